@@ -1,0 +1,45 @@
+# Two commands, nothing before them: `make train` and `make test`.
+#   make train ARGS="configs/acrobot.yaml --seed 3"
+#   make test  ARGS="-m 'not slow'"
+
+PYTHON ?= python3
+VENV := .venv
+RUN := $(VENV)/bin/python
+ARGS ?=
+
+.PHONY: train test lint fast venv clean
+
+train: $(VENV)/.train
+	@$(RUN) -m pg_theano.train $(ARGS)
+
+test: lint
+	@$(RUN) -m pytest $(ARGS)
+
+fast: $(VENV)/.test
+	@$(RUN) -m pytest -m "not slow" $(ARGS)
+
+lint: $(VENV)/.test
+	@$(VENV)/bin/ruff check .
+	@$(VENV)/bin/ruff format --check .
+	@$(VENV)/bin/mypy
+
+$(RUN):
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+	  echo "error: $$($(PYTHON) --version 2>&1 || echo no $(PYTHON)); pg_theano needs Python 3.11 or newer: make PYTHON=python3.12 ..." >&2; exit 2; }
+	@$(PYTHON) -c 'import venv, ensurepip' 2>/dev/null || { \
+	  echo "error: $(PYTHON) has no venv module; install it (Debian, Ubuntu: apt install python3-venv)" >&2; exit 2; }
+	@echo "making $(VENV) with $$($(PYTHON) --version)"
+	@$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.train: pyproject.toml setup.py | $(RUN)
+	@echo "installing pg_theano and what it needs (once; about 250 MB to download, one to two minutes)"
+	@$(RUN) -m pip install --quiet --disable-pip-version-check -e .
+	@touch $@
+
+$(VENV)/.test: pyproject.toml setup.py | $(RUN)
+	@echo "installing pg_theano with what its tests need"
+	@$(RUN) -m pip install --quiet --disable-pip-version-check -e ".[test]"
+	@touch $@ $(VENV)/.train
+
+clean:
+	rm -rf $(VENV) build *.egg-info

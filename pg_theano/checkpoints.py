@@ -1,0 +1,143 @@
+"""Checkpoints: arrays in an npz, everything else in JSON, no pickle.
+
+    checkpoints/update-00000040.npz      State, by name
+    checkpoints/update-00000040.json     counters, and the SHA-256 of both; written last: it makes the checkpoint
+    checkpoints/best-00000030.npz, .json the same, of the best evaluation so far
+
+Each file is written beside its place, flushed to the disk and renamed, and so is the folder's entry: a process
+killed anywhere leaves the old checkpoint or the new one.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import io
+import json
+import os
+import sys
+import tempfile
+import zipfile
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from pg_theano.types import State, UserError
+
+FORMAT = 1
+
+
+class Checkpoint(NamedTuple):
+    state: State
+    facts: dict[str, Any]
+    path: Path
+
+
+def save(folder: Path, name: str, state: State, facts: dict[str, Any]) -> Path:
+    """Write one checkpoint; `facts` is what JSON can hold. Returns the path of its npz."""
+    folder.mkdir(parents=True, exist_ok=True)
+    buffer = io.BytesIO()
+    np.savez(buffer, allow_pickle=False, **{key: np.asarray(value) for key, value in state.items()})
+    arrays = buffer.getvalue()
+    manifest = {"format": FORMAT, "arrays": hashlib.sha256(arrays).hexdigest(), "facts": facts}
+    # The rename of the npz needs no sync of its own: the folder's sync after the manifest covers both, and until the
+    # manifest is there nobody reads the npz. An older pair of the same name is taken apart manifest first.
+    with contextlib.suppress(FileNotFoundError):
+        (folder / f"{name}.json").unlink()
+    write_atomically(folder / f"{name}.npz", arrays)
+    write_atomically(folder / f"{name}.json", _sealed(manifest))
+    return folder / f"{name}.npz"
+
+
+def load(path: Path) -> Checkpoint:
+    """The checkpoint whose npz this is. Errors: `UserError` where it is missing, damaged, or of a newer version."""
+    manifest_path = path.with_suffix(".json")
+    try:
+        manifest = json.loads(manifest_path.read_bytes())
+        arrays = path.read_bytes()
+    except FileNotFoundError as error:
+        raise UserError(f"{error.filename}: no such file; a checkpoint is a .npz and a .json of one name") from None
+    except (ValueError, UnicodeDecodeError):
+        raise UserError(f"{manifest_path}: damaged checkpoint: not JSON") from None
+    if not isinstance(manifest, dict) or manifest.pop("seal", None) != _seal(manifest):
+        raise UserError(f"{manifest_path}: damaged checkpoint: its checksum does not agree")
+    if manifest["format"] != FORMAT:
+        raise UserError(f"{manifest_path}: got format {manifest['format']}; this version reads {FORMAT}")
+    if hashlib.sha256(arrays).hexdigest() != manifest["arrays"]:
+        raise UserError(f"{path}: damaged checkpoint: its checksum does not agree")
+    try:
+        with np.load(io.BytesIO(arrays), allow_pickle=False) as file:
+            state = {name: file[name] for name in file.files}
+    except (ValueError, OSError, zipfile.BadZipFile) as error:
+        raise UserError(f"{path}: damaged checkpoint: {error}") from None
+    return Checkpoint(state, manifest["facts"], path)
+
+
+def newest(folder: Path, kind: str = "update") -> Checkpoint:
+    """The newest checkpoint that is whole; a damaged one is passed over with a warning.
+
+    `kind` is "update" (written as time goes by) or "best" (written at the best evaluation so far).
+    """
+    paths = sorted(folder.glob(f"{kind}-*.npz"), reverse=True)
+    problem = f"{folder}: no checkpoint in it"
+    for path in paths:
+        try:
+            return load(path)
+        except UserError as error:
+            problem = str(error)
+            if path.with_suffix(".json").exists():  # else only half written: nobody was told of it
+                _warn(f"{problem}; taking the one before")
+    raise UserError(problem)
+
+
+def best(folder: Path) -> Checkpoint:
+    """The checkpoint of the best evaluation so far; before any evaluation, the newest."""
+    return newest(folder, "best" if any(folder.glob("best-*.json")) else "update")
+
+
+def prune(folder: Path, kind: str, keep: int) -> None:
+    """Remove all but the newest `keep`, manifests first."""
+    for path in sorted(folder.glob(f"{kind}-*.npz"), reverse=True)[keep:]:
+        path.with_suffix(".json").unlink(missing_ok=True)
+        path.unlink(missing_ok=True)
+
+
+def clear_temporaries(folder: Path) -> None:
+    for path in folder.glob(".*.tmp"):
+        path.unlink(missing_ok=True)
+
+
+def write_atomically(path: Path, content: bytes, *, durable: bool = True) -> None:
+    """Temporary file in the same folder, flush, sync, rename, sync of the folder."""
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-", suffix=".tmp")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(content)
+            file.flush()
+            if durable:
+                os.fsync(file.fileno())
+        os.chmod(temporary, 0o644)
+        os.replace(temporary, path)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            os.unlink(temporary)
+        raise
+    if durable:
+        descriptor = os.open(path.parent, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
+def _seal(manifest: dict[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(manifest, sort_keys=True).encode()).hexdigest()
+
+
+def _sealed(manifest: dict[str, Any]) -> bytes:
+    return json.dumps(manifest | {"seal": _seal(manifest)}, indent=1, sort_keys=True).encode()
+
+
+def _warn(message: str) -> None:
+    print(f"warning: {message}", file=sys.stderr)

@@ -1,0 +1,62 @@
+"""What all commands share: a parser whose help lists every knob, and errors on one line with exit code 2."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import traceback
+from collections.abc import Callable, Sequence
+
+from pg_theano.types import UserError
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str):  # type: ignore[override]
+        raise UserError(f"{self.prog}: {message}; see {self.prog} -h")
+
+    def format_help(self) -> str:
+        from pg_theano.config import help_text
+
+        return f"{super().format_help()}\n{help_text()}\n"
+
+
+def parser(name: str, about: str | None, example: str) -> argparse.ArgumentParser:
+    made = _Parser(
+        prog=f"python -m pg_theano.{name}",
+        description=(about or "").strip().splitlines()[0],
+        epilog=f"example:\n  {example}",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    made.add_argument("--debug", action="store_true", help="show the traceback of an error")
+    return made
+
+
+def run(made: argparse.ArgumentParser, command: Callable[[argparse.Namespace], int], argv: Sequence[str] | None) -> int:
+    """Parse and call. A `UserError` is one line on stderr and exit code 2; Ctrl-C is exit code 130."""
+    debug = "--debug" in (sys.argv if argv is None else argv)
+    try:
+        return command(made.parse_args(argv))
+    except UserError as error:
+        if debug:
+            traceback.print_exc()
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    except BrokenPipeError:
+        sys.stderr.close()
+        return 1
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        return 130
+
+
+def positive(text: str) -> int:
+    value = natural(text)
+    if value == 0:
+        raise argparse.ArgumentTypeError("got 0; expected a whole number from 1")
+    return value
+
+
+def natural(text: str) -> int:
+    if not text.isascii() or not text.isdigit():
+        raise argparse.ArgumentTypeError(f"got {text}; expected a whole number from 0")
+    return int(text)

@@ -1,0 +1,353 @@
+"""The bridge: graph -> gradient -> few rewrites -> machine code -> artifact. The only caller of `pytensor.function`.
+
+On a cache hit neither PyTensor nor `graphs/` is imported: the artifact carries, beside its StableHLO, a manifest
+of all that the host must know. An artifact file is one JSON line (the manifest, with the SHA-256 of everything
+else in the file) and then the bytes: one file, so that it is written or not, never half of a pair.
+
+    program = load(spec, backend="jax", report=print)
+    state = program.init(rng)
+    state, metrics = program.train(state, rollout, knobs)
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import importlib
+import importlib.metadata
+import json
+import os
+import platform
+import shutil
+import sys
+import tempfile
+import time
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from pg_theano import parameters
+from pg_theano.types import Program, State, UserError
+
+Report = Callable[[str, float], None]
+"""Called with what was compiled, and the seconds it took; with 0 seconds before a long compilation begins."""
+
+FIRST_BUCKET = 64
+FORMAT = 1
+
+
+def cache_folder() -> Path:
+    """Where artifacts and machine code are kept: $PG_THEANO_CACHE, else the user's cache folder."""
+    own = os.environ.get("PG_THEANO_CACHE")
+    if own:
+        return Path(own)
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "pg_theano"
+
+
+def bucket(steps: int, limit: int | None) -> int:
+    """T of the ladder 64, 128, ... up to the time limit, that holds an episode of `steps`."""
+    size = FIRST_BUCKET
+    while size < steps:
+        size *= 2
+    return min(size, limit) if limit and limit >= steps else size
+
+
+def power_of_two(number: int) -> int:
+    """The smallest power of two that is not below `number`."""
+    return 1 << max(number - 1, 0).bit_length()
+
+
+def load(spec: dict[str, Any], *, backend: str, report: Report) -> Program:
+    """The program of a spec, from the cache where it is there, else built now.
+
+    `spec` is plain data: all of the config that shapes the graph (see `graphs/reinforce.py`). Errors: `UserError`
+    where the backend cannot work on this machine.
+    """
+    if backend == "jax":
+        functions: _JaxFunctions | _PyTensorFunctions = _JaxFunctions(spec, report)
+    else:
+        functions = _PyTensorFunctions(spec, backend, report)
+    manifest = functions.manifest
+    dtype = spec["dtype"]
+
+    def init(rng: np.random.Generator) -> State:
+        made = {"zeros": np.zeros, "ones": np.ones}
+        return {
+            name: parameters.initial(rng, spec["layout"], dtype) if how == "layout" else made[how](shape, dtype)
+            for name, shape, how in manifest["state"]
+        }
+
+    def vector(knobs: dict[str, float]) -> np.ndarray:
+        return np.array([knobs[name] for name in manifest["knobs"]], dtype)
+
+    def act(state, obs, noise, knobs, choice):
+        values = {"obs": obs, "noise": noise, "knobs": vector(knobs), "choice": np.asarray(choice, "int32")}
+        out = functions.call("act", {"E": obs.shape[0]}, state, values)
+        return np.asarray(out["action"]), np.asarray(out["log_prob"])
+
+    def train(state, rollout, knobs):
+        episodes, steps = rollout.mask.shape
+        values = rollout._asdict() | {"knobs": vector(knobs)}
+        out = functions.call("train", {"E": episodes, "T": steps}, state, values)
+        metrics = dict(zip(manifest["metrics"], np.asarray(out.pop("metrics")).tolist(), strict=True))
+        return out, metrics
+
+    def gradient(state, rollout, knobs):
+        episodes, steps = rollout.mask.shape
+        values = rollout._asdict() | {"knobs": vector(knobs)}
+        out = functions.call("gradient", {"E": episodes, "T": steps}, state, values)
+        return {name: np.asarray(value) for name, value in out.items()}
+
+    return Program(init, act, train, gradient, None, manifest)
+
+
+# -- PyTensor, imported only when something must be built
+
+
+def _build(spec: dict[str, Any], function: str) -> Any:
+    """The symbolic inputs and outputs of one function of the spec's algorithm."""
+    import pytensor
+
+    with pytensor.config.change_flags(floatX=spec["dtype"]):
+        module = importlib.import_module(f"pg_theano.graphs.{spec['algorithm']}")
+        return getattr(module, function)(spec), module
+
+
+def _describe(spec: dict[str, Any], graph: Any, module: Any) -> dict[str, Any]:
+    """The manifest of one function: what goes in and out, and what the host must know of the program."""
+    return {
+        "inputs": [[name, v.type.dtype, list(v.type.shape)] for name, v in graph.inputs.items()],
+        "outputs": list(graph.outputs),
+        "state": [[name, list(shape), how] for name, shape, how in module.state_entries(spec)],
+        "knobs": module.KNOBS,
+        "metrics": module.METRICS,
+        "noise": {"kind": "uniform", "size": module.exploration.NUM_UNIFORMS[spec["exploration"]]},
+    }
+
+
+def _pytensor_function(graph: Any, mode: Any, dtype: str) -> Any:
+    import pytensor
+
+    with pytensor.config.change_flags(floatX=dtype), warnings.catch_warnings():
+        # PyTensor's constants are int64 and float64 here and there; JAX says of each that it keeps 32 bits.
+        warnings.filterwarnings("ignore", message="Explicitly requested dtype")
+        return pytensor.function(
+            list(graph.inputs.values()),
+            list(graph.outputs.values()),
+            mode=mode,
+            trust_input=True,
+            on_unused_input="ignore",
+        )
+
+
+class _PyTensorFunctions:
+    """The functions of a program through PyTensor's Numba or C backend, each compiled when it is first called.
+
+    Nothing is kept between processes: these backends compile each time.
+    """
+
+    def __init__(self, spec: dict[str, Any], backend: str, report: Report):
+        if backend == "c" and not (shutil.which("g++") or shutil.which("clang++")):
+            raise UserError(
+                "backend: got c, but no C++ compiler (g++) is on the PATH; install one, or use backend: jax"
+            )
+        self.spec, self.backend, self.report = spec, backend, report
+        self.compiled: dict[str, Any] = {}
+        graph, module = _build(spec, "train")
+        self.manifest = _describe(spec, graph, module)
+
+    def call(self, function: str, sizes: dict[str, int], state: State, values: dict[str, Any]) -> dict[str, Any]:
+        if function not in self.compiled:
+            self.compiled[function] = self._compile(function)
+        run, inputs, outputs = self.compiled[function]
+        everything = state | values
+        arguments = [
+            np.ascontiguousarray(everything[name], dtype).reshape(np.shape(everything[name]))
+            for name, dtype, _ in inputs
+        ]
+        return state_and_rest(outputs, run(*arguments), state if function == "train" else {})
+
+    def _compile(self, function: str) -> tuple[Any, list, list]:
+        import pytensor
+
+        began = time.perf_counter()
+        self.report(f"{function} for {self.backend}: compiling, which takes one to three minutes each time", 0.0)
+        graph, module = _build(self.spec, function)
+        mode = pytensor.compile.mode.get_mode({"numba": "NUMBA", "c": "CVM"}[self.backend])
+        compiled = _pytensor_function(graph, mode, self.spec["dtype"])
+        manifest = _describe(self.spec, graph, module)
+        self.report(f"{function} for {self.backend}", time.perf_counter() - began)
+        return compiled, manifest["inputs"], manifest["outputs"]
+
+
+def state_and_rest(outputs: list[str], values: Any, state: State) -> dict[str, Any]:
+    """Outputs by name, over the state entries that the function leaves alone."""
+    return state | dict(zip(outputs, values, strict=True))
+
+
+# -- JAX: artifacts
+
+
+class _JaxFunctions:
+    """The functions of a program as StableHLO artifacts, run by JAX.
+
+    An artifact has E symbolic and T fixed: one file a function and T. Each concrete (E, T) is lowered and compiled
+    ahead of time, which JAX's persistent cache answers in 0.03 to 0.06 s when it has seen it before.
+    """
+
+    def __init__(self, spec: dict[str, Any], report: Report):
+        self.spec, self.report = spec, report
+        self.key = _key(spec)
+        self.exported: dict[str, Any] = {}
+        self.compiled: dict[tuple, Any] = {}
+        self.jit_functions: dict[str, Any] = {}
+        self.jax = _jax(spec["dtype"])
+        self.manifest = self._artifact("train", bucket(1, spec["time_limit"]))[1]
+
+    def call(self, function: str, sizes: dict[str, int], state: State, values: dict[str, Any]) -> dict[str, Any]:
+        key = (function, sizes["E"], sizes.get("T"))
+        if key not in self.compiled:
+            self.compiled[key] = self._compile(function, sizes)
+        run, inputs, outputs = self.compiled[key]
+        everything = state | values
+        with _wide(self.jax, self.spec["dtype"]):
+            results = run(*[everything[name] for name in inputs])
+        return state_and_rest(outputs, results, state if function == "train" else {})
+
+    def _compile(self, function: str, sizes: dict[str, int]) -> tuple[Any, list, list]:
+        jax, began = self.jax, time.perf_counter()
+        exported, manifest, cached = self._artifact(function, sizes.get("T"))
+        shapes = []
+        for _, dtype, shape in manifest["inputs"]:
+            unknown = iter([sizes["E"], sizes.get("T")])
+            shapes.append(jax.ShapeDtypeStruct([next(unknown) if size is None else size for size in shape], dtype))
+        with _wide(jax, self.spec["dtype"]):
+            run = jax.jit(exported.call).lower(*shapes).compile()
+        size = ", ".join(f"{name}={value}" for name, value in sizes.items())
+        self.report(f"{function} [{size}], {cached}", time.perf_counter() - began)
+        return run, [name for name, *_ in manifest["inputs"]], manifest["outputs"]
+
+    def _artifact(self, function: str, steps: int | None) -> tuple[Any, dict[str, Any], str]:
+        """(exported function, manifest, where it came from), from memory, the cache folder, or built now."""
+        name = function if steps is None else f"{function}-T{steps}"
+        if name not in self.exported:
+            path = cache_folder() / "artifacts" / f"{self.key[:32]}-{name}.stablehlo"
+            found = _read_artifact(path, self.key)
+            if found is not None:
+                try:
+                    self.exported[name] = (self.jax.export.deserialize(bytearray(found[1])), found[0], "from the cache")
+                except Exception as error:  # written by a JAX that this one does not understand, though the key agreed
+                    _warn(f"{path}: not readable by this JAX ({error}); building it anew")
+            if name not in self.exported:
+                exported, manifest = self._export(function, steps)
+                _write_artifact(path, manifest | {"function": name, "key": self.key}, exported.serialize())
+                self.exported[name] = (exported, manifest, "built")
+        return self.exported[name]
+
+    def _export(self, function: str, steps: int | None) -> tuple[Any, dict[str, Any]]:
+        jax = self.jax
+        if function not in self.jit_functions:
+            self.report(f"{function}: building the graph", 0.0)
+            graph, module = _build(self.spec, function)
+            compiled = _pytensor_function(graph, _few_rewrites(), self.spec["dtype"])
+            # The JAX function under a compiled PyTensor function has no public name.
+            self.jit_functions[function] = (compiled.vm.jit_fn, _describe(self.spec, graph, module))
+        jit_function, manifest = self.jit_functions[function]
+        (episodes,) = jax.export.symbolic_shape("E")
+        shapes = []
+        for _, dtype, shape in manifest["inputs"]:
+            unknown = iter([episodes, steps])
+            shapes.append(jax.ShapeDtypeStruct([next(unknown) if size is None else size for size in shape], dtype))
+        with _wide(jax, self.spec["dtype"]), warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message="Explicitly requested dtype")
+            return jax.export.export(jax.jit(jit_function))(*shapes), manifest
+
+
+def _few_rewrites() -> Any:
+    """PyTensor's mode for JAX with few rewrites: they are pure Python and never cached, and XLA fuses by itself."""
+    from pytensor.compile.mode import Mode
+    from pytensor.graph.rewriting.db import RewriteDatabaseQuery
+    from pytensor.link.jax.linker import JAXLinker
+
+    query = RewriteDatabaseQuery(include=["fast_compile", "jax"], exclude=["cxx_only", "BlasOpt", "fusion", "inplace"])
+    return Mode(JAXLinker(), query)
+
+
+def _jax(dtype: str) -> Any:
+    import jax
+    import jax.export
+
+    folder = cache_folder() / "xla"
+    jax.config.update("jax_compilation_cache_dir", str(folder))
+    # The defaults skip what compiles in under a second, which is most of ours.
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0)
+    jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
+    return jax
+
+
+def _wide(jax: Any, dtype: str) -> contextlib.AbstractContextManager[Any]:
+    """64-bit types for float64 programs and for nothing else, whatever PyTensor set when it was imported."""
+    return jax.enable_x64(dtype == "float64")
+
+
+def _key(spec: dict[str, Any]) -> str:
+    """SHA-256 of what determines the graph and of what determines its meaning."""
+    package = Path(__file__).parent
+    sources = [*sorted((package / "graphs").rglob("*.py")), package / "compiling.py", package / "parameters.py"]
+    digest = hashlib.sha256(json.dumps([FORMAT, spec], sort_keys=True).encode())
+    for path in sources:
+        digest.update(path.relative_to(package).as_posix().encode() + b"\0" + path.read_bytes() + b"\0")
+    for name in ("pg_theano", "pytensor", "jax", "jaxlib", "numpy"):
+        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
+            digest.update(f"{name}={importlib.metadata.version(name)};".encode())
+    digest.update(f"python={sys.version_info[:3]};{platform.machine()}".encode())
+    return digest.hexdigest()
+
+
+def _read_artifact(path: Path, key: str) -> tuple[dict[str, Any], bytes] | None:
+    """(manifest, bytes) of an artifact, or None. A damaged or foreign file is a miss with a warning."""
+    try:
+        head, _, payload = path.read_bytes().partition(b"\n")
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        _warn(f"{path}: {error.strerror}; building it anew")
+        return None
+    try:
+        manifest = json.loads(head)
+        stated = manifest.pop("sha256")
+        if stated == _checksum(manifest, payload) and manifest["key"] == key:
+            return manifest, payload
+    except (ValueError, KeyError, AttributeError, TypeError):
+        pass
+    _warn(f"{path}: damaged, or not ours; building it anew")
+    return None
+
+
+def _write_artifact(path: Path, manifest: dict[str, Any], payload: bytes) -> None:
+    """Atomically: temporary file in the same folder, then a rename. A folder that cannot be written costs a warning."""
+    head = json.dumps(manifest | {"sha256": _checksum(manifest, payload)}, sort_keys=True).encode()
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, temporary = tempfile.mkstemp(dir=path.parent, suffix=".tmp")
+        try:
+            with os.fdopen(handle, "wb") as file:
+                file.write(head + b"\n" + payload)
+            os.replace(temporary, path)
+        except BaseException:
+            with contextlib.suppress(OSError):
+                os.unlink(temporary)
+            raise
+    except OSError as error:
+        _warn(f"{path.parent}: {error.strerror}; nothing is kept for the next run")
+
+
+def _checksum(manifest: dict[str, Any], payload: bytes) -> str:
+    return hashlib.sha256(json.dumps(manifest, sort_keys=True).encode() + b"\n" + payload).hexdigest()
+
+
+def _warn(message: str) -> None:
+    print(f"warning: {message}", file=sys.stderr)

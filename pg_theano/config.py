@@ -1,0 +1,423 @@
+"""Every knob: its name, its default, its meaning and its bounds. Once, here.
+
+    config = read_config("configs/cartpole.yaml", ["algorithm.discount=0.98"], seed=3)
+
+The YAML's nesting is the classes' nesting. Unknown keys, wrong types and numbers out of range are a `UserError`
+that names file, line and key.
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+import re
+import types
+import typing
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from pg_theano import yaml_lines
+from pg_theano.types import UserError
+
+Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+NonNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+Fraction = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
+Decay = Annotated[float, Field(ge=0, lt=1, allow_inf_nan=False)]
+Finite = Annotated[float, Field(allow_inf_nan=False)]
+Count = Annotated[int, Field(ge=1, le=10**12)]
+Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
+
+
+class Section(BaseModel):
+    """A part of the config: strict types, no unknown keys, never changed once read."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
+class Environment(Section):
+    id: str = Field("CartPole-v1", min_length=1, description="Gymnasium's id; `module:Id` imports the module first")
+    num_envs: int = Field(16, ge=1, le=65536, description="environments stepped side by side")
+    kwargs: dict[str, Any] = Field({}, description="keyword arguments of `gymnasium.make`")
+    wrappers: list[str] = Field([], description="wrappers in the order applied, each `module:Class`")
+    max_episode_steps: int | None = Field(
+        None, ge=1, le=10**7, description="time limit in steps instead of the registered one"
+    )
+
+
+class Policy(Section):
+    hidden: list[Annotated[int, Field(ge=1, le=10**6)]] = Field(
+        [8], max_length=32, description="width of each hidden layer; [] is a linear policy"
+    )
+    activation: Literal["sigmoid", "tanh", "relu"] = Field("sigmoid", description="of the hidden layers")
+    act: Literal["auto", "compiled", "numpy"] = Field(
+        "auto", description="who computes actions: the compiled graph, a NumPy forward pass, or the quicker of both"
+    )
+
+
+class Algorithm(Section):
+    name: Literal["reinforce"] = Field("reinforce", description="the learner")
+    discount: Fraction = Field(0.99, description="γ, per step")
+    signal: Literal["reward", "episode_return", "reward_to_go"] = Field(
+        "reward_to_go", description="what weighs log π: γᵗ·r_t; the episode's discounted return; the return from t on"
+    )
+    baseline: Literal["none", "running_mean", "mean_so_far", "per_timestep", "leave_one_out"] = Field(
+        "mean_so_far", description="what is subtracted from the signal (see the README's table)"
+    )
+    standardize_advantages: bool = Field(
+        False, description="divide advantages by their standard deviation over the minibatch, after centring"
+    )
+    average: Literal["steps", "episodes"] = Field(
+        "steps", description="the loss is a mean over steps (scale-free) or over episodes (unbiased)"
+    )
+
+
+class Exploration(Section):
+    name: Literal["softmax", "epsilon_softmax", "epsilon_greedy", "epsilon_greedy_softmax"] = Field(
+        "softmax", description="how an action is drawn while training; ε is schedules.exploration_rate"
+    )
+
+
+class Schedule(Section):
+    """k counts updates from 0. exponential_decay: initial·exp(−decay_rate·k); a negative rate grows."""
+
+    kind: Literal["constant", "linear", "exponential_decay"] = Field("constant", description="shape over updates")
+    initial: Finite = Field(description="value at update 0")
+    final: Finite | None = Field(None, description="linear: value from update `over_updates` on")
+    over_updates: Count | None = Field(None, description="linear: updates from initial to final")
+    decay_rate: Finite | None = Field(None, description="exponential_decay: per update; negative grows")
+    minimum: Finite | None = Field(None, description="never below this")
+    maximum: Finite | None = Field(None, description="never above this")
+
+    @model_validator(mode="after")
+    def complete(self) -> Schedule:
+        if self.kind == "linear" and (self.final is None or self.over_updates is None):
+            raise ValueError("kind linear needs `final` and `over_updates`")
+        if self.kind == "exponential_decay" and self.decay_rate is None:
+            raise ValueError("kind exponential_decay needs `decay_rate`")
+        if self.kind != "linear" and (self.final is not None or self.over_updates is not None):
+            raise ValueError(f"`final` and `over_updates` belong to kind linear, not to {self.kind}")
+        if self.kind != "exponential_decay" and self.decay_rate is not None:
+            raise ValueError(f"`decay_rate` belongs to kind exponential_decay, not to {self.kind}")
+        if self.minimum is not None and self.maximum is not None and self.minimum > self.maximum:
+            raise ValueError(f"minimum {self.minimum:g} is above maximum {self.maximum:g}")
+        return self
+
+
+class Schedules(Section):
+    learning_rate: Schedule = Field(Schedule(initial=0.05), description="step size of the optimiser")
+    exploration_rate: Schedule = Field(Schedule(initial=0.0), description="ε of the ε-strategies, 0 to 1")
+    episodes_per_update: Schedule = Field(Schedule(initial=16), description="size of the minibatch, rounded")
+
+    @model_validator(mode="after")
+    def in_range(self) -> Schedules:
+        for name, low, high in (
+            ("learning_rate", 0.0, float("inf")),
+            ("exploration_rate", 0.0, 1.0),
+            ("episodes_per_update", 1.0, 65536.0),
+        ):
+            schedule = getattr(self, name)
+            for key in ("initial", "final", "minimum", "maximum"):
+                value = getattr(schedule, key)
+                if value is not None and not low <= value <= high:
+                    raise ValueError(f"{name}.{key}: got {value:g}; expected {low:g} to {high:g}")
+            grows = schedule.kind == "exponential_decay" and schedule.decay_rate < 0 and schedule.maximum is None
+            if grows and name != "learning_rate":
+                raise ValueError(f"{name} grows without end; set {name}.maximum (at most {high:g})")
+        return self
+
+
+class Optimizer(Section):
+    name: Literal["sgd", "momentum", "rmsprop", "adam"] = Field("adam", description="the update rule")
+    momentum: Decay = Field(0.9, description="momentum: share of the last step that is kept")
+    rmsprop_decay: Decay = Field(0.9, description="rmsprop: decay of the mean square")
+    beta1: Decay = Field(0.9, description="adam: decay of the first moment")
+    beta2: Decay = Field(0.999, description="adam: decay of the second moment")
+    epsilon: Positive = Field(1e-8, description="rmsprop and adam: added to the root of the mean square")
+    max_gradient_norm: Positive | None = Field(None, description="longest gradient allowed, by its global L2 norm")
+
+
+class Normalize(Section):
+    observations: bool = Field(False, description="observations by their running mean and variance")
+
+
+class Budget(Section):
+    updates: Count | None = Field(1000, description="stop after so many updates")
+    env_steps: Count | None = Field(None, description="stop after so many environment steps")
+    seconds: Positive | None = Field(None, description="stop after so many seconds of training")
+
+
+class Solved(Section):
+    stop: bool = Field(True, description="stop when solved; false trains on until the budget is spent")
+    threshold: Finite | None = Field(None, description="mean evaluation return; default: the registered one")
+
+
+class Evaluation(Section):
+    episodes: int = Field(100, ge=1, le=100_000, description="episodes in one evaluation, each to its end")
+    every_updates: Count = Field(10, description="updates between two evaluations")
+    sampled: bool = Field(False, description="also evaluate the policy with sampled actions, each time")
+
+
+class Checkpoint(Section):
+    every_updates: Count | None = Field(None, description="updates between two checkpoints")
+    every_seconds: Positive | None = Field(10.0, description="seconds between two checkpoints")
+    keep: int = Field(2, ge=1, le=1000, description="newest checkpoints kept, beside the best")
+
+
+class Config(Section):
+    """All knobs of one run."""
+
+    name: Name | None = Field(None, description="of the run; default: the config file's name, or the environment's")
+    seed: int = Field(0, ge=0, le=2**63 - 1, description="everything random follows from it")
+    runs: int = Field(1, ge=1, le=10_000, description="repeat over seeds seed, seed+1, ... and summarise")
+    backend: Literal["jax", "numba", "c"] = Field(
+        "jax", description="code generator of PyTensor; numba and c compile for one to three minutes"
+    )
+    dtype: Literal["float32", "float64"] = Field("float32", description="of all that is learned")
+    environment: Environment = Environment()
+    policy: Policy = Policy()
+    algorithm: Algorithm = Algorithm()
+    exploration: Exploration = Exploration()
+    schedules: Schedules = Schedules()
+    optimizer: Optimizer = Optimizer()
+    normalize: Normalize = Normalize()
+    budget: Budget = Budget()
+    solved: Solved = Solved()
+    evaluation: Evaluation = Evaluation()
+    checkpoint: Checkpoint = Checkpoint()
+
+
+def read_config(
+    path: str | os.PathLike[str] | None = None, overrides: Iterable[str] = (), seed: int | None = None
+) -> Config:
+    """The config of a file (or the defaults), with `a.b=value` overrides in turn and a seed on top."""
+    document = yaml_lines.Document({}, {}, "defaults") if path is None else yaml_lines.read_file(path)
+    data, lines = _copied(document.data), dict(document.lines)
+    for override in overrides:
+        _override(data, lines, override)
+    if seed is not None:
+        data["seed"] = seed
+        lines[("seed",)] = 0
+    if path is not None and "name" not in data:
+        data["name"] = re.sub(r"[^A-Za-z0-9._-]", "-", Path(path).stem).lstrip("._-")[:64] or None
+    return from_dict(data, lines, document.name)
+
+
+def from_dict(data: Mapping[str, Any], lines: Mapping[tuple, int] | None = None, name: str = "config") -> Config:
+    """The config of plain nested dicts; what is missing keeps its default."""
+    try:
+        return Config.model_validate(_whole_numbers(Config, _copied(data)))
+    except ValidationError as error:
+        raise UserError(_explain(error, lines or {}, name)) from None
+
+
+def to_dict(config: Config) -> dict[str, Any]:
+    return config.model_dump(mode="json")
+
+
+def knobs(model: type[BaseModel] = Config, prefix: str = "") -> list[tuple[str, str, str, str]]:
+    """Rows (key, type, default, meaning) of every knob, for help texts and the documentation."""
+    rows = []
+    for name, field in model.model_fields.items():
+        inner = _section(field.annotation)
+        if inner is Schedule:
+            value = field.get_default(call_default_factory=True)
+            rows.append((f"{prefix}{name}", "schedule", _shown_schedule(value), field.description or ""))
+        elif inner is not None:
+            rows += knobs(inner, f"{prefix}{name}.")
+        else:
+            default = "" if field.is_required() else _shown(field.get_default(call_default_factory=True))
+            rows.append((f"{prefix}{name}", _type_name(field.annotation), default, field.description or ""))
+    return rows
+
+
+def help_text() -> str:
+    """The table of knobs as every command's `-h` prints it."""
+    rows = knobs()
+    width = max(len(key) + len(default) for key, _, default, _ in rows) + 3
+    lines = ["knobs (YAML keys, or a.b=value on the command line) and their defaults:"]
+    lines += [
+        f"  {f'{key} = {default}':<{width}}  {meaning}{f' ({kind})' if '|' in kind else ''}"
+        for key, kind, default, meaning in rows
+    ]
+    lines += ["", "a schedule is {kind, initial, ...}:"]
+    lines += [f"  {f'{key} = {default}':<{width}}  {meaning}" for key, _, default, meaning in knobs(Schedule)]
+    return "\n".join(lines)
+
+
+# -- reading
+
+
+def _copied(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _copied(inner) for key, inner in value.items()}
+    return [_copied(inner) for inner in value] if isinstance(value, (list, tuple)) else value
+
+
+def _override(data: dict[str, Any], lines: dict[tuple, int], override: str) -> None:
+    key, equals, text = override.partition("=")
+    if not equals or not key.strip():
+        raise UserError(f"{override}: got no `=`; expected knob=value, such as algorithm.discount=0.98")
+    path = tuple(key.strip().split("."))
+    inner = data
+    for part in path[:-1]:
+        inner = inner.setdefault(part, {})
+        if not isinstance(inner, dict):
+            raise UserError(f"{override}: {part} is not a section; nothing can be set inside it")
+    inner[path[-1]] = yaml_lines.read_value(text, override)
+    lines[path] = 0  # line 0: the command line
+
+
+def _whole_numbers(model: type[BaseModel], data: Any) -> Any:
+    """1e6 for a count, and 1 for a real number, are what the writer meant; 1.5 for a count is left to fail."""
+    if not isinstance(data, dict):
+        return data
+    for key, value in data.items():
+        field = model.model_fields.get(key)
+        if field is None:
+            continue
+        inner = _section(field.annotation)
+        if inner is not None:
+            data[key] = _whole_numbers(inner, value)
+        elif isinstance(value, float) and value.is_integer() and "int" in _type_name(field.annotation):
+            data[key] = int(value)
+    return data
+
+
+def _explain(error: ValidationError, lines: Mapping[tuple, int], name: str) -> str:
+    """One line: file:line key: what was got; what is expected."""
+    first = error.errors()[0]
+    path = tuple(first["loc"])
+    message = first["msg"]
+    kind = first["type"]
+    if first["type"] == "value_error":  # from a validator above: says itself what is wrong
+        message = message.removeprefix("Value error, ")
+        extra = re.match(r"([a-z_]+(?:\.[a-z_]+)?): ", message)
+        if extra and path:
+            path += tuple(extra[1].split("."))
+            message = message[extra.end() :]
+        return f"{_where(path, lines, name)}: {message}"
+    if kind == "extra_forbidden":
+        known = [key for key, *_ in knobs()] + _sections()
+        known += [
+            f"{key}.{part}" for key, kind_, *_ in knobs() if kind_ == "schedule" for part in Schedule.model_fields
+        ]
+        wanted = ".".join(map(str, path))
+        siblings = [key for key in known if key.rpartition(".")[0] == wanted.rpartition(".")[0]]
+        near = difflib.get_close_matches(wanted, siblings, 1, 0.5) or difflib.get_close_matches(wanted, known, 1, 0.5)
+        leaf = [key for key in known if key.rpartition(".")[2] == str(path[-1])]
+        guess = next(iter(near or leaf), None)
+        hint = f"did you mean {guess}?" if guess else f"known here: {', '.join(siblings[:12])}"
+        return f"{_where(path, lines, name)}: unknown knob; {hint}"
+    got = first["input"]
+    shown = _shown(got) if not isinstance(got, (dict, list)) else ("a mapping" if isinstance(got, dict) else "a list")
+    return f"{_where(path, lines, name)}: got {shown}; expected {_expected(first, path)}"
+
+
+def _where(path: tuple, lines: Mapping[tuple, int], name: str) -> str:
+    key = ".".join(map(str, path))
+    for length in range(len(path), 0, -1):
+        line = lines.get(path[:length])
+        if line is not None:
+            return f"{name}:{line} {key}" if line else f"command line {key}"
+    return f"{name} {key}" if key else name
+
+
+def _expected(error: Any, path: tuple) -> str:
+    limits = error.get("ctx") or {}
+    kind = error["type"]
+    field = _field(path)
+    bounds: dict[str, float] = {}
+    for item in getattr(field, "metadata", ()):
+        bounds |= {name: getattr(item, name) for name in ("ge", "gt", "le", "lt") if hasattr(item, name)}
+    bounds |= {name: limits[name] for name in ("ge", "gt", "le", "lt") if name in limits}
+    whole = field is not None and "int" in _type_name(field.annotation)
+    if not any(name in bounds for name in ("ge", "gt", "le", "lt")) and field is not None:
+        bounds |= _annotated_bounds(field.annotation)
+    noun = "a whole number" if whole else "a number"
+    if kind in ("greater_than", "greater_than_equal", "less_than", "less_than_equal", "finite_number") or (
+        kind in ("int_type", "float_type", "int_from_float", "int_parsing")
+    ):
+        low = f" from {bounds['ge']:g}" if "ge" in bounds else f" above {bounds['gt']:g}" if "gt" in bounds else ""
+        high = f" to {bounds['le']:g}" if "le" in bounds else f" below {bounds['lt']:g}" if "lt" in bounds else ""
+        finite = "" if low or high or whole else ", finite"
+        return f"{noun}{low}{high}{finite}"
+    if kind == "literal_error":
+        return "one of " + limits["expected"].replace("'", "").replace(" or ", ", ")
+    if kind == "string_pattern_mismatch":
+        return "letters, digits, '.', '_' or '-', at most 64, beginning with a letter or digit"
+    if kind == "model_type":
+        return "a mapping of knobs" + (", such as {kind: constant, initial: 0.05}" if "schedules" in path else "")
+    names = {
+        "bool_type": "true or false",
+        "string_type": "text",
+        "list_type": "a list, such as [8, 8]",
+        "dict_type": "a mapping",
+        "missing": "a value (it has no default)",
+    }
+    return names.get(kind, error["msg"])
+
+
+def _field(path: tuple) -> Any:
+    model: Any = Config
+    field = None
+    for part in path:
+        if model is None or part not in model.model_fields:
+            return field if isinstance(part, int) else None
+        field = model.model_fields[part]
+        model = _section(field.annotation)
+    return field
+
+
+def _annotated_bounds(annotation: Any) -> dict[str, float]:
+    """The bounds of an Annotated number somewhere inside a type such as `list[Annotated[int, Field(ge=1)]]`."""
+    bounds: dict[str, float] = {}
+    for item in getattr(annotation, "__metadata__", ()):
+        for inner in getattr(item, "metadata", ()):
+            bounds |= {name: getattr(inner, name) for name in ("ge", "gt", "le", "lt") if hasattr(inner, name)}
+    for argument in typing.get_args(annotation):
+        bounds |= _annotated_bounds(argument)
+    return bounds
+
+
+def _sections(model: type[BaseModel] = Config, prefix: str = "") -> list[str]:
+    names = []
+    for name, field in model.model_fields.items():
+        inner = _section(field.annotation)
+        if inner is not None:
+            names += [f"{prefix}{name}", *_sections(inner, f"{prefix}{name}.")]
+    return [name for name in names if not name.startswith("schedules.") or name.count(".") <= 1]
+
+
+def _section(annotation: Any) -> type[Section] | None:
+    return annotation if isinstance(annotation, type) and issubclass(annotation, Section) else None
+
+
+def _type_name(annotation: Any) -> str:
+    origin = typing.get_origin(annotation)
+    if origin is Literal:
+        return "|".join(map(str, typing.get_args(annotation)))
+    if origin in (typing.Union, types.UnionType):
+        return " or ".join(_type_name(part) for part in typing.get_args(annotation) if part is not type(None))
+    if origin is Annotated:
+        return _type_name(typing.get_args(annotation)[0])
+    return getattr(annotation, "__name__", str(annotation))
+
+
+def _shown(value: Any) -> str:
+    if value is None:
+        return "null"
+    if isinstance(value, bool):
+        return str(value).lower()
+    return f"{value:g}" if isinstance(value, float) else str(value) if isinstance(value, (int, list)) else repr(value)
+
+
+def _shown_schedule(schedule: Schedule) -> str:
+    given = schedule.model_dump(exclude_none=True, exclude_defaults=False)
+    return (
+        "{"
+        + ", ".join(f"{key}: {value:g}" if key != "kind" else f"kind: {value}" for key, value in given.items())
+        + "}"
+    )

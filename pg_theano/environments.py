@@ -1,0 +1,352 @@
+"""Any Gymnasium environment with a flat observation and discrete actions, many side by side.
+
+    environment = make(config.environment, num_envs=16, dtype="float32")
+    obs = environment.begin(np.ones(16, bool), seeds)                            # [N, F]
+    obs, reward, terminated, truncated, real = environment.step(action)          # the true successor, [N, F]
+
+An environment whose episode has ended is begun again with a seed of the host's, or parked, which costs nothing.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import difflib
+import importlib
+import math
+import sys
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import gymnasium
+import numpy as np
+from gymnasium.vector import AutoresetMode, SyncVectorEnv
+
+from pg_theano import config as knobs
+from pg_theano.types import Array, UserError
+
+
+class Task(NamedTuple):
+    """What the rest of the program must know of an environment, as plain data."""
+
+    id: str
+    obs_size: int  # F, after flattening
+    num_actions: int  # A
+    time_limit: int | None  # steps; None: the environment has none
+    threshold: float | None  # the mean return at which it counts as solved
+
+
+def make(
+    config: knobs.Environment, *, num_envs: int, dtype: str, folders: Sequence[Path] = (), whole: int | None = None
+) -> VectorClass | Slots:
+    """`num_envs` copies of the configured environment, as the task's own vectorised class where it has one.
+
+    `folders` are searched for a user's module, before the current folder. A vectorised class steps `whole` at once,
+    where given: it costs hardly more. Errors: `UserError` for an unknown id (with
+    the nearest known), a module that cannot be imported, a space that is not supported, an unknown autoreset mode.
+    """
+    with _importable(folders):
+        spec = _spec(config.id)
+        wrappers = [_wrapper(name) for name in config.wrappers]
+        if spec.vector_entry_point is not None and not (wrappers or config.kwargs or spec.additional_wrappers):
+            return VectorClass(config, whole or num_envs, dtype)
+        return Slots(config, wrappers, num_envs, dtype)
+
+
+class VectorClass:
+    """A task's own vectorised class, in mode NEXT_STEP: the step after an end only resets, and is not real."""
+
+    def __init__(self, config: knobs.Environment, num_envs: int, dtype: str):
+        limit: dict[str, Any] = {}
+        if config.max_episode_steps is not None:
+            limit = {"max_episode_steps": config.max_episode_steps}
+        with _quiet(), _explained(config.id, "cannot be made"):
+            self.envs = gymnasium.make_vec(config.id, num_envs, vectorization_mode="vector_entry_point", **limit)
+        mode = self.envs.metadata.get("autoreset_mode")
+        if mode is not AutoresetMode.NEXT_STEP:
+            raise UserError(
+                f"{config.id}: its vectorised class resets in mode {mode}; expected NEXT_STEP. "
+                "Name a wrapper in environment.wrappers, and single environments are used instead"
+            )
+        self.num_envs = num_envs
+        spec = self.envs.spec
+        time_limit = config.max_episode_steps or (spec.max_episode_steps if spec else None)
+        threshold = spec.reward_threshold if spec else None
+        self._obs = _observation(self.envs.single_observation_space, config.id, dtype)
+        self._start, num_actions = _actions(self.envs.single_action_space, config.id)
+        self.task = Task(config.id, self._obs.size, num_actions, time_limit, threshold)
+        self._resetting = np.zeros(num_envs, bool)
+        self._last = np.zeros((num_envs, self._obs.size), dtype)
+        self.seeds = np.full(num_envs, -1, np.int64)
+
+    def begin(self, which: Array, seeds: Array, *, all_over: bool = False) -> Array:
+        """Begin episodes in the environments of `which` [N]; at the start of a block, in all of them.
+
+        The class draws all its resets from one generator, which the block's first seed sets: so an episode is
+        determined by the block that it belongs to.
+        """
+        if all_over:
+            self._resetting[:] = False
+            self.seeds[:] = seeds[0]
+            with _explained(self.task.id, "reset", seeds[0]):
+                self._last = self._obs.convert(self.envs.reset(seed=int(seeds[0]))[0])
+        else:
+            self._resetting |= which
+        return self._last
+
+    def park(self, which: Array) -> None:
+        """The class cannot leave one out; the caller ignores its rows."""
+        self._resetting |= which
+
+    def step(self, action: Array) -> tuple[Array, Array, Array, Array, Array]:
+        """(next_obs [N, F], reward [N], terminated [N], truncated [N], real [N]); not real: a step that only reset."""
+        with _explained(self.task.id, "step"):
+            obs, reward, terminated, truncated, _ = self.envs.step(action + self._start if self._start else action)
+        real = ~self._resetting
+        self._resetting = np.zeros_like(real)
+        self._last = self._obs.convert(obs)
+        return self._last, reward, terminated, truncated, real
+
+    def close(self) -> None:
+        self.envs.close()
+
+
+class Slots:
+    """Single environments in a `SyncVectorEnv` that never resets by itself."""
+
+    def __init__(self, config: knobs.Environment, wrappers: list[Any], num_envs: int, dtype: str):
+        def one(index: int) -> Callable[[], Slot]:
+            return lambda: Slot(_single(config, wrappers), config.id, index)
+
+        with _quiet(), _explained(config.id, "cannot be made"):
+            self.envs = SyncVectorEnv(
+                [one(index) for index in range(num_envs)], copy=False, autoreset_mode=AutoresetMode.DISABLED
+            )
+        self.num_envs = num_envs
+        self.slots: list[Slot] = self.envs.envs  # type: ignore[assignment]
+        spec = self.slots[0].spec
+        limits = [config.max_episode_steps, spec.max_episode_steps if spec else None]
+        time_limit = next((limit for limit in limits if limit), None)
+        self._obs = _observation(self.envs.single_observation_space, config.id, dtype)
+        self._start, num_actions = _actions(self.envs.single_action_space, config.id)
+        self.task = Task(config.id, self._obs.size, num_actions, time_limit, spec.reward_threshold if spec else None)
+        self._real = np.ones(num_envs, bool)
+
+    @property
+    def seeds(self) -> list[int]:
+        """The seed of each environment's episode."""
+        return [slot.seed for slot in self.slots]
+
+    def begin(self, which: Array, seeds: Array, *, all_over: bool = False) -> Array:
+        """Reset the environments of `which` [N], each with its seed; returns all observations [N, F]."""
+        for slot, begins in zip(self.slots, which, strict=True):
+            slot.parked = slot.parked and not begins
+        obs = self._reset(which, seeds)
+        self._real |= which
+        return self._obs.convert(obs)
+
+    def park(self, which: Array) -> None:
+        """Leave the environments of `which` [N] out: a step of theirs costs nothing and is not real."""
+        if any(slot.seen is None for slot in self.slots):
+            self._reset(np.ones(self.num_envs, bool), np.zeros(self.num_envs, np.int64))
+        for index in np.flatnonzero(which):
+            self.slots[index].parked = True
+        self._real &= ~which
+        self._reset(which, np.zeros(self.num_envs, np.int64))  # of parked slots: only clears the vector's flags
+
+    def _reset(self, which: Array, seeds: Array) -> Array:
+        obs, _ = self.envs.reset(seed=[int(seed) for seed in seeds], options={"reset_mask": which.copy()})
+        return obs
+
+    def step(self, action: Array) -> tuple[Array, Array, Array, Array, Array]:
+        """(next_obs [N, F], reward [N], terminated [N], truncated [N], real [N]): the true successors."""
+        obs, reward, terminated, truncated, _ = self.envs.step(action + self._start if self._start else action)
+        return self._obs.convert(obs), reward, terminated, truncated, self._real
+
+    def close(self) -> None:
+        self.envs.close()
+
+
+class Slot(gymnasium.Wrapper):
+    """One environment of several: can be parked, and names itself, the step and the seed in every error."""
+
+    def __init__(self, env: gymnasium.Env, id: str, index: int):
+        super().__init__(env)
+        self.id, self.index, self.seed, self.steps = id, index, -1, 0
+        self.parked = False
+        self.seen: Any = None
+        self._shape = getattr(env.observation_space, "shape", None)
+
+    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
+        if self.parked:
+            return self.seen, {}
+        self.seed, self.steps = -1 if seed is None else seed, 0
+        try:
+            result = self.env.reset(seed=seed, options=options)
+        except Exception as error:
+            raise self.fault(f"reset raises {type(error).__name__}: {error}") from error
+        if not (isinstance(result, tuple) and len(result) == 2):
+            raise self.fault(f"reset returns {_kind(result)}; expected (observation, info)")
+        return self._checked(result[0]), {}
+
+    def step(self, action: Any) -> tuple[Any, float, bool, bool, dict[str, Any]]:
+        if self.parked:
+            return self.seen, 0.0, False, False, {}
+        self.steps += 1
+        try:
+            result = self.env.step(action)
+        except Exception as error:
+            raise self.fault(f"step raises {type(error).__name__}: {error}") from error
+        if not (isinstance(result, tuple) and len(result) == 5):
+            raise self.fault(
+                f"step returns {_kind(result)}; expected (observation, reward, terminated, truncated, info)"
+            )
+        obs, reward, terminated, truncated, _ = result
+        try:
+            reward = float(reward)
+        except (TypeError, ValueError):
+            raise self.fault(f"reward is {reward!r}; expected a number") from None
+        if not math.isfinite(reward):
+            raise self.fault(f"reward is {reward}; a reward must be finite")
+        return self._checked(obs), reward, bool(terminated), bool(truncated), {}
+
+    def _checked(self, obs: Any) -> Any:
+        if np.shape(obs) != self._shape:
+            raise self.fault(f"the observation has shape {np.shape(obs)}; its space says {self._shape}")
+        self.seen = obs
+        return obs
+
+    def fault(self, what: str) -> UserError:
+        return UserError(f"{self.id}, environment {self.index}, step {self.steps} (seed {self.seed}): {what}")
+
+
+# -- spaces
+
+
+class _Observation(NamedTuple):
+    size: int
+    convert: Callable[[Any], Array]
+
+
+def _observation(space: Any, id: str, dtype: str) -> _Observation:
+    """How observations of a space become rows of F numbers."""
+    if isinstance(space, gymnasium.spaces.Box):
+        size = math.prod(space.shape)
+        return _Observation(size, lambda obs: np.array(obs, dtype).reshape(len(obs), size))
+    if isinstance(space, gymnasium.spaces.Discrete):
+        table = np.eye(int(space.n), dtype=dtype)
+        return _Observation(int(space.n), lambda obs: table[np.asarray(obs) - space.start])
+    if isinstance(space, gymnasium.spaces.MultiDiscrete) and space.nvec.ndim == 1:
+        tables = [np.eye(int(n), dtype=dtype) for n in space.nvec]
+
+        def convert(obs: Any) -> Array:
+            columns = np.asarray(obs) - space.start
+            return np.concatenate([table[columns[:, i]] for i, table in enumerate(tables)], axis=1)
+
+        return _Observation(int(space.nvec.sum()), convert)
+    raise UserError(f"{id}: its observation space {space} is not supported; expected Box, Discrete or MultiDiscrete")
+
+
+def _actions(space: Any, id: str) -> tuple[int, int]:
+    """(first action, number of actions) of a Discrete space."""
+    if isinstance(space, gymnasium.spaces.Discrete):
+        return int(space.start), int(space.n)
+    raise UserError(f"{id}: its action space {space} is not supported; expected Discrete")
+
+
+# -- making
+
+
+def _single(config: knobs.Environment, wrappers: list[Any]) -> gymnasium.Env:
+    limit = {} if config.max_episode_steps is None else {"max_episode_steps": config.max_episode_steps}
+    env = gymnasium.make(config.id, disable_env_checker=True, **limit, **config.kwargs)
+    for wrapper in wrappers:
+        env = wrapper(env)
+    return env
+
+
+def single(config: knobs.Environment, *, folders: Sequence[Path] = (), render_mode: str | None = None) -> gymnasium.Env:
+    """One plain environment, with its wrappers, for watching."""
+    with _importable(folders), _quiet(), _explained(config.id, "cannot be made"):
+        _spec(config.id)
+        rendered = config.model_copy(update={"kwargs": {**config.kwargs, "render_mode": render_mode}})
+        return _single(rendered, [_wrapper(name) for name in config.wrappers])
+
+
+def converters(env: gymnasium.Env, id: str, dtype: str) -> tuple[Callable[[Any], Array], int]:
+    """(observation to one row [1, F], first action) of a single environment."""
+    observation = _observation(env.observation_space, id, dtype)
+    return lambda obs: observation.convert(np.asarray(obs)[None]), _actions(env.action_space, id)[0]
+
+
+def _spec(id: str) -> Any:
+    try:
+        with _quiet():
+            return gymnasium.spec(id) if ":" not in id else _spec_of_module(id)
+    except gymnasium.error.Error as error:
+        name = id.partition(":")[2] or id
+        known = list(gymnasium.registry)
+        near = difflib.get_close_matches(name, known, 1, 0.4)
+        version = difflib.get_close_matches(name.rpartition("-v")[0], [k for k in known if "-v" in k], 1, 0.6)
+        hint = f"did you mean {(near or version)[0]}?" if near or version else "see `gymnasium.pprint_registry()`"
+        if isinstance(error, gymnasium.error.DeprecatedEnv):
+            hint = str(error)
+        raise UserError(f"environment.id: {id} is not registered with Gymnasium; {hint}") from None
+
+
+def _spec_of_module(id: str) -> Any:
+    module = id.partition(":")[0]
+    try:
+        importlib.import_module(module)
+    except Exception as error:
+        reason = f"{type(error).__name__}: {error}"
+        raise UserError(f"environment.id: the module {module} of {id} cannot be imported ({reason})") from error
+    return gymnasium.spec(id.partition(":")[2])
+
+
+def _wrapper(name: str) -> Any:
+    module, _, attribute = name.partition(":")
+    try:
+        return getattr(importlib.import_module(module), attribute)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise UserError(
+            f"environment.wrappers: {name} cannot be imported ({error}); "
+            "expected module:Class, such as gymnasium.wrappers:FlattenObservation"
+        ) from None
+
+
+@contextlib.contextmanager
+def _importable(folders: Sequence[Path]) -> Iterator[None]:
+    """A user's modules are found beside the YAML, then in the current folder."""
+    extra = [str(Path(folder).resolve()) for folder in [*folders, Path.cwd()]]
+    sys.path[:0] = extra
+    try:
+        yield
+    finally:
+        for folder in extra:
+            sys.path.remove(folder)
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Gymnasium warns about versions and spaces in ways that mean nothing to whoever trains."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
+
+
+@contextlib.contextmanager
+def _explained(id: str, doing: str, seed: int | None = None) -> Iterator[None]:
+    try:
+        yield
+    except UserError:
+        raise
+    except Exception as error:
+        at = "" if seed is None else f" (seed {seed})"
+        verb = doing if doing.startswith("cannot") else f"{doing} raises"
+        raise UserError(f"{id}: {verb}{at}: {type(error).__name__}: {error}") from error
+
+
+def _kind(result: Any) -> str:
+    return f"{len(result)} values" if isinstance(result, tuple) else f"one {type(result).__name__}"

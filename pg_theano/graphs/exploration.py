@@ -1,0 +1,56 @@
+"""How an action is drawn while training, and the log-probability that learning uses for it.
+
+| name                     | action                       | log-probability learned from                      |
+|--------------------------|------------------------------|---------------------------------------------------|
+| `softmax`                | a ~ π                        | log π(a): exact                                   |
+| `epsilon_softmax`        | ε: uniform, else a ~ π       | log(ε/A + (1−ε)·π(a)): exact                      |
+| `epsilon_greedy`         | ε: uniform, else argmax π    | log π(a) of the network: biased                   |
+| `epsilon_greedy_softmax` | ε: a ~ π, else argmax π      | log π(a) of the network: biased                   |
+
+The greedy two have a density whose gradient is zero almost everywhere (a small step moves no argmax), so log π
+stands in for it. That is a bias, and part of why the classic recipe is hard to train.
+"""
+
+from __future__ import annotations
+
+import pytensor.tensor as pt
+
+from pg_theano.graphs.policies import inverse_cdf, taken
+
+NUM_UNIFORMS = {"softmax": 1, "epsilon_softmax": 3, "epsilon_greedy": 3, "epsilon_greedy_softmax": 3}
+"""Uniforms drawn a step: one for the sample; two more, whether to explore and which action, where ε is drawn."""
+
+
+def draw(name, log_probs, noise, *, exploration_rate):
+    """The action to take. Shapes: `log_probs` [A, N], `noise` [U, N] uniform in [0, 1); the result [N], int32."""
+    num_actions = log_probs.type.shape[0]
+    if name == "softmax":
+        return inverse_cdf(pt.exp(log_probs), noise[0])
+    explores = pt.lt(noise[1], exploration_rate)  # [N]
+    uniform = pt.minimum((noise[2] * num_actions).astype("int32"), num_actions - 1)  # [N]
+    if name == "epsilon_softmax":
+        return pt.switch(explores, uniform, inverse_cdf(pt.exp(log_probs), noise[0])).astype("int32")
+    best = greedy(log_probs)
+    other = uniform if name == "epsilon_greedy" else inverse_cdf(pt.exp(log_probs), noise[0])
+    return pt.switch(explores, other, best).astype("int32")
+
+
+def greedy(log_probs):
+    """The likeliest action, the first of equals. [A, N] to [N], int32."""
+    return pt.argmax(log_probs, axis=0).astype("int32")
+
+
+def log_prob(name, log_probs, action, *, exploration_rate):
+    """The log-probability that learning uses (see the table above). [A, N], [N] to [N].
+
+    The mixture is taken only where ε > 0. Its logarithm sees ε = 1 elsewhere: `switch` evaluates both branches,
+    and log 0 in the one not chosen would make the gradient NaN.
+    """
+    own = taken(log_probs, action)
+    if name != "epsilon_softmax":
+        return own
+    num_actions = log_probs.type.shape[0]
+    explores = pt.gt(exploration_rate, 0)
+    rate = pt.switch(explores, exploration_rate, pt.ones_like(exploration_rate))
+    mixture = pt.log(rate / num_actions + (1 - rate) * pt.exp(pt.maximum(own, -80.0)))
+    return pt.switch(explores, mixture, own)

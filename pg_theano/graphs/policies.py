@@ -1,0 +1,56 @@
+"""Distributions over actions, feature-major: log-probabilities [A, N] of A actions for N observations."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytensor.tensor as pt
+
+from pg_theano.graphs.reductions import total
+
+
+def softmax_log_probs(logits):
+    """Log-probabilities of the softmax policy.
+
+        log π(a|o) = z_a − log Σ_b exp(z_b)
+
+    The largest logit is taken out first, so that no exponential overflows; it is a constant to the gradient,
+    because the expression does not depend on it. Shapes: [A, N] to [A, N].
+    """
+    shifted = logits - pt.max(logits, axis=0, keepdims=True)  # [A, N]
+    return shifted - pt.log(total(pt.exp(shifted), axis=0, keepdims=True))
+
+
+def taken(log_probs, action):
+    """The entry of each column that belongs to the action taken: log π(a_n|o_n). [A, N], [N] to [N].
+
+    A comparison with every action and a sum: for few actions quicker than indexing, forward and backward.
+    """
+    num_actions = log_probs.type.shape[0]
+    chosen = pt.eq(action[None, :], np.arange(num_actions, dtype="int32")[:, None])  # [A, N]
+    return total(pt.switch(chosen, log_probs, pt.zeros_like(log_probs)), axis=0)  # [N]
+
+
+def entropy(log_probs):
+    """H = −Σ_a π(a|o)·log π(a|o), in nats, of each column. [A, N] to [N].
+
+    log π is bounded below, so that an action of probability 0 adds 0 and not 0·∞.
+    """
+    bounded = pt.maximum(log_probs, -80.0)
+    return -total(pt.exp(bounded) * bounded, axis=0)
+
+
+def inverse_cdf(probs, uniform):
+    """The action whose interval of the cumulative distribution holds a uniform number u in [0, 1).
+
+        a = #{ b < A−1 : Σ_{c≤b} π(c) ≤ u }
+
+    The last sum is left out: it is 1 up to rounding, and an action A does not exist.
+    Shapes: `probs` [A, N], `uniform` [N]; the result [N], int32.
+    """
+    num_actions = probs.type.shape[0]
+    action = pt.zeros_like(uniform, dtype="int32")
+    cumulative = pt.zeros_like(uniform)
+    for a in range(num_actions - 1):
+        cumulative = cumulative + probs[a]
+        action = action + pt.le(cumulative, uniform).astype("int32")
+    return action

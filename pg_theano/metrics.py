@@ -1,0 +1,46 @@
+"""Figures of runs: seconds by part, and what several seeds have in common."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+
+class Parts:
+    """Seconds by part of a run."""
+
+    def __init__(self) -> None:
+        self.seconds = dict.fromkeys(("import", "compile", "collect", "update", "evaluate", "checkpoint", "plot"), 0.0)
+
+    @contextlib.contextmanager
+    def of(self, part: str) -> Iterator[None]:
+        began, compiling = time.perf_counter(), self.seconds["compile"]
+        try:
+            yield
+        finally:  # what was compiled meanwhile is counted there
+            self.seconds[part] += time.perf_counter() - began - (self.seconds["compile"] - compiling)
+
+
+def summarised(name: str, environment: str, figures: Sequence[Mapping[str, Any]], seconds: float) -> dict[str, Any]:
+    """What runs over several seeds reached: mean and spread over seeds, from the `result.json` of each."""
+    evaluated = [f["evaluation"]["mean"] for f in figures if f["evaluation"]]
+    steps = [f["env_steps"] for f in figures]
+    return {
+        "name": name,
+        "status": "interrupted" if figures[-1]["status"] == "interrupted" else "finished",
+        "environment": environment,
+        "runs": len(figures),
+        "solved": sum(f["status"] == "solved" for f in figures),
+        "seeds": [f["seed"] for f in figures],
+        "evaluation": {
+            "mean": float(np.mean(evaluated)) if evaluated else None,
+            "std": float(np.std(evaluated)) if evaluated else None,
+            "of_each": evaluated,
+        },
+        "env_steps": {"median": float(np.median(steps)), "min": min(steps), "max": max(steps), "of_each": steps},
+        "seconds": {"total": seconds},
+    }

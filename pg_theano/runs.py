@@ -1,0 +1,171 @@
+"""A run's folder: config.yaml, run.json, metrics.jsonl, checkpoints/, result.json. One process at a time writes."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import importlib.metadata
+import json
+import os
+import platform
+import socket
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from pg_theano import checkpoints
+from pg_theano.config import Config, from_dict, read_config, to_dict
+from pg_theano.types import UserError
+from pg_theano.yaml_lines import read_file
+
+RESUMABLE = ("budget.", "solved.", "checkpoint.")
+"""Knobs that a resumed run may change: when it stops and what it keeps, nothing that it learns from."""
+
+
+def versions() -> dict[str, str]:
+    """Of everything that a result depends on."""
+    found = {"python": platform.python_version()}
+    for name in ("pg_theano", "pytensor", "jax", "jaxlib", "gymnasium", "numpy"):
+        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
+            found[name] = importlib.metadata.version(name)
+    return found
+
+
+def new_folder(name: str, parent: Path = Path("runs")) -> Path:
+    """`runs/<name>`, or the first free of `runs/<name>-2`, `-3`, ...; made here, so that no other process takes it."""
+    for number in range(1, 100_000):
+        folder = parent / (name if number == 1 else f"{name}-{number}")
+        try:
+            folder.mkdir(parents=True)
+            return folder
+        except FileExistsError:
+            continue
+        except OSError as error:
+            raise UserError(f"{folder}: cannot be made ({error.strerror}); name another with --run-dir") from None
+    raise UserError(f"{parent / name}: 100,000 runs of this name; give it another")
+
+
+def exact_folder(path: Path) -> Path:
+    """The folder that the user named, made where it is missing, refused where something is in it."""
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        occupied = any(path.iterdir())
+    except OSError as error:
+        raise UserError(f"{path}: cannot be made ({error.strerror}); name another with --run-dir") from None
+    if occupied:
+        raise UserError(f"{path}: not empty; expected a new folder, or use --resume {path} to go on with that run")
+    return path
+
+
+class RunFolder:
+    """The folder of one run while it is being written. The system lets go of its lock when the process ends."""
+
+    def __init__(self, path: Path):
+        self.path = path
+        self._lock = self._locked()
+        self._metrics: Any = None
+
+    @property
+    def checkpoints(self) -> Path:
+        return self.path / "checkpoints"
+
+    def begin(self, config: Config, facts: Mapping[str, Any]) -> None:
+        """A new run: its resolved config, and where it came from."""
+        text = yaml.safe_dump(to_dict(config), sort_keys=False)
+        checkpoints.write_atomically(self.path / "config.yaml", text.encode())
+        self._write_json("run.json", {"versions": versions(), "argv": sys.argv, **facts})
+        self._metrics = open(self.path / "metrics.jsonl", "wb")
+
+    def go_on(self, metrics_bytes: int) -> None:
+        """A resumed run: records written after the checkpoint are cut off; they will be written again."""
+        checkpoints.clear_temporaries(self.checkpoints)
+        checkpoints.clear_temporaries(self.path)
+        (self.path / "result.json").unlink(missing_ok=True)
+        self._metrics = open(self.path / "metrics.jsonl", "r+b")
+        self._metrics.truncate(metrics_bytes)
+        self._metrics.seek(metrics_bytes)
+
+    def record(self, values: Mapping[str, Any]) -> None:
+        self._metrics.write(json.dumps(values).encode() + b"\n")
+
+    def flush(self) -> int:
+        """Everything recorded so far is on its way to the disk; returns the size of metrics.jsonl."""
+        self._metrics.flush()
+        return self._metrics.tell()
+
+    def finish(self, result: Mapping[str, Any]) -> None:
+        self.flush()
+        self._write_json("result.json", result)
+
+    def close(self) -> None:
+        if self._metrics is not None:
+            self._metrics.close()
+        os.close(self._lock)
+
+    def _write_json(self, name: str, value: Mapping[str, Any]) -> None:
+        checkpoints.write_atomically(self.path / name, json.dumps(value, indent=1).encode() + b"\n")
+
+    def _locked(self) -> int:
+        path = self.path / "lock"
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            holder = path.read_text().strip() or "another process"
+            os.close(descriptor)
+            raise UserError(f"{self.path}: in use by {holder}; wait for it, or stop it") from None
+        os.ftruncate(descriptor, 0)
+        os.write(descriptor, f"process {os.getpid()} on {socket.gethostname()}\n".encode())
+        return descriptor
+
+
+def read_run(path: Path) -> tuple[Config, dict[str, Any]]:
+    """(config, facts) of a run folder. Errors: `UserError` where it is none."""
+    if not (path / "config.yaml").is_file():
+        known = [str(p) for p in sorted(Path(path).glob("seed-*")) if (p / "config.yaml").is_file()]
+        hint = (
+            f"it holds several runs: name one, such as {known[0]}"
+            if known
+            else "expected a folder such as runs/cartpole"
+        )
+        raise UserError(f"{path}: no run folder (no config.yaml in it); {hint}")
+    document = read_file(path / "config.yaml")
+    try:
+        facts = json.loads((path / "run.json").read_text())
+    except (OSError, ValueError):
+        raise UserError(f"{path / 'run.json'}: missing or damaged; expected what `pg_theano.train` wrote") from None
+    return from_dict(document.data, document.lines, document.name), facts
+
+
+def resumable(path: Path, overrides: Sequence[str]) -> tuple[Config, dict[str, Any], checkpoints.Checkpoint]:
+    """(config, facts, newest checkpoint) of a run that can go on. Errors: `UserError`: finished, damaged, no run."""
+    for override in overrides:
+        if not override.startswith(RESUMABLE):
+            raise UserError(
+                f"{override}: a resumed run keeps its config; only {', '.join(RESUMABLE)[:-1]} knobs may change"
+            )
+    _, facts = read_run(path)
+    config = read_config(path / "config.yaml", overrides)
+    checkpoint = checkpoints.newest(path / "checkpoints")
+    counters = checkpoint.facts["counters"]
+    status = _status(path)
+    if status == "solved" and not overrides:
+        raise UserError(
+            f"{path}: finished (solved after {counters['updates']} updates); nothing to resume. "
+            "To train on: solved.stop=false"
+        )
+    for name, limit in (("updates", config.budget.updates), ("env_steps", config.budget.env_steps)):
+        if limit is not None and counters[name] >= limit:
+            raise UserError(
+                f"{path}: finished (budget.{name} = {limit} is spent); to train on, raise it: budget.{name}={2 * limit}"
+            )
+    return config, facts, checkpoint
+
+
+def _status(path: Path) -> str | None:
+    with contextlib.suppress(OSError, ValueError):
+        return json.loads((path / "result.json").read_text()).get("status")
+    return None

@@ -1,0 +1,167 @@
+"""What one sees while it trains: a live display on a terminal, one-line records elsewhere. Changes nothing."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, TextIO
+
+BARS = "▁▂▃▄▅▆▇█"
+
+
+def sparkline(values: list[float], width: int = 48) -> str:
+    """The last `width` values (more are averaged together) as bars from lowest to highest."""
+    if not values:
+        return ""
+    if len(values) > width:
+        edges = [round(i * len(values) / width) for i in range(width + 1)]
+        values = [sum(values[a:b]) / (b - a) for a, b in zip(edges[:-1], edges[1:], strict=True)]
+    low, high = min(values), max(values)
+    return "".join(BARS[round((v - low) / (high - low) * 7) if high > low else 3] for v in values)
+
+
+class Screen:
+    """Plain: a line for every event and evaluation, and for an update at most one a second."""
+
+    def __init__(self, file: TextIO):
+        self.file = file
+        self._last = 0.0
+
+    def event(self, text: str) -> None:
+        print(text, file=self.file, flush=True)
+
+    def update(self, record: Mapping[str, Any], budget: float) -> None:
+        now = time.monotonic()
+        if "evaluation_mean" in record or now - self._last >= 1.0:
+            self._last = now
+            print(line_of(record), file=self.file, flush=True)
+
+    def close(self) -> None:
+        pass
+
+
+class LiveScreen(Screen):
+    """On a terminal: return, its sparkline, speed, schedules and time left, redrawn eight times a second."""
+
+    def __init__(self, file: TextIO, title: str):
+        from rich.console import Console
+        from rich.live import Live
+
+        super().__init__(file)
+        self.title = title
+        self.returns: list[float] = []
+        self.began = time.monotonic()
+        self.live = Live(console=Console(file=file), auto_refresh=False, transient=True)
+        self.live.start()
+
+    def event(self, text: str) -> None:
+        self.live.console.print(text, highlight=False, markup=False)
+
+    def update(self, record: Mapping[str, Any], budget: float) -> None:
+        self.returns.append(record["return_mean"])
+        now = time.monotonic()
+        if "evaluation_mean" in record:
+            self.event(line_of(record))
+        if now - self._last >= 0.125:
+            self._last = now
+            self.live.update(self._picture(record, budget), refresh=True)
+
+    def _picture(self, record: Mapping[str, Any], budget: float) -> Any:
+        from rich.panel import Panel
+        from rich.table import Table
+
+        spent = time.monotonic() - self.began
+        left = spent * (1 - budget) / budget if budget > 0 else float("inf")
+        table = Table.grid(padding=(0, 2))
+        table.add_column(style="bold", justify="right")
+        table.add_column()
+        rows = [
+            ("return", f"{record['return_mean']:.1f}   (min {record['return_min']:g}, max {record['return_max']:g})"),
+            ("", sparkline(self.returns)),
+            ("update", f"{record['update'] + 1:,}   {record['env_steps']:,} steps   {record['episodes']:,} episodes"),
+            ("speed", f"{record['env_steps'] / max(record['seconds'], 1e-9):,.0f} steps/s"),
+            (
+                "cost",
+                f"{record['cost']:.4g}   entropy {record['entropy']:.3f}   gradient {record['gradient_norm']:.3g}",
+            ),
+            (
+                "schedules",
+                f"learning rate {record['learning_rate']:.4g}   exploration {record['exploration_rate']:.3g}   "
+                f"episodes {record['episodes_per_update']}",
+            ),
+            ("budget", f"{100 * budget:.0f} %   at most {duration(left)} left"),
+        ]
+        for row in rows:
+            table.add_row(*row)
+        return Panel(table, title=self.title, title_align="left", expand=False)
+
+    def close(self) -> None:
+        self.live.stop()
+
+
+def make(file: TextIO, title: str) -> Screen:
+    return LiveScreen(file, title) if file.isatty() else Screen(file)
+
+
+def quiet() -> Screen:
+    """For notebooks and tests that want no output."""
+    return _Quiet(sys.stderr)
+
+
+class _Quiet(Screen):
+    def event(self, text: str) -> None:
+        pass
+
+    def update(self, record: Mapping[str, Any], budget: float) -> None:
+        pass
+
+
+def line_of(record: Mapping[str, Any]) -> str:
+    """One record as one line."""
+    text = (
+        f"update {record['update'] + 1:>5}  {record['env_steps']:>9,} steps  return {record['return_mean']:>8.1f} "
+        f"± {record['return_std']:<7.1f} cost {record['cost']:>9.4g}  entropy {record['entropy']:.3f}"
+    )
+    if "evaluation_mean" in record:
+        text += f"  evaluation {record['evaluation_mean']:.1f} ± {record['evaluation_std']:.1f}"
+    return text
+
+
+def duration(seconds: float) -> str:
+    if seconds == float("inf"):
+        return "?"
+    minutes, seconds = divmod(int(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{seconds:02}" if hours else f"{minutes}:{seconds:02}"
+
+
+def closing(folder: Path, figures: Mapping[str, Any], plot: Path | None) -> list[str]:
+    """The last lines: the outcome, where things are, what to do next."""
+    if "solved" in figures:
+        mean, std = figures["evaluation"]["mean"], figures["evaluation"]["std"]
+        lines = [
+            f"{figures['solved']} of {figures['runs']} runs solved; evaluation {mean:.1f} ± {std:.1f} over seeds; "
+            f"median {figures['env_steps']['median']:,.0f} steps"
+            if mean is not None
+            else "no run was evaluated"
+        ]
+    else:
+        evaluation = figures["evaluation"]
+        seconds = figures["seconds"]
+        lines = [
+            f"{figures['status']} ({figures['stop_reason']}): {figures['updates']} updates, "
+            f"{figures['env_steps']:,} steps, {figures['steps_per_second']:,.0f} steps/s"
+            + (
+                f"; {evaluation['n']} greedy episodes: {evaluation['mean']:.1f} ± {evaluation['std']:.1f}"
+                if evaluation
+                else ""
+            )
+        ]
+        lines.append("seconds: " + ", ".join(f"{name} {value:.2f}" for name, value in seconds.items()))
+    if figures["status"] == "interrupted":
+        where = folder if "updates" in figures else folder / f"seed-{figures['seeds'][-1]}"
+        lines.append(f"to go on: python -m pg_theano.train --resume {where}")
+    lines.append(f"run: {folder}" + (f"   plot: {plot}" if plot else ""))
+    return lines

@@ -1,0 +1,454 @@
+"""Train a policy: `python -m pg_theano.train [CONFIG.yaml] [knob=value ...]`."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from pg_theano import BEGAN, checkpoints, commands, environments, metrics, programs, runs, screen
+from pg_theano import config as configs
+from pg_theano.config import Config
+from pg_theano.evaluate import Evaluator
+from pg_theano.rollout import collect
+from pg_theano.types import GREEDY, SAMPLE, Program, State, UserError
+
+
+class Counters(NamedTuple):
+    """How far a run has come. With the seed, they say all that a generator's state would."""
+
+    updates: int = 0
+    env_steps: int = 0
+    episodes: int = 0
+    seconds: float = 0.0  # of training, over all resumed parts
+    best: float | None = None  # mean of the best evaluation so far
+    best_update: int | None = None
+
+
+class Trainer:
+    """One run: what it is made of, and its state while it goes."""
+
+    def __init__(self, config: Config, folder: runs.RunFolder, folders: Sequence[Path], display: screen.Screen):
+        self.config, self.folder, self.folders, self.display = config, folder, folders, display
+        self.parts = metrics.Parts()
+        self.environment = environments.make(
+            config.environment, num_envs=config.environment.num_envs, dtype=config.dtype, folders=folders
+        )
+        self.task = self.environment.task
+        self.threshold = config.solved.threshold if config.solved.threshold is not None else self.task.threshold
+        self.spec = programs.spec_of(config, self.task)
+        self.evaluator = Evaluator(config, folders)
+        self.program: Program
+        self.state: State
+        self.counters = Counters()
+        self.final: dict[str, float] | None = None  # the evaluation that the result reports
+        self.began = time.perf_counter()
+        self.saved_at = self.began
+
+    def compile(self) -> None:
+        began = time.perf_counter()
+        self.program = programs.load(self.config, self.spec, self._report)
+        # What `load` does beside reported compilation (importing JAX or PyTensor) is no part of training either.
+        self.parts.seconds["import"] += max(time.perf_counter() - began - self.parts.seconds["compile"], 0.0)
+
+    def _report(self, what: str, seconds: float) -> None:
+        self.parts.seconds["compile"] += seconds
+        self.display.event(f"compiled {what}: {seconds:.2f} s" if seconds else f"compiling {what} ...")
+
+    # -- the loop
+
+    def train(self) -> str:
+        """Update until solved or until the budget is spent; returns which: "solved" or "budget"."""
+        while not self.budget_spent():
+            counters = self.counters
+            knobs = programs.knobs_at(self.config, counters.updates)
+            num_episodes = programs.episodes_at(self.config, counters.updates)
+            with self.parts.of("collect"):
+                played = collect(
+                    self.environment,
+                    self.program.act,
+                    self.state,
+                    knobs,
+                    num_episodes=num_episodes,
+                    noise_size=self.program.manifest["noise"]["size"],
+                    episode_seeds=self.generator(programs.EPISODE_SEEDS),
+                    action_noise=self.generator(programs.ACTION_NOISE),
+                    dtype=self.config.dtype,
+                )
+            with self.parts.of("update"):
+                state, measured = self.program.train(self.state, played.rollout, knobs)
+            self.check_finite(measured)
+            self.state = state
+            self.counters = counters._replace(
+                updates=counters.updates + 1,
+                env_steps=counters.env_steps + int(played.lengths.sum()),
+                episodes=counters.episodes + num_episodes,
+                seconds=self.seconds(),
+            )
+            record = {
+                "update": counters.updates,
+                "env_steps": self.counters.env_steps,
+                "episodes": self.counters.episodes,
+                **{f"return_{name}": float(getattr(played.returns, name)()) for name in ("mean", "std", "min", "max")},
+                "length_mean": float(played.lengths.mean()),
+                "length_max": int(played.lengths.max()),
+                **measured,
+                "learning_rate": knobs["learning_rate"],
+                "exploration_rate": knobs["exploration_rate"],
+                "episodes_per_update": num_episodes,
+            }
+            solved = self.evaluation_due() and self.evaluate(record)
+            record["seconds"] = self.seconds()
+            self.folder.record(record)
+            self.display.update(record, self.share_of_budget())
+            if solved and self.confirmed():
+                return "solved"
+            self.checkpoint_when_due()
+        return "budget"
+
+    def budget_spent(self) -> bool:
+        return self.share_of_budget() >= 1.0
+
+    def share_of_budget(self) -> float:
+        budget, counters = self.config.budget, self.counters
+        pairs: list[tuple[float, float | None]] = [
+            (counters.updates, budget.updates),
+            (counters.env_steps, budget.env_steps),
+        ]
+        pairs.append((self.seconds(), budget.seconds))
+        return max((spent / limit for spent, limit in pairs if limit is not None), default=0.0)
+
+    def seconds(self) -> float:
+        """Of training so far, with those of the parts before a resume."""
+        return self.before + time.perf_counter() - self.began
+
+    def generator(self, purpose: int) -> Any:
+        return programs.generator(self.config.seed, purpose, self.counters.updates)
+
+    def check_finite(self, measured: dict[str, float]) -> None:
+        if not measured.pop("finite"):
+            raise UserError(
+                f"update {self.counters.updates + 1}: the loss or its gradient is not finite "
+                f"(cost {measured['cost']:g}); the parameters were left as they were. Try a lower schedules.learning_rate, or "
+                "optimizer.max_gradient_norm=1"
+            )
+
+    # -- evaluation
+
+    def evaluation_due(self) -> bool:
+        return self.counters.updates % self.config.evaluation.every_updates == 0
+
+    def evaluate(self, record: dict[str, Any]) -> bool:
+        """Add an evaluation to the record, keep the best; returns whether it reaches the threshold."""
+        with self.parts.of("evaluate"):
+            greedy = self.evaluation(programs.EVALUATION, GREEDY)
+            record |= {f"evaluation_{name}": greedy[name] for name in ("mean", "std", "min", "max")}
+            if self.config.evaluation.sampled:
+                record["evaluation_sampled_mean"] = self.evaluation(programs.EVALUATION, SAMPLE)["mean"]
+        if self.counters.best is None or greedy["mean"] > self.counters.best:
+            self.counters = self.counters._replace(best=greedy["mean"], best_update=self.counters.updates)
+            self.best_state = self.state
+        return self.config.solved.stop and self.threshold is not None and greedy["mean"] >= self.threshold
+
+    def evaluation(self, purpose: int, choice: int, state: State | None = None) -> dict[str, float]:
+        return self.evaluator(
+            self.program.act,
+            self.state if state is None else state,
+            programs.constant_knobs(self.config),
+            episodes=self.config.evaluation.episodes,
+            seed=programs.child(self.config.seed, purpose, self.counters.updates),
+            choice=choice,
+        )
+
+    def confirmed(self) -> bool:
+        """Whether a second evaluation, on fresh seeds, reaches the threshold too; the result reports this one."""
+        with self.parts.of("evaluate"):
+            self.final = self.evaluation(programs.CONFIRMATION, GREEDY)
+        reached = self.threshold is not None and self.final["mean"] >= self.threshold
+        verdict = "confirmed" if reached else f"not confirmed (threshold {self.threshold:g}); going on"
+        self.display.event(
+            f"second evaluation on fresh seeds: {self.final['mean']:.1f} ± {self.final['std']:.1f}, {verdict}"
+        )
+        if reached:  # the policy that solved it is the best, whatever a luckier evaluation said of another
+            self.counters = self.counters._replace(best=self.final["mean"], best_update=self.counters.updates)
+            self.best_state = self.state
+        return reached
+
+    # -- checkpoints
+
+    def start_fresh(self) -> None:
+        self.state = self.program.init(self.generator(programs.INITIAL_WEIGHTS))
+        self.best_state, self.before = self.state, 0.0
+        self.began = self.saved_at = time.perf_counter()
+
+    def start_from(self, checkpoint: checkpoints.Checkpoint) -> None:
+        expected = {name: tuple(shape) for name, shape, _ in self.program.manifest["state"]}
+        found = {name: array.shape for name, array in checkpoint.state.items()}
+        if expected != found:
+            differs = sorted(name for name in expected | found if expected.get(name) != found.get(name))
+            raise UserError(
+                f"{checkpoint.path}: another architecture: {', '.join(differs)} differ from the run's config"
+            )
+        self.state = checkpoint.state
+        self.counters = Counters(**checkpoint.facts["counters"])
+        self.best_state, self.before = self.state, self.counters.seconds
+        self.began = self.saved_at = time.perf_counter()
+
+    def checkpoint_when_due(self) -> None:
+        knobs, now = self.config.checkpoint, time.perf_counter()
+        by_updates = knobs.every_updates is not None and self.counters.updates % knobs.every_updates == 0
+        if by_updates or (knobs.every_seconds is not None and now - self.saved_at >= knobs.every_seconds):
+            self.save()
+
+    def save(self) -> None:
+        """The newest checkpoint, and the best one if it is not on disk yet."""
+        with self.parts.of("checkpoint"):
+            folder = self.folder.checkpoints
+            facts = {
+                "counters": self.counters._asdict(),
+                "seed": self.config.seed,
+                "metrics_bytes": self.folder.flush(),
+            }
+            best = f"best-{self.counters.best_update or 0:08}"
+            if self.counters.best_update is not None and not (folder / f"{best}.json").exists():
+                checkpoints.save(folder, best, self.best_state, facts | {"best": self.counters.best})
+            checkpoints.save(folder, f"update-{self.counters.updates:08}", self.state, facts)
+            checkpoints.prune(folder, "best", 1)
+            checkpoints.prune(folder, "update", self.config.checkpoint.keep)
+        self.saved_at = time.perf_counter()
+
+    # -- the end
+
+    def result(self, status: str, reason: str) -> dict[str, Any]:
+        if status == "budget" and self.counters.updates:
+            with self.parts.of("evaluate"):  # of the best policy, on seeds that did not choose it
+                self.final = self.evaluation(programs.CONFIRMATION, GREEDY, self.best_on_disk_or_here())
+        elif status != "solved":
+            self.final = None
+        trained = self.parts.seconds["collect"] + self.parts.seconds["update"]
+        return {
+            "name": self.folder.path.name,
+            "status": status,
+            "stop_reason": reason,
+            "environment": self.task.id,
+            "threshold": self.threshold,
+            "seed": self.config.seed,
+            "updates": self.counters.updates,
+            "env_steps": self.counters.env_steps,
+            "episodes": self.counters.episodes,
+            "steps_per_second": (self.counters.env_steps - self.steps_before) / trained if trained > 0 else 0.0,
+            "seconds": self.parts.seconds | {"total": time.perf_counter() - BEGAN},
+            "evaluation": self.final,
+            "best_update": self.counters.best_update,
+            "backend": self.config.backend,
+            "dtype": self.config.dtype,
+            "versions": runs.versions(),
+        }
+
+    def best_on_disk_or_here(self) -> State:
+        update = self.counters.best_update
+        if update is None:
+            return self.state
+        path = self.folder.checkpoints / f"best-{update:08}.npz"
+        return checkpoints.load(path).state if path.exists() else self.best_state
+
+    def run(self) -> dict[str, Any]:
+        """Train to the end, whatever it is, and leave the folder whole."""
+        self.steps_before = self.counters.env_steps
+        try:
+            status = self.train()
+            reason = {
+                "solved": f"mean of {self.config.evaluation.episodes} greedy episodes reached {self.threshold}, twice",
+                "budget": "the budget is spent",
+            }[status]
+        except KeyboardInterrupt:
+            status, reason = "interrupted", "Ctrl-C"
+        except UserError as error:
+            self.save()
+            self.folder.finish(self.result("failed", str(error)))
+            raise
+        self.save()
+        result = self.result(status, reason)
+        self.folder.finish(result)
+        return result
+
+    def close(self) -> None:
+        self.environment.close()
+        self.evaluator.close()
+
+
+class Result(NamedTuple):
+    """What a run left: its folder, its figures, its plot."""
+
+    folder: Path
+    figures: dict[str, Any]
+    plot: Path | None
+
+
+def run(
+    config: Config | Mapping[str, Any] | str | os.PathLike[str] | None = None,
+    *,
+    run_dir: str | os.PathLike[str] | None = None,
+    resume: str | os.PathLike[str] | None = None,
+    overrides: Sequence[str] = (),
+    seed: int | None = None,
+    plot: bool = True,
+    display: Callable[[str], screen.Screen] | None = None,
+) -> Result:
+    """Train as the command does: a config (or file, or dict, or nothing for the defaults), and where to.
+
+    Errors: `UserError` for everything that the user can mend.
+    """
+    display = display or (lambda title: screen.make(sys.stdout, title))
+    if resume is not None:
+        return _resumed(Path(resume), overrides, display, plot)
+    folder_of_config = Path.cwd()
+    if config is None or isinstance(config, (str, os.PathLike)):
+        folder_of_config = Path(config).resolve().parent if config is not None else folder_of_config
+        config = configs.read_config(config, overrides, seed)
+    elif not isinstance(config, Config):
+        config = configs.from_dict(config)
+    name = config.name or _name_of(config.environment.id)
+    path = runs.new_folder(name) if run_dir is None else runs.exact_folder(Path(run_dir))
+    if config.runs == 1:
+        figures = _one(config, path, folder_of_config, display, None)
+        drawn = _draw(path, figures, display) if plot else None
+        return Result(path, figures, drawn)
+    return _several(config, path, folder_of_config, display, plot)
+
+
+def _one(
+    config: Config, path: Path, folder_of_config: Path, display: Callable[[str], screen.Screen], checkpoint: Any
+) -> dict[str, Any]:
+    """One run in its folder, new or resumed."""
+    folder = runs.RunFolder(path)
+    shown = display(f"{config.environment.id} · seed {config.seed} · {path}")
+    trainer = None
+    try:
+        imported = time.perf_counter() - BEGAN
+        trainer = Trainer(config, folder, [folder_of_config], shown)
+        trainer.parts.seconds["import"] = imported
+        where = "resumed at update " + str(checkpoint.facts["counters"]["updates"]) if checkpoint else "new"
+        shown.event(
+            f"{path}: {where}; {trainer.task.id}, {trainer.task.obs_size} features, "
+            f"{trainer.task.num_actions} actions, {trainer.spec['num_params']} parameters, {config.environment.num_envs} environments "
+            f"({type(trainer.environment).__name__}), seed {config.seed}"
+        )
+        if checkpoint is None:
+            folder.begin(
+                config, {"folder": str(folder_of_config), "spec": trainer.spec, "task": trainer.task._asdict()}
+            )
+        trainer.compile()
+        if checkpoint is None:
+            trainer.start_fresh()
+        else:
+            trainer.start_from(checkpoint)
+            folder.go_on(checkpoint.facts["metrics_bytes"])
+        return trainer.run()
+    finally:
+        shown.close()
+        folder.close()
+        if trainer is not None:
+            trainer.close()
+
+
+def _several(
+    config: Config, path: Path, folder_of_config: Path, display: Callable[[str], screen.Screen], plot: bool
+) -> Result:
+    """`runs` seeds in turn, each in a run folder of its own, and their summary."""
+    figures = []
+    for number in range(config.runs):
+        one = config.model_copy(update={"seed": config.seed + number, "runs": 1})
+        folder = path / f"seed-{one.seed}"
+        folder.mkdir(exist_ok=True)
+        figures.append(_one(one, folder, folder_of_config, display, None))
+        if figures[-1]["status"] == "interrupted":
+            break
+    summary = metrics.summarised(path.name, config.environment.id, figures, time.perf_counter() - BEGAN)
+    checkpoints.write_atomically(path / "summary.json", json.dumps(summary, indent=1).encode() + b"\n")
+    drawn = _draw(path, summary, display) if plot else None
+    return Result(path, summary, drawn)
+
+
+def _resumed(path: Path, overrides: Sequence[str], display: Callable[[str], screen.Screen], plot: bool) -> Result:
+    """Go on with the run of a folder, from its newest whole checkpoint."""
+    config, facts, checkpoint = runs.resumable(path, overrides)
+    figures = _one(config, path, Path(facts["folder"]), display, checkpoint)
+    drawn = _draw(path, figures, display) if plot else None
+    return Result(path, figures, drawn)
+
+
+def _draw(path: Path, figures: dict[str, Any], display: Callable[[str], screen.Screen]) -> Path | None:
+    """`plots/<name>.png`. A run of seeds, or one that never made an update, draws what there is."""
+    if figures.get("updates") == 0:
+        return None
+    began = time.perf_counter()
+    from pg_theano import plots
+
+    drawn = plots.draw([path], Path("plots") / f"{path.name}.png")
+    if "updates" in figures:
+        figures["seconds"]["plot"] = time.perf_counter() - began
+        figures["seconds"]["total"] = time.perf_counter() - BEGAN
+        content = json.dumps(figures, indent=1).encode() + b"\n"
+        checkpoints.write_atomically(path / "result.json", content, durable=False)
+    return drawn
+
+
+def _name_of(id: str) -> str:
+    bare = id.rpartition(":")[2].rpartition("/")[2].rpartition("-v")[0] or "run"
+    return "".join(c if c.isalnum() and c.isascii() else "-" for c in bare).strip("-").lower()[:64] or "run"
+
+
+# -- the command
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    parser = commands.parser(
+        "train", __doc__, "python -m pg_theano.train configs/acrobot.yaml schedules.learning_rate.initial=0.02 --seed 3"
+    )
+    parser.add_argument(
+        "what", nargs="*", metavar="CONFIG.yaml | knob=value", help="a config file, then knobs set over it"
+    )
+    parser.add_argument("--seed", type=commands.natural, metavar="N", help="everything random follows from it")
+    parser.add_argument(
+        "--run-dir", metavar="D", help="exact folder of the run (default: runs/<name>, or the next free)"
+    )
+    parser.add_argument("--resume", metavar="RUN", help="go on with the run of this folder")
+    parser.add_argument("--no-plot", action="store_true", help="draw no figure at the end")
+    parser.add_argument(
+        "--json", action="store_true", help="print the result as one JSON object; progress goes to stderr"
+    )
+    return commands.run(parser, _train, argv)
+
+
+def _train(arguments: argparse.Namespace) -> int:
+    overrides = [word for word in arguments.what if "=" in word]
+    files = [word for word in arguments.what if "=" not in word]
+    if len(files) > 1:
+        raise UserError(f"got {len(files)} config files ({', '.join(files)}); expected one, then knob=value")
+    if arguments.resume and (files or arguments.seed is not None or arguments.run_dir):
+        raise UserError("--resume takes its config, seed and folder from the run; give budget knobs at most")
+    stream = sys.stderr if arguments.json else sys.stdout
+    result = run(
+        files[0] if files else None,
+        run_dir=arguments.run_dir,
+        resume=arguments.resume,
+        overrides=overrides,
+        seed=arguments.seed,
+        plot=not arguments.no_plot,
+        display=lambda title: screen.make(stream, title),
+    )
+    if arguments.json:
+        print(json.dumps(result.figures))
+    else:
+        print("\n".join(screen.closing(result.folder, result.figures, result.plot)))
+    return 130 if result.figures["status"] == "interrupted" else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

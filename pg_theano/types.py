@@ -1,0 +1,57 @@
+"""What the symbolic half, the bridge, the host and the twin share: shapes of data, and one error. NumPy only."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numpy as np
+
+Array = np.ndarray
+State = dict[str, Any]
+"""Everything that learning changes, by name. Arrays of NumPy on the host, of JAX between two calls."""
+Knobs = dict[str, float]
+"""Scalars that may change while training, by name: `learning_rate`, `exploration_rate`, `discount`, ..."""
+
+
+EXPLORE, GREEDY, SAMPLE = 0, 1, 2
+"""How `act` chooses: as the exploration strategy says, the likeliest action, or a sample of the policy itself."""
+
+
+class UserError(Exception):
+    """Something that the user can mend: what was expected, what was got, what to do. One line, exit code 2."""
+
+
+class Rollout(NamedTuple):
+    """One block of experience, episode-major. E episodes, T timesteps, F features; padding has mask 0.
+
+    `obs[e, t]` is what the policy saw when it chose `action[e, t]`, for which it was paid `reward[e, t]` and
+    after which it saw `next_obs[e, t]`, the true successor, before any reset.
+    """
+
+    obs: Array  # [E, T, F]
+    action: Array  # [E, T, ...]
+    log_prob: Array  # [E, T]   of the behaviour policy, at collection
+    reward: Array  # [E, T]
+    next_obs: Array  # [E, T, F]
+    terminated: Array  # [E, T]
+    truncated: Array  # [E, T]
+    mask: Array  # [E, T]   1 where a step really happened
+
+
+class Program(NamedTuple):
+    """What learns, as pure functions of arrays. The loop cannot tell who made it.
+
+    init      (rng) -> State
+    act       (state, obs [E, F], noise [E, U], knobs, choice) -> (action [E], log_prob [E])
+    train     (state, rollout, knobs) -> (state, metrics)
+    gradient  (state, rollout, knobs) -> dict[str, Array]; compiled when it is first asked for
+    rollout   (state, noise, knobs) -> (state, Rollout); compiled environments only
+    """
+
+    init: Callable[..., State]
+    act: Callable[..., tuple[Array, Array]]
+    train: Callable[..., tuple[State, dict[str, float]]]
+    gradient: Callable[..., dict[str, Array]]
+    rollout: Callable[..., Any] | None
+    manifest: dict[str, Any]

@@ -1,0 +1,233 @@
+"""Plain data from YAML, with the line that each value came from, so that an error can name it.
+
+Mappings, lists and scalars, nothing else. A scalar without quotes is read as YAML 1.2's core schema reads it, but for
+two things: `0x1F` and `0o17` stay text. What surprises people in YAML 1.1 does not happen:
+
+    1e-4 1e6 1E+3 .5 -3.      floats                 10 +10 010     the integer 10
+    .inf -.inf .nan           floats                 1:30 1_000     text
+    true True TRUE, false...  booleans               yes no on off  text
+    null Null NULL ~ nothing  None                   2024-01-31     text
+
+Refused, each with one line that says where: a key given twice, a key that is not text, merge keys (`<<`), tags of any
+kind, a second document, more than `MAX_DEPTH` levels, more than `MAX_NODES` nodes once aliases are unfolded.
+
+The line of a value is that of its key, or in a list that of the item's first character. An alias gives a copy of what
+its anchor holds; the lines inside that copy are the anchor's, where the text stands.
+"""
+
+from __future__ import annotations
+
+import difflib
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import yaml
+
+from pg_theano.types import UserError
+
+MAX_BYTES = 1_000_000
+MAX_NODES = 10_000  # keys and values
+MAX_DEPTH = 50  # the length of a key path
+
+CONSTANTS = (
+    dict.fromkeys(("", "~", "null", "Null", "NULL"), None)
+    | dict.fromkeys(("true", "True", "TRUE"), True)
+    | dict.fromkeys(("false", "False", "FALSE"), False)
+    | {sign + inf: float(sign + "inf") for sign in ("", "+", "-") for inf in (".inf", ".Inf", ".INF")}
+    | dict.fromkeys((".nan", ".NaN", ".NAN"), float("nan"))
+)
+
+
+class Document(NamedTuple):
+    """What a YAML text says, and where it says it."""
+
+    data: dict[str, Any]  # plain dicts, lists, str, int, float, bool, None
+    lines: dict[tuple, int]  # key path, ("algorithm", "clip_range") or ("policy", "hidden", 0) -> line, from 1
+    name: str  # what stands before the colon in an error: the path as the user wrote it
+
+
+def read_file(path) -> Document:
+    """The document in this file. Raises UserError, whose one line names the file and, where there is one, the line."""
+    name, path = str(path), Path(path)
+    try:
+        if path.is_dir():
+            raise UserError(f"{name}: is a folder; expected a YAML file")
+        if not path.exists():
+            raise UserError(f"{name}: no such file; {_suggestion(path)}")
+        if not path.is_file():
+            raise UserError(f"{name}: is not a regular file; expected a YAML file")
+        if path.stat().st_size > MAX_BYTES:
+            raise UserError(f"{name}: has {path.stat().st_size:,} bytes; expected a YAML file of at most {MAX_BYTES:,}")
+        content = path.read_bytes()
+    except OSError as error:
+        raise UserError(f"{name}: cannot be read: {error.strerror}") from error
+    try:
+        return read_text(content.decode("utf-8"), name)
+    except UnicodeDecodeError as error:
+        line = error.object.count(b"\n", 0, error.start) + 1
+        raise UserError(f"{name}:{line}: is not UTF-8; save the file with the encoding UTF-8") from error
+
+
+def read_text(text, name) -> Document:
+    """The document that this text is; an empty one is an empty mapping. Raises UserError, which begins with `name`."""
+    source = _Source(name, numbered=True)
+    data, lines = _read(text, source)
+    if data is None:
+        data = {}
+    if not isinstance(data, dict):
+        kind = {list: "a list", str: "text", bool: "a boolean"}.get(type(data), "a number")
+        expected = "expected a mapping of knobs, such as 'environment: {id: CartPole-v1}'"
+        raise source.error(lines[()], f"got {kind}; {expected}")
+    del lines[()]
+    return Document(data, lines, name)
+
+
+def read_value(text, name):
+    """The one value that this text is, as it would be read behind a key: `1e-3`, `[32, 32]`, `CartPole-v1`.
+
+    Raises UserError, which begins with `name` and counts no lines.
+    """
+    data, _ = _read(text, _Source(name, numbered=False))
+    return data
+
+
+class _Source(NamedTuple):
+    """Whose text it is, for errors."""
+
+    name: str
+    numbered: bool
+
+    def error(self, line, message, path=()):
+        """The UserError `name:line path: message`, for its caller to raise."""
+        place = f"{self.name}:{line}" if self.numbered else self.name
+        return UserError(f"{place} {_dotted(path)}: {message}" if path else f"{place}: {message}")
+
+
+class _Composer(yaml.SafeLoader):
+    """PyYAML's scanner, parser and composer. Its resolvers and constructors, which know tags and types, go unused."""
+
+    def __init__(self, text, source):
+        super().__init__(text)
+        self.source, self.depth, self.count = source, 0, 0
+
+    def compose_node(self, parent, index):
+        event = self.peek_event()
+        line = event.start_mark.line + 1
+        if getattr(event, "tag", None) is not None:
+            tag = event.tag.replace("tag:yaml.org,2002:", "!!")
+            raise self.source.error(line, f"the tag {tag} is not allowed; write plain values")
+        self.count += 1
+        _check_size(self.source, line, self.depth, self.count)
+        self.depth += 1
+        node = super().compose_node(parent, index)
+        self.depth -= 1
+        return node
+
+
+def _read(text, source):
+    """The data and the lines of a text; the whole of it has the path () and, where it is not empty, a line."""
+    try:
+        composer = _Composer(text, source)
+        node = composer.get_node() if composer.check_node() else None
+        if composer.check_node():
+            line = composer.peek_event().start_mark.line + 1
+            raise source.error(line, "a second document starts here; keep one")
+    except yaml.MarkedYAMLError as error:
+        raise source.error(error.problem_mark.line + 1, _complaint(error)) from error
+    except yaml.reader.ReaderError as error:
+        line = text.count("\n", 0, error.position) + 1
+        raise source.error(line, f"the character U+{error.character:04X} is not allowed; remove it") from error
+    return _unfold(node, source) if node else (None, {(): 1})
+
+
+def _unfold(root, source):
+    """The data and the lines of a tree of nodes, in which an alias stands for a copy of its anchor's node."""
+    lines = {}
+    count = 0
+
+    def unfold(node, path, line):
+        nonlocal count
+        count += 1
+        _check_size(source, line, len(path), count)
+        lines[path] = line
+        if isinstance(node, yaml.ScalarNode):
+            return _scalar(node)
+        if isinstance(node, yaml.SequenceNode):
+            return [unfold(item, (*path, i), _line(item)) for i, item in enumerate(node.value)]
+        mapping = {}
+        for key_node, value_node in node.value:
+            count += 1
+            key = name_of(key_node, path)
+            if key in mapping:
+                first = lines[*path, key]
+                message = (
+                    f"given twice, first on line {first}; keep one" if source.numbered else "given twice; keep one"
+                )
+                raise source.error(_line(key_node), message, (*path, key))
+            mapping[key] = unfold(value_node, (*path, key), _line(key_node))
+        return mapping
+
+    def name_of(node, path):
+        key = _scalar(node) if isinstance(node, yaml.ScalarNode) else None
+        if key == "<<" and node.style is None:
+            raise source.error(_line(node), "merge keys (<<) are not supported; write the values out", path)
+        if not isinstance(key, str):
+            shown = repr(node.value) if isinstance(node, yaml.ScalarNode) else "a collection"
+            raise source.error(_line(node), f"got {shown} as a key; expected a name (or put it in quotes)", path)
+        return key
+
+    return unfold(root, (), _line(root)), lines
+
+
+def _check_size(source, line, depth, count):
+    """Refuse what nobody writes by hand: deep nesting, and aliases of aliases that unfold to a million nodes."""
+    if depth > MAX_DEPTH:
+        raise source.error(line, f"nested deeper than {MAX_DEPTH} levels; write it flatter")
+    if count > MAX_NODES:
+        raise source.error(line, f"more than {MAX_NODES:,} keys and values, aliases unfolded; write fewer")
+
+
+def _scalar(node):
+    """The value of a scalar node: text when it was quoted or a block, else by the table at the top of this file."""
+    text = node.value
+    if node.style is not None:
+        return text
+    if text in CONSTANTS:
+        return CONSTANTS[text]
+    if set(text) <= set("+-.0123456789eE"):
+        for number in (int, float):
+            try:
+                return number(text)
+            except ValueError:
+                continue
+    return text
+
+
+def _line(node):
+    return node.start_mark.line + 1
+
+
+def _dotted(path):
+    """The key path as a user writes it, on one line whatever the keys are."""
+    shown = ".".join(map(str, path))
+    return shown if shown.isprintable() else repr(shown)
+
+
+def _complaint(error):
+    """PyYAML's complaint in one line, and in plainer words for the two that people meet most."""
+    if "cannot start any token" in error.problem:
+        if r"'\t'" in error.problem:
+            return "a tab; use spaces"
+        return f"{error.problem.removesuffix(' that cannot start any token')} at the start of a value; put it in quotes"
+    if error.context_mark is None:
+        return error.problem
+    return f"{error.problem} ({error.context}, line {error.context_mark.line + 1})"
+
+
+def _suggestion(path):
+    """What to try instead of a path where nothing is."""
+    if not path.parent.is_dir():
+        return f"there is no folder {path.parent} either"
+    names = sorted(neighbour.name for neighbour in path.parent.iterdir() if neighbour.is_file())
+    near = difflib.get_close_matches(path.name, names, n=1)
+    return f"did you mean {path.parent / near[0]}?" if near else "no file in that folder has a name like it"
