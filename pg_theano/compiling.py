@@ -30,7 +30,7 @@ from typing import Any
 import numpy as np
 
 from pg_theano import parameters
-from pg_theano.types import Program, State, UserError
+from pg_theano.types import Program, Record, State, UserError
 
 Report = Callable[[str, float], None]
 """Called with what was compiled, and the seconds it took; with 0 seconds before a long compilation begins."""
@@ -88,20 +88,28 @@ def load(spec: dict[str, Any], *, backend: str, report: Report) -> Program:
         out = functions.call("act", {"E": obs.shape[0]}, state, values)
         return np.asarray(out["action"]), np.asarray(out["log_prob"])
 
-    def train(state, rollout, knobs):
+    def block(rollout):
+        if isinstance(rollout, Record):
+            steps, _, episodes = rollout.values.shape
+            return {"record": rollout.values}, {"E": episodes, "T": steps}
         episodes, steps = rollout.mask.shape
-        values = rollout._asdict() | {"knobs": vector(knobs)}
-        out = functions.call("train", {"E": episodes, "T": steps}, state, values)
+        return rollout._asdict(), {"E": episodes, "T": steps}
+
+    def train(state, rollout, knobs):
+        values, sizes = block(rollout)
+        out = functions.call("train", sizes, state, values | {"knobs": vector(knobs)})
         metrics = dict(zip(manifest["metrics"], np.asarray(out.pop("metrics")).tolist(), strict=True))
         return out, metrics
 
     def gradient(state, rollout, knobs):
-        episodes, steps = rollout.mask.shape
-        values = rollout._asdict() | {"knobs": vector(knobs)}
-        out = functions.call("gradient", {"E": episodes, "T": steps}, state, values)
+        values, sizes = block(rollout)
+        out = functions.call("gradient", sizes, state, values | {"knobs": vector(knobs)})
         return {name: np.asarray(value) for name, value in out.items()}
 
-    return Program(init, act, train, gradient, None, manifest)
+    def rollout(state, knobs, values):
+        return functions.call("rollout", {"E": len(values["alive"])}, state, values | {"knobs": vector(knobs)})
+
+    return Program(init, act, train, gradient, rollout, manifest)
 
 
 # -- PyTensor, imported only when something must be built
@@ -119,12 +127,9 @@ def _build(spec: dict[str, Any], function: str) -> Any:
 def _describe(spec: dict[str, Any], graph: Any, module: Any) -> dict[str, Any]:
     """The manifest of one function: what goes in and out, and what the host must know of the program."""
     return {
-        "inputs": [[name, v.type.dtype, list(v.type.shape)] for name, v in graph.inputs.items()],
+        "inputs": [[name, v.type.dtype, graph.dims[name]] for name, v in graph.inputs.items()],
         "outputs": list(graph.outputs),
-        "state": [[name, list(shape), how] for name, shape, how in module.state_entries(spec)],
-        "knobs": module.KNOBS,
-        "metrics": module.METRICS,
-        "noise": {"kind": "uniform", "size": module.exploration.NUM_UNIFORMS[spec["exploration"]]},
+        **module.describe(spec),
     }
 
 
@@ -205,7 +210,7 @@ class _JaxFunctions:
         self.compiled: dict[tuple, Any] = {}
         self.jit_functions: dict[str, Any] = {}
         self.jax = _jax(spec["dtype"])
-        self.manifest = self._artifact("train", bucket(1, spec["time_limit"]))[1]
+        self.manifest = self._artifact("train", spec["chunk"] or bucket(1, spec["time_limit"]))[1]
 
     def call(self, function: str, sizes: dict[str, int], state: State, values: dict[str, Any]) -> dict[str, Any]:
         key = (function, sizes["E"], sizes.get("T"))
@@ -220,10 +225,7 @@ class _JaxFunctions:
     def _compile(self, function: str, sizes: dict[str, int]) -> tuple[Any, list, list]:
         jax, began = self.jax, time.perf_counter()
         exported, manifest, cached = self._artifact(function, sizes.get("T"))
-        shapes = []
-        for _, dtype, shape in manifest["inputs"]:
-            unknown = iter([sizes["E"], sizes.get("T")])
-            shapes.append(jax.ShapeDtypeStruct([next(unknown) if size is None else size for size in shape], dtype))
+        shapes = self._shapes(manifest, sizes)
         with _wide(jax, self.spec["dtype"]):
             run = jax.jit(exported.call).lower(*shapes).compile()
         size = ", ".join(f"{name}={value}" for name, value in sizes.items())
@@ -247,6 +249,12 @@ class _JaxFunctions:
                 self.exported[name] = (exported, manifest, "built")
         return self.exported[name]
 
+    def _shapes(self, manifest: dict[str, Any], sizes: dict[str, Any]) -> list[Any]:
+        return [
+            self.jax.ShapeDtypeStruct([sizes.get(size, size) for size in shape], dtype)
+            for _, dtype, shape in manifest["inputs"]
+        ]
+
     def _export(self, function: str, steps: int | None) -> tuple[Any, dict[str, Any]]:
         jax = self.jax
         if function not in self.jit_functions:
@@ -257,10 +265,7 @@ class _JaxFunctions:
             self.jit_functions[function] = (compiled.vm.jit_fn, _describe(self.spec, graph, module))
         jit_function, manifest = self.jit_functions[function]
         (episodes,) = jax.export.symbolic_shape("E")
-        shapes = []
-        for _, dtype, shape in manifest["inputs"]:
-            unknown = iter([episodes, steps])
-            shapes.append(jax.ShapeDtypeStruct([next(unknown) if size is None else size for size in shape], dtype))
+        shapes = self._shapes(manifest, {"E": episodes, "T": steps})
         with _wide(jax, self.spec["dtype"]), warnings.catch_warnings():
             warnings.filterwarnings("ignore", message="Explicitly requested dtype")
             return jax.export.export(jax.jit(jit_function))(*shapes), manifest

@@ -40,6 +40,9 @@ class Section(BaseModel):
 class Environment(Section):
     id: str = Field("CartPole-v1", min_length=1, description="Gymnasium's id; `module:Id` imports the module first")
     num_envs: int = Field(16, ge=1, le=65536, description="environments stepped side by side")
+    engine: Literal["auto", "compiled", "gymnasium"] = Field(
+        "auto", description="who steps: the compiled dynamics where they are the same task, or Gymnasium"
+    )
     kwargs: dict[str, Any] = Field({}, description="keyword arguments of `gymnasium.make`")
     wrappers: list[str] = Field([], description="wrappers in the order applied, each `module:Class`")
     max_episode_steps: int | None = Field(

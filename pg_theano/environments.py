@@ -24,7 +24,7 @@ import numpy as np
 from gymnasium.vector import AutoresetMode, SyncVectorEnv
 
 from pg_theano import config as knobs
-from pg_theano.types import Array, UserError
+from pg_theano.types import BUILT_IN_DYNAMICS, Array, UserError
 
 
 class Task(NamedTuple):
@@ -52,6 +52,49 @@ def make(
         if spec.vector_entry_point is not None and not (wrappers or config.kwargs or spec.additional_wrappers):
             return VectorClass(config, whole or num_envs, dtype)
         return Slots(config, wrappers, num_envs, dtype)
+
+
+class Compiled(NamedTuple):
+    """A task whose dynamics are part of a compiled graph: nothing is stepped from here."""
+
+    task: Task
+    dynamics: str  # module:Class
+
+    def close(self) -> None:
+        pass
+
+
+def engine_of(config: knobs.Environment, *, folders: Sequence[Path] = (), backend: str) -> Compiled | None:
+    """The compiled engine, where it is wanted and is the same task; None where Gymnasium steps.
+
+    `auto` takes it only for Gymnasium's own task with default kwargs and no wrappers. Errors: `UserError` where
+    `engine: compiled` is asked for and cannot be.
+    """
+    if config.engine == "gymnasium":
+        return None
+    with _importable(folders):
+        spec = _spec(config.id)
+    reasons = []
+    if config.id not in BUILT_IN_DYNAMICS or not str(spec.entry_point).startswith("gymnasium.envs.classic_control"):
+        reasons.append(f"there are compiled dynamics of {', '.join(BUILT_IN_DYNAMICS)} only")
+    if config.kwargs or config.wrappers or spec.kwargs:
+        reasons.append("environment.kwargs and .wrappers change the task")
+    if backend != "jax":
+        reasons.append(f"backend {backend} has no artifacts")
+    if not reasons:
+        env = gymnasium.make(config.id, disable_env_checker=True)
+        try:
+            if isinstance(env.action_space, gymnasium.spaces.Discrete):
+                limit = config.max_episode_steps or spec.max_episode_steps
+                size, actions = math.prod(env.observation_space.shape or ()), int(env.action_space.n)
+                task = Task(config.id, size, actions, limit, spec.reward_threshold)
+                return Compiled(task, BUILT_IN_DYNAMICS[config.id])
+            reasons.append(f"its action space {env.action_space} is not supported")
+        finally:
+            env.close()
+    if config.engine == "compiled":
+        raise UserError(f"environment.engine: got compiled for {config.id}, but {reasons[0]}; use auto or gymnasium")
+    return None
 
 
 class VectorClass:

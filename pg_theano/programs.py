@@ -10,7 +10,7 @@ import numpy as np
 from pg_theano import acting, compiling, parameters, schedules
 from pg_theano.config import Config
 from pg_theano.environments import Task
-from pg_theano.rollout import LONGEST_EPISODE
+from pg_theano.rollout import LONGEST_EPISODE, chunk_of
 from pg_theano.types import Knobs, Program, UserError
 
 # One child of SeedSequence(seed) for each purpose and index: a generator's state follows from the counters, so that
@@ -26,8 +26,11 @@ def generator(seed: int, purpose: int, index: int = 0) -> np.random.Generator:
     return np.random.default_rng(child(seed, purpose, index))
 
 
-def spec_of(config: Config, task: Task) -> dict[str, Any]:
-    """All that shapes the graph, as plain data. What is missing here (rates, discounts, schedules) is an input."""
+def spec_of(config: Config, task: Task, dynamics: str | None = None) -> dict[str, Any]:
+    """All that shapes the graph, as plain data. What is missing here (rates, discounts, schedules) is an input.
+
+    `dynamics` names the symbolic environment of a compiled engine.
+    """
     layout = parameters.dense_layout([task.obs_size, *config.policy.hidden, task.num_actions])
     size = parameters.count(layout)
     if size > 200_000_000:
@@ -54,6 +57,8 @@ def spec_of(config: Config, task: Task) -> dict[str, Any]:
         "dtype": config.dtype,
         "time_limit": task.time_limit,
         "max_steps": task.time_limit or LONGEST_EPISODE,
+        "dynamics": dynamics,
+        "chunk": chunk_of(task.time_limit) if dynamics else None,
     }
 
 

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from pg_theano.compiling import bucket, power_of_two
-from pg_theano.types import EXPLORE, Array, Knobs, Rollout, State, UserError
+from pg_theano.types import EXPLORE, Array, Knobs, Program, Record, Rollout, State, UserError
 
 LONGEST_EPISODE = 2**17
 """Where an environment without a time limit is stopped, in steps."""
@@ -17,7 +17,7 @@ LONGEST_EPISODE = 2**17
 class Episodes(NamedTuple):
     """What was played: the rollout, and one number an episode."""
 
-    rollout: Rollout | None  # None where it was not kept
+    rollout: Rollout | Record | None  # None where it was not kept
     returns: Array  # [num_episodes] sum of rewards
     lengths: Array  # [num_episodes] steps
 
@@ -88,6 +88,76 @@ def collect(
             )
     rollout = None if records is None else records.rollout(num_episodes, environment.task.time_limit, dtype)
     return Episodes(rollout, returns, lengths)
+
+
+def chunk_of(time_limit: int | None) -> int:
+    """Steps that a compiled environment plays in one call: a time limit in equal parts of at most 128."""
+    if time_limit is None:
+        return 128
+    return -(-time_limit // -(-time_limit // 128))
+
+
+def rung(steps: int, chunk: int, limit: int | None) -> int:
+    """T of a record: one chunk, or four, or sixteen, ..., up to the time limit.
+
+    Steps are cheap here and a further T costs 0.1 s to load, so its ladder is steeper than the one of Gymnasium.
+    """
+    size = chunk
+    while size < steps:
+        size *= 4
+    return min(size, limit) if limit else size
+
+
+def collect_compiled(
+    program: Program,
+    state: State,
+    knobs: Knobs,
+    *,
+    num_episodes: int,
+    time_limit: int | None,
+    episode_seeds: np.random.Generator,
+    action_noise: np.random.Generator,
+    dtype: str,
+) -> Episodes:
+    """Play `num_episodes` whole episodes on a compiled environment, side by side, in chunks until all have ended."""
+    facts, kind = program.manifest["environment"], np.dtype(dtype)
+    rows, chunk, uniforms = power_of_two(num_episodes), facts["chunk"], program.manifest["noise"]["size"]
+    alive: Any = (np.arange(rows) < num_episodes).astype(kind)
+    env_state: Any = np.zeros((facts["state_size"], rows), kind)
+    initial_noise = episode_seeds.random((facts["num_initial_noise"], rows), kind)
+    limit = time_limit or LONGEST_EPISODE
+    parts: list[Any] = []
+    while np.asarray(alive).any():
+        elapsed = len(parts) * chunk
+        if elapsed >= limit and time_limit is None:
+            raise UserError(f"an episode has not ended after {limit} steps; give the environment a time limit")
+        out = program.rollout(
+            state,
+            knobs,
+            {
+                "env_state": env_state,
+                "alive": alive,
+                "elapsed": np.asarray(elapsed, kind),
+                "begins": np.asarray(not parts, kind),
+                "initial_noise": initial_noise,
+                "noise": action_noise.random((chunk, uniforms, rows), kind),
+            },
+        )
+        env_state, alive = out["env_state"], out["alive"]
+        parts.append(out["record"])
+    values = parts[0]
+    if len(parts) > 1:
+        steps = rung(len(parts) * chunk, chunk, time_limit)
+        values = np.zeros((steps, *parts[0].shape[1:]), kind)
+        for number, part in enumerate(parts):
+            end = min((number + 1) * chunk, steps)  # a chunk reaches past the time limit by less than its length
+            values[number * chunk : end] = np.asarray(part)[: end - number * chunk]
+    record = Record(values, facts["columns"])
+    if not np.isfinite(np.asarray(values).sum()):
+        raise UserError("the compiled environment gave an observation or a reward that is not finite")
+    returns = record.field("reward").sum(axis=0, dtype=np.float64)[:num_episodes]
+    lengths = record.field("mask").sum(axis=0, dtype=np.float64)[:num_episodes].astype(np.int64)
+    return Episodes(record, returns, lengths)
 
 
 class _Records:

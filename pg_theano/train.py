@@ -15,8 +15,8 @@ from pg_theano import BEGAN, checkpoints, commands, environments, metrics, progr
 from pg_theano import config as configs
 from pg_theano.config import Config
 from pg_theano.evaluate import Evaluator
-from pg_theano.rollout import collect
-from pg_theano.types import GREEDY, SAMPLE, Program, State, UserError
+from pg_theano.rollout import Episodes, collect, collect_compiled
+from pg_theano.types import GREEDY, SAMPLE, Knobs, Program, State, UserError
 
 
 class Counters(NamedTuple):
@@ -36,12 +36,14 @@ class Trainer:
     def __init__(self, config: Config, folder: runs.RunFolder, folders: Sequence[Path], display: screen.Screen):
         self.config, self.folder, self.folders, self.display = config, folder, folders, display
         self.parts = metrics.Parts()
-        self.environment = environments.make(
+        self.environment = environments.engine_of(
+            config.environment, folders=folders, backend=config.backend
+        ) or environments.make(
             config.environment, num_envs=config.environment.num_envs, dtype=config.dtype, folders=folders
         )
         self.task = self.environment.task
         self.threshold = config.solved.threshold if config.solved.threshold is not None else self.task.threshold
-        self.spec = programs.spec_of(config, self.task)
+        self.spec = programs.spec_of(config, self.task, getattr(self.environment, "dynamics", None))
         self.evaluator = Evaluator(config, folders)
         self.program: Program
         self.state: State
@@ -69,17 +71,7 @@ class Trainer:
             knobs = programs.knobs_at(self.config, counters.updates)
             num_episodes = programs.episodes_at(self.config, counters.updates)
             with self.parts.of("collect"):
-                played = collect(
-                    self.environment,
-                    self.program.act,
-                    self.state,
-                    knobs,
-                    num_episodes=num_episodes,
-                    noise_size=self.program.manifest["noise"]["size"],
-                    episode_seeds=self.generator(programs.EPISODE_SEEDS),
-                    action_noise=self.generator(programs.ACTION_NOISE),
-                    dtype=self.config.dtype,
-                )
+                played = self.collect(knobs, num_episodes)
             with self.parts.of("update"):
                 state, measured = self.program.train(self.state, played.rollout, knobs)
             self.check_finite(measured)
@@ -111,6 +103,19 @@ class Trainer:
             self.checkpoint_when_due()
         return "budget"
 
+    def collect(self, knobs: Knobs, num_episodes: int) -> Episodes:
+        """This update's episodes, each from a reset to its end."""
+        common = {
+            "num_episodes": num_episodes,
+            "episode_seeds": self.generator(programs.EPISODE_SEEDS),
+            "action_noise": self.generator(programs.ACTION_NOISE),
+            "dtype": self.config.dtype,
+        }
+        if isinstance(self.environment, environments.Compiled):
+            return collect_compiled(self.program, self.state, knobs, time_limit=self.task.time_limit, **common)
+        noise_size = self.program.manifest["noise"]["size"]
+        return collect(self.environment, self.program.act, self.state, knobs, noise_size=noise_size, **common)
+
     def budget_spent(self) -> bool:
         return self.share_of_budget() >= 1.0
 
@@ -133,8 +138,8 @@ class Trainer:
     def check_finite(self, measured: dict[str, float]) -> None:
         if not measured.pop("finite"):
             raise UserError(
-                f"update {self.counters.updates + 1}: the loss or its gradient is not finite "
-                f"(cost {measured['cost']:g}); the parameters were left as they were. Try a lower schedules.learning_rate, or "
+                f"update {self.counters.updates + 1}: the loss or its gradient is not finite (cost "
+                f"{measured['cost']:g}); the parameters were left as they were. Try a lower schedules.learning_rate, or "
                 "optimizer.max_gradient_norm=1"
             )
 
@@ -336,8 +341,7 @@ def _one(
         where = "resumed at update " + str(checkpoint.facts["counters"]["updates"]) if checkpoint else "new"
         shown.event(
             f"{path}: {where}; {trainer.task.id}, {trainer.task.obs_size} features, "
-            f"{trainer.task.num_actions} actions, {trainer.spec['num_params']} parameters, {config.environment.num_envs} environments "
-            f"({type(trainer.environment).__name__}), seed {config.seed}"
+            f"{trainer.task.num_actions} actions, {trainer.spec['num_params']} parameters, seed {config.seed}; engine: {engine_name(trainer)}"
         )
         if checkpoint is None:
             folder.begin(
@@ -355,6 +359,14 @@ def _one(
         folder.close()
         if trainer is not None:
             trainer.close()
+
+
+def engine_name(trainer: Trainer) -> str:
+    """Who steps, and how many side by side."""
+    if isinstance(trainer.environment, environments.Compiled):
+        return "compiled, all episodes of an update side by side"
+    kind = "its own vectorised class" if isinstance(trainer.environment, environments.VectorClass) else "SyncVectorEnv"
+    return f"gymnasium, {trainer.environment.num_envs} environments ({kind})"
 
 
 def _several(

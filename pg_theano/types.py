@@ -18,6 +18,17 @@ EXPLORE, GREEDY, SAMPLE = 0, 1, 2
 """How `act` chooses: as the exploration strategy says, the likeliest action, or a sample of the policy itself."""
 
 
+BUILT_IN_DYNAMICS = {
+    "CartPole-v1": "pg_theano.graphs.environments.cartpole:CartPole",
+    "Acrobot-v1": "pg_theano.graphs.environments.acrobot:Acrobot",
+    "MountainCar-v0": "pg_theano.graphs.environments.mountaincar:MountainCar",
+    "MountainCarContinuous-v0": "pg_theano.graphs.environments.mountaincar_continuous:MountainCarContinuous",
+    "Pendulum-v1": "pg_theano.graphs.environments.pendulum:Pendulum",
+}
+"""Gymnasium's id of a task -> the class that holds the same task as expressions. Here, because the host must know it
+without importing a graph."""
+
+
 class UserError(Exception):
     """Something that the user can mend: what was expected, what was got, what to do. One line, exit code 2."""
 
@@ -39,19 +50,33 @@ class Rollout(NamedTuple):
     mask: Array  # [E, T]   1 where a step really happened
 
 
+class Record(NamedTuple):
+    """One block of experience as a compiled environment writes it: [T, K, E], K rows of fields a step."""
+
+    values: Any  # [T, K, E]
+    columns: dict[str, tuple[int, int]]  # field of `Rollout` -> (first row, number of rows)
+
+    def field(self, name: str) -> Array:
+        """One field, time-major: [T, E], or [T, F, E] for observations."""
+        start, size = self.columns[name]
+        values = np.asarray(self.values)
+        return values[:, start] if size == 1 and name != "obs" else values[:, start : start + size]
+
+
 class Program(NamedTuple):
     """What learns, as pure functions of arrays. The loop cannot tell who made it.
 
     init      (rng) -> State
     act       (state, obs [E, F], noise [E, U], knobs, choice) -> (action [E], log_prob [E])
-    train     (state, rollout, knobs) -> (state, metrics)
+    train     (state, rollout, knobs) -> (state, metrics); a `Rollout`, or the `Record` of a compiled environment
     gradient  (state, rollout, knobs) -> dict[str, Array]; compiled when it is first asked for
-    rollout   (state, noise, knobs) -> (state, Rollout); compiled environments only
+    rollout   (state, knobs, inputs by name) -> outputs by name: C further steps of E episodes (see
+              `graphs/rollout.py`); compiled environments only
     """
 
     init: Callable[..., State]
     act: Callable[..., tuple[Array, Array]]
     train: Callable[..., tuple[State, dict[str, float]]]
     gradient: Callable[..., dict[str, Array]]
-    rollout: Callable[..., Any] | None
+    rollout: Callable[..., dict[str, Any]]
     manifest: dict[str, Any]

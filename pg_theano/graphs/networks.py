@@ -20,14 +20,37 @@ def views(params, layout):
     return named
 
 
-def dense(layers, x, *, activation):
+def dense(layers, x, *, activation, multiply):
     """Dense layers, each but the last followed by an activation.
 
         h₀ = x,   h_l = f(W_lᵀ·h_{l−1} + b_l),   result = W_Lᵀ·h_{L−1} + b_L
 
     Shapes: `layers` is [w1, b1, w2, b2, ...] with w [inputs, outputs]; `x` [F, N]; the result [outputs, N].
+    `multiply` is how Wᵀ·x is computed: `product` or `in_scan`.
     Feature-major is two to three times quicker on one core than rows of observations.
     """
     for weight, bias in zip(layers[:-2:2], layers[1:-2:2], strict=True):
-        x = ACTIVATIONS[activation](weight.T @ x + bias[:, None])  # [hidden, N]
-    return layers[-2].T @ x + layers[-1][:, None]  # [outputs, N]
+        x = ACTIVATIONS[activation](multiply(weight, x) + bias[:, None])  # [hidden, N]
+    return multiply(layers[-2], x) + layers[-1][:, None]  # [outputs, N]
+
+
+def outer_sum(weight, x):
+    """Wᵀ·x as Σ_i w_i·x_iᵀ, a sum of outer products: for a narrow layer and few columns.
+
+    XLA fuses this with everything around it, where a matrix product is a call of its own: in a scan over 16 episodes
+    1.3 instead of 3.7 µs a step. Its nodes grow with the layer's inputs.
+    """
+    total = weight[0][:, None] * x[0][None, :]
+    for i in range(1, weight.type.shape[0]):
+        total = total + weight[i][:, None] * x[i][None, :]
+    return total
+
+
+def product(weight, x):
+    """Wᵀ·x as a matrix product: for many columns, or a wide layer."""
+    return weight.T @ x
+
+
+def in_scan(weight, x):
+    """Wᵀ·x for a step of a scan: a sum of outer products for a narrow layer, a matrix product for a wide one."""
+    return (outer_sum if weight.type.shape[0] <= 16 else product)(weight, x)

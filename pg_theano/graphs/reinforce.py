@@ -10,7 +10,18 @@ from typing import NamedTuple
 import pytensor
 import pytensor.tensor as pt
 
-from pg_theano.graphs import advantages, baselines, exploration, networks, normalizers, objectives, optimizers, policies
+from pg_theano.graphs import (
+    advantages,
+    baselines,
+    environments,
+    exploration,
+    networks,
+    normalizers,
+    objectives,
+    optimizers,
+    policies,
+)
+from pg_theano.graphs import rollout as rollouts
 from pg_theano.graphs.reductions import total
 from pg_theano.types import EXPLORE, GREEDY
 
@@ -21,10 +32,21 @@ ROLLOUT = ["obs", "action", "reward", "mask"]
 
 
 class Graph(NamedTuple):
-    """Symbolic inputs and outputs, in order, each with its name."""
+    """Symbolic inputs and outputs, in order, each with its name; a dimension is a number, "E" or "T"."""
 
     inputs: dict
     outputs: dict
+    dims: dict
+
+
+def graph(inputs, outputs):
+    """Every unknown dimension is E, but for the blocks of learning: [E, T, ...] by episodes, [T, K, E] as a record."""
+    order = {"record": "TE"} | dict.fromkeys(("action", "reward", "mask"), "ET")
+    dims = {}
+    for name, variable in inputs.items():
+        unknown = iter(order.get(name, "ET"))
+        dims[name] = [next(unknown) if size is None else size for size in variable.type.shape]
+    return Graph(inputs, outputs, dims)
 
 
 def state_entries(spec):
@@ -43,10 +65,13 @@ def state_entries(spec):
 
 
 def inputs(spec):
-    """The symbols: State, knobs in one vector, and a rollout [E, T, F]."""
+    """The symbols: State, knobs in one vector, and a rollout: [E, T, F] each, or the record [T, K, E] of a scan."""
     dtype = spec["dtype"]
     state = {name: pt.tensor(name, shape=shape, dtype=dtype) for name, shape, _ in state_entries(spec)}
     knobs = pt.tensor("knobs", shape=(len(KNOBS),), dtype=dtype)
+    if spec["dynamics"]:
+        size = sum(number for _, number in rollouts.columns(spec).values())
+        return state, knobs, {"record": pt.tensor("record", shape=(None, size, None), dtype=dtype)}
     rollout = {
         "obs": pt.tensor("obs", shape=(None, None, spec["obs_size"]), dtype=dtype),
         "action": pt.tensor("action", shape=(None, None), dtype="int32"),
@@ -60,16 +85,31 @@ def policy_log_probs(spec, layers, state, obs):
     """log π of every action for each column of obs. Shapes: [F, N] to [A, N]."""
     if spec["normalize_observations"]:
         obs = normalizers.normalize(obs, state["normalizer/mean"], state["normalizer/variance"])
-    return policies.softmax_log_probs(networks.dense(layers, obs, activation=spec["activation"]))
+    return policies.softmax_log_probs(
+        networks.dense(layers, obs, activation=spec["activation"], multiply=networks.product)
+    )
+
+
+def columns_of(spec, rollout):
+    """(obs [F, T·E], action [T·E], reward [T, E], mask [T, E]): time and features first, which is quicker."""
+    if spec["dynamics"]:
+        record, rows = rollout["record"], {name: start for name, (start, _) in rollouts.columns(spec).items()}
+        obs = record[:, : spec["obs_size"]].transpose(1, 0, 2)  # [F, T, E]
+        action = record[:, rows["action"]].astype("int32")
+        return (
+            obs.reshape((spec["obs_size"], -1)),
+            action.reshape((-1,)),
+            record[:, rows["reward"]],
+            record[:, rows["mask"]],
+        )
+    obs = rollout["obs"].transpose(2, 1, 0).reshape((spec["obs_size"], -1))
+    return obs, rollout["action"].T.reshape((-1,)), rollout["reward"].T, rollout["mask"].T
 
 
 def loss_and_gradient(spec, state, knobs, rollout):
     """The loss, its gradient [D], and what else an update needs, from one rollout."""
-    # The contract outside is [E, T, F]; inside, time and features come first, which is quicker.
-    obs = rollout["obs"].transpose(2, 1, 0).reshape((spec["obs_size"], -1))  # [F, T*E]
-    action = rollout["action"].T.reshape((-1,))  # [T*E]
-    mask = rollout["mask"].T  # [T, E]
-    reward = rollout["reward"].T * mask  # [T, E]
+    obs, action, reward, mask = columns_of(spec, rollout)
+    reward = reward * mask
 
     layers = list(networks.views(state["params"], spec["layout"]).values())
     log_probs = policy_log_probs(spec, layers, state, obs)  # [A, T*E]
@@ -126,7 +166,35 @@ def act(spec):
     log_prob = exploration.log_prob(spec["exploration"], log_probs, action, exploration_rate=rate)
     used = ["params"] + [name for name in state if name in ("normalizer/mean", "normalizer/variance")]
     symbols = {name: state[name] for name in used} | {"obs": obs, "noise": noise, "knobs": knobs, "choice": choice}
-    return Graph(symbols, {"action": action, "log_prob": log_prob})
+    return graph(symbols, {"action": action, "log_prob": log_prob})
+
+
+def rollout(spec):
+    """C steps of E episodes on a symbolic environment (see `graphs/rollout.py`)."""
+    state, vector, _ = inputs(spec)
+    rate = vector[KNOBS.index("exploration_rate")]
+    symbols, outputs = rollouts.rollout(spec, environments.load(spec["dynamics"]), state, rate)
+    used = ["params"] + [name for name in state if name in ("normalizer/mean", "normalizer/variance")]
+    return graph({name: state[name] for name in used} | {"knobs": vector} | symbols, outputs)
+
+
+def describe(spec):
+    """What the host must know of the program, as plain data."""
+    described = {
+        "state": [[name, list(shape), how] for name, shape, how in state_entries(spec)],
+        "knobs": KNOBS,
+        "metrics": METRICS,
+        "noise": {"kind": "uniform", "size": exploration.NUM_UNIFORMS[spec["exploration"]]},
+    }
+    if spec["dynamics"]:
+        environment = environments.load(spec["dynamics"])
+        described["environment"] = {
+            "state_size": environment.state_size,
+            "num_initial_noise": environment.num_initial_noise,
+            "chunk": spec["chunk"],
+            "columns": rollouts.columns(spec),
+        }
+    return described
 
 
 def train(spec):
@@ -170,7 +238,7 @@ def train(spec):
         ]
     )
     outputs = {name: value.astype(spec["dtype"]) for name, value in updated.items()} | {"metrics": metrics}
-    return Graph(state | {"knobs": vector} | rollout, outputs)
+    return graph(state | {"knobs": vector} | rollout, outputs)
 
 
 def gradient(spec):
@@ -179,4 +247,4 @@ def gradient(spec):
     knobs = {name: vector[index] for index, name in enumerate(KNOBS)}
     loss, flat, _ = loss_and_gradient(spec, state, knobs, rollout)
     used = {name: value for name, value in state.items() if not name.startswith("optimizer/")}
-    return Graph(used | {"knobs": vector} | rollout, {"loss": loss, "gradient": flat})
+    return graph(used | {"knobs": vector} | rollout, {"loss": loss, "gradient": flat})

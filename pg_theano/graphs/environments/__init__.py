@@ -9,19 +9,12 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING
 
-from pg_theano.types import UserError
+from pg_theano.types import BUILT_IN_DYNAMICS, UserError
 
 if TYPE_CHECKING:
     from pg_theano.graphs.environments.base import Environment
 
-BUILT_IN = {
-    "CartPole-v1": "pg_theano.graphs.environments.cartpole:CartPole",
-    "Acrobot-v1": "pg_theano.graphs.environments.acrobot:Acrobot",
-    "MountainCar-v0": "pg_theano.graphs.environments.mountaincar:MountainCar",
-    "MountainCarContinuous-v0": "pg_theano.graphs.environments.mountaincar_continuous:MountainCarContinuous",
-    "Pendulum-v1": "pg_theano.graphs.environments.pendulum:Pendulum",
-}
-"""Gymnasium's id of a task -> the class that holds the same task as expressions."""
+BUILT_IN = BUILT_IN_DYNAMICS
 
 
 def load(name: str) -> Environment:

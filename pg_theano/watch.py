@@ -1,0 +1,167 @@
+"""Watch a trained policy play: `python -m pg_theano.watch runs/cartpole`."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from pg_theano import acting, checkpoints, commands, environments, programs, runs
+from pg_theano.types import GREEDY, SAMPLE, UserError
+
+MOST_FRAMES = 1000
+"""Where a GIF ends: 20 seconds at 50 frames a second, some megabytes."""
+
+
+class Played(NamedTuple):
+    """One episode as it was shown."""
+
+    episode_return: float
+    steps: int
+    ended: bool  # False: the GIF was full before the episode was over
+
+
+def watch(
+    run: str | Path,
+    *,
+    episodes: int = 1,
+    seed: int = 0,
+    gif: str | Path | None = None,
+    sampled: bool = False,
+    fps: int | None = None,
+) -> Iterator[Played]:
+    """Play a run's best checkpoint in a window, or into a GIF of at most `MOST_FRAMES` frames; yields each episode.
+
+    The GIF is written after the last episode. Errors: `UserError` for no run, no display and no `gif`, an environment
+    that cannot be drawn, a file that cannot be written.
+    """
+    path = Path(run)
+    config, facts = runs.read_run(path)
+    checkpoint = checkpoints.best(path / "checkpoints")
+    spec = programs.spec_from(facts)
+    act, knobs = programs.acting_for(config, spec, None), programs.constant_knobs(config)
+    noise_size = acting.NUM_UNIFORMS[config.exploration.name]
+    if gif is None and not has_display():
+        raise UserError("no display here to open a window on; use --gif FILE")
+    if gif is not None and (Path(gif).suffix.lower() != ".gif" or not Path(gif).resolve().parent.is_dir()):
+        raise UserError(f"{gif}: expected a file that ends in .gif, in a folder that exists")
+
+    os.environ.setdefault("PYGAME_HIDE_SUPPORT_PROMPT", "1")
+    if not has_display():
+        os.environ.setdefault("SDL_VIDEODRIVER", "dummy")
+    seeds, noise = (
+        np.random.default_rng(child)
+        for child in np.random.SeedSequence(seed, spawn_key=(programs.EVALUATE_COMMAND,)).spawn(2)
+    )
+    env = environments.Slot(
+        environments.single(
+            config.environment, folders=[Path(facts["folder"])], render_mode="human" if gif is None else "rgb_array"
+        ),
+        config.environment.id,
+        0,
+    )
+    if fps is None:
+        fps = min(int(env.metadata.get("render_fps") or 30), 50)  # a GIF counts in hundredths of a second
+    else:
+        env.unwrapped.metadata = {**env.unwrapped.metadata, "render_fps": fps}
+    frames: list[Any] = []
+
+    def full() -> bool:
+        """Take a frame, where a GIF is being made; whether no other has room."""
+        if gif is not None:
+            frames.append(_frame(env))
+        return len(frames) >= MOST_FRAMES
+
+    try:
+        row, start = environments.converters(env, config.environment.id, config.dtype)
+        for _ in range(episodes):
+            obs, _ = env.reset(seed=int(seeds.integers(0, 2**31 - 1)))
+            total, steps, ended, stopped = 0.0, 0, False, full()
+            while not (ended or stopped):
+                uniforms = noise.random((1, noise_size), np.dtype(config.dtype))
+                action, _ = act(checkpoint.state, row(obs), uniforms, knobs, SAMPLE if sampled else GREEDY)
+                obs, reward, terminated, truncated, _ = env.step(np.int64(action[0] + start))
+                total, steps, ended, stopped = total + reward, steps + 1, terminated or truncated, full()
+            yield Played(total, steps, ended)
+            if stopped:
+                break
+    finally:
+        env.close()
+    if gif is not None:
+        _write(Path(gif), frames, fps)
+
+
+def has_display() -> bool:
+    """Whether a window can be expected to open here."""
+    on_linux = sys.platform not in ("darwin", "win32")
+    return not on_linux or bool(os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"))
+
+
+def _frame(env: environments.Slot) -> Any:
+    """What the environment draws now, as a picture of 256 colours: a third of the memory, and what a GIF can hold."""
+    from PIL import Image
+
+    try:
+        pixels = env.render()
+    except Exception as error:
+        raise env.fault(f"render raises {type(error).__name__}: {error}") from error
+    if not (isinstance(pixels, np.ndarray) and pixels.ndim == 3 and pixels.shape[2] == 3):
+        raise env.fault("draws no picture; expected pixels [height, width, 3] from render_mode rgb_array")
+    return Image.fromarray(pixels.astype(np.uint8)).quantize(method=Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE)
+
+
+def _write(path: Path, frames: list[Any], fps: int) -> None:
+    try:
+        frames[0].save(
+            path,
+            save_all=True,
+            append_images=frames[1:],
+            duration=max(round(100 / fps), 2) * 10,
+            loop=0,
+            optimize=False,
+        )
+    except OSError as error:
+        raise UserError(f"{path}: cannot be written ({error.strerror})") from None
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    parser = commands.parser("watch", __doc__, "python -m pg_theano.watch runs/cartpole --gif plots/cartpole.gif")
+    parser.add_argument("run", metavar="RUN", help="a run folder; its best checkpoint is taken")
+    parser.add_argument("--episodes", type=commands.positive, default=1, metavar="N", help="episodes to play (1)")
+    parser.add_argument(
+        "--seed", type=commands.natural, default=0, metavar="S", help="of the episodes and of sampled actions (0)"
+    )
+    parser.add_argument("--sampled", action="store_true", help="sample actions instead of taking the likeliest")
+    parser.add_argument(
+        "--gif", metavar="FILE", help=f"write a GIF instead of opening a window; at most {MOST_FRAMES} frames"
+    )
+    parser.add_argument(
+        "--fps", type=commands.positive, metavar="F", help="frames a second (the environment's own, at most 50)"
+    )
+    return commands.run(parser, _watch, argv)
+
+
+def _watch(arguments: argparse.Namespace) -> int:
+    played = watch(
+        arguments.run,
+        episodes=arguments.episodes,
+        seed=arguments.seed,
+        gif=arguments.gif,
+        sampled=arguments.sampled,
+        fps=arguments.fps,
+    )
+    for number, episode in enumerate(played, start=1):
+        cut = "" if episode.ended else f"; cut short: a GIF has at most {MOST_FRAMES} frames"
+        print(f"episode {number}: return {episode.episode_return:g}, {episode.steps} steps{cut}", flush=True)
+    if arguments.gif:
+        print(f"wrote {arguments.gif}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
