@@ -37,16 +37,22 @@ def run(made: argparse.ArgumentParser, command: Callable[[argparse.Namespace], i
     try:
         return command(made.parse_args(argv))
     except UserError as error:
-        if debug:
-            traceback.print_exc()
-        print(f"error: {error}", file=sys.stderr)
-        return 2
+        return _failed(str(error), debug)
     except BrokenPipeError:
         sys.stderr.close()
         return 1
+    except OSError as error:  # a full disk, a folder that cannot be written
+        return _failed(f"{error.filename}: {error.strerror}" if error.filename else str(error), debug)
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         return 130
+
+
+def _failed(message: str, debug: bool) -> int:
+    if debug:
+        traceback.print_exc()
+    print(f"error: {' '.join(message.split())}", file=sys.stderr)  # others' messages may have several lines
+    return 2
 
 
 def positive(text: str) -> int:

@@ -160,7 +160,7 @@ class Slots:
 
     def __init__(self, config: knobs.Environment, wrappers: list[Any], num_envs: int, dtype: str):
         def one(index: int) -> Callable[[], Slot]:
-            return lambda: Slot(_single(config, wrappers), config.id, index)
+            return lambda: Slot(_single(config, wrappers), config.id, index, dtype)
 
         with _quiet(), _explained(config.id, "cannot be made"):
             self.envs = SyncVectorEnv(
@@ -214,12 +214,14 @@ class Slots:
 class Slot(gymnasium.Wrapper):
     """One environment of several: can be parked, and names itself, the step and the seed in every error."""
 
-    def __init__(self, env: gymnasium.Env, id: str, index: int):
+    def __init__(self, env: gymnasium.Env, id: str, index: int, dtype: str):
         super().__init__(env)
         self.id, self.index, self.seed, self.steps = id, index, -1, 0
         self.parked = False
         self.seen: Any = None
-        self._shape = getattr(env.observation_space, "shape", None)
+        self._space, self._shape = env.observation_space, getattr(env.observation_space, "shape", None)
+        self._is_box = isinstance(env.observation_space, gymnasium.spaces.Box)
+        self._dtype, self._largest = dtype, float(np.finfo(dtype).max)
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
         if self.parked:
@@ -250,13 +252,26 @@ class Slot(gymnasium.Wrapper):
             reward = float(reward)
         except (TypeError, ValueError):
             raise self.fault(f"reward is {reward!r}; expected a number") from None
-        if not math.isfinite(reward):
-            raise self.fault(f"reward is {reward}; a reward must be finite")
-        return self._checked(obs), reward, bool(terminated), bool(truncated), {}
+        if not abs(reward) <= self._largest:
+            raise self.fault(
+                f"reward is {reward}; a reward must be finite{f' in {self._dtype}' * math.isfinite(reward)}"
+            )
+        try:
+            terminated, truncated = bool(terminated), bool(truncated)
+        except ValueError:
+            raise self.fault(f"terminated is {terminated!r}, truncated {truncated!r}; expected true or false") from None
+        return self._checked(obs), reward, terminated, truncated, {}
 
     def _checked(self, obs: Any) -> Any:
+        if not isinstance(obs, np.ndarray) and self._is_box:
+            try:
+                obs = np.asarray(obs, self._dtype)
+            except (TypeError, ValueError):
+                raise self.fault(f"the observation is {obs!r:.60}; its space is {self._space}") from None
         if np.shape(obs) != self._shape:
             raise self.fault(f"the observation has shape {np.shape(obs)}; its space says {self._shape}")
+        if (obs.dtype.kind not in "fiub") if self._is_box else not self._space.contains(obs):
+            raise self.fault(f"the observation is {obs!r:.60}; its space is {self._space}")
         self.seen = obs
         return obs
 
@@ -276,7 +291,12 @@ def _observation(space: Any, id: str, dtype: str) -> _Observation:
     """How observations of a space become rows of F numbers."""
     if isinstance(space, gymnasium.spaces.Box):
         size = math.prod(space.shape)
-        return _Observation(size, lambda obs: np.array(obs, dtype).reshape(len(obs), size))
+
+        def flat(obs: Any) -> Array:
+            with np.errstate(over="ignore"):  # an infinity is reported where it is known whose it is
+                return np.array(obs, dtype).reshape(len(obs), size)
+
+        return _Observation(size, flat)
     if isinstance(space, gymnasium.spaces.Discrete):
         table = np.eye(int(space.n), dtype=dtype)
         return _Observation(int(space.n), lambda obs: table[np.asarray(obs) - space.start])
@@ -352,9 +372,9 @@ def _wrapper(name: str) -> Any:
     module, _, attribute = name.partition(":")
     try:
         return getattr(importlib.import_module(module), attribute)
-    except (ImportError, AttributeError, ValueError) as error:
+    except Exception as error:
         raise UserError(
-            f"environment.wrappers: {name} cannot be imported ({error}); "
+            f"environment.wrappers: {name} cannot be imported ({type(error).__name__}: {error}); "
             "expected module:Class, such as gymnasium.wrappers:FlattenObservation"
         ) from None
 

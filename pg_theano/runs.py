@@ -65,7 +65,7 @@ class RunFolder:
 
     def __init__(self, path: Path):
         self.path = path
-        self._lock = self._locked()
+        self._lock = _locked(path)
         self._metrics: Any = None
 
     @property
@@ -81,10 +81,13 @@ class RunFolder:
 
     def go_on(self, metrics_bytes: int) -> None:
         """A resumed run: records written after the checkpoint are cut off; they will be written again."""
+        metrics = self.path / "metrics.jsonl"
+        if not metrics.is_file() or metrics.stat().st_size < metrics_bytes:
+            raise UserError(f"{metrics}: missing or cut short; its checkpoint expects {metrics_bytes:,} bytes or more")
         checkpoints.clear_temporaries(self.checkpoints)
         checkpoints.clear_temporaries(self.path)
         (self.path / "result.json").unlink(missing_ok=True)
-        self._metrics = open(self.path / "metrics.jsonl", "r+b")
+        self._metrics = open(metrics, "r+b")
         self._metrics.truncate(metrics_bytes)
         self._metrics.seek(metrics_bytes)
 
@@ -92,8 +95,9 @@ class RunFolder:
         self._metrics.write(json.dumps(values).encode() + b"\n")
 
     def flush(self) -> int:
-        """Everything recorded so far is on its way to the disk; returns the size of metrics.jsonl."""
+        """Everything recorded so far is on the disk; returns the size of metrics.jsonl."""
         self._metrics.flush()
+        os.fsync(self._metrics.fileno())
         return self._metrics.tell()
 
     def finish(self, result: Mapping[str, Any]) -> None:
@@ -108,18 +112,20 @@ class RunFolder:
     def _write_json(self, name: str, value: Mapping[str, Any]) -> None:
         checkpoints.write_atomically(self.path / name, json.dumps(value, indent=1).encode() + b"\n")
 
-    def _locked(self) -> int:
-        path = self.path / "lock"
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            holder = path.read_text().strip() or "another process"
-            os.close(descriptor)
-            raise UserError(f"{self.path}: in use by {holder}; wait for it, or stop it") from None
-        os.ftruncate(descriptor, 0)
-        os.write(descriptor, f"process {os.getpid()} on {socket.gethostname()}\n".encode())
-        return descriptor
+
+def _locked(folder: Path) -> int:
+    """The descriptor that holds a run folder's lock. Errors: `UserError` that names the process that has it."""
+    path = folder / "lock"
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        holder = path.read_text().strip() or "another process"
+        os.close(descriptor)
+        raise UserError(f"{folder}: in use by {holder}; wait for it, or stop it") from None
+    os.ftruncate(descriptor, 0)
+    os.write(descriptor, f"process {os.getpid()} on {socket.gethostname()}\n".encode())
+    return descriptor
 
 
 def read_run(path: Path) -> tuple[Config, dict[str, Any]]:
@@ -135,20 +141,27 @@ def read_run(path: Path) -> tuple[Config, dict[str, Any]]:
     document = read_file(path / "config.yaml")
     try:
         facts = json.loads((path / "run.json").read_text())
-    except (OSError, ValueError):
+        _ = facts["folder"], facts["spec"]
+    except (OSError, ValueError, KeyError, TypeError):
         raise UserError(f"{path / 'run.json'}: missing or damaged; expected what `pg_theano.train` wrote") from None
     return from_dict(document.data, document.lines, document.name), facts
 
 
-def resumable(path: Path, overrides: Sequence[str]) -> tuple[Config, dict[str, Any], checkpoints.Checkpoint]:
-    """(config, facts, newest checkpoint) of a run that can go on. Errors: `UserError`: finished, damaged, no run."""
+def resumable(path: Path, overrides: Sequence[str]) -> tuple[Config, dict[str, Any], checkpoints.Checkpoint | None]:
+    """(config, facts, newest checkpoint) of a run that can go on; None where it was stopped before there was one.
+
+    Errors: `UserError`: in use, finished, damaged, no run.
+    """
     for override in overrides:
         if not override.startswith(RESUMABLE):
             raise UserError(
                 f"{override}: a resumed run keeps its config; only {', '.join(RESUMABLE)[:-1]} knobs may change"
             )
     _, facts = read_run(path)
+    os.close(_locked(path))  # before its files are read: a live run changes them
     config = read_config(path / "config.yaml", overrides)
+    if not any((path / "checkpoints").glob("*.json")):
+        return config, facts, None
     checkpoint = checkpoints.newest(path / "checkpoints")
     counters = checkpoint.facts["counters"]
     status = _status(path)
@@ -158,7 +171,7 @@ def resumable(path: Path, overrides: Sequence[str]) -> tuple[Config, dict[str, A
             "To train on: solved.stop=false"
         )
     for name, limit in (("updates", config.budget.updates), ("env_steps", config.budget.env_steps)):
-        if limit is not None and counters[name] >= limit:
+        if status == "budget" and limit is not None and counters[name] >= limit:
             raise UserError(
                 f"{path}: finished (budget.{name} = {limit} is spent); to train on, raise it: budget.{name}={2 * limit}"
             )

@@ -136,11 +136,11 @@ class Trainer:
         return programs.generator(self.config.seed, purpose, self.counters.updates)
 
     def check_finite(self, measured: dict[str, float]) -> None:
+        cost = measured["cost"]
         if not measured.pop("finite"):
             raise UserError(
-                f"update {self.counters.updates + 1}: the loss or its gradient is not finite (cost "
-                f"{measured['cost']:g}); the parameters were left as they were. Try a lower schedules.learning_rate, or "
-                "optimizer.max_gradient_norm=1"
+                f"update {self.counters.updates + 1}: the loss or its gradient is not finite (cost {cost:g}); "
+                "parameters were left as they were. Try a lower schedules.learning_rate"
             )
 
     # -- evaluation
@@ -339,10 +339,7 @@ def _one(
         trainer = Trainer(config, folder, [folder_of_config], shown)
         trainer.parts.seconds["import"] = imported
         where = "resumed at update " + str(checkpoint.facts["counters"]["updates"]) if checkpoint else "new"
-        shown.event(
-            f"{path}: {where}; {trainer.task.id}, {trainer.task.obs_size} features, "
-            f"{trainer.task.num_actions} actions, {trainer.spec['num_params']} parameters, seed {config.seed}; engine: {engine_name(trainer)}"
-        )
+        shown.event(f"{path}: {where}; {described(trainer)}, seed {config.seed}")
         if checkpoint is None:
             folder.begin(
                 config, {"folder": str(folder_of_config), "spec": trainer.spec, "task": trainer.task._asdict()}
@@ -361,12 +358,16 @@ def _one(
             trainer.close()
 
 
-def engine_name(trainer: Trainer) -> str:
-    """Who steps, and how many side by side."""
-    if isinstance(trainer.environment, environments.Compiled):
-        return "compiled, all episodes of an update side by side"
-    kind = "its own vectorised class" if isinstance(trainer.environment, environments.VectorClass) else "SyncVectorEnv"
-    return f"gymnasium, {trainer.environment.num_envs} environments ({kind})"
+def described(trainer: Trainer) -> str:
+    """The task, the policy, and who steps how many environments side by side."""
+    task, environment = trainer.task, trainer.environment
+    if isinstance(environment, environments.Compiled):
+        engine = "compiled, all episodes of an update side by side"
+    else:
+        kind = "its own vectorised class" if isinstance(environment, environments.VectorClass) else "SyncVectorEnv"
+        engine = f"gymnasium, {environment.num_envs} environments ({kind})"
+    sizes = f"{task.obs_size} features, {task.num_actions} actions, {trainer.spec['num_params']} parameters"
+    return f"{task.id}, {sizes}; engine {engine}"
 
 
 def _several(

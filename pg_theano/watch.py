@@ -64,6 +64,7 @@ def watch(
         ),
         config.environment.id,
         0,
+        config.dtype,
     )
     if fps is None:
         fps = min(int(env.metadata.get("render_fps") or 30), 50)  # a GIF counts in hundredths of a second
