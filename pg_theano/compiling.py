@@ -35,6 +35,8 @@ from pg_theano.types import Program, Record, State, UserError
 Report = Callable[[str, float], None]
 """Called with what was compiled, and the seconds it took; with 0 seconds before a long compilation begins."""
 
+Around = Callable[[], contextlib.AbstractContextManager[None]]
+
 FIRST_BUCKET = 64
 FORMAT = 1
 
@@ -60,17 +62,26 @@ def power_of_two(number: int) -> int:
     return 1 << max(number - 1, 0).bit_length()
 
 
-def load(spec: dict[str, Any], *, backend: str, report: Report) -> Program:
+def functions(
+    spec: dict[str, Any], first: str, *, report: Report, around: Around = contextlib.nullcontext, backend: str = "jax"
+) -> _JaxFunctions | _PyTensorFunctions:
+    """The functions of a spec, each built when it is first called; `first`, whose manifest is read now.
+
+    `around` is a context in which a user's own module can be imported, entered only while a graph is built.
+    """
+    if backend == "jax":
+        return _JaxFunctions(spec, first, report, around)
+    return _PyTensorFunctions(spec, first, backend, report)
+
+
+def load(spec: dict[str, Any], *, backend: str, report: Report, around: Around = contextlib.nullcontext) -> Program:
     """The program of a spec, from the cache where it is there, else built now.
 
     `spec` is plain data: all of the config that shapes the graph (see `graphs/reinforce.py`). Errors: `UserError`
     where the backend cannot work on this machine.
     """
-    if backend == "jax":
-        functions: _JaxFunctions | _PyTensorFunctions = _JaxFunctions(spec, report)
-    else:
-        functions = _PyTensorFunctions(spec, backend, report)
-    manifest = functions.manifest
+    compiled = functions(spec, "train", report=report, around=around, backend=backend)
+    manifest = compiled.manifest
     dtype = spec["dtype"]
 
     def init(rng: np.random.Generator) -> State:
@@ -85,7 +96,7 @@ def load(spec: dict[str, Any], *, backend: str, report: Report) -> Program:
 
     def act(state, obs, noise, knobs, choice):
         values = {"obs": obs, "noise": noise, "knobs": vector(knobs), "choice": np.asarray(choice, "int32")}
-        out = functions.call("act", {"E": obs.shape[0]}, state, values)
+        out = compiled.call("act", {"E": obs.shape[0]}, state, values)
         return np.asarray(out["action"]), np.asarray(out["log_prob"])
 
     def block(rollout):
@@ -97,17 +108,17 @@ def load(spec: dict[str, Any], *, backend: str, report: Report) -> Program:
 
     def train(state, rollout, knobs):
         values, sizes = block(rollout)
-        out = functions.call("train", sizes, state, values | {"knobs": vector(knobs)})
+        out = compiled.call("train", sizes, state, values | {"knobs": vector(knobs)})
         metrics = dict(zip(manifest["metrics"], np.asarray(out.pop("metrics")).tolist(), strict=True))
         return out, metrics
 
     def gradient(state, rollout, knobs):
         values, sizes = block(rollout)
-        out = functions.call("gradient", sizes, state, values | {"knobs": vector(knobs)})
+        out = compiled.call("gradient", sizes, state, values | {"knobs": vector(knobs)})
         return {name: np.asarray(value) for name, value in out.items()}
 
     def rollout(state, knobs, values):
-        return functions.call("rollout", {"E": len(values["alive"])}, state, values | {"knobs": vector(knobs)})
+        return compiled.call("rollout", {"E": len(values["alive"])}, state, values | {"knobs": vector(knobs)})
 
     return Program(init, act, train, gradient, rollout, manifest)
 
@@ -154,18 +165,20 @@ class _PyTensorFunctions:
     Nothing is kept between processes: these backends compile each time.
     """
 
-    def __init__(self, spec: dict[str, Any], backend: str, report: Report):
+    def __init__(self, spec: dict[str, Any], first: str, backend: str, report: Report):
         if backend == "c" and not (shutil.which("g++") or shutil.which("clang++")):
             raise UserError(
                 "backend: got c, but no C++ compiler (g++) is on the PATH; install one, or use backend: jax"
             )
         self.spec, self.backend, self.report = spec, backend, report
         self.compiled: dict[str, Any] = {}
-        graph, module = _build(spec, "train")
+        graph, module = _build(spec, first)
         self.manifest = _describe(spec, graph, module)
 
     def call(self, function: str, sizes: dict[str, int], state: State, values: dict[str, Any]) -> dict[str, Any]:
-        if function not in self.compiled:
+        began, first = time.perf_counter(), function not in self.compiled
+        if first:
+            self.report(f"{function} for {self.backend}: compiling, which takes one to three minutes each time", 0.0)
             self.compiled[function] = self._compile(function)
         run, inputs, outputs = self.compiled[function]
         everything = state | values
@@ -173,18 +186,23 @@ class _PyTensorFunctions:
             np.ascontiguousarray(everything[name], dtype).reshape(np.shape(everything[name]))
             for name, dtype, _ in inputs
         ]
-        return state_and_rest(outputs, run(*arguments), state if function == "train" else {})
+        with warnings.catch_warnings():
+            if first:  # Numba compiles here, and has views on how PyTensor multiplies
+                warnings.simplefilter("ignore")
+            results = run(*arguments)
+        if first:
+            self.report(f"{function} for {self.backend}", time.perf_counter() - began)
+        return state_and_rest(outputs, results, state if function == "train" else {})
 
     def _compile(self, function: str) -> tuple[Any, list, list]:
         import pytensor
 
-        began = time.perf_counter()
-        self.report(f"{function} for {self.backend}: compiling, which takes one to three minutes each time", 0.0)
         graph, module = _build(self.spec, function)
         mode = pytensor.compile.mode.get_mode({"numba": "NUMBA", "c": "CVM"}[self.backend])
-        compiled = _pytensor_function(graph, mode, self.spec["dtype"])
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message="PyTensor could not link to a BLAS")
+            compiled = _pytensor_function(graph, mode, self.spec["dtype"])
         manifest = _describe(self.spec, graph, module)
-        self.report(f"{function} for {self.backend}", time.perf_counter() - began)
         return compiled, manifest["inputs"], manifest["outputs"]
 
 
@@ -203,14 +221,15 @@ class _JaxFunctions:
     ahead of time, which JAX's persistent cache answers in 0.03 to 0.06 s when it has seen it before.
     """
 
-    def __init__(self, spec: dict[str, Any], report: Report):
-        self.spec, self.report = spec, report
+    def __init__(self, spec: dict[str, Any], first: str, report: Report, around: Around):
+        self.spec, self.report, self.around = spec, report, around
         self.key = _key(spec)
         self.exported: dict[str, Any] = {}
         self.compiled: dict[tuple, Any] = {}
         self.jit_functions: dict[str, Any] = {}
         self.jax = _jax(spec["dtype"])
-        self.manifest = self._artifact("train", spec["chunk"] or bucket(1, spec["time_limit"]))[1]
+        steps = (spec["chunk"] or bucket(1, spec["time_limit"])) if first == "train" else None
+        self.manifest = self._artifact(first, steps)[1]
 
     def call(self, function: str, sizes: dict[str, int], state: State, values: dict[str, Any]) -> dict[str, Any]:
         key = (function, sizes["E"], sizes.get("T"))
@@ -245,7 +264,11 @@ class _JaxFunctions:
                     _warn(f"{path}: not readable by this JAX ({error}); building it anew")
             if name not in self.exported:
                 exported, manifest = self._export(function, steps)
-                _write_artifact(path, manifest | {"function": name, "key": self.key}, exported.serialize())
+                _write_artifact(
+                    path,
+                    manifest | {"function": name, "key": self.key, "about": _about(self.spec)},
+                    exported.serialize(),
+                )
                 self.exported[name] = (exported, manifest, "built")
         return self.exported[name]
 
@@ -259,10 +282,12 @@ class _JaxFunctions:
         jax = self.jax
         if function not in self.jit_functions:
             self.report(f"{function}: building the graph", 0.0)
-            graph, module = _build(self.spec, function)
+            with self.around():
+                graph, module = _build(self.spec, function)
+                described = _describe(self.spec, graph, module)
             compiled = _pytensor_function(graph, _few_rewrites(), self.spec["dtype"])
             # The JAX function under a compiled PyTensor function has no public name.
-            self.jit_functions[function] = (compiled.vm.jit_fn, _describe(self.spec, graph, module))
+            self.jit_functions[function] = (compiled.vm.jit_fn, described)
         jit_function, manifest = self.jit_functions[function]
         (episodes,) = jax.export.symbolic_shape("E")
         shapes = self._shapes(manifest, {"E": episodes, "T": steps})
@@ -310,6 +335,23 @@ def _key(spec: dict[str, Any]) -> str:
             digest.update(f"{name}={importlib.metadata.version(name)};".encode())
     digest.update(f"python={sys.version_info[:3]};{platform.machine()}".encode())
     return digest.hexdigest()
+
+
+def _about(spec: dict[str, Any]) -> str:
+    """A program in a few words, for whoever lists the cache."""
+    names = ("algorithm", "dynamics", "exploration", "signal", "baseline", "optimizer", "dtype")
+    words = [str(spec[name]).rpartition(".")[2] for name in names if spec.get(name)]
+    return " ".join([*words, f"{spec['num_params']} parameters"] if "num_params" in spec else words)
+
+
+def read_manifest(path: Path) -> dict[str, Any] | None:
+    """The manifest of an artifact file, None where it is damaged."""
+    try:
+        head, _, payload = path.read_bytes().partition(b"\n")
+        manifest = json.loads(head)
+        return manifest if manifest.pop("sha256") == _checksum(manifest, payload) else None
+    except (OSError, ValueError, KeyError, AttributeError, TypeError):
+        return None
 
 
 def _read_artifact(path: Path, key: str) -> tuple[dict[str, Any], bytes] | None:

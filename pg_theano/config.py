@@ -43,6 +43,9 @@ class Environment(Section):
     engine: Literal["auto", "compiled", "gymnasium"] = Field(
         "auto", description="who steps: the compiled dynamics where they are the same task, or Gymnasium"
     )
+    dynamics: str | None = Field(
+        None, pattern=r"^[\w.]+:\w+$", description="a symbolic environment of your own instead of `id`, module:Class"
+    )
     kwargs: dict[str, Any] = Field({}, description="keyword arguments of `gymnasium.make`")
     wrappers: list[str] = Field([], description="wrappers in the order applied, each `module:Class`")
     max_episode_steps: int | None = Field(
@@ -271,6 +274,8 @@ def _override(data: dict[str, Any], lines: dict[tuple, int], override: str) -> N
             raise UserError(f"{override}: {part} is not a section; nothing can be set inside it")
     inner[path[-1]] = yaml_lines.read_value(text, override)
     lines[path] = 0  # line 0: the command line
+    for length in range(1, len(path)):
+        lines.setdefault(path[:length], 0)
 
 
 def _whole_numbers(model: type[BaseModel], data: Any) -> Any:
@@ -291,7 +296,9 @@ def _whole_numbers(model: type[BaseModel], data: Any) -> Any:
 
 def _explain(error: ValidationError, lines: Mapping[tuple, int], name: str) -> str:
     """One line: file:line key: what was got; what is expected."""
-    first = error.errors()[0]
+    errors = error.errors()
+    # A misspelt key is the cause where another key is missing.
+    first = next((one for one in errors if one["type"] == "extra_forbidden"), errors[0])
     path = tuple(first["loc"])
     message = first["msg"]
     kind = first["type"]
@@ -314,6 +321,8 @@ def _explain(error: ValidationError, lines: Mapping[tuple, int], name: str) -> s
         guess = next(iter(near or leaf), None)
         hint = f"did you mean {guess}?" if guess else f"known here: {', '.join(siblings[:12])}"
         return f"{_where(path, lines, name)}: unknown knob; {hint}"
+    if kind == "missing":
+        return f"{_where(path, lines, name)}: missing; it has no default"
     got = first["input"]
     shown = _shown(got) if not isinstance(got, (dict, list)) else ("a mapping" if isinstance(got, dict) else "a list")
     return f"{_where(path, lines, name)}: got {shown}; expected {_expected(first, path)}"
@@ -332,13 +341,14 @@ def _expected(error: Any, path: tuple) -> str:
     limits = error.get("ctx") or {}
     kind = error["type"]
     field = _field(path)
-    bounds: dict[str, float] = {}
-    for item in getattr(field, "metadata", ()):
+    annotation = field.annotation if field is not None else None
+    if isinstance(path[-1], int) and typing.get_args(annotation):  # an item of a list
+        (annotation,) = typing.get_args(annotation)
+    bounds = _annotated_bounds(annotation)
+    for item in getattr(field, "metadata", ()) if not isinstance(path[-1], int) else ():
         bounds |= {name: getattr(item, name) for name in ("ge", "gt", "le", "lt") if hasattr(item, name)}
     bounds |= {name: limits[name] for name in ("ge", "gt", "le", "lt") if name in limits}
-    whole = field is not None and "int" in _type_name(field.annotation)
-    if not any(name in bounds for name in ("ge", "gt", "le", "lt")) and field is not None:
-        bounds |= _annotated_bounds(field.annotation)
+    whole = annotation is not None and "int" in _type_name(annotation)
     noun = "a whole number" if whole else "a number"
     if kind in ("greater_than", "greater_than_equal", "less_than", "less_than_equal", "finite_number") or (
         kind in ("int_type", "float_type", "int_from_float", "int_parsing")
@@ -358,7 +368,6 @@ def _expected(error: Any, path: tuple) -> str:
         "string_type": "text",
         "list_type": "a list, such as [8, 8]",
         "dict_type": "a mapping",
-        "missing": "a value (it has no default)",
     }
     return names.get(kind, error["msg"])
 

@@ -13,7 +13,6 @@ import contextlib
 import difflib
 import importlib
 import math
-import sys
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -24,6 +23,7 @@ import numpy as np
 from gymnasium.vector import AutoresetMode, SyncVectorEnv
 
 from pg_theano import config as knobs
+from pg_theano.dynamics import Dynamics, SymbolicVectorEnv, importable
 from pg_theano.types import BUILT_IN_DYNAMICS, Array, UserError
 
 
@@ -46,7 +46,9 @@ def make(
     where given: it costs hardly more. Errors: `UserError` for an unknown id (with
     the nearest known), a module that cannot be imported, a space that is not supported, an unknown autoreset mode.
     """
-    with _importable(folders):
+    if config.dynamics is not None:
+        return VectorClass(config, whole or num_envs, dtype, folders)
+    with importable(folders):
         spec = _spec(config.id)
         wrappers = [_wrapper(name) for name in config.wrappers]
         if spec.vector_entry_point is not None and not (wrappers or config.kwargs or spec.additional_wrappers):
@@ -59,20 +61,33 @@ class Compiled(NamedTuple):
 
     task: Task
     dynamics: str  # module:Class
+    source: str | None = None  # fingerprint of a user's own files
 
     def close(self) -> None:
         pass
 
 
-def engine_of(config: knobs.Environment, *, folders: Sequence[Path] = (), backend: str) -> Compiled | None:
+def engine_of(config: knobs.Environment, *, dtype: str, backend: str, folders: Sequence[Path] = ()) -> Compiled | None:
     """The compiled engine, where it is wanted and is the same task; None where Gymnasium steps.
 
     `auto` takes it only for Gymnasium's own task with default kwargs and no wrappers. Errors: `UserError` where
     `engine: compiled` is asked for and cannot be.
     """
+    if config.dynamics is not None:
+        own = Dynamics(config.dynamics, dtype=dtype, folders=folders)
+        if backend != "jax":
+            raise UserError(f"backend: got {backend}; environment.dynamics needs jax")
+        facts = own.task
+        if facts["action_kind"] != "discrete":
+            raise UserError(
+                f"{config.dynamics}: its action space {own.action_space} is not supported; expected Discrete"
+            )
+        limit = config.max_episode_steps or facts["max_steps"]
+        task = Task(config.dynamics, len(facts["obs_low"]), facts["num_actions"], limit, facts["reward_threshold"])
+        return Compiled(task, config.dynamics, own.source)
     if config.engine == "gymnasium":
         return None
-    with _importable(folders):
+    with importable(folders):
         spec = _spec(config.id)
     reasons = []
     if config.id not in BUILT_IN_DYNAMICS or not str(spec.entry_point).startswith("gymnasium.envs.classic_control"):
@@ -100,12 +115,17 @@ def engine_of(config: knobs.Environment, *, folders: Sequence[Path] = (), backen
 class VectorClass:
     """A task's own vectorised class, in mode NEXT_STEP: the step after an end only resets, and is not real."""
 
-    def __init__(self, config: knobs.Environment, num_envs: int, dtype: str):
+    def __init__(self, config: knobs.Environment, num_envs: int, dtype: str, folders: Sequence[Path] = ()):
         limit: dict[str, Any] = {}
         if config.max_episode_steps is not None:
             limit = {"max_episode_steps": config.max_episode_steps}
         with _quiet(), _explained(config.id, "cannot be made"):
-            self.envs = gymnasium.make_vec(config.id, num_envs, vectorization_mode="vector_entry_point", **limit)
+            self.envs: Any
+            if config.dynamics is not None:
+                dynamics = Dynamics(config.dynamics, dtype=dtype, folders=folders)
+                self.envs = SymbolicVectorEnv(dynamics, num_envs, **limit)
+            else:
+                self.envs = gymnasium.make_vec(config.id, num_envs, vectorization_mode="vector_entry_point", **limit)
         mode = self.envs.metadata.get("autoreset_mode")
         if mode is not AutoresetMode.NEXT_STEP:
             raise UserError(
@@ -118,7 +138,7 @@ class VectorClass:
         threshold = spec.reward_threshold if spec else None
         self._obs = _observation(self.envs.single_observation_space, config.id, dtype)
         self._start, num_actions = _actions(self.envs.single_action_space, config.id)
-        self.task = Task(config.id, self._obs.size, num_actions, time_limit, threshold)
+        self.task = Task(config.dynamics or config.id, self._obs.size, num_actions, time_limit, threshold)
         self._resetting = np.zeros(num_envs, bool)
         self._last = np.zeros((num_envs, self._obs.size), dtype)
         self.seeds = np.full(num_envs, -1, np.int64)
@@ -331,9 +351,10 @@ def _single(config: knobs.Environment, wrappers: list[Any]) -> gymnasium.Env:
 
 def single(config: knobs.Environment, *, folders: Sequence[Path] = (), render_mode: str | None = None) -> gymnasium.Env:
     """One plain environment, with its wrappers, for watching."""
-    with _importable(folders), _quiet(), _explained(config.id, "cannot be made"):
+    with importable(folders), _quiet(), _explained(config.id, "cannot be made"):
         _spec(config.id)
-        rendered = config.model_copy(update={"kwargs": {**config.kwargs, "render_mode": render_mode}})
+        rendering = {} if render_mode is None else {"render_mode": render_mode}
+        rendered = config.model_copy(update={"kwargs": config.kwargs | rendering})
         return _single(rendered, [_wrapper(name) for name in config.wrappers])
 
 
@@ -377,18 +398,6 @@ def _wrapper(name: str) -> Any:
             f"environment.wrappers: {name} cannot be imported ({type(error).__name__}: {error}); "
             "expected module:Class, such as gymnasium.wrappers:FlattenObservation"
         ) from None
-
-
-@contextlib.contextmanager
-def _importable(folders: Sequence[Path]) -> Iterator[None]:
-    """A user's modules are found beside the YAML, then in the current folder."""
-    extra = [str(Path(folder).resolve()) for folder in [*folders, Path.cwd()]]
-    sys.path[:0] = extra
-    try:
-        yield
-    finally:
-        for folder in extra:
-            sys.path.remove(folder)
 
 
 @contextlib.contextmanager

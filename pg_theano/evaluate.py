@@ -92,7 +92,7 @@ def evaluate(run: str | Path, *, episodes: int = 100, seed: int = 0, sampled: bo
             ),
             "run": str(path),
             "checkpoint": checkpoint.path.name,
-            "environment": config.environment.id,
+            "environment": config.environment.dynamics or config.environment.id,
             "policy": "sampled" if sampled else "greedy",
             "seed": seed,
         }

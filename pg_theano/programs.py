@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import functools
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from pg_theano import acting, compiling, parameters, schedules
 from pg_theano.config import Config
+from pg_theano.dynamics import importable
 from pg_theano.environments import Task
 from pg_theano.rollout import LONGEST_EPISODE, chunk_of
 from pg_theano.types import Knobs, Program, UserError
@@ -26,11 +29,12 @@ def generator(seed: int, purpose: int, index: int = 0) -> np.random.Generator:
     return np.random.default_rng(child(seed, purpose, index))
 
 
-def spec_of(config: Config, task: Task, dynamics: str | None = None) -> dict[str, Any]:
+def spec_of(config: Config, task: Task, environment: Any = None) -> dict[str, Any]:
     """All that shapes the graph, as plain data. What is missing here (rates, discounts, schedules) is an input.
 
-    `dynamics` names the symbolic environment of a compiled engine.
+    `environment` is the compiled engine, where there is one: its dynamics are part of the graph.
     """
+    dynamics = getattr(environment, "dynamics", None)
     layout = parameters.dense_layout([task.obs_size, *config.policy.hidden, task.num_actions])
     size = parameters.count(layout)
     if size > 200_000_000:
@@ -58,6 +62,7 @@ def spec_of(config: Config, task: Task, dynamics: str | None = None) -> dict[str
         "time_limit": task.time_limit,
         "max_steps": task.time_limit or LONGEST_EPISODE,
         "dynamics": dynamics,
+        "dynamics_source": getattr(environment, "source", None),
         "chunk": chunk_of(task.time_limit) if dynamics else None,
     }
 
@@ -67,8 +72,9 @@ def spec_from(facts: Mapping[str, Any]) -> dict[str, Any]:
     return dict(facts["spec"])
 
 
-def load(config: Config, spec: dict[str, Any], report: compiling.Report) -> Program:
-    program = compiling.load(spec, backend=config.backend, report=report)
+def load(config: Config, spec: dict[str, Any], report: compiling.Report, folders: Sequence[Path] = ()) -> Program:
+    around = functools.partial(importable, folders)
+    program = compiling.load(spec, backend=config.backend, report=report, around=around)
     return program._replace(act=acting_for(config, spec, program))
 
 

@@ -56,7 +56,7 @@ def collect(
     if not playing.all():
         environment.park(~playing)
     obs = environment.begin(playing, seeds[np.minimum(episode, num_episodes - 1)], all_over=True)
-    _check(environment, obs, None, playing, time)
+    _check(environment, obs, None, playing, time - 1)
     while playing.any():
         noise = action_noise.random((num_envs, noise_size), np.dtype(dtype))
         action, log_prob = act(state, obs, noise, knobs, choice)
@@ -80,7 +80,7 @@ def collect(
             again = ended & playing
             if again.any():
                 obs = environment.begin(again, seeds[np.minimum(episode, num_episodes - 1)])
-                _check(environment, obs, None, again, time)
+                _check(environment, obs, None, again, time - 1)
         elif time.max() >= limit:
             raise UserError(
                 f"{environment.task.id}, environment {int(time.argmax())}: an episode has not ended after {limit} "

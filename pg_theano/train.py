@@ -37,13 +37,13 @@ class Trainer:
         self.config, self.folder, self.folders, self.display = config, folder, folders, display
         self.parts = metrics.Parts()
         self.environment = environments.engine_of(
-            config.environment, folders=folders, backend=config.backend
+            config.environment, dtype=config.dtype, backend=config.backend, folders=folders
         ) or environments.make(
             config.environment, num_envs=config.environment.num_envs, dtype=config.dtype, folders=folders
         )
         self.task = self.environment.task
         self.threshold = config.solved.threshold if config.solved.threshold is not None else self.task.threshold
-        self.spec = programs.spec_of(config, self.task, getattr(self.environment, "dynamics", None))
+        self.spec = programs.spec_of(config, self.task, self.environment)
         self.evaluator = Evaluator(config, folders)
         self.program: Program
         self.state: State
@@ -54,7 +54,7 @@ class Trainer:
 
     def compile(self) -> None:
         began = time.perf_counter()
-        self.program = programs.load(self.config, self.spec, self._report)
+        self.program = programs.load(self.config, self.spec, self._report, self.folders)
         # What `load` does beside reported compilation (importing JAX or PyTensor) is no part of training either.
         self.parts.seconds["import"] += max(time.perf_counter() - began - self.parts.seconds["compile"], 0.0)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytensor.tensor as pt
 
-from pg_theano.graphs.reductions import total
+from pg_theano.graphs.common import total
 
 
 def policy_gradient_loss(log_prob, advantage, mask, *, number):

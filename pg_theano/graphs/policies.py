@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytensor.tensor as pt
 
-from pg_theano.graphs.reductions import total
+from pg_theano.graphs.common import total
 
 
 def softmax_log_probs(logits):

@@ -5,8 +5,6 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 import pytensor
 import pytensor.tensor as pt
 
@@ -22,21 +20,13 @@ from pg_theano.graphs import (
     policies,
 )
 from pg_theano.graphs import rollout as rollouts
-from pg_theano.graphs.reductions import total
+from pg_theano.graphs.common import Graph, total
 from pg_theano.types import EXPLORE, GREEDY
 
 METRICS = ["cost", "entropy", "gradient_norm", "signal_mean", "advantage_mean", "finite"]
 OPTIMIZER_KNOBS = ["momentum", "rmsprop_decay", "beta1", "beta2", "epsilon", "max_gradient_norm"]
 KNOBS = ["learning_rate", "exploration_rate", "discount", *OPTIMIZER_KNOBS]
 ROLLOUT = ["obs", "action", "reward", "mask"]
-
-
-class Graph(NamedTuple):
-    """Symbolic inputs and outputs, in order, each with its name; a dimension is a number, "E" or "T"."""
-
-    inputs: dict
-    outputs: dict
-    dims: dict
 
 
 def graph(inputs, outputs):
@@ -173,7 +163,7 @@ def rollout(spec):
     """C steps of E episodes on a symbolic environment (see `graphs/rollout.py`)."""
     state, vector, _ = inputs(spec)
     rate = vector[KNOBS.index("exploration_rate")]
-    symbols, outputs = rollouts.rollout(spec, environments.load(spec["dynamics"]), state, rate)
+    symbols, outputs = rollouts.rollout(spec, environments.load(spec["dynamics"], spec["dtype"]), state, rate)
     used = ["params"] + [name for name in state if name in ("normalizer/mean", "normalizer/variance")]
     return graph({name: state[name] for name in used} | {"knobs": vector} | symbols, outputs)
 
@@ -187,7 +177,7 @@ def describe(spec):
         "noise": {"kind": "uniform", "size": exploration.NUM_UNIFORMS[spec["exploration"]]},
     }
     if spec["dynamics"]:
-        environment = environments.load(spec["dynamics"])
+        environment = environments.load(spec["dynamics"], spec["dtype"])
         described["environment"] = {
             "state_size": environment.state_size,
             "num_initial_noise": environment.num_initial_noise,
