@@ -73,7 +73,8 @@ def _cache(arguments: argparse.Namespace) -> int:
         print(f"{row['written']}  {row['bytes'] / 1000:8.1f} kB  {row['function']:<14} {row['about']}")
     total = sum(row["bytes"] for row in rows)
     print(
-        f"{cache_folder()}: {len(rows)} artifacts, {total / 1e6:.1f} MB; machine code {files} files, {size / 1e6:.1f} MB"
+        f"{cache_folder()}: {len(rows)} artifacts, {total / 1e6:.1f} MB; "
+        f"machine code {files} files, {size / 1e6:.1f} MB"
     )
     if arguments.clear:
         print(f"cleared: {result['freed_bytes'] / 1e6:.1f} MB")

@@ -24,6 +24,7 @@ import tempfile
 import time
 import warnings
 from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -120,7 +121,7 @@ def load(spec: dict[str, Any], *, backend: str, report: Report, around: Around =
     def rollout(state, knobs, values):
         return compiled.call("rollout", {"E": len(values["alive"])}, state, values | {"knobs": vector(knobs)})
 
-    return Program(init, act, train, gradient, rollout, manifest)
+    return Program(init, act, train, gradient, rollout, compiled.prepare, manifest)
 
 
 # -- PyTensor, imported only when something must be built
@@ -194,6 +195,9 @@ class _PyTensorFunctions:
             self.report(f"{function} for {self.backend}", time.perf_counter() - began)
         return state_and_rest(outputs, results, state if function == "train" else {})
 
+    def prepare(self, wanted: list[tuple[str, int, int | None]]) -> None:
+        """Nothing: each is compiled when it is first called, and one compilation serves all sizes."""
+
     def _compile(self, function: str) -> tuple[Any, list, list]:
         import pytensor
 
@@ -226,6 +230,8 @@ class _JaxFunctions:
         self.key = _key(spec)
         self.exported: dict[str, Any] = {}
         self.compiled: dict[tuple, Any] = {}
+        self.pending: dict[tuple, Future] = {}
+        self.threads = ThreadPoolExecutor(max_workers=2)
         self.jit_functions: dict[str, Any] = {}
         self.jax = _jax(spec["dtype"])
         steps = (spec["chunk"] or bucket(1, spec["time_limit"])) if first == "train" else None
@@ -234,21 +240,38 @@ class _JaxFunctions:
     def call(self, function: str, sizes: dict[str, int], state: State, values: dict[str, Any]) -> dict[str, Any]:
         key = (function, sizes["E"], sizes.get("T"))
         if key not in self.compiled:
-            self.compiled[key] = self._compile(function, sizes)
+            self.compiled[key] = self._wait(key)
         run, inputs, outputs = self.compiled[key]
         everything = state | values
         with _wide(self.jax, self.spec["dtype"]):
             results = run(*[everything[name] for name in inputs])
         return state_and_rest(outputs, results, state if function == "train" else {})
 
-    def _compile(self, function: str, sizes: dict[str, int]) -> tuple[Any, list, list]:
-        jax, began = self.jax, time.perf_counter()
-        exported, manifest, cached = self._artifact(function, sizes.get("T"))
-        shapes = self._shapes(manifest, sizes)
-        with _wide(jax, self.spec["dtype"]):
-            run = jax.jit(exported.call).lower(*shapes).compile()
-        size = ", ".join(f"{name}={value}" for name, value in sizes.items())
-        self.report(f"{function} [{size}], {cached}", time.perf_counter() - began)
+    def prepare(self, wanted: list[tuple[str, int, int | None]]) -> None:
+        """Have (function, E, T) compiled side by side, for whoever will call them soon.
+
+        Graphs are built here and in turn, because PyTensor is not thread-safe; XLA works on those already built
+        meanwhile, without Python's lock.
+        """
+        for function, episodes, steps in wanted:
+            key = (function, episodes, steps)
+            if key not in self.compiled and key not in self.pending:
+                artifact = self._artifact(function, steps)
+                self.pending[key] = self.threads.submit(self._compile, artifact, {"E": episodes, "T": steps})
+
+    def _wait(self, key: tuple[str, int, int | None]) -> tuple[Any, list, list]:
+        began = time.perf_counter()
+        self.prepare([key])
+        compiled = self.pending.pop(key).result()
+        function, episodes, steps = key
+        size = f"E={episodes}" + (f", T={steps}" if steps else "")
+        self.report(f"{function} [{size}], {self._artifact(function, steps)[2]}", time.perf_counter() - began)
+        return compiled
+
+    def _compile(self, artifact: tuple[Any, dict[str, Any], str], sizes: dict[str, Any]) -> tuple[Any, list, list]:
+        exported, manifest, _ = artifact
+        with _wide(self.jax, self.spec["dtype"]):
+            run = self.jax.jit(exported.call).lower(*self._shapes(manifest, sizes)).compile()
         return run, [name for name, *_ in manifest["inputs"]], manifest["outputs"]
 
     def _artifact(self, function: str, steps: int | None) -> tuple[Any, dict[str, Any], str]:

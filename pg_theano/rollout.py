@@ -97,15 +97,15 @@ def chunk_of(time_limit: int | None) -> int:
     return -(-time_limit // -(-time_limit // 128))
 
 
-def rung(steps: int, chunk: int, limit: int | None) -> int:
-    """T of a record: one chunk, or four, or sixteen, ..., up to the time limit.
+def rungs(chunk: int, limit: int | None) -> list[int]:
+    """The ladder of T of a record: one chunk, four, sixteen, ..., up to the time limit.
 
-    Steps are cheap here and a further T costs 0.1 s to load, so its ladder is steeper than the one of Gymnasium.
+    Steps are cheap here and a further T costs 0.1 s to load, so it is steeper than the ladder of Gymnasium.
     """
-    size = chunk
-    while size < steps:
-        size *= 4
-    return min(size, limit) if limit else size
+    sizes = [chunk]
+    while sizes[-1] < (limit or LONGEST_EPISODE):
+        sizes.append(min(4 * sizes[-1], limit or LONGEST_EPISODE))
+    return sizes
 
 
 def collect_compiled(
@@ -147,7 +147,8 @@ def collect_compiled(
         parts.append(out["record"])
     values = parts[0]
     if len(parts) > 1:
-        steps = rung(len(parts) * chunk, chunk, time_limit)
+        played = min(len(parts) * chunk, limit)
+        steps = next(size for size in rungs(chunk, time_limit) if size >= played)
         values = np.zeros((steps, *parts[0].shape[1:]), kind)
         for number, part in enumerate(parts):
             end = min((number + 1) * chunk, steps)  # a chunk reaches past the time limit by less than its length

@@ -13,9 +13,10 @@ from typing import Any, NamedTuple
 
 from pg_theano import BEGAN, checkpoints, commands, environments, metrics, programs, runs, screen
 from pg_theano import config as configs
+from pg_theano.compiling import power_of_two
 from pg_theano.config import Config
 from pg_theano.evaluate import Evaluator
-from pg_theano.rollout import Episodes, collect, collect_compiled
+from pg_theano.rollout import Episodes, collect, collect_compiled, rungs
 from pg_theano.types import GREEDY, SAMPLE, Knobs, Program, State, UserError
 
 
@@ -55,6 +56,11 @@ class Trainer:
     def compile(self) -> None:
         began = time.perf_counter()
         self.program = programs.load(self.config, self.spec, self._report, self.folders)
+        if isinstance(self.environment, environments.Compiled):
+            rows = power_of_two(programs.episodes_at(self.config, 0))
+            steps = rungs(self.spec["chunk"], self.task.time_limit)
+            self.program.prepare([("train", rows, steps[0]), ("rollout", rows, None)])
+            self.program.prepare([("train", rows, later) for later in steps[1:2]])
         # What `load` does beside reported compilation (importing JAX or PyTensor) is no part of training either.
         self.parts.seconds["import"] += max(time.perf_counter() - began - self.parts.seconds["compile"], 0.0)
 

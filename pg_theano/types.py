@@ -72,6 +72,7 @@ class Program(NamedTuple):
     gradient  (state, rollout, knobs) -> dict[str, Array]; compiled when it is first asked for
     rollout   (state, knobs, inputs by name) -> outputs by name: C further steps of E episodes (see
               `graphs/rollout.py`); compiled environments only
+    prepare   ([(function, E, T)]) -> None; has them compiled side by side, ahead of the first call
     """
 
     init: Callable[..., State]
@@ -79,4 +80,5 @@ class Program(NamedTuple):
     train: Callable[..., tuple[State, dict[str, float]]]
     gradient: Callable[..., dict[str, Array]]
     rollout: Callable[..., dict[str, Any]]
+    prepare: Callable[..., None]
     manifest: dict[str, Any]
