@@ -127,6 +127,12 @@ def load(spec: dict[str, Any], *, backend: str, report: Report, around: Around =
 # -- PyTensor, imported only when something must be built
 
 
+def _import_pytensor() -> None:
+    """Before the clock of a compilation starts: this takes a second or two, once a process."""
+    import pytensor.link.jax.dispatch
+    import pytensor.tensor  # noqa: F401
+
+
 def _build(spec: dict[str, Any], function: str) -> Any:
     """The symbolic inputs and outputs of one function of the spec's algorithm."""
     import pytensor
@@ -265,7 +271,8 @@ class _JaxFunctions:
         compiled = self.pending.pop(key).result()
         function, episodes, steps = key
         size = f"E={episodes}" + (f", T={steps}" if steps else "")
-        self.report(f"{function} [{size}], {self._artifact(function, steps)[2]}", time.perf_counter() - began)
+        origin = self._artifact(function, steps)[2]
+        self.report(f"{function} [{size}] to machine code, {origin}", max(time.perf_counter() - began, 1e-9))
         return compiled
 
     def _compile(self, artifact: tuple[Any, dict[str, Any], str], sizes: dict[str, Any]) -> tuple[Any, list, list]:
@@ -292,7 +299,7 @@ class _JaxFunctions:
                     manifest | {"function": name, "key": self.key, "about": _about(self.spec)},
                     exported.serialize(),
                 )
-                self.exported[name] = (exported, manifest, "built")
+                self.exported[name] = (exported, manifest, "anew")
         return self.exported[name]
 
     def _shapes(self, manifest: dict[str, Any], sizes: dict[str, Any]) -> list[Any]:
@@ -304,13 +311,16 @@ class _JaxFunctions:
     def _export(self, function: str, steps: int | None) -> tuple[Any, dict[str, Any]]:
         jax = self.jax
         if function not in self.jit_functions:
-            self.report(f"{function}: building the graph", 0.0)
+            self.report(f"{function}: building, differentiating and rewriting its graph", 0.0)
+            _import_pytensor()
+            began = time.perf_counter()
             with self.around():
                 graph, module = _build(self.spec, function)
                 described = _describe(self.spec, graph, module)
             compiled = _pytensor_function(graph, _few_rewrites(), self.spec["dtype"])
             # The JAX function under a compiled PyTensor function has no public name.
             self.jit_functions[function] = (compiled.vm.jit_fn, described)
+            self.report(f"the graph of {function}", time.perf_counter() - began)
         jit_function, manifest = self.jit_functions[function]
         (episodes,) = jax.export.symbolic_shape("E")
         shapes = self._shapes(manifest, {"E": episodes, "T": steps})

@@ -64,13 +64,14 @@ def rollout(spec, environment, state, exploration_rate):
         moved = pt.switch(alive[None, :] > 0, pt.stack(following, axis=0), packed)
         return moved, pt.switch(ended, np.zeros((), dtype), alive), record
 
-    (states, alives, record), _ = pytensor.scan(
+    states, alives, record = pytensor.scan(
         step,
         sequences=[noise, time],
         outputs_info=[start, alive, None],
         non_sequences=[exploration_rate, *layers, *normalizer],
         n_steps=chunk,
         strict=True,
+        return_updates=False,
     )
     inputs = {
         "env_state": env_state,
