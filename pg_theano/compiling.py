@@ -359,7 +359,8 @@ def _wide(jax: Any, dtype: str) -> contextlib.AbstractContextManager[Any]:
 def _key(spec: dict[str, Any]) -> str:
     """SHA-256 of what determines the graph and of what determines its meaning."""
     package = Path(__file__).parent
-    sources = [*sorted((package / "graphs").rglob("*.py")), package / "compiling.py", package / "parameters.py"]
+    own = [package / name for name in ("compiling.py", "parameters.py", "types.py")]
+    sources = [*sorted((package / "graphs").rglob("*.py")), *own]
     digest = hashlib.sha256(json.dumps([FORMAT, spec], sort_keys=True).encode())
     for path in sources:
         digest.update(path.relative_to(package).as_posix().encode() + b"\0" + path.read_bytes() + b"\0")

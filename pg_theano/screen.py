@@ -52,12 +52,12 @@ class LiveScreen(Screen):
         super().__init__(file)
         self.title = title
         self.returns: list[float] = []
-        self.began = time.monotonic()
+        self.first: tuple[float, float] | None = None  # when the first update came, and the share of the budget then
         self.live = Live(console=Console(file=file), auto_refresh=False, transient=True)
         self.live.start()
 
     def event(self, text: str) -> None:
-        self.live.console.print(text, highlight=False, markup=False)
+        self.live.console.print(text, highlight=False, markup=False, no_wrap="evaluation" in text, overflow="ellipsis")
 
     def update(self, record: Mapping[str, Any], budget: float) -> None:
         self.returns.append(record["return_mean"])
@@ -72,8 +72,13 @@ class LiveScreen(Screen):
         from rich.panel import Panel
         from rich.table import Table
 
-        spent = time.monotonic() - self.began
-        left = spent * (1 - budget) / budget if budget > 0 else float("inf")
+        now = time.monotonic()
+        self.first = self.first or (
+            now,
+            budget,
+        )  # compiling, and what a resumed run did before, say nothing of its pace
+        gained = budget - self.first[1]
+        left = (now - self.first[0]) * (1 - budget) / gained if gained > 0 else float("inf")
         table = Table.grid(padding=(0, 2))
         table.add_column(style="bold", justify="right")
         table.add_column()
@@ -121,12 +126,12 @@ class _Quiet(Screen):
 def line_of(record: Mapping[str, Any]) -> str:
     """One record as one line."""
     text = (
-        f"update {record['update'] + 1:>5}  {record['env_steps']:>9,} steps  return {record['return_mean']:>8.1f} "
-        f"± {record['return_std']:<7.1f} cost {record['cost']:>9.4g}  entropy {record['entropy']:.3f}"
+        f"update {record['update'] + 1:>5} {record['env_steps']:>11,} steps  "
+        f"return {record['return_mean']:>7.1f} ± {record['return_std']:<6.1f}"
     )
-    if "evaluation_mean" in record:
-        text += f"  evaluation {record['evaluation_mean']:.1f} ± {record['evaluation_std']:.1f}"
-    return text
+    if "evaluation_mean" in record:  # before the rest: a narrow terminal shows 80 columns
+        text += f" evaluation {record['evaluation_mean']:.1f} ± {record['evaluation_std']:.1f} "
+    return f"{text} cost {record['cost']:.4g}, entropy {record['entropy']:.3f}"
 
 
 def duration(seconds: float) -> str:

@@ -145,7 +145,7 @@ class Trainer:
         cost = measured["cost"]
         if not measured.pop("finite"):
             raise UserError(
-                f"update {self.counters.updates + 1}: the loss or its gradient is not finite (cost {cost:g}); "
+                f"update {self.counters.updates + 1}: the loss, its gradient or the step is not finite (cost {cost:g}); "
                 "parameters were left as they were. Try a lower schedules.learning_rate"
             )
 

@@ -57,4 +57,6 @@ def standardize(advantage, mask):
     number = pt.maximum(total(mask), 1.0)
     mean = total(advantage * mask) / number
     centred = (advantage - mean) * mask
+    # Once more: the rounding of a large mean would else be all there is of equals, divided by itself.
+    centred = (centred - total(centred) / number) * mask
     return centred / (pt.sqrt(total(centred * centred) / number) + 1e-8)

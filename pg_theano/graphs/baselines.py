@@ -29,7 +29,8 @@ def running_mean(signal):
 def per_timestep(signal, mask):
     """b_t = Σ_e m·s / Σ_e m over the minibatch at each t. The last episode left alone at t gets advantage 0.
 
-    Each episode is 1/n of its own baseline: the expected gradient shrinks by (1 − 1/n) and keeps its direction.
+    Each episode is 1/n of its own baseline: where all are equally long the expected gradient shrinks by (1 − 1/n) and
+    keeps its direction; where lengths differ it shrinks by another factor at each t.
     Shapes: [T, E] to [T, 1].
     """
     return total(signal * mask, axis=1, keepdims=True) / pt.maximum(total(mask, axis=1, keepdims=True), 1.0)

@@ -214,8 +214,11 @@ def train(spec):
         values = normalizers.updated(*(state[name] for name in names), parts["obs"], parts["flat_mask"])
         updated |= dict(zip(names, values, strict=True))
 
-    # isnan and isinf, not x == x: on the Numba backend comparisons hide NaN.
-    broken = pt.isnan(loss) | pt.isinf(loss) | pt.isnan(norm) | pt.isinf(norm)
+    # A sum is finite only if all its terms are. isnan and isinf, not x == x: on Numba comparisons hide NaN.
+    everything = loss + norm
+    for value in updated.values():
+        everything = everything + total(value)
+    broken = pt.isnan(everything) | pt.isinf(everything)
     updated = {name: pt.switch(broken, state[name], updated[name]) for name in state}
     metrics = pt.stack(
         [

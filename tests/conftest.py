@@ -1,0 +1,25 @@
+"""What the tests share: a cache of compiled code that outlives them, and probe environments on the path."""
+
+import os
+import sys
+from pathlib import Path
+
+import pytest
+
+HERE = Path(__file__).parent
+sys.path.insert(0, str(HERE))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def cache(tmp_path_factory):
+    """One cache for the whole session, the caller's where one is set: compiling takes longer than what is tested."""
+    if not os.environ.get("PG_THEANO_CACHE"):
+        os.environ["PG_THEANO_CACHE"] = str(tmp_path_factory.mktemp("cache"))
+
+
+@pytest.fixture
+def elsewhere(tmp_path, monkeypatch):
+    """The test runs in an empty folder, from which the probe environments can be imported."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(HERE), str(HERE.parent)]))
+    return tmp_path

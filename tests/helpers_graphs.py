@@ -1,0 +1,268 @@
+"""Definitions for the tests of the mathematics: plain NumPy loops over ragged episodes, written from the literature.
+
+Nothing here knows of padding, masks or time-major arrays: an episode is a list as long as the episode was. `pad`
+makes a Rollout of it, with garbage wherever nothing happened.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import math
+from typing import Any, NamedTuple
+
+import numpy as np
+from scipy.special import expit, log_softmax
+
+from pg_theano import parameters
+from pg_theano.types import Rollout
+
+SIGNALS = ["reward", "episode_return", "reward_to_go"]
+BASELINES = ["none", "running_mean", "mean_so_far", "per_timestep", "leave_one_out"]
+EXPLORATIONS = ["softmax", "epsilon_softmax", "epsilon_greedy", "epsilon_greedy_softmax"]
+ACTIVATIONS = ["sigmoid", "tanh", "relu"]
+OPTIMIZERS = ["sgd", "momentum", "rmsprop", "adam"]
+
+KNOBS = {
+    "learning_rate": 0.1,
+    "exploration_rate": 0.3,
+    "discount": 0.9,
+    "momentum": 0.9,
+    "rmsprop_decay": 0.9,
+    "beta1": 0.9,
+    "beta2": 0.999,
+    "epsilon": 1e-8,
+    "max_gradient_norm": 0.1,
+}
+
+
+def make_spec(*, hidden=(3,), **changes) -> dict[str, Any]:
+    """A spec of a small program, as `programs.spec_of` would make it."""
+    spec = {
+        "algorithm": "reinforce",
+        "obs_size": 2,
+        "num_actions": 3,
+        "activation": "sigmoid",
+        "signal": "reward_to_go",
+        "baseline": "none",
+        "standardize_advantages": False,
+        "average": "steps",
+        "exploration": "softmax",
+        "optimizer": "sgd",
+        "clips_gradient": False,
+        "normalize_observations": False,
+        "dtype": "float64",
+        "time_limit": 8,
+        "max_steps": 8,
+        "dynamics": None,
+        "dynamics_source": None,
+        "chunk": None,
+    } | changes
+    layout = parameters.dense_layout([spec["obs_size"], *hidden, spec["num_actions"]])
+    return spec | {"layout": [[n, list(s)] for n, s in layout], "num_params": parameters.count(layout)}
+
+
+def initial_state(spec, rng) -> dict[str, np.ndarray]:
+    """A State with every entry that the spec needs, parameters drawn at random, biases too."""
+    from pg_theano.graphs import reinforce
+
+    made = {"zeros": np.zeros, "ones": np.ones, "layout": lambda shape, dtype: rng.normal(size=shape).astype(dtype)}
+    return {name: made[how](shape, spec["dtype"]) for name, shape, how in reinforce.state_entries(spec)}
+
+
+# -- experience
+
+
+class Episode(NamedTuple):
+    obs: np.ndarray  # [L, F]
+    action: np.ndarray  # [L]
+    reward: np.ndarray  # [L]
+
+
+def random_episodes(rng, lengths, *, obs_size=2, num_actions=3) -> list[Episode]:
+    return [
+        Episode(rng.normal(size=(n, obs_size)), rng.integers(0, num_actions, n), rng.normal(size=n)) for n in lengths
+    ]
+
+
+def pad(episodes, num_rows, num_steps, *, garbage=None, dtype="float64") -> Rollout:
+    """A Rollout [E, T] that holds the episodes; all else is 0, or drawn wildly from the generator `garbage`."""
+    features = episodes[0].obs.shape[1]
+    shape = (num_rows, num_steps)
+    if garbage is None:
+        obs, action, reward = np.zeros((*shape, features)), np.zeros(shape, np.int32), np.zeros(shape)
+    else:
+        obs, reward = garbage.normal(0, 1e3, (*shape, features)), garbage.normal(0, 1e6, shape)
+        action = garbage.integers(-3, 7, shape)
+    mask = np.zeros(shape)
+    for e, episode in enumerate(episodes):
+        n = len(episode.reward)
+        obs[e, :n], action[e, :n], reward[e, :n], mask[e, :n] = *episode, 1
+    ends = np.zeros(shape, bool)
+    return Rollout(
+        obs=obs.astype(dtype),
+        action=action.astype(np.int32),
+        log_prob=np.zeros(shape, dtype),
+        reward=reward.astype(dtype),
+        next_obs=np.zeros_like(obs, dtype),
+        terminated=ends,
+        truncated=ends,
+        mask=mask.astype(dtype),
+    )
+
+
+# -- signals and baselines by definition
+
+
+def signal_by_definition(name, reward, discount) -> np.ndarray:
+    """One episode's signal, O(L²). Williams 1992; Sutton and Barto 2018, eq. 3.8."""
+    length = len(reward)
+    out = np.zeros(length)
+    for t in range(length):
+        if name == "reward":
+            out[t] = discount**t * reward[t]
+        elif name == "episode_return":
+            out[t] = sum(discount**k * reward[k] for k in range(length))
+        elif name == "reward_to_go":
+            out[t] = sum(discount ** (k - t) * reward[k] for k in range(t, length))
+        else:
+            raise KeyError(name)
+    return out
+
+
+def mean_of(numbers) -> float:
+    return math.fsum(numbers) / len(numbers)
+
+
+def baseline_by_definition(name, signals, earlier=()) -> list[np.ndarray]:
+    """b_t of every episode. `signals` and `earlier` (all updates before) are lists of one array an episode."""
+    out = []
+    for e, own in enumerate(signals):
+        others = [s for j, s in enumerate(signals) if j != e]
+        row = np.zeros(len(own))
+        for t in range(len(own)):
+            if name == "running_mean":
+                row[t] = mean_of(own[: t + 1])
+            elif name == "mean_so_far":
+                steps = [x for s in earlier for x in s]
+                row[t] = mean_of(steps) if steps else 0.0
+            elif name == "per_timestep":
+                row[t] = mean_of([s[t] for s in signals if len(s) > t])
+            elif name == "leave_one_out":
+                there = [s[t] for s in others if len(s) > t]
+                anywhere = [x for s in others for x in s]
+                row[t] = mean_of(there) if there else mean_of(anywhere) if anywhere else 0.0
+            elif name != "none":
+                raise KeyError(name)
+        out.append(row)
+    return out
+
+
+# -- the policy by definition
+
+
+def logits_by_definition(spec, params, obs) -> np.ndarray:
+    """A dense network, unit by unit. `obs` [F] to [A]."""
+    f = {"sigmoid": expit, "tanh": math.tanh, "relu": lambda x: x if x > 0 else 0.0}[spec["activation"]]
+    arrays, start = [], 0
+    for _, shape in spec["layout"]:
+        size = math.prod(shape)
+        arrays.append(np.asarray(params[start : start + size]).reshape(shape))
+        start += size
+    x = list(obs)
+    for layer in range(0, len(arrays), 2):
+        weight, bias = arrays[layer], arrays[layer + 1]
+        z = [bias[j] + sum(x[i] * weight[i, j] for i in range(len(x))) for j in range(len(bias))]
+        x = z if layer == len(arrays) - 2 else [f(v) for v in z]
+    return np.array(x)
+
+
+def log_probs_by_definition(spec, state, obs) -> np.ndarray:
+    """log π(·|o), [F] to [A], with the observation normalised where the spec says so."""
+    if spec["normalize_observations"]:
+        std = np.sqrt(np.asarray(state["normalizer/variance"]) + 1e-8)
+        obs = np.clip((obs - np.asarray(state["normalizer/mean"])) / std, -10, 10)
+    return log_softmax(logits_by_definition(spec, state["params"], obs))
+
+
+def learned_log_prob(spec, log_p, action, rate) -> float:
+    """The log-probability learned from: that of the mixture for epsilon_softmax, else log π."""
+    if spec["exploration"] == "epsilon_softmax":
+        return math.log(rate / len(log_p) + (1 - rate) * math.exp(log_p[action]))
+    return log_p[action]
+
+
+def advantages_by_definition(spec, episodes, discount, earlier=()) -> list[np.ndarray]:
+    signals = [signal_by_definition(spec["signal"], e.reward, discount) for e in episodes]
+    baselines = baseline_by_definition(spec["baseline"], signals, earlier)
+    advantages = [s - b for s, b in zip(signals, baselines, strict=True)]
+    if spec["standardize_advantages"]:
+        steps = np.concatenate(advantages)
+        advantages = [(a - steps.mean()) / (steps.std() + 1e-8) for a in advantages]
+    return advantages
+
+
+def loss_by_definition(spec, state, episodes, knobs, earlier=(), advantages=None) -> float:
+    """−(1/n)·Σ Â·log π, step by step. With `advantages` given they are constants, as for the gradient."""
+    if advantages is None:
+        advantages = advantages_by_definition(spec, episodes, knobs["discount"], earlier)
+    terms, steps = [], 0
+    for episode, advantage in zip(episodes, advantages, strict=True):
+        for t in range(len(episode.reward)):
+            log_p = log_probs_by_definition(spec, state, episode.obs[t])
+            terms.append(-advantage[t] * learned_log_prob(spec, log_p, episode.action[t], knobs["exploration_rate"]))
+            steps += 1
+    return math.fsum(terms) / (steps if spec["average"] == "steps" else len(episodes))
+
+
+def gradient_by_differences(spec, state, episodes, knobs, earlier=(), step=1e-5) -> np.ndarray:
+    """∂L/∂θ by central differences of the definition, the advantages held fixed."""
+    advantages = advantages_by_definition(spec, episodes, knobs["discount"], earlier)
+    gradient = np.zeros(spec["num_params"])
+    for i in range(len(gradient)):
+        sides = []
+        for sign in (1, -1):
+            params = np.array(state["params"])
+            params[i] += sign * step
+            sides.append(loss_by_definition(spec, state | {"params": params}, episodes, knobs, (), advantages))
+        gradient[i] = (sides[0] - sides[1]) / (2 * step)
+    return gradient
+
+
+# -- PyTensor without a compiler: its own NumPy interpreter, for graphs that are evaluated a few times
+
+
+@contextlib.contextmanager
+def floats(dtype):
+    import pytensor
+
+    with pytensor.config.change_flags(floatX=dtype):
+        yield
+
+
+def interpreted(inputs, outputs):
+    """A function of the symbolic inputs, by PyTensor's interpreter: no rewrites, nothing to compile."""
+    import pytensor
+    from pytensor.compile.mode import Mode
+
+    return pytensor.function(list(inputs), outputs, mode=Mode("py", None), on_unused_input="ignore")
+
+
+def interpreted_graph(spec, function):
+    """One function of the algorithm's graph: dict of arrays in, dict of arrays out."""
+    from pg_theano.graphs import reinforce
+
+    with floats(spec["dtype"]):
+        graph = getattr(reinforce, function)(spec)
+        run = interpreted(graph.inputs.values(), list(graph.outputs.values()))
+
+    def call(values):
+        arguments = [np.asarray(values[name], v.type.dtype) for name, v in graph.inputs.items()]
+        return dict(zip(graph.outputs, run(*arguments), strict=True))
+
+    return call
+
+
+def vector(knobs, dtype="float64"):
+    from pg_theano.graphs import reinforce
+
+    return np.array([knobs[name] for name in reinforce.KNOBS], dtype)
