@@ -7,7 +7,7 @@ VENV := .venv
 RUN := $(VENV)/bin/python
 ARGS ?=
 
-.PHONY: train test lint fast venv clean
+.PHONY: train test lint fast bench clean
 
 train: $(VENV)/.train
 	@$(RUN) -m pg_theano.train $(ARGS)
@@ -41,5 +41,21 @@ $(VENV)/.test: pyproject.toml setup.py | $(RUN)
 	@$(RUN) -m pip install --quiet --disable-pip-version-check -e ".[test]"
 	@touch $@ $(VENV)/.train
 
+BENCH := .venv-bench
+
+bench: $(VENV)/.train $(BENCH)/.bench
+	@$(RUN) benchmarks/learning.py
+	@$(RUN) benchmarks/time_to_solve.py $(ARGS)
+	@$(RUN) benchmarks/throughput.py $(ARGS)
+	@$(RUN) benchmarks/limit.py $(ARGS)
+	@$(RUN) benchmarks/growth.py $(ARGS)
+	@$(RUN) benchmarks/report.py
+
+$(BENCH)/.bench: benchmarks/requirements.txt | $(RUN)
+	@echo "installing the peers into $(BENCH) (once; about 2 GB on disk)"
+	@$(PYTHON) -m venv $(BENCH)
+	@$(BENCH)/bin/python -m pip install --quiet --disable-pip-version-check -r benchmarks/requirements.txt
+	@touch $@
+
 clean:
-	rm -rf $(VENV) build *.egg-info
+	rm -rf $(VENV) $(BENCH) build *.egg-info

@@ -103,6 +103,13 @@ def prune(folder: Path, kind: str, keep: int) -> None:
         path.unlink(missing_ok=True)
 
 
+def forget_after(folder: Path, updates: int) -> None:
+    """Remove what a resumed run will write again: checkpoints of later updates, of which the newest was damaged."""
+    for path in [*folder.glob("update-*.*"), *folder.glob("best-*.*")]:
+        if path.stem.rpartition("-")[2].isdigit() and int(path.stem.rpartition("-")[2]) > updates:
+            path.unlink(missing_ok=True)
+
+
 def clear_temporaries(folder: Path) -> None:
     for path in folder.glob(".*.tmp"):
         path.unlink(missing_ok=True)

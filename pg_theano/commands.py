@@ -35,7 +35,7 @@ def run(made: argparse.ArgumentParser, command: Callable[[argparse.Namespace], i
     """Parse and call. A `UserError` is one line on stderr and exit code 2; Ctrl-C is exit code 130."""
     debug = "--debug" in (sys.argv if argv is None else argv)
     try:
-        return command(made.parse_args(argv))
+        return command(made.parse_intermixed_args(argv))
     except UserError as error:
         return _failed(str(error), debug)
     except BrokenPipeError:

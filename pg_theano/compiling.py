@@ -93,7 +93,8 @@ def load(spec: dict[str, Any], *, backend: str, report: Report, around: Around =
         }
 
     def vector(knobs: dict[str, float]) -> np.ndarray:
-        return np.array([knobs[name] for name in manifest["knobs"]], dtype)
+        with np.errstate(over="ignore"):  # a rate beyond float32 is infinite, and stops the run as such
+            return np.array([knobs[name] for name in manifest["knobs"]], dtype)
 
     def act(state, obs, noise, knobs, choice):
         values = {"obs": obs, "noise": noise, "knobs": vector(knobs), "choice": np.asarray(choice, "int32")}

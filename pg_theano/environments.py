@@ -132,42 +132,50 @@ class VectorClass:
                 f"{config.id}: its vectorised class resets in mode {mode}; expected NEXT_STEP. "
                 "Name a wrapper in environment.wrappers, and single environments are used instead"
             )
-        self.num_envs = num_envs
+        self.num_envs, self.kind = num_envs, "its own vectorised class"
         spec = self.envs.spec
         time_limit = config.max_episode_steps or (spec.max_episode_steps if spec else None)
         threshold = spec.reward_threshold if spec else None
         self._obs = _observation(self.envs.single_observation_space, config.id, dtype)
         self._start, num_actions = _actions(self.envs.single_action_space, config.id)
         self.task = Task(config.dynamics or config.id, self._obs.size, num_actions, time_limit, threshold)
-        self._resetting = np.zeros(num_envs, bool)
+        self._resetting, self._reset_next = np.zeros(num_envs, bool), False
         self._last = np.zeros((num_envs, self._obs.size), dtype)
         self.seeds = np.full(num_envs, -1, np.int64)
 
-    def begin(self, which: Array, seeds: Array, *, all_over: bool = False) -> Array:
+    def begin(self, which: Array, seeds: Array, *, all_over: bool = False) -> Array | None:
         """Begin episodes in the environments of `which` [N]; at the start of a block, in all of them.
 
         The class draws all its resets from one generator, which the block's first seed sets: so an episode is
-        determined by the block that it belongs to.
+        determined by the block that it belongs to. The observations, or None: the next step brings them.
         """
-        if all_over:
-            self._resetting[:] = False
-            self.seeds[:] = seeds[0]
-            with _explained(self.task.id, "reset", seeds[0]):
-                self._last = self._obs.convert(self.envs.reset(seed=int(seeds[0]))[0])
-        else:
+        if not all_over:
             self._resetting |= which
+            self._reset_next = True
+            return None
+        self._resetting[:] = self._reset_next = False
+        self.seeds[:] = seeds[0]
+        with _explained(self.task.id, "reset", seeds[0]):
+            self._last = self._obs.convert(self.envs.reset(seed=int(seeds[0]))[0])
         return self._last
 
     def park(self, which: Array) -> None:
         """The class cannot leave one out; the caller ignores its rows."""
         self._resetting |= which
+        self._reset_next = True
 
-    def step(self, action: Array) -> tuple[Array, Array, Array, Array, Array]:
-        """(next_obs [N, F], reward [N], terminated [N], truncated [N], real [N]); not real: a step that only reset."""
-        with _explained(self.task.id, "step"):
+    def step(self, action: Array) -> tuple[Array, Array, Array, Array, Array | None]:
+        """(next_obs [N, F], reward [N], terminated [N], truncated [N], real [N]); not real: a step that only reset.
+
+        `real` is None where all are.
+        """
+        try:
             obs, reward, terminated, truncated, _ = self.envs.step(action + self._start if self._start else action)
-        real = ~self._resetting
-        self._resetting = np.zeros_like(real)
+        except Exception as error:
+            raise UserError(f"{self.task.id}: step raises {type(error).__name__}: {error}") from error
+        real = None
+        if self._reset_next:
+            real, self._resetting, self._reset_next = ~self._resetting, np.zeros(self.num_envs, bool), False
         self._last = self._obs.convert(obs)
         return self._last, reward, terminated, truncated, real
 
@@ -186,7 +194,7 @@ class Slots:
             self.envs = SyncVectorEnv(
                 [one(index) for index in range(num_envs)], copy=False, autoreset_mode=AutoresetMode.DISABLED
             )
-        self.num_envs = num_envs
+        self.num_envs, self.kind = num_envs, "SyncVectorEnv"
         self.slots: list[Slot] = self.envs.envs  # type: ignore[assignment]
         spec = self.slots[0].spec
         limits = [config.max_episode_steps, spec.max_episode_steps if spec else None]
@@ -222,7 +230,7 @@ class Slots:
         obs, _ = self.envs.reset(seed=[int(seed) for seed in seeds], options={"reset_mask": which.copy()})
         return obs
 
-    def step(self, action: Array) -> tuple[Array, Array, Array, Array, Array]:
+    def step(self, action: Array) -> tuple[Array, Array, Array, Array, Array | None]:
         """(next_obs [N, F], reward [N], terminated [N], truncated [N], real [N]): the true successors."""
         obs, reward, terminated, truncated, _ = self.envs.step(action + self._start if self._start else action)
         return self._obs.convert(obs), reward, terminated, truncated, self._real
@@ -310,9 +318,11 @@ class _Observation(NamedTuple):
 def _observation(space: Any, id: str, dtype: str) -> _Observation:
     """How observations of a space become rows of F numbers."""
     if isinstance(space, gymnasium.spaces.Box):
-        size = math.prod(space.shape)
+        size, kind = math.prod(space.shape), np.dtype(dtype)
 
         def flat(obs: Any) -> Array:
+            if obs.dtype == kind:  # the common case, copied: who stepped may write over what it returned
+                return obs.reshape(len(obs), size).copy()
             with np.errstate(over="ignore"):  # an infinity is reported where it is known whose it is
                 return np.array(obs, dtype).reshape(len(obs), size)
 
@@ -351,6 +361,8 @@ def _single(config: knobs.Environment, wrappers: list[Any]) -> gymnasium.Env:
 
 def single(config: knobs.Environment, *, folders: Sequence[Path] = (), render_mode: str | None = None) -> gymnasium.Env:
     """One plain environment, with its wrappers, for watching."""
+    if config.dynamics is not None:
+        raise UserError(f"{config.dynamics}: a symbolic environment has no picture; register one with Gymnasium")
     with importable(folders), _quiet(), _explained(config.id, "cannot be made"):
         _spec(config.id)
         rendering = {} if render_mode is None else {"render_mode": render_mode}

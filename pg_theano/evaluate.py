@@ -56,7 +56,7 @@ class Evaluator:
             action_noise=action_noise,
             dtype=self.config.dtype,
             choice=choice,
-            keep=False,
+            keep=(),
         )
         returns = played.returns
         return {

@@ -9,12 +9,21 @@ from typing import Any
 
 import numpy as np
 
+from pg_theano import BEGAN
+
 
 class Parts:
-    """Seconds by part of a run."""
+    """Seconds by part of a run. The first run of a process is counted from its beginning, later ones from theirs."""
+
+    first = True
 
     def __init__(self) -> None:
+        self.began = BEGAN if Parts.first else time.perf_counter()
+        Parts.first = False
         self.seconds = dict.fromkeys(("import", "compile", "collect", "update", "evaluate", "checkpoint", "plot"), 0.0)
+
+    def total(self) -> float:
+        return time.perf_counter() - self.began
 
     @contextlib.contextmanager
     def of(self, part: str) -> Iterator[None]:

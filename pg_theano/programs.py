@@ -86,7 +86,7 @@ def acting_for(config: Config, spec: dict[str, Any], program: Program | None) ->
         or how == "numpy"
         or (how == "auto" and acting.quicker_in_numpy(spec, config.environment.num_envs))
     ):
-        return acting.numpy_act(spec)
+        return acting.numpy_act(spec, with_log_prob=program is not None and "log_prob" in program.manifest["takes"])
     return program.act
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Collection
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -14,6 +15,10 @@ LONGEST_EPISODE = 2**17
 """Where an environment without a time limit is stopped, in steps."""
 
 
+NOISE_BLOCK = 64
+"""Steps whose noise is drawn at once. Each update has a generator of its own, so what is left over is never missed."""
+
+
 class Episodes(NamedTuple):
     """What was played: the rollout, and one number an episode."""
 
@@ -22,6 +27,7 @@ class Episodes(NamedTuple):
     lengths: Array  # [num_episodes] steps
 
 
+@np.errstate(over="ignore", invalid="ignore")  # parameters that explode stop the run, once they reach the loss
 def collect(
     environment: Any,
     act: Callable[..., tuple[Array, Array]],
@@ -34,22 +40,21 @@ def collect(
     action_noise: np.random.Generator,
     dtype: str,
     choice: int = EXPLORE,
-    keep: bool = True,
+    keep: Collection[str] = Rollout._fields,
 ) -> Episodes:
     """Play `num_episodes` episodes from reset to end; environment i plays episodes i, i + N, i + 2N, ...
 
     None is dropped and none is begun that will not be finished: taking the first to end would favour short ones. An
     environment that has no episode left idles; its rows have mask 0. In the rollout E is `num_episodes` rounded up to a
-    power of two, and T comes from the ladder. Without `keep` only returns and lengths are kept, not the experience.
+    power of two, and T comes from the ladder. `keep` names its fields that are wanted; without any there is none.
     """
-    num_envs = environment.num_envs
+    num_envs, kind = environment.num_envs, np.dtype(dtype)
     seeds = episode_seeds.integers(0, 2**31 - 1, size=num_episodes)
     limit = environment.task.time_limit or LONGEST_EPISODE
-    records = _Records(num_envs, environment.task.obs_size, dtype) if keep else None
+    records = _Records(keep, num_envs, environment.task.obs_size, kind) if keep else None
     returns, lengths = np.zeros(num_episodes), np.zeros(num_episodes, np.int64)
 
-    everyone = np.arange(num_envs)
-    episode = everyone.copy()  # which episode each environment plays
+    episode = np.arange(num_envs)  # which episode each environment plays
     time = np.zeros(num_envs, np.int64)  # and at which step of it
     total = np.zeros(num_envs)  # and the rewards so far
     playing = episode < num_episodes
@@ -57,36 +62,46 @@ def collect(
         environment.park(~playing)
     obs = environment.begin(playing, seeds[np.minimum(episode, num_episodes - 1)], all_over=True)
     _check(environment, obs, None, playing, time - 1)
-    while playing.any():
-        noise = action_noise.random((num_envs, noise_size), np.dtype(dtype))
-        action, log_prob = act(state, obs, noise, knobs, choice)
+    left, steps = num_episodes, 0
+    while left:
+        if steps % NOISE_BLOCK == 0:  # one call of the generator costs as much as a thousand numbers
+            noise = action_noise.random((NOISE_BLOCK, num_envs, noise_size), kind)
+        action, log_prob = act(state, obs, noise[steps % NOISE_BLOCK], knobs, choice)
         next_obs, reward, terminated, truncated, real = environment.step(action)
-        mask = playing & real
+        mask = playing if real is None else playing & real
         _check(environment, next_obs, reward, mask, time)
-        if records is not None:
-            records.add(obs, action, log_prob, reward, next_obs, terminated, truncated, mask, episode, time)
-        time += mask
-        total += np.where(mask, reward, 0.0)
-        obs = next_obs
         ended = (terminated | truncated) & mask
-        if ended.any():
-            returns[episode[ended]], lengths[episode[ended]] = total[ended], time[ended]
-            episode = np.where(ended, episode + num_envs, episode)
-            time[ended], total[ended] = 0, 0.0
-            playing &= episode < num_episodes
-            over = ended & ~playing
-            if over.any():
-                environment.park(over)
-            again = ended & playing
-            if again.any():
-                obs = environment.begin(again, seeds[np.minimum(episode, num_episodes - 1)])
-                _check(environment, obs, None, again, time - 1)
-        elif time.max() >= limit:
+        if records is not None:
+            records.add(obs, action, log_prob, reward, next_obs, terminated, truncated, mask, ended)
+        time += mask
+        total += reward * mask
+        obs = next_obs
+        steps += 1
+        over = ended.nonzero()[0]
+        if over.size:  # few of many: by index, which costs less than by mask
+            left -= over.size
+            finished = episode[over]
+            returns[finished], lengths[finished] = total[over], time[over]
+            time[over], total[over] = 0, 0.0
+            following = finished + num_envs
+            episode[over] = following
+            another = following < num_episodes
+            if not another.all():
+                idle = np.zeros(num_envs, bool)
+                idle[over[~another]] = True
+                playing = playing & ~idle
+                environment.park(idle)
+                ended = ended & playing
+            fresh = environment.begin(ended, seeds[np.minimum(episode, num_episodes - 1)]) if another.any() else None
+            if fresh is not None:
+                obs = fresh
+                _check(environment, obs, None, ended, time - 1)
+        elif steps >= limit and time.max() >= limit:
             raise UserError(
                 f"{environment.task.id}, environment {int(time.argmax())}: an episode has not ended after {limit} "
                 "steps; set environment.max_episode_steps"
             )
-    rollout = None if records is None else records.rollout(num_episodes, environment.task.time_limit, dtype)
+    rollout = None if records is None else records.rollout(num_episodes, environment.task.time_limit)
     return Episodes(rollout, returns, lengths)
 
 
@@ -164,60 +179,63 @@ def collect_compiled(
 class _Records:
     """Rows of a block as they come, [step, environment], and then by episode."""
 
-    def __init__(self, num_envs: int, obs_size: int, dtype: str):
-        self.size = 0
-        self.columns: dict[str, Array] = {
-            "obs": np.empty((128, num_envs, obs_size), dtype),
-            "action": np.empty((128, num_envs), np.int32),
-            "log_prob": np.empty((128, num_envs), dtype),
-            "reward": np.empty((128, num_envs), dtype),
-            "next_obs": np.empty((128, num_envs, obs_size), dtype),
-            "terminated": np.empty((128, num_envs), bool),
-            "truncated": np.empty((128, num_envs), bool),
-            "mask": np.empty((128, num_envs), bool),
-            "episode": np.empty((128, num_envs), np.int64),
-            "time": np.empty((128, num_envs), np.int64),
+    def __init__(self, keep: Collection[str], num_envs: int, obs_size: int, kind: np.dtype):
+        self.keep, self.kind, self.size = keep, kind, 0
+        shapes: dict[str, tuple[Any, tuple[int, ...]]] = {
+            "obs": (kind, (obs_size,)),
+            "action": (np.int32, ()),
+            "log_prob": (kind, ()),
+            "reward": (kind, ()),
+            "next_obs": (kind, (obs_size,)),
+            "terminated": (bool, ()),
+            "truncated": (bool, ()),
+            "mask": (bool, ()),
+            "ended": (bool, ()),
         }
-        self.in_order = list(self.columns.values())
+        wanted = {*keep, "mask", "ended"}
+        self.columns = {
+            name: np.empty((128, num_envs, *shape), dtype) for name, (dtype, shape) in shapes.items() if name in wanted
+        }
+        self.places = [(place, name) for place, name in enumerate(shapes) if name in wanted]
 
     def add(self, *values: Array) -> None:
-        if self.size == len(self.in_order[0]):
+        if self.size == len(self.columns["mask"]):
             self.columns = {name: np.concatenate([c, np.empty_like(c)]) for name, c in self.columns.items()}
-            self.in_order = list(self.columns.values())
-        for column, value in zip(self.in_order, values, strict=True):
-            column[self.size] = value
+        for place, name in self.places:
+            self.columns[name][self.size] = values[place]
         self.size += 1
 
-    def rollout(self, num_episodes: int, time_limit: int | None, dtype: str) -> Rollout:
+    def rollout(self, num_episodes: int, time_limit: int | None) -> Rollout:
         columns = {name: column[: self.size] for name, column in self.columns.items()}
-        real = np.nonzero(columns["mask"])
-        episode, time = columns["episode"][real], columns["time"][real]
+        mask, ended = columns["mask"], columns["ended"]
+        # Where each real step belongs: the environment's k-th episode, and its steps since that began.
+        number = np.cumsum(mask, axis=0)  # of real steps, this one included
+        begun = np.zeros_like(number)
+        begun[1:] = np.maximum.accumulate(np.where(ended, number, 0), axis=0)[:-1]
+        order = np.zeros_like(number)
+        order[1:] = np.cumsum(ended, axis=0)[:-1]
+        episode = np.arange(mask.shape[1]) + mask.shape[1] * order
+        time = number - begun - 1
         rows, steps = power_of_two(num_episodes), bucket(int(time.max()) + 1, time_limit)
+        # Flat indices and `take`: half the time of pairs of them.
+        real = np.flatnonzero(mask)
+        place = (episode * steps + time).ravel().take(real)
 
-        def placed(name: str, kind: Any) -> Array:
+        def placed(name: str) -> Array | None:
+            if name not in self.keep:
+                return None
             column = columns[name]
-            block = np.zeros((rows, steps, *column.shape[2:]), kind)
-            block[episode, time] = column[real]
-            return block
+            block = np.zeros((rows * steps, *column.shape[2:]), self.kind if name == "mask" else column.dtype)
+            block[place] = column.reshape(-1, *column.shape[2:]).take(real, axis=0)
+            return block.reshape(rows, steps, *column.shape[2:])
 
-        mask = np.zeros((rows, steps), dtype)
-        mask[episode, time] = 1
-        return Rollout(
-            obs=placed("obs", dtype),
-            action=placed("action", np.int32),
-            log_prob=placed("log_prob", dtype),
-            reward=placed("reward", dtype),
-            next_obs=placed("next_obs", dtype),
-            terminated=placed("terminated", bool),
-            truncated=placed("truncated", bool),
-            mask=mask,
-        )
+        return Rollout(**{name: placed(name) for name in Rollout._fields})
 
 
 def _check(environment: Any, obs: Array, reward: Array | None, real: Array, time: Array) -> None:
     """Nothing that is not finite goes further: which environment, at which step, of which seed."""
     # A sum is finite only if all its terms are, and costs less than a look at each of them.
-    if np.isfinite(obs.sum()) and (reward is None or np.isfinite(reward.sum())):
+    if math.isfinite(np.add.reduce(obs, axis=None)) and (reward is None or math.isfinite(np.add.reduce(reward))):
         return
     for index in np.flatnonzero(real):
         where = f"{environment.task.id}, environment {index}, step {time[index] + 1} (seed {environment.seeds[index]})"

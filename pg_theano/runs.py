@@ -8,6 +8,7 @@ import importlib.metadata
 import json
 import os
 import platform
+import re
 import socket
 import sys
 from collections.abc import Mapping, Sequence
@@ -32,6 +33,12 @@ def versions() -> dict[str, str]:
         with contextlib.suppress(importlib.metadata.PackageNotFoundError):
             found[name] = importlib.metadata.version(name)
     return found
+
+
+def name_of(id: str) -> str:
+    """A run's name from its environment: CartPole-v1 is cartpole, my_module:MyEnv is myenv."""
+    bare = re.sub(r"-v\d+$", "", id.rpartition(":")[2].rpartition("/")[2])
+    return "".join(c if c.isalnum() and c.isascii() else "-" for c in bare).strip("-").lower()[:64] or "run"
 
 
 def new_folder(name: str, parent: Path = Path("runs")) -> Path:
@@ -74,12 +81,11 @@ class RunFolder:
 
     def begin(self, config: Config, facts: Mapping[str, Any]) -> None:
         """A new run: its resolved config, and where it came from."""
-        text = yaml.safe_dump(to_dict(config), sort_keys=False)
-        checkpoints.write_atomically(self.path / "config.yaml", text.encode())
+        self._write_config(config)
         self._write_json("run.json", {"versions": versions(), "argv": sys.argv, **facts})
         self._metrics = open(self.path / "metrics.jsonl", "wb")
 
-    def go_on(self, metrics_bytes: int) -> None:
+    def go_on(self, config: Config, metrics_bytes: int) -> None:
         """A resumed run: records written after the checkpoint are cut off; they will be written again."""
         metrics = self.path / "metrics.jsonl"
         if not metrics.is_file() or metrics.stat().st_size < metrics_bytes:
@@ -87,12 +93,21 @@ class RunFolder:
         checkpoints.clear_temporaries(self.checkpoints)
         checkpoints.clear_temporaries(self.path)
         (self.path / "result.json").unlink(missing_ok=True)
+        self._write_config(config)  # what may change, such as a raised budget, holds for the next resume too
         self._metrics = open(metrics, "r+b")
-        self._metrics.truncate(metrics_bytes)
-        self._metrics.seek(metrics_bytes)
+        self.cut(metrics_bytes)
 
     def record(self, values: Mapping[str, Any]) -> None:
         self._metrics.write(json.dumps(values).encode() + b"\n")
+
+    def size(self) -> int:
+        """Bytes recorded so far."""
+        return self._metrics.tell()
+
+    def cut(self, size: int) -> None:
+        """Forget the records after the first `size` bytes."""
+        self._metrics.truncate(size)
+        self._metrics.seek(size)
 
     def flush(self) -> int:
         """Everything recorded so far is on the disk; returns the size of metrics.jsonl."""
@@ -108,6 +123,10 @@ class RunFolder:
         if self._metrics is not None:
             self._metrics.close()
         os.close(self._lock)
+
+    def _write_config(self, config: Config) -> None:
+        text = yaml.safe_dump(to_dict(config), sort_keys=False)
+        checkpoints.write_atomically(self.path / "config.yaml", text.encode())
 
     def _write_json(self, name: str, value: Mapping[str, Any]) -> None:
         checkpoints.write_atomically(self.path / name, json.dumps(value, indent=1).encode() + b"\n")

@@ -73,10 +73,8 @@ class LiveScreen(Screen):
         from rich.table import Table
 
         now = time.monotonic()
-        self.first = self.first or (
-            now,
-            budget,
-        )  # compiling, and what a resumed run did before, say nothing of its pace
+        # Compiling, and what was done before a resume, say nothing of the pace.
+        self.first = self.first or (now, budget)
         gained = budget - self.first[1]
         left = (now - self.first[0]) * (1 - budget) / gained if gained > 0 else float("inf")
         table = Table.grid(padding=(0, 2))
@@ -142,6 +140,16 @@ def duration(seconds: float) -> str:
     return f"{hours}:{minutes:02}:{seconds:02}" if hours else f"{minutes}:{seconds:02}"
 
 
+def described(task: Any, environment: Any, spec: Mapping[str, Any]) -> str:
+    """The task, the policy, and who steps how many environments side by side."""
+    if spec["dynamics"]:
+        engine = "compiled, all episodes of an update side by side"
+    else:
+        engine = f"gymnasium, {environment.num_envs} environments ({environment.kind})"
+    sizes = f"{task.obs_size} features, {task.num_actions} actions, {spec['num_params']} parameters"
+    return f"{task.id}, {sizes}; engine {engine}"
+
+
 def closing(folder: Path, figures: Mapping[str, Any], plot: Path | None) -> list[str]:
     """The last lines: the outcome, where things are, what to do next."""
     if "solved" in figures:
@@ -166,7 +174,6 @@ def closing(folder: Path, figures: Mapping[str, Any], plot: Path | None) -> list
         ]
         lines.append("seconds: " + ", ".join(f"{name} {value:.2f}" for name, value in seconds.items()))
     if figures["status"] == "interrupted":
-        where = folder if "updates" in figures else folder / f"seed-{figures['seeds'][-1]}"
-        lines.append(f"to go on: python -m pg_theano.train --resume {where}")
+        lines.append(f"to go on: python -m pg_theano.train --resume {folder}")
     lines.append(f"run: {folder}" + (f"   plot: {plot}" if plot else ""))
     return lines

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from pg_theano import BEGAN, checkpoints, commands, environments, metrics, programs, runs, screen
+from pg_theano import BEGAN, checkpoints, commands, environments, metrics, programs, runs, screen, seeds
 from pg_theano import config as configs
 from pg_theano.compiling import power_of_two
 from pg_theano.config import Config
@@ -37,6 +37,7 @@ class Trainer:
     def __init__(self, config: Config, folder: runs.RunFolder, folders: Sequence[Path], display: screen.Screen):
         self.config, self.folder, self.folders, self.display = config, folder, folders, display
         self.parts = metrics.Parts()
+        self.parts.seconds["import"] = self.parts.total()
         self.environment = environments.engine_of(
             config.environment, dtype=config.dtype, backend=config.backend, folders=folders
         ) or environments.make(
@@ -72,6 +73,8 @@ class Trainer:
 
     def train(self) -> str:
         """Update until solved or until the budget is spent; returns which: "solved" or "budget"."""
+        if self.solved_before():
+            return "solved"
         while not self.budget_spent():
             counters = self.counters
             knobs = programs.knobs_at(self.config, counters.updates)
@@ -106,6 +109,7 @@ class Trainer:
             self.display.update(record, self.share_of_budget())
             if solved and self.confirmed():
                 return "solved"
+            self.settle()
             self.checkpoint_when_due()
         return "budget"
 
@@ -119,8 +123,16 @@ class Trainer:
         }
         if isinstance(self.environment, environments.Compiled):
             return collect_compiled(self.program, self.state, knobs, time_limit=self.task.time_limit, **common)
-        noise_size = self.program.manifest["noise"]["size"]
-        return collect(self.environment, self.program.act, self.state, knobs, noise_size=noise_size, **common)
+        facts = self.program.manifest
+        return collect(
+            self.environment,
+            self.program.act,
+            self.state,
+            knobs,
+            noise_size=facts["noise"]["size"],
+            keep=facts["takes"],
+            **common,
+        )
 
     def budget_spent(self) -> bool:
         return self.share_of_budget() >= 1.0
@@ -145,8 +157,8 @@ class Trainer:
         cost = measured["cost"]
         if not measured.pop("finite"):
             raise UserError(
-                f"update {self.counters.updates + 1}: the loss, its gradient or the step is not finite (cost {cost:g}); "
-                "parameters were left as they were. Try a lower schedules.learning_rate"
+                f"update {self.counters.updates + 1}: the loss, its gradient or the step is not finite "
+                f"(cost {cost:g}); parameters were left as they were. Try a lower schedules.learning_rate"
             )
 
     # -- evaluation
@@ -179,16 +191,22 @@ class Trainer:
     def confirmed(self) -> bool:
         """Whether a second evaluation, on fresh seeds, reaches the threshold too; the result reports this one."""
         with self.parts.of("evaluate"):
-            self.final = self.evaluation(programs.CONFIRMATION, GREEDY)
-        reached = self.threshold is not None and self.final["mean"] >= self.threshold
+            second = self.evaluation(programs.CONFIRMATION, GREEDY)
+        reached = self.threshold is not None and second["mean"] >= self.threshold
         verdict = "confirmed" if reached else f"not confirmed (threshold {self.threshold:g}); going on"
-        self.display.event(
-            f"second evaluation on fresh seeds: {self.final['mean']:.1f} ± {self.final['std']:.1f}, {verdict}"
-        )
+        self.display.event(f"second evaluation on fresh seeds: {second['mean']:.1f} ± {second['std']:.1f}, {verdict}")
         if reached:  # the policy that solved it is the best, whatever a luckier evaluation said of another
-            self.counters = self.counters._replace(best=self.final["mean"], best_update=self.counters.updates)
+            self.final = second
+            self.counters = self.counters._replace(best=second["mean"], best_update=self.counters.updates)
             self.best_state = self.state
         return reached
+
+    def solved_before(self) -> bool:
+        """Whether this run had been solved when it was killed, before it could say so."""
+        before, self.final = self.final, None
+        if before and self.config.solved.stop and self.threshold is not None and before["mean"] >= self.threshold:
+            self.final = before
+        return self.final is not None
 
     # -- checkpoints
 
@@ -205,10 +223,29 @@ class Trainer:
             raise UserError(
                 f"{checkpoint.path}: another architecture: {', '.join(differs)} differ from the run's config"
             )
-        self.state = checkpoint.state
-        self.counters = Counters(**checkpoint.facts["counters"])
-        self.best_state, self.before = self.state, self.counters.seconds
+        self.state = self.best_state = checkpoint.state
+        self.counters, self.final = Counters(**checkpoint.facts["counters"]), checkpoint.facts["final"]
+        checkpoints.forget_after(self.folder.checkpoints, self.counters.updates)
+        if self.counters.best_update is not None:
+            try:
+                self.best_state = checkpoints.load(self.best_path()).state
+            except UserError as error:
+                self.display.event(f"warning: {error}; the best policy is sought anew")
+                self.counters = self.counters._replace(best=None, best_update=None)
+        self.before = self.counters.seconds
         self.began = self.saved_at = time.perf_counter()
+
+    def settle(self) -> None:
+        """All of an update is done, its record too: what an interruption in the next one goes back to."""
+        self.settled = self.state, self.best_state, self.counters, self.folder.size()
+
+    def go_back(self) -> None:
+        """Forget the update that was interrupted: what is saved is whole updates, so that a resumed run is equal."""
+        self.state, self.best_state, self.counters, size = self.settled
+        self.folder.cut(size)
+
+    def best_path(self) -> Path:
+        return self.folder.checkpoints / f"best-{self.counters.best_update:08}.npz"
 
     def checkpoint_when_due(self) -> None:
         knobs, now = self.config.checkpoint, time.perf_counter()
@@ -223,14 +260,14 @@ class Trainer:
             facts = {
                 "counters": self.counters._asdict(),
                 "seed": self.config.seed,
+                "final": self.final,
                 "metrics_bytes": self.folder.flush(),
             }
-            best = f"best-{self.counters.best_update or 0:08}"
-            if self.counters.best_update is not None and not (folder / f"{best}.json").exists():
-                checkpoints.save(folder, best, self.best_state, facts | {"best": self.counters.best})
+            if self.counters.best_update is not None and not self.best_path().with_suffix(".json").exists():
+                checkpoints.save(folder, self.best_path().stem, self.best_state, facts | {"best": self.counters.best})
             checkpoints.save(folder, f"update-{self.counters.updates:08}", self.state, facts)
-            checkpoints.prune(folder, "best", 1)
-            checkpoints.prune(folder, "update", self.config.checkpoint.keep)
+            for kind in ("best", "update"):  # as many of the best: each checkpoint that is kept may need its own
+                checkpoints.prune(folder, kind, self.config.checkpoint.keep)
         self.saved_at = time.perf_counter()
 
     # -- the end
@@ -238,7 +275,7 @@ class Trainer:
     def result(self, status: str, reason: str) -> dict[str, Any]:
         if status == "budget" and self.counters.updates:
             with self.parts.of("evaluate"):  # of the best policy, on seeds that did not choose it
-                self.final = self.evaluation(programs.CONFIRMATION, GREEDY, self.best_on_disk_or_here())
+                self.final = self.evaluation(programs.CONFIRMATION, GREEDY, self.best_state)
         elif status != "solved":
             self.final = None
         trained = self.parts.seconds["collect"] + self.parts.seconds["update"]
@@ -253,7 +290,7 @@ class Trainer:
             "env_steps": self.counters.env_steps,
             "episodes": self.counters.episodes,
             "steps_per_second": (self.counters.env_steps - self.steps_before) / trained if trained > 0 else 0.0,
-            "seconds": self.parts.seconds | {"total": time.perf_counter() - BEGAN},
+            "seconds": self.parts.seconds | {"total": self.parts.total()},
             "evaluation": self.final,
             "best_update": self.counters.best_update,
             "backend": self.config.backend,
@@ -261,16 +298,10 @@ class Trainer:
             "versions": runs.versions(),
         }
 
-    def best_on_disk_or_here(self) -> State:
-        update = self.counters.best_update
-        if update is None:
-            return self.state
-        path = self.folder.checkpoints / f"best-{update:08}.npz"
-        return checkpoints.load(path).state if path.exists() else self.best_state
-
     def run(self) -> dict[str, Any]:
         """Train to the end, whatever it is, and leave the folder whole."""
         self.steps_before = self.counters.env_steps
+        self.settle()
         try:
             status = self.train()
             reason = {
@@ -279,7 +310,9 @@ class Trainer:
             }[status]
         except KeyboardInterrupt:
             status, reason = "interrupted", "Ctrl-C"
+            self.go_back()
         except UserError as error:
+            self.go_back()
             self.save()
             self.folder.finish(self.result("failed", str(error)))
             raise
@@ -324,12 +357,12 @@ def run(
         config = configs.read_config(config, overrides, seed)
     elif not isinstance(config, Config):
         config = configs.from_dict(config)
-    name = config.name or _name_of(config.environment.id)
+    name = config.name or runs.name_of(config.environment.dynamics or config.environment.id)
     path = runs.new_folder(name) if run_dir is None else runs.exact_folder(Path(run_dir))
     if config.runs == 1:
         figures = _one(config, path, folder_of_config, display, None)
-        drawn = _draw(path, figures, display) if plot else None
-        return Result(path, figures, drawn)
+        return Result(path, figures, _draw(path, figures) if plot else None)
+    seeds.begin(config, path, folder_of_config)
     return _several(config, path, folder_of_config, display, plot)
 
 
@@ -341,11 +374,11 @@ def _one(
     shown = display(f"{config.environment.id} · seed {config.seed} · {path}")
     trainer = None
     try:
-        imported = time.perf_counter() - BEGAN
         trainer = Trainer(config, folder, [folder_of_config], shown)
-        trainer.parts.seconds["import"] = imported
         where = "resumed at update " + str(checkpoint.facts["counters"]["updates"]) if checkpoint else "new"
-        shown.event(f"{path}: {where}; {described(trainer)}, seed {config.seed}")
+        shown.event(
+            f"{path}: {where}; {screen.described(trainer.task, trainer.environment, trainer.spec)}, seed {config.seed}"
+        )
         if checkpoint is None:
             folder.begin(
                 config, {"folder": str(folder_of_config), "spec": trainer.spec, "task": trainer.task._asdict()}
@@ -355,8 +388,11 @@ def _one(
             trainer.start_fresh()
         else:
             trainer.start_from(checkpoint)
-            folder.go_on(checkpoint.facts["metrics_bytes"])
+            folder.go_on(config, checkpoint.facts["metrics_bytes"])
         return trainer.run()
+    except KeyboardInterrupt:  # before the first update: while compiling, or in `finally` of what trained
+        shown.event(f"to go on: python -m pg_theano.train --resume {path}")
+        raise
     finally:
         shown.close()
         folder.close()
@@ -364,45 +400,35 @@ def _one(
             trainer.close()
 
 
-def described(trainer: Trainer) -> str:
-    """The task, the policy, and who steps how many environments side by side."""
-    task, environment = trainer.task, trainer.environment
-    if isinstance(environment, environments.Compiled):
-        engine = "compiled, all episodes of an update side by side"
-    else:
-        kind = "its own vectorised class" if isinstance(environment, environments.VectorClass) else "SyncVectorEnv"
-        engine = f"gymnasium, {environment.num_envs} environments ({kind})"
-    sizes = f"{task.obs_size} features, {task.num_actions} actions, {trainer.spec['num_params']} parameters"
-    return f"{task.id}, {sizes}; engine {engine}"
-
-
 def _several(
     config: Config, path: Path, folder_of_config: Path, display: Callable[[str], screen.Screen], plot: bool
 ) -> Result:
-    """`runs` seeds in turn, each in a run folder of its own, and their summary."""
-    figures = []
-    for number in range(config.runs):
-        one = config.model_copy(update={"seed": config.seed + number, "runs": 1})
-        folder = path / f"seed-{one.seed}"
-        folder.mkdir(exist_ok=True)
-        figures.append(_one(one, folder, folder_of_config, display, None))
-        if figures[-1]["status"] == "interrupted":
-            break
-    summary = metrics.summarised(path.name, config.environment.id, figures, time.perf_counter() - BEGAN)
+    """`runs` seeds in turn, and their summary."""
+    figures = seeds.play(
+        config,
+        path,
+        lambda one, folder: _one(one, folder, folder_of_config, display, None),
+        lambda folder: _resumed(folder, (), display, False).figures,
+    )
+    task = config.environment.dynamics or config.environment.id
+    summary = metrics.summarised(path.name, task, figures, time.perf_counter() - BEGAN)
     checkpoints.write_atomically(path / "summary.json", json.dumps(summary, indent=1).encode() + b"\n")
-    drawn = _draw(path, summary, display) if plot else None
-    return Result(path, summary, drawn)
+    return Result(path, summary, _draw(path, summary) if plot else None)
 
 
 def _resumed(path: Path, overrides: Sequence[str], display: Callable[[str], screen.Screen], plot: bool) -> Result:
-    """Go on with the run of a folder, from its newest whole checkpoint."""
+    """Go on with the run of a folder, from its newest whole checkpoint, or with the seeds of one that holds several."""
+    if (path / seeds.PLAN).exists():
+        if overrides:
+            raise UserError(f"{overrides[0]}: a set of seeds keeps its config; resume one seed to change its budget")
+        config, folder_of_config = seeds.read_plan(path)
+        return _several(config, path, folder_of_config, display, plot)
     config, facts, checkpoint = runs.resumable(path, overrides)
     figures = _one(config, path, Path(facts["folder"]), display, checkpoint)
-    drawn = _draw(path, figures, display) if plot else None
-    return Result(path, figures, drawn)
+    return Result(path, figures, _draw(path, figures) if plot else None)
 
 
-def _draw(path: Path, figures: dict[str, Any], display: Callable[[str], screen.Screen]) -> Path | None:
+def _draw(path: Path, figures: dict[str, Any]) -> Path | None:
     """`plots/<name>.png`. A run of seeds, or one that never made an update, draws what there is."""
     if figures.get("updates") == 0:
         return None
@@ -412,15 +438,10 @@ def _draw(path: Path, figures: dict[str, Any], display: Callable[[str], screen.S
     drawn = plots.draw([path], Path("plots") / f"{path.name}.png")
     if "updates" in figures:
         figures["seconds"]["plot"] = time.perf_counter() - began
-        figures["seconds"]["total"] = time.perf_counter() - BEGAN
+        figures["seconds"]["total"] += figures["seconds"]["plot"]
         content = json.dumps(figures, indent=1).encode() + b"\n"
         checkpoints.write_atomically(path / "result.json", content, durable=False)
     return drawn
-
-
-def _name_of(id: str) -> str:
-    bare = id.rpartition(":")[2].rpartition("/")[2].rpartition("-v")[0] or "run"
-    return "".join(c if c.isalnum() and c.isascii() else "-" for c in bare).strip("-").lower()[:64] or "run"
 
 
 # -- the command
@@ -462,10 +483,9 @@ def _train(arguments: argparse.Namespace) -> int:
         plot=not arguments.no_plot,
         display=lambda title: screen.make(stream, title),
     )
+    print("\n".join(screen.closing(result.folder, result.figures, result.plot)), file=stream)
     if arguments.json:
         print(json.dumps(result.figures))
-    else:
-        print("\n".join(screen.closing(result.folder, result.figures, result.plot)))
     return 130 if result.figures["status"] == "interrupted" else 0
 
 

@@ -37,17 +37,17 @@ class Rollout(NamedTuple):
     """One block of experience, episode-major. E episodes, T timesteps, F features; padding has mask 0.
 
     `obs[e, t]` is what the policy saw when it chose `action[e, t]`, for which it was paid `reward[e, t]` and
-    after which it saw `next_obs[e, t]`, the true successor, before any reset.
+    after which it saw `next_obs[e, t]`, the true successor, before any reset. A field that nobody asked for is None.
     """
 
-    obs: Array  # [E, T, F]
-    action: Array  # [E, T, ...]
-    log_prob: Array  # [E, T]   of the behaviour policy, at collection
-    reward: Array  # [E, T]
-    next_obs: Array  # [E, T, F]
-    terminated: Array  # [E, T]
-    truncated: Array  # [E, T]
-    mask: Array  # [E, T]   1 where a step really happened
+    obs: Any  # [E, T, F]
+    action: Any  # [E, T, ...]
+    log_prob: Any  # [E, T]   of the behaviour policy, at collection
+    reward: Any  # [E, T]
+    next_obs: Any  # [E, T, F]
+    terminated: Any  # [E, T]
+    truncated: Any  # [E, T]
+    mask: Any  # [E, T]   1 where a step really happened
 
 
 class Record(NamedTuple):
@@ -67,7 +67,8 @@ class Program(NamedTuple):
     """What learns, as pure functions of arrays. The loop cannot tell who made it.
 
     init      (rng) -> State
-    act       (state, obs [E, F], noise [E, U], knobs, choice) -> (action [E], log_prob [E])
+    act       (state, obs [E, F], noise [E, U], knobs, choice) -> (action [E], log_prob [E], or
+              None where the program learns nothing from it)
     train     (state, rollout, knobs) -> (state, metrics); a `Rollout`, or the `Record` of a compiled environment
     gradient  (state, rollout, knobs) -> dict[str, Array]; compiled when it is first asked for
     rollout   (state, knobs, inputs by name) -> outputs by name: C further steps of E episodes (see

@@ -24,11 +24,12 @@ def reward_to_go(reward, *, discount, max_steps):
 
     Shapes: `reward` [T, E], T ≤ `max_steps`; the result [T, E].
     """
-    to_go, shift, power = reward, 1, discount
+    to_go, shift = reward, 1
     while shift < max_steps:
         shifted = pt.concatenate([to_go[shift:], pt.zeros_like(to_go[:shift])], axis=0)
-        to_go = to_go + power * shifted
-        shift, power = 2 * shift, power * power
+        # A power, not a product of products: PyTensor's rewrites would write that out as `shift` factors.
+        to_go = to_go + discount**shift * shifted
+        shift = 2 * shift
     return to_go
 
 

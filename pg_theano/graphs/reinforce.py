@@ -174,6 +174,7 @@ def describe(spec):
         "state": [[name, list(shape), how] for name, shape, how in state_entries(spec)],
         "knobs": KNOBS,
         "metrics": METRICS,
+        "takes": ROLLOUT,
         "noise": {"kind": "uniform", "size": exploration.NUM_UNIFORMS[spec["exploration"]]},
     }
     if spec["dynamics"]:

@@ -1,0 +1,306 @@
+"""Small environments, each of which isolates one fault. `import probe_environments` registers them with Gymnasium.
+
+An observation here says where it comes from, a reward what it was paid for, and the length of an episode follows from
+its seed, so that a test can say what a block of experience must hold.
+"""
+
+import gymnasium
+import numpy as np
+from gymnasium import spaces
+from gymnasium.vector import AutoresetMode, VectorEnv
+
+
+def box(*shape, dtype=np.float32):
+    return spaces.Box(-np.inf, np.inf, shape, dtype)
+
+
+def length_of(seed):
+    """The length of the episode of a seed in `Lengths-v0`: 1 to 40 steps, most of them short."""
+    return 1 + int(np.random.default_rng(seed).integers(0, 40) * np.random.default_rng(seed + 1).random())
+
+
+class Probe(gymnasium.Env):
+    """One step an episode, observation 0, reward 1: what others change."""
+
+    observation_space = box(1)
+    action_space = spaces.Discrete(2)
+
+    def reset(self, *, seed=None, options=None):
+        super().reset(seed=seed)
+        self.seed, self.time = seed, 0
+        return self.observe(), {}
+
+    def observe(self):
+        return np.zeros(1, np.float32)
+
+    def step(self, action):
+        self.time += 1
+        return self.observe(), *self.outcome(action), {}
+
+    def outcome(self, action):
+        """(reward, terminated, truncated)"""
+        return 1.0, True, False
+
+
+class ConstantValue(Probe):
+    """The value of the only observation is 1, whatever is done."""
+
+
+class ValueFromObs(Probe):
+    """The reward is the observation, ±1."""
+
+    def reset(self, *, seed=None, options=None):
+        self.sign = 1.0 if np.random.default_rng(seed).random() < 0.5 else -1.0
+        return super().reset(seed=seed)
+
+    def observe(self):
+        return np.array([self.sign], np.float32)
+
+    def outcome(self, action):
+        return self.sign, True, False
+
+
+class Discounting(Probe):
+    """Nothing, nothing, then 1: the first value is γ²."""
+
+    def observe(self):
+        return np.array([self.time], np.float32)
+
+    def outcome(self, action):
+        return float(self.time == 3), self.time == 3, False
+
+
+class ActionChoice(Probe):
+    """Action 1 is paid 1, action 0 is paid −1."""
+
+    def outcome(self, action):
+        return (1.0 if action == 1 else -1.0), True, False
+
+
+class ActionFromObs(ValueFromObs):
+    """The action that agrees with the observation's sign is paid 1, the other −1; five steps an episode."""
+
+    def step(self, action):
+        self.time += 1
+        reward = 1.0 if (action == 1) == (self.sign > 0) else -1.0
+        self.sign = 1.0 if np.random.default_rng(self.seed * 10 + self.time).random() < 0.5 else -1.0
+        return self.observe(), reward, self.time == 5, False, {}
+
+
+class Delayed(Probe):
+    """The first action (1 or 0) is paid only at the end, four steps on; what is done meanwhile does not matter."""
+
+    def observe(self):
+        return np.array([self.time == 0], np.float32)
+
+    def outcome(self, action):
+        if self.time == 1:
+            self.first = action
+        return (1.0 if self.first == 1 else -1.0) * (self.time == 4), self.time == 4, False
+
+
+class Lengths(Probe):
+    """obs (seed, step, 0), reward 100·action + step, terminated after `length_of(seed)` steps; counts its calls."""
+
+    observation_space = box(3)
+    action_space = spaces.Discrete(3)
+    made: list["Lengths"] = []
+
+    def __init__(self):
+        self.steps_taken, self.seeds = 0, []
+        Lengths.made.append(self)
+
+    def reset(self, *, seed=None, options=None):
+        self.seeds.append(seed)
+        return super().reset(seed=seed)
+
+    def observe(self):
+        return np.array([self.seed % 10_000, self.time, 0], np.float32)
+
+    def outcome(self, action):
+        self.steps_taken += 1
+        return 100.0 * action + self.time, self.time == length_of(self.seed), False
+
+
+class OnlyTimeLimit(Probe):
+    """Never ends by itself: registered with a limit of 7 steps, and, as `Endless-v0`, without one."""
+
+    def observe(self):
+        return np.array([self.time], np.float32)
+
+    def outcome(self, action):
+        return 1.0, False, False
+
+
+class Weighty(Probe):
+    """A knob of its own: `weight` is the reward."""
+
+    def __init__(self, weight=1.0):
+        self.weight = weight
+
+    def outcome(self, action):
+        return self.weight, True, False
+
+
+class ActionsFromOne(Probe):
+    """Actions 1, 2 and 3; only 3 is paid."""
+
+    action_space = spaces.Discrete(3, start=1)
+
+    def outcome(self, action):
+        if action not in (1, 2, 3):
+            raise ValueError(f"action {action}")
+        return float(action == 3), True, False
+
+
+class DiscreteObs(Probe):
+    """Observations 5, 6, 7 in turn."""
+
+    observation_space = spaces.Discrete(3, start=5)
+    past_the_end = False
+
+    def observe(self):
+        return 5 + self.time + (3 if self.past_the_end and self.time == 2 else 0)
+
+    def outcome(self, action):
+        return 1.0, self.time == 2, False
+
+
+class DiscreteObsOutside(DiscreteObs):
+    past_the_end = True
+
+
+class MultiDiscreteObs(Probe):
+    observation_space = spaces.MultiDiscrete([2, 3])
+
+    def observe(self):
+        return np.array([1, self.time])
+
+    def outcome(self, action):
+        return 1.0, self.time == 2, False
+
+
+class Matrix(Probe):
+    observation_space = box(2, 3)
+
+    def observe(self):
+        return np.arange(6, dtype=np.float32).reshape(2, 3) + self.time
+
+
+class BoxActions(Probe):
+    action_space = spaces.Box(-1, 1, (2,))
+
+
+class TupleObs(Probe):
+    observation_space = spaces.Tuple([spaces.Discrete(2), spaces.Discrete(2)])
+
+
+class Failing(Probe):
+    """Nine steps an episode; at step 4 (from some episode on), or at the reset, what `how` names goes wrong."""
+
+    observation_space = box(2)
+    at = 4
+
+    def __init__(self, how="none", first_episode=1):
+        self.how, self.first_episode, self.episode = how, first_episode, 0
+
+    def bad(self):
+        return self.time == self.at and self.episode >= self.first_episode
+
+    def observe(self):
+        good = np.full(2, self.time, np.float32)
+        if self.time == 0:
+            return {"nan at reset": np.array([0, np.nan], np.float32), "shape at reset": np.zeros(3)}.get(
+                self.how, good
+            )
+        if not self.bad():
+            return good
+        return {
+            "nan": np.array([0.0, np.nan], np.float32),
+            "inf": np.array([np.inf, 0.0], np.float32),
+            "shape": np.zeros((2, 1), np.float32),
+            "ragged": [0.0, [1.0, 2.0]],
+            "text": ["a", "b"],
+            "none": good,
+        }.get(self.how, good)
+
+    def reset(self, *, seed=None, options=None):
+        if self.how == "raises at reset":
+            raise RuntimeError("no sensor\nno reset")
+        self.episode += 1
+        result = super().reset(seed=seed)
+        return result[0] if self.how == "one value at reset" else result
+
+    def outcome(self, action):
+        if self.bad() and self.how == "raises":
+            raise RuntimeError("the motor\nis stuck")
+        reward = {
+            "reward nan": float("nan"),
+            "reward inf": float("inf"),
+            "reward text": "much",
+            "reward array": np.zeros(2),
+            "huge": 1e300,
+        }
+        return (reward.get(self.how, 1.0) if self.bad() else 1.0), self.time == 9, False
+
+    def step(self, action):
+        result = super().step(action)
+        return (*result[:2], True, {}) if self.how == "four values" and self.bad() else result
+
+
+class NoSeed(Probe):
+    def reset(self):
+        return np.zeros(1, np.float32), {}
+
+
+class Huge(Probe):
+    """Rewards that no float32 gradient survives."""
+
+    def outcome(self, action):
+        return 3e38 * (1 if action else -1), self.time == 3, False
+
+
+class Slow(Lengths):
+    """Steps that take a while, so that a test can interrupt them."""
+
+    def outcome(self, action):
+        import time
+
+        time.sleep(0.002)
+        return super().outcome(action)
+
+
+class Double(gymnasium.RewardWrapper):
+    """A wrapper for YAML: twice the reward."""
+
+    def reward(self, reward):
+        return 2 * reward
+
+
+class SameStep(VectorEnv):
+    """A vectorised class that resets in a mode that loses the true successor."""
+
+    metadata = {"autoreset_mode": AutoresetMode.SAME_STEP}
+    single_observation_space = box(1)
+    single_action_space = spaces.Discrete(2)
+
+    def __init__(self, num_envs=1, max_episode_steps=None):
+        self.num_envs = num_envs
+
+
+def register(name, env, **options):
+    if name not in gymnasium.registry:
+        gymnasium.register(name, env, **options)
+
+
+for env in (
+    ConstantValue, ValueFromObs, Discounting, ActionChoice, ActionFromObs, Delayed, Lengths, Weighty, ActionsFromOne,
+    DiscreteObs, DiscreteObsOutside, MultiDiscreteObs, Matrix, BoxActions, TupleObs, NoSeed, Slow,
+):  # fmt: skip
+    register(f"{env.__name__}-v0", env, max_episode_steps=50)
+register("Failing-v0", Failing, max_episode_steps=50)
+register("Huge-v0", Huge, max_episode_steps=50)
+register("Capped-v0", OnlyTimeLimit, max_episode_steps=7, reward_threshold=7)
+register("Endless-v0", OnlyTimeLimit)
+register("EndlessEnds-v0", Lengths)
+register("SameStep-v0", ConstantValue, vector_entry_point=SameStep, max_episode_steps=9)

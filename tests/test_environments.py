@@ -1,0 +1,249 @@
+"""Any Gymnasium environment: spaces, limits, wrappers, and faults that name where they happened."""
+
+import sys
+import textwrap
+
+import gymnasium
+import numpy as np
+import probe_environments  # noqa: F401  registers
+import pytest
+
+from pg_theano import config as configs
+from pg_theano import environments
+from pg_theano.rollout import collect
+from pg_theano.types import UserError
+
+
+def made(id, num_envs=3, folders=(), **knobs):
+    return environments.make(configs.Environment(id=id, **knobs), num_envs=num_envs, dtype="float32", folders=folders)
+
+
+def play(env, num_episodes=6, action=0):
+    def act(state, obs, noise, knobs, choice):
+        return np.full(len(obs), action, np.int32), np.zeros(len(obs), np.float32)
+
+    return collect(
+        env,
+        act,
+        {},
+        {},
+        num_episodes=num_episodes,
+        noise_size=1,
+        episode_seeds=np.random.default_rng(0),
+        action_noise=np.random.default_rng(1),
+        dtype="float32",
+    )
+
+
+# -- spaces
+
+
+def test_a_box_of_any_shape_is_flattened():
+    env = made("Matrix-v0")
+    assert env.task.obs_size == 6
+    played = play(env)
+    assert np.array_equal(played.rollout.obs[0, 0], [0, 1, 2, 3, 4, 5])
+    assert np.array_equal(played.rollout.next_obs[0, 0], [1, 2, 3, 4, 5, 6])
+
+
+def test_a_discrete_observation_is_one_hot_from_its_start():
+    """Caught, when planted: `start` forgotten (5 is then out of the table)."""
+    env = made("DiscreteObs-v0")
+    played = play(env)
+    assert env.task.obs_size == 3
+    assert played.rollout.obs[0, :2].tolist() == [[1, 0, 0], [0, 1, 0]]
+    assert played.rollout.next_obs[0, :2].tolist() == [[0, 1, 0], [0, 0, 1]]
+
+
+def test_a_multi_discrete_observation_is_one_hot_each():
+    env = made("MultiDiscreteObs-v0")
+    assert env.task.obs_size == 5
+    assert play(env).rollout.obs[0, :2].tolist() == [[0, 1, 1, 0, 0], [0, 1, 0, 1, 0]]
+
+
+def test_actions_start_where_their_space_starts():
+    """Caught, when planted: actions from 0 (the probe raises at 0)."""
+    env = made("ActionsFromOne-v0")
+    assert env.task.num_actions == 3
+    assert play(env, action=2).returns.tolist() == [1.0] * 6
+    assert play(env, action=0).returns.tolist() == [0.0] * 6
+
+
+@pytest.mark.parametrize(
+    ("id", "space"),
+    [("BoxActions-v0", r"action space Box\(-1.0, 1.0, \(2,\)"), ("TupleObs-v0", "observation space Tuple")],
+)
+def test_any_other_space_is_refused_by_name(id, space):
+    with pytest.raises(UserError, match=rf"{id}: its {space}.* is not supported; expected "):
+        made(id)
+
+
+def test_an_unknown_autoreset_mode_is_refused():
+    """Caught, when planted: the mode is not looked at."""
+    with pytest.raises(
+        UserError, match=r"SameStep-v0: its vectorised class resets in mode .*SAME_STEP; expected NEXT_STEP"
+    ):
+        made("SameStep-v0")
+
+
+# -- which engine, limits, kwargs, wrappers
+
+
+@pytest.mark.parametrize(
+    ("id", "knobs", "engine"),
+    [
+        ("CartPole-v1", {}, environments.VectorClass),
+        ("CartPole-v1", {"max_episode_steps": 20}, environments.VectorClass),
+        ("CartPole-v1", {"kwargs": {"sutton_barto_reward": True}}, environments.Slots),
+        ("CartPole-v1", {"wrappers": ["gymnasium.wrappers:FlattenObservation"]}, environments.Slots),
+        ("Acrobot-v1", {}, environments.Slots),
+    ],
+)
+def test_the_vectorised_class_is_used_only_for_the_task_as_registered(id, knobs, engine):
+    assert isinstance(made(id, **knobs), engine)
+
+
+def test_time_limit_and_threshold_are_the_registered_ones_unless_changed():
+    """Caught, when planted: the default limit of the class (500) for CartPole-v0, whose own is 200."""
+    assert made("CartPole-v1").task[3:] == (500, 475.0)
+    assert made("CartPole-v0").task[3:] == (200, 195.0)
+    assert made("CartPole-v0").envs.max_episode_steps == 200
+    assert made("CartPole-v1", max_episode_steps=20).task.time_limit == 20
+    assert made("Capped-v0").task[3:] == (7, 7)
+    assert made("Capped-v0", max_episode_steps=4).task.time_limit == 4
+    assert set(play(made("Capped-v0", max_episode_steps=4)).lengths) == {4}
+    assert made("Endless-v0").task[3:] == (None, None)
+
+
+def test_kwargs_and_wrappers_reach_the_environment():
+    """Caught, when planted: wrappers dropped, kwargs dropped."""
+    assert play(made("Weighty-v0", kwargs={"weight": 3.0})).returns.tolist() == [3.0] * 6
+    twice = made(
+        "Weighty-v0", kwargs={"weight": 3.0}, wrappers=["probe_environments:Double", "probe_environments:Double"]
+    )
+    assert play(twice).returns.tolist() == [12.0] * 6
+
+
+@pytest.mark.parametrize(
+    ("knobs", "message"),
+    [
+        ({"wrappers": ["probe_environments:Dubble"]}, "wrappers: probe_environments:Dubble cannot be imported"),
+        ({"wrappers": ["no_such_module:X"]}, "wrappers: no_such_module:X cannot be imported"),
+        ({"wrappers": ["gymnasium.wrappers"]}, "expected module:Class"),
+        ({"wrappers": ["gymnasium.wrappers:RescaleAction"]}, "Weighty-v0: cannot be made: "),
+        ({"kwargs": {"wieght": 3}}, "Weighty-v0: cannot be made: TypeError.*wieght"),
+    ],
+)
+def test_kwargs_and_wrappers_that_do_not_fit(knobs, message):
+    with pytest.raises(UserError, match=message):
+        made("Weighty-v0", **knobs)
+
+
+@pytest.mark.parametrize(
+    ("id", "hint"),
+    [
+        ("CartPole-v9", "did you mean CartPole-v1"),
+        ("CartPol-v1", "did you mean CartPole-v1"),
+        ("Cartpole", "did you mean CartPole"),
+        ("probe_environments:Lenths-v0", "did you mean Lengths-v0"),
+        ("no_such_module_here:Env-v0", "the module no_such_module_here of .* cannot be imported"),
+        ("zzzzzzzzzz", "see `gymnasium.pprint_registry"),
+        (":", "environment.id"),
+        ("probe_environments:", "environment.id"),
+    ],
+)
+def test_an_unknown_environment_names_the_nearest(id, hint):
+    with pytest.raises(UserError, match=hint):
+        made(id)
+
+
+MODULE = """
+import gymnasium, numpy as np
+class Env(gymnasium.Env):
+    observation_space = gymnasium.spaces.Box(-9, 9, (1,), np.float32)
+    action_space = gymnasium.spaces.Discrete(2)
+    def reset(self, *, seed=None, options=None): return np.zeros(1, np.float32), {{}}
+    def step(self, action): return np.zeros(1, np.float32), {reward}, True, False, {{}}
+gymnasium.register({id!r}, Env)
+"""
+
+
+def test_a_users_module_is_found_beside_the_yaml_then_in_the_current_folder(tmp_path, monkeypatch):
+    """Caught, when planted: the current folder first. sys.path is left as it was."""
+    beside, current = tmp_path / "beside", tmp_path / "current"
+    for folder, names in ((beside, ("both_here", "only_beside")), (current, ("both_here", "only_current"))):
+        folder.mkdir()
+        for name in names:
+            text = MODULE.format(reward=2.0 if folder is beside else 3.0, id=f"{name}-v0")
+            (folder / f"{name}.py").write_text(textwrap.dedent(text))
+    monkeypatch.chdir(current)
+    before = list(sys.path)
+    for name, reward in (("both_here", 2.0), ("only_beside", 2.0), ("only_current", 3.0)):
+        env = made(f"{name}:{name}-v0", folders=[beside])
+        assert play(env).returns.tolist() == [reward] * 6
+        del sys.modules[name], gymnasium.registry[f"{name}-v0"]
+    assert sys.path == before
+
+
+# -- faults of an environment
+
+FAULTS = [
+    ("nan", 4, "the observation has nan; an observation must be finite"),
+    ("inf", 4, "the observation has inf; an observation must be finite"),
+    ("shape", 4, r"the observation has shape \(2, 1\); its space says \(2,\)"),
+    ("ragged", 4, r"the observation is \[0.0, \[1.0, 2.0\]\]; its space is Box"),
+    ("text", 4, r"the observation is \['a', 'b'\]; its space is Box"),
+    ("raises", 4, "step raises RuntimeError: the motor\nis stuck"),
+    ("reward nan", 4, "reward is nan; a reward must be finite"),
+    ("reward inf", 4, "reward is inf; a reward must be finite"),
+    ("reward text", 4, "reward is 'much'; expected a number"),
+    ("reward array", 4, r"reward is array\(\[0., 0.\]\); expected a number"),
+    ("huge", 4, r"reward is 1e\+300; a reward must be finite in float32"),
+    ("four values", 4, "step raises ValueError: not enough values|step returns 4 values"),
+    ("raises at reset", 0, "reset raises RuntimeError: no sensor"),
+    ("shape at reset", 0, r"the observation has shape \(3,\); its space says \(2,\)"),
+    ("nan at reset", 0, "the observation has nan; an observation must be finite"),
+    ("one value at reset", 0, "reset returns one ndarray; expected"),
+]
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize(("how", "step", "message"), FAULTS, ids=[how for how, *_ in FAULTS])
+def test_a_fault_names_environment_step_and_seed(how, step, message):
+    """And there is no warning beside it. Caught, when planted: observations of discrete spaces unchecked."""
+    env = made("Failing-v0", num_envs=2, kwargs={"how": how})
+    seed = np.random.default_rng(0).integers(0, 2**31 - 1, size=6)[0]
+    with pytest.raises(UserError, match=rf"Failing-v0, environment 0, step {step} \(seed {seed}\): (?:{message})"):
+        play(env)
+
+
+def test_a_fault_in_a_later_episode_names_that_episode():
+    """Caught, when planted: step counted over episodes; the seed of the first one."""
+    env = made("Failing-v0", num_envs=2, kwargs={"how": "raises", "first_episode": 2})
+    seed = np.random.default_rng(0).integers(0, 2**31 - 1, size=6)[2]
+    with pytest.raises(UserError, match=rf"environment 0, step 4 \(seed {seed}\): step raises"):
+        play(env)
+
+
+def test_the_probe_that_fails_is_sound_when_told_to_be():
+    assert play(made("Failing-v0")).lengths.tolist() == [9] * 6
+
+
+def test_a_discrete_observation_outside_its_space_is_refused():
+    """Caught, when planted: the table is indexed with whatever comes (−1 would silently be the last)."""
+    with pytest.raises(
+        UserError, match=r"environment 0, step 2 .*: the observation is 10; its space is Discrete\(3, start=5\)"
+    ):
+        play(made("DiscreteObsOutside-v0"))
+
+
+def test_a_reset_that_takes_no_seed_is_refused():
+    with pytest.raises(UserError, match=r"NoSeed-v0, environment 0, step 0 .*: reset raises TypeError: .*seed"):
+        play(made("NoSeed-v0"))
+
+
+def test_a_single_environment_for_watching_has_the_same_wrappers_and_kwargs():
+    config = configs.Environment(id="Weighty-v0", kwargs={"weight": 3.0}, wrappers=["probe_environments:Double"])
+    env = environments.single(config)
+    env.reset(seed=0)
+    assert env.step(0)[1] == 6.0

@@ -1,0 +1,160 @@
+"""The structure itself: who may import whom."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).parents[1] / "pg_theano"
+FILES = sorted(PACKAGE.rglob("*.py"))
+
+
+def module_of(path):
+    parts = path.relative_to(PACKAGE.parent).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+MODULES = {module_of(path): path for path in FILES}
+
+
+def imports_of(path):
+    """Every module that a file imports anywhere in it, at its top or inside a function."""
+    name = module_of(path)
+    package = name if path.name == "__init__.py" else name.rpartition(".")[0]
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            base = node.module or ""
+            if node.level:
+                base = ".".join(
+                    [*package.split(".")[: len(package.split(".")) - node.level + 1], *filter(None, [base])]
+                )
+            inner = [f"{base}.{alias.name}" for alias in node.names if f"{base}.{alias.name}" in MODULES]
+            yield from inner or [base]
+            if any(f"{base}.{alias.name}" not in MODULES for alias in node.names):
+                yield base
+
+
+def own_imports():
+    graph = {
+        name: {one for one in imports_of(path) if one in MODULES and one != name} for name, path in MODULES.items()
+    }
+    # `import pg_theano` alone is for BEGAN and for what notebooks call; the package's own import of the loop is lazy.
+    return {name: found - {"pg_theano"} for name, found in graph.items() if name != "pg_theano"}
+
+
+def cycle_in(graph):
+    """Some cycle, as a list of names, or None."""
+    done, path = set(), []
+
+    def visit(name):
+        if name in path:
+            return [*path[path.index(name) :], name]
+        if name in done:
+            return None
+        path.append(name)
+        for other in sorted(graph.get(name, ())):
+            found = visit(other)
+            if found:
+                return found
+        path.pop()
+        done.add(name)
+        return None
+
+    return next(filter(None, map(visit, sorted(graph))), None)
+
+
+def test_there_is_no_import_cycle():
+    """Lazy imports count. Caught, when planted: `from pg_theano import train` inside a function of evaluate.py."""
+    assert cycle_in(own_imports()) is None
+    assert cycle_in({"a": {"b"}, "b": {"c"}, "c": {"b"}}) == ["b", "c", "b"]
+
+
+def top_of(name):
+    return name.partition(".")[0]
+
+
+def test_only_graphs_and_the_bridge_import_pytensor():
+    """Caught, when planted: `import pytensor` inside a function of programs.py."""
+    users = {name for name, path in MODULES.items() if "pytensor" in map(top_of, imports_of(path))}
+    assert users
+    assert all(name == "pg_theano.compiling" or name.startswith("pg_theano.graphs.") for name in users), users
+
+
+def test_only_the_bridge_imports_jax():
+    users = {name for name, path in MODULES.items() if "jax" in map(top_of, imports_of(path))}
+    assert users == {"pg_theano.compiling"}
+
+
+FOREIGN = {
+    "gymnasium", "yaml", "pydantic", "rich", "matplotlib", "json", "os", "pathlib", "io", "shutil", "tempfile", "argparse",
+    "subprocess", "sys", "jax",
+}  # fmt: skip
+MAY_KNOW = {"pg_theano.types", "pg_theano.parameters"}
+
+
+def test_graphs_know_no_config_no_file_and_no_gymnasium():
+    """Caught, when planted: `from pg_theano import config` in graphs/reinforce.py."""
+    for name, path in MODULES.items():
+        if name.startswith("pg_theano.graphs"):
+            for one in imports_of(path):
+                assert top_of(one) not in FOREIGN, (name, one)
+                if top_of(one) == "pg_theano":
+                    assert one in MAY_KNOW or one.startswith("pg_theano.graphs"), (name, one)
+
+
+def test_the_twin_knows_types_alone():
+    """`by_hand/`'s mathematics; its command may import the loop."""
+    for name, path in MODULES.items():
+        if name.startswith("pg_theano.by_hand") and not name.endswith("__main__"):
+            for one in imports_of(path):
+                assert top_of(one) != "pytensor"
+                if top_of(one) == "pg_theano":
+                    assert one in MAY_KNOW or one.startswith("pg_theano.by_hand"), (name, one)
+
+
+OPTIONAL = {
+    "matplotlib": {"pg_theano.plots"},
+    "rich": {"pg_theano.screen"},
+    "PIL": {"pg_theano.watch"},
+    "dask": {"pg_theano.distribute"},
+}
+
+
+@pytest.mark.parametrize("library", OPTIONAL)
+def test_a_library_for_one_purpose_is_imported_in_one_file(library):
+    users = {name for name, path in MODULES.items() if library in map(top_of, imports_of(path))}
+    assert users <= OPTIONAL[library]
+
+
+def test_no_eval_and_no_loader_that_runs_code():
+    for path in FILES:
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Call):
+                called = ast.unparse(node.func)
+                assert called not in ("eval", "exec", "yaml.load", "yaml.unsafe_load", "pickle.load", "pickle.loads"), (
+                    path
+                )
+                if called == "np.load":
+                    assert "allow_pickle=False" in ast.unparse(node), path
+        assert "pickle" not in map(top_of, imports_of(path))
+
+
+@pytest.mark.parametrize("path", FILES, ids=module_of)
+def test_every_module_says_what_it_is(path):
+    assert ast.get_docstring(ast.parse(path.read_text()))
+
+
+@pytest.mark.parametrize(
+    "module", ["pg_theano", "pg_theano.train", "pg_theano.evaluate", "pg_theano.watch", "pg_theano.plot"]
+)
+def test_importing_a_command_is_cheap(module):
+    """Neither PyTensor nor JAX nor matplotlib until they are needed. Caught, when planted: `import jax` at the top of
+    compiling.py."""
+    heavy = "{'pytensor', 'jax', 'matplotlib', 'rich', 'scipy', 'PIL'}"
+    code = f"import sys, {module}; print(sorted({heavy} & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=PACKAGE.parent)
+    assert done.stdout.strip() == "[]"
