@@ -25,7 +25,7 @@ PARTS: tuple[ModuleType, ...] = (time_to_solve, throughput, limit, growth)
 HEAD = """# Benchmarks
 
 `make bench` measures all of this again: it makes `.venv-bench` for the peers from `benchmarks/requirements.txt`, runs
-four programs one after the other and writes this page. Finished cells are kept in `benchmarks/results/*.jsonl`; a rerun
+the programs one after the other and writes this page. Finished cells are kept in `benchmarks/results/*.jsonl`; a rerun
 skips them as long as the measured code is the same (`--fresh` forgets them). Results worse than a peer's are printed
 like the others. Every program runs on one core with one thread; close everything else before you measure.
 """
@@ -42,6 +42,14 @@ def origin(facts: dict[str, Any]) -> str:
     return line + "\n"
 
 
+def learning() -> list[str]:
+    """The pages of `learning.py`, each a section: how reliably a config learns, over seeds."""
+    sections = []
+    for path in sorted(HERE.glob("learning-*.md"), key=lambda p: (p.stem != "learning-cartpole", p.stem)):
+        sections.append(path.read_text().replace("# ", "## ", 1))
+    return sections
+
+
 def page(results: Path) -> tuple[str, list[str]]:
     """The page, and the names of parts that have no results yet."""
     found, missing = [], []
@@ -51,7 +59,7 @@ def page(results: Path) -> tuple[str, list[str]]:
             found.append((part, json.loads(path.read_text())))
         else:
             missing.append(part.NAME)
-    text = [HEAD]
+    text = [HEAD, *learning(), ""]
     for part, data in found:
         text += [part.section(data), origin(data["facts"])]
     if found:

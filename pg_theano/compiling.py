@@ -24,7 +24,7 @@ import tempfile
 import time
 import warnings
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from pathlib import Path
 from typing import Any
 
@@ -258,13 +258,22 @@ class _JaxFunctions:
         """Have (function, E, T) compiled side by side, for whoever will call them soon.
 
         Graphs are built here and in turn, because PyTensor is not thread-safe; XLA works on those already built
-        meanwhile, without Python's lock.
+        meanwhile, without Python's lock. What comes from the cache is waited for: it takes a tenth of a second, and
+        would take it from the training that begins right after.
         """
         for function, episodes, steps in wanted:
             key = (function, episodes, steps)
             if key not in self.compiled and key not in self.pending:
                 artifact = self._artifact(function, steps)
                 self.pending[key] = self.threads.submit(self._compile, artifact, {"E": episodes, "T": steps})
+        began = time.perf_counter()
+        cached = [key for key in wanted if key in self.pending and self._cached(key)]
+        wait([self.pending[key] for key in cached])
+        if len(cached) > 1:
+            self.report(f"{len(cached)} functions, from the cache", time.perf_counter() - began)
+
+    def _cached(self, key: tuple[str, int, int | None]) -> bool:
+        return self._artifact(key[0], key[2])[2] == "from the cache"
 
     def _wait(self, key: tuple[str, int, int | None]) -> tuple[Any, list, list]:
         began = time.perf_counter()
@@ -279,7 +288,11 @@ class _JaxFunctions:
     def _compile(self, artifact: tuple[Any, dict[str, Any], str], sizes: dict[str, Any]) -> tuple[Any, list, list]:
         exported, manifest, _ = artifact
         with _wide(self.jax, self.spec["dtype"]):
-            run = self.jax.jit(exported.call).lower(*self._shapes(manifest, sizes)).compile()
+            shapes = self._shapes(manifest, sizes)
+            options = _compiler_options(self.jax, manifest["function"])
+            run = self.jax.jit(exported.call).lower(*shapes).compile(options)
+            # The first call of a function takes 10 ms longer than all others: it belongs to compiling.
+            self.jax.block_until_ready(run(*[np.zeros(shape.shape, shape.dtype) for shape in shapes]))
         return run, [name for name, *_ in manifest["inputs"]], manifest["outputs"]
 
     def _artifact(self, function: str, steps: int | None) -> tuple[Any, dict[str, Any], str]:
@@ -295,12 +308,9 @@ class _JaxFunctions:
                     _warn(f"{path}: not readable by this JAX ({error}); building it anew")
             if name not in self.exported:
                 exported, manifest = self._export(function, steps)
-                _write_artifact(
-                    path,
-                    manifest | {"function": name, "key": self.key, "about": _about(self.spec)},
-                    exported.serialize(),
-                )
-                self.exported[name] = (exported, manifest, "anew")
+                facts = manifest | {"function": name, "key": self.key, "about": _about(self.spec)}
+                _write_artifact(path, facts, exported.serialize())
+                self.exported[name] = (exported, facts, "anew")
         return self.exported[name]
 
     def _shapes(self, manifest: dict[str, Any], sizes: dict[str, Any]) -> list[Any]:
@@ -328,6 +338,15 @@ class _JaxFunctions:
         with _wide(jax, self.spec["dtype"]), warnings.catch_warnings():
             warnings.filterwarnings("ignore", message="Explicitly requested dtype")
             return jax.export.export(jax.jit(jit_function))(*shapes), manifest
+
+
+def _compiler_options(jax: Any, function: str) -> dict[str, Any] | None:
+    """XLA's options for one function.
+
+    Before JAX 0.12 the loop over time is quicker without the fusion emitters (149 against 197 µs for 125 steps of 16
+    episodes, 291 against 504 µs of 64), and learning is quicker with them (327 against 531 µs).
+    """
+    return {"xla_cpu_use_fusion_emitters": False} if function == "rollout" and jax.__version_info__ < (0, 12) else None
 
 
 def _few_rewrites() -> Any:

@@ -11,13 +11,15 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
+
 from pg_theano import BEGAN, checkpoints, commands, environments, metrics, programs, runs, screen, seeds
 from pg_theano import config as configs
 from pg_theano.compiling import power_of_two
 from pg_theano.config import Config
 from pg_theano.evaluate import Evaluator
 from pg_theano.rollout import Episodes, collect, collect_compiled, rungs
-from pg_theano.types import GREEDY, SAMPLE, Knobs, Program, State, UserError
+from pg_theano.types import GREEDY, SAMPLE, Knobs, Program, Record, State, UserError
 
 
 class Counters(NamedTuple):
@@ -60,8 +62,8 @@ class Trainer:
         if isinstance(self.environment, environments.Compiled):
             rows = power_of_two(programs.episodes_at(self.config, 0))
             steps = rungs(self.spec["chunk"], self.task.time_limit)
-            self.program.prepare([("train", rows, steps[0]), ("rollout", rows, None)])
-            self.program.prepare([("train", rows, later) for later in steps[1:2]])
+            first = [("train", rows, steps[0]), ("rollout", rows, None)]
+            self.program.prepare([*first, *(("train", rows, later) for later in steps[1:3])])
         # What `load` does beside reported compilation (importing JAX or PyTensor) is no part of training either.
         self.parts.seconds["import"] += max(time.perf_counter() - began - self.parts.seconds["compile"], 0.0)
 
@@ -83,7 +85,7 @@ class Trainer:
                 played = self.collect(knobs, num_episodes)
             with self.parts.of("update"):
                 state, measured = self.program.train(self.state, played.rollout, knobs)
-            self.check_finite(measured)
+            self.check_finite(measured, played)
             self.state = state
             self.counters = counters._replace(
                 updates=counters.updates + 1,
@@ -153,9 +155,17 @@ class Trainer:
     def generator(self, purpose: int) -> Any:
         return programs.generator(self.config.seed, purpose, self.counters.updates)
 
-    def check_finite(self, measured: dict[str, float]) -> None:
+    def check_finite(self, measured: dict[str, float], played: Episodes) -> None:
+        """What is not finite has not reached the parameters (the graph sees to that), and is named here."""
         cost = measured["cost"]
         if not measured.pop("finite"):
+            if isinstance(played.rollout, Record) and not np.isfinite(np.asarray(played.rollout.values)).all():
+                step, row, episode = np.argwhere(~np.isfinite(np.asarray(played.rollout.values)))[0]
+                what = "reward" if row == played.rollout.columns["reward"][0] else "observation"
+                raise UserError(
+                    f"{self.task.id}, episode {episode} of update {self.counters.updates + 1}, step {step + 1}: the "
+                    f"compiled environment gave a {what} that is not finite; expected finite numbers"
+                )
             raise UserError(
                 f"update {self.counters.updates + 1}: the loss, its gradient or the step is not finite "
                 f"(cost {cost:g}); parameters were left as they were. Try a lower schedules.learning_rate"

@@ -69,11 +69,11 @@ def test_ctrl_c_is_exit_code_130_and_its_hint_works(tmp_path, capsys, monkeypatc
     for number, words in enumerate((["--run-dir", "alone"], ["runs=2", "--run-dir", "several"])):
         original, calls = train.Trainer.check_finite, []
 
-        def interrupted(self, measured, number=number, original=original, calls=calls):
+        def interrupted(self, measured, played, number=number, original=original, calls=calls):
             calls.append(1)
             if len(calls) == 3 + 6 * number:  # in the second of the two runs
                 raise KeyboardInterrupt
-            return original(self, measured)
+            return original(self, measured, played)
 
         monkeypatch.setattr(train.Trainer, "check_finite", interrupted)
         assert train.main([*WORDS, *words, "--no-plot"]) == 130
@@ -184,7 +184,7 @@ def test_an_evaluation_plays_exactly_n_episodes_each_to_its_end(episodes, monkey
 
 
 def test_an_evaluation_has_environments_of_its_own(monkeypatch, tmp_path):
-    """Caught, when planted: the training environments are evaluated in."""
+    """Four that train, five that are evaluated in, and the four are stepped for training alone."""
     import probe_environments as probes
 
     probes.Lengths.made.clear()

@@ -94,8 +94,7 @@ def test_the_same_config_and_seed_give_the_same_run(straight, tmp_path):
 
 @pytest.mark.parametrize("base", ENGINES, ids=["gymnasium", "default"])
 def test_evaluating_changes_nothing_in_the_training(base, tmp_path):
-    """Often or never, 3 episodes or 40, sampled or not. Caught, when planted: evaluation in the training environments;
-    one generator for both."""
+    """Often or never, 3 episodes or 40, sampled or not."""
     variants = [(1, 3, True), (2, 40, False), (1000, 3, False)]
     for number, (every, episodes, sampled) in enumerate(variants):
         evaluation = {"episodes": episodes, "every_updates": every, "sampled": sampled}
@@ -383,7 +382,7 @@ def test_ctrl_c_is_130_and_says_how_to_resume(tmp_path):
 @pytest.mark.slow
 @pytest.mark.parametrize("attempt", range(4))
 def test_killed_at_a_random_moment_and_resumed_equals_never_stopped(attempt, tmp_path):
-    """SIGKILL, twice. Caught, when planted: generators begun anew; metrics not cut back to the checkpoint."""
+    """SIGKILL, twice. Caught, when planted: metrics not cut back to the checkpoint."""
     rng = __import__("random").Random(attempt)
     ran(SLOW, tmp_path / "straight")
     arguments = [*as_arguments(SLOW), "--run-dir", "run", "--no-plot"]
