@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 import traceback
 from collections.abc import Callable, Sequence
+from typing import NoReturn
 
 from pg_theano.types import UserError
 
@@ -53,6 +55,19 @@ def _failed(message: str, debug: bool) -> int:
         traceback.print_exc()
     print(f"error: {' '.join(message.split())}", file=sys.stderr)  # others' messages may have several lines
     return 2
+
+
+def leave(code: int) -> NoReturn:
+    """End the process now, once everything is written.
+
+    Taking JAX apart piece by piece took 0.3 of the 2 seconds of a whole run; the system frees its memory at once.
+    Compilations still under way are waited for, because they write to the cache.
+    """
+    if "pg_theano.compiling" in sys.modules:
+        sys.modules["pg_theano.compiling"].finish()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
 
 
 def positive(text: str) -> int:

@@ -40,6 +40,7 @@ Around = Callable[[], contextlib.AbstractContextManager[None]]
 
 FIRST_BUCKET = 64
 FORMAT = 1
+_threads: list[ThreadPoolExecutor] = []
 
 
 def cache_folder() -> Path:
@@ -73,6 +74,12 @@ def functions(
     if backend == "jax":
         return _JaxFunctions(spec, first, report, around)
     return _PyTensorFunctions(spec, first, backend, report)
+
+
+def finish() -> None:
+    """Wait for compilations under way, and begin no more."""
+    for threads in _threads:
+        threads.shutdown(wait=True, cancel_futures=True)
 
 
 def load(spec: dict[str, Any], *, backend: str, report: Report, around: Around = contextlib.nullcontext) -> Program:
@@ -239,6 +246,7 @@ class _JaxFunctions:
         self.compiled: dict[tuple, Any] = {}
         self.pending: dict[tuple, Future] = {}
         self.threads = ThreadPoolExecutor(max_workers=2)
+        _threads.append(self.threads)
         self.jit_functions: dict[str, Any] = {}
         self.jax = _jax(spec["dtype"])
         steps = (spec["chunk"] or bucket(1, spec["time_limit"])) if first == "train" else None

@@ -113,10 +113,13 @@ def chunk_of(time_limit: int | None) -> int:
 
 
 def rungs(chunk: int, limit: int | None) -> list[int]:
-    """The ladder of T of a record: one chunk, two, four, ..., up to the time limit."""
+    """The ladder of T of a record: one chunk, four, sixteen, ..., up to the time limit.
+
+    Steeper than the ladder of Gymnasium: padding costs 0.2 ms an update here, and a further T 60 ms to load.
+    """
     sizes = [chunk]
     while sizes[-1] < (limit or LONGEST_EPISODE):
-        sizes.append(min(2 * sizes[-1], limit or LONGEST_EPISODE))
+        sizes.append(min(4 * sizes[-1], limit or LONGEST_EPISODE))
     return sizes
 
 

@@ -63,7 +63,7 @@ class Trainer:
             rows = power_of_two(programs.episodes_at(self.config, 0))
             steps = rungs(self.spec["chunk"], self.task.time_limit)
             first = [("train", rows, steps[0]), ("rollout", rows, None)]
-            self.program.prepare([*first, *(("train", rows, later) for later in steps[1:3])])
+            self.program.prepare([*first, *(("train", rows, later) for later in steps[1:2])])
         # What `load` does beside reported compilation (importing JAX or PyTensor) is no part of training either.
         self.parts.seconds["import"] += max(time.perf_counter() - began - self.parts.seconds["compile"], 0.0)
 
@@ -500,4 +500,4 @@ def _train(arguments: argparse.Namespace) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    commands.leave(main())
