@@ -1,5 +1,6 @@
 """Symbolic environments seen from the host: which sources one is made of, and as a Gymnasium environment.
 
+    import pg_theano.dynamics                                     # registers them
     gymnasium.make("pg_theano/CartPole-v1")                       # one of them
     gymnasium.make_vec("pg_theano/CartPole-v1", num_envs=64)      # 64 in one compiled call
 
@@ -212,7 +213,7 @@ class SymbolicVectorEnv(VectorEnv):
 
 
 def register() -> None:
-    """`pg_theano/CartPole-v1`, ... in Gymnasium's registry. Gymnasium calls this itself, where we are installed."""
+    """`pg_theano/CartPole-v1`, ... in Gymnasium's registry, where they are missing."""
     for id, name in BUILT_IN_DYNAMICS.items():
         own = f"pg_theano/{id}"
         if own not in gymnasium.registry:
@@ -225,3 +226,6 @@ def register() -> None:
                 reward_threshold=spec.reward_threshold,
                 kwargs={"dynamics": name},
             )
+
+
+register()
