@@ -181,7 +181,6 @@ def test_compiled_where_it_cannot_be_is_an_error(override, why):
 
 @pytest.mark.parametrize("id", ["CartPole-v1", "Pendulum-v1"])
 def test_registered_environments_pass_gymnasiums_checks(id):
-    dynamics.register()
     env = gymnasium.make(f"pg_theano/{id}")
     check_env(env.unwrapped, skip_render_check=True)
     assert env.spec.max_episode_steps == gymnasium.spec(id).max_episode_steps
@@ -194,7 +193,6 @@ def test_the_vectorised_class_equals_single_ones_side_by_side(id):
 
     Caught, when planted: the generator of a neighbour, the reward of a reset row, a time limit off by one.
     """
-    dynamics.register()
     vector = gymnasium.make_vec(f"pg_theano/{id}", num_envs=3, vectorization_mode="vector_entry_point")
     single = gymnasium.make_vec(f"pg_theano/{id}", num_envs=3, vectorization_mode="sync")
     np.testing.assert_array_equal(vector.reset(seed=[4, 9, 2])[0], single.reset(seed=[4, 9, 2])[0])
