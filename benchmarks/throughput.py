@@ -113,7 +113,7 @@ def plan(options: argparse.Namespace, cache: Path) -> list[tuple[dict[str, Any],
             more = (f"environment.engine={engine}", f"policy.hidden=[{width}]", rate)
             add("width", facts, mine(256, 15, *more))
     add("baseline", {"what": "random actions, no learning"}, lambda seed: baseline(options, cache, seed))
-    for episodes, updates in ((64, 40), (256, 20)):  # with more, environments whose episode has ended idle less
+    for episodes, updates in ((64, 60), (512, 60)):  # with more, environments whose episode has ended idle less
         more = ("environment.engine=gymnasium", f"schedules.episodes_per_update.initial={episodes}")
         facts = {"what": f"our training, {episodes} episodes an update", "updates": updates}
         add("baseline", facts, mine(64, updates, *more))

@@ -43,11 +43,18 @@ def numpy_act(spec: dict[str, Any], *, with_log_prob: bool = True) -> Callable[.
     """
     exploration, num_actions = spec["exploration"], spec["num_actions"]
     kept: dict[str, Any] = {"params": None, "layers": None}
+    quick = exploration == "softmax" and num_actions == 2 and not with_log_prob
 
     def act(state, obs, noise, knobs, choice):
         if kept["params"] is not state["params"]:
             kept["params"], kept["layers"] = state["params"], _layers(spec, state)
-        logits = _logits(spec, kept["layers"], state, obs)  # [E, A], the largest of each row is 0
+        logits = _logits(spec, kept["layers"], state, obs)  # [E, A]
+        if quick and choice != GREEDY:  # P(0) = 1 / (1 + exp(z₁ − z₀)) ≤ u, without the division
+            ratio = np.exp(logits[:, 1] - logits[:, 0])
+            ratio += 1
+            ratio *= noise[:, 0]
+            return (ratio >= 1).astype(np.int32), None
+        logits -= np.maximum.reduce(logits, axis=1, keepdims=True)
         rate = knobs["exploration_rate"]
         if choice == GREEDY or (choice == EXPLORE and exploration.startswith("epsilon_greedy")):
             action = logits.argmax(axis=1)
@@ -103,11 +110,11 @@ def _logits(spec: dict[str, Any], layers: list[Array], state: State, obs: Array)
         x = activation(x)
     logits = x @ layers[-2]
     logits += layers[-1]
-    logits -= np.maximum.reduce(logits, axis=1, keepdims=True)
     return logits
 
 
 def _log_softmax(logits: Array) -> Array:
+    logits = logits - logits.max(axis=1, keepdims=True)
     return logits - np.log(np.exp(logits).sum(axis=1, keepdims=True))
 
 
@@ -117,8 +124,6 @@ def _sample(logits: Array, uniform: Array) -> Array:
     The weights exp z are not normalised; u·Σ exp z is compared instead.
     """
     weights = np.exp(logits)
-    if logits.shape[1] == 2:
-        return weights[:, 0] <= uniform * (weights[:, 0] + weights[:, 1])
     cumulative = np.add.accumulate(weights, axis=1)
     return np.add.reduce(cumulative[:, :-1] <= (uniform * cumulative[:, -1])[:, None], axis=1)
 

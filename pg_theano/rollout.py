@@ -46,7 +46,8 @@ def collect(
 
     None is dropped and none is begun that will not be finished: taking the first to end would favour short ones. An
     environment that has no episode left idles; its rows have mask 0. In the rollout E is `num_episodes` rounded up to a
-    power of two, and T comes from the ladder. `keep` names its fields that are wanted; without any there is none.
+    power of two, and T comes from the ladder. `keep` names its fields that are wanted, `reward` among them; without any
+    there is no rollout.
     """
     num_envs, kind = environment.num_envs, np.dtype(dtype)
     seeds = episode_seeds.integers(0, 2**31 - 1, size=num_episodes)
@@ -74,7 +75,8 @@ def collect(
         if records is not None:
             records.add(obs, action, log_prob, reward, next_obs, terminated, truncated, mask, ended)
         time += mask
-        total += reward * mask
+        if records is None:
+            total += reward * mask
         obs = next_obs
         steps += 1
         over = ended.nonzero()[0]
@@ -101,8 +103,10 @@ def collect(
                 f"{environment.task.id}, environment {int(time.argmax())}: an episode has not ended after {limit} "
                 "steps; set environment.max_episode_steps"
             )
-    rollout = None if records is None else records.rollout(num_episodes, environment.task.time_limit)
-    return Episodes(rollout, returns, lengths)
+    if records is None:
+        return Episodes(None, returns, lengths)
+    rollout = records.rollout(num_episodes, environment.task.time_limit)
+    return Episodes(rollout, rollout.reward.sum(axis=1, dtype=np.float64)[:num_episodes], lengths)
 
 
 def chunk_of(time_limit: int | None) -> int:

@@ -215,7 +215,7 @@ def test_watch_refuses_what_cannot_be_drawn_or_written(run_folder, capsys):
 
 @pytest.mark.slow
 def test_watch_draws_the_episodes_of_its_seed(tmp_path, capsys, monkeypatch):
-    """As many pictures as steps, and the start. Caught, when planted: the same seed for every episode; no cap."""
+    """As many pictures as steps, and the start; at most as many as the cap."""
     from PIL import Image
 
     cartpole = {"environment": {"id": "CartPole-v1", "engine": "gymnasium", "num_envs": 4}, "policy": {"hidden": []}}
