@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from pg_theano import parameters
-from pg_theano.types import EXPLORE, GREEDY, SAMPLE, Array, State
+from pg_theano.types import EXPLORE, GREEDY, Array, State
 
 NUM_UNIFORMS = {"softmax": 1, "epsilon_softmax": 3, "epsilon_greedy": 3, "epsilon_greedy_softmax": 3}
 
@@ -126,6 +126,3 @@ def _sample(logits: Array, uniform: Array) -> Array:
     weights = np.exp(logits)
     cumulative = np.add.accumulate(weights, axis=1)
     return np.add.reduce(cumulative[:, :-1] <= (uniform * cumulative[:, -1])[:, None], axis=1)
-
-
-__all__ = ["EXPLORE", "GREEDY", "NUM_UNIFORMS", "SAMPLE", "log_probs", "numpy_act", "quicker_in_numpy"]
