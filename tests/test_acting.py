@@ -18,7 +18,7 @@ MIXTURES = [  # every pair of exploration and activation, each with both dtypes,
 ]
 
 
-def case(exploration, activation, normalize, dtype, hidden=(5, 3)):
+def case(exploration, activation, normalize, dtype, hidden=(5, 3), num_actions=3):
     """(spec, State, obs [64, F], noise [64, U]) with observations near and far, and a State that has learned."""
     rng = np.random.default_rng(0)
     spec = by_definition.make_spec(
@@ -28,6 +28,7 @@ def case(exploration, activation, normalize, dtype, hidden=(5, 3)):
         normalize_observations=normalize,
         dtype=dtype,
         obs_size=4,
+        num_actions=num_actions,
     )
     state = {"params": rng.normal(0, 1.5, spec["num_params"]).astype(dtype)}
     if normalize:
@@ -75,6 +76,30 @@ def test_numpy_chooses_as_the_graph_does(exploration, activation, normalize, dty
         out = graph(state | {"obs": obs, "noise": noise, "knobs": by_definition.vector(knobs, dtype), "choice": choice})
         theirs = out["action"], out["log_prob"]
         agree(spec, state, obs, noise, ours(state, obs, noise, knobs, choice), theirs)
+
+
+@pytest.mark.parametrize("num_actions", [2, 3])
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("exploration", by_definition.EXPLORATIONS)
+def test_actions_without_log_probs_are_those_of_the_graph(exploration, dtype, num_actions):
+    """As training on Gymnasium asks for them: no log-probability, and for two actions a shortcut of its own.
+
+    On a linear policy, whose likeliest action differs from one observation to the next. Caught, when planted: the
+    comparison or the difference of the logits the other way round; the shortcut taken for greedy actions, or for
+    another exploration.
+    """
+    spec, state, obs, noise = case(exploration, "sigmoid", False, dtype, hidden=(), num_actions=num_actions)
+    ours = acting.numpy_act(spec, with_log_prob=False)
+    graph = by_definition.interpreted_graph(spec, "act")
+    for choice, rate in itertools.product(CHOICES.values(), (0.0, 0.4)):
+        knobs = KNOBS | {"exploration_rate": rate}
+        action, log_prob = ours(state, obs, noise, knobs, choice)
+        out = graph(state | {"obs": obs, "noise": noise, "knobs": by_definition.vector(knobs, dtype), "choice": choice})
+        assert log_prob is None
+        assert action.dtype == np.int32
+        assert len(np.unique(action)) > 1
+        same = np.array(action == out["action"])
+        assert (same | (near_a_boundary(spec, state, obs, noise) if dtype == "float32" else False)).all()
 
 
 @pytest.mark.parametrize(

@@ -240,8 +240,7 @@ def test_knobs_hit_and_shapes_miss(cache):
     ],
 )
 def test_a_changed_source_is_another_key(tmp_path, monkeypatch, path):
-    """Whatever a graph is built from is in the key. Caught, when planted: the folder of
-    environments left out."""
+    """Whatever a graph is built from is in the key. Caught, when planted: the folder of environments left out."""
     package = tmp_path / "pg_theano"
     shutil.copytree(Path(compiling.__file__).parent, package, ignore=shutil.ignore_patterns("__pycache__"))
     monkeypatch.setattr(compiling, "__file__", str(package / "compiling.py"))
