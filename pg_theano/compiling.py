@@ -82,11 +82,14 @@ def finish() -> None:
         threads.shutdown(wait=True, cancel_futures=True)
 
 
-def load(spec: dict[str, Any], *, backend: str, report: Report, around: Around = contextlib.nullcontext) -> Program:
+def load(
+    spec: dict[str, Any], *, backend: str, report: Report, around: Around = contextlib.nullcontext, rows: int = 1
+) -> Program:
     """The program of a spec, from the cache where it is there, else built now.
 
-    `spec` is plain data: all of the config that shapes the graph (see `graphs/reinforce.py`). Errors: `UserError`
-    where the backend cannot work on this machine.
+    `spec` is plain data: all of the config that shapes the graph (see `graphs/skeleton.py`). `rows` is the number of
+    environments, of which State may keep something each. Errors: `UserError` where the backend cannot work on this
+    machine.
     """
     compiled = functions(spec, "train", report=report, around=around, backend=backend)
     manifest = compiled.manifest
@@ -95,7 +98,9 @@ def load(spec: dict[str, Any], *, backend: str, report: Report, around: Around =
     def init(rng: np.random.Generator) -> State:
         made = {"zeros": np.zeros, "ones": np.ones}
         return {
-            name: parameters.initial(rng, spec["layout"], dtype) if how == "layout" else made[how](shape, dtype)
+            name: parameters.initial(rng, spec["layout"], dtype)
+            if how == "layout"
+            else made[how]([rows if size == "E" else size for size in shape], dtype)
             for name, shape, how in manifest["state"]
         }
 
@@ -115,19 +120,22 @@ def load(spec: dict[str, Any], *, backend: str, report: Report, around: Around =
         episodes, steps = rollout.mask.shape
         return rollout._asdict(), {"E": episodes, "T": steps}
 
-    def train(state, rollout, knobs):
+    def train(state, rollout, knobs, minibatches=None):
         values, sizes = block(rollout)
+        if minibatches:
+            values, sizes = values | minibatches, sizes | {"B": minibatches["index"].shape[1]}
         out = compiled.call("train", sizes, state, values | {"knobs": vector(knobs)})
         metrics = dict(zip(manifest["metrics"], np.asarray(out.pop("metrics")).tolist(), strict=True))
         return out, metrics
 
-    def gradient(state, rollout, knobs):
+    def gradient(state, rollout, knobs, at=None):
         values, sizes = block(rollout)
-        out = compiled.call("gradient", sizes, state, values | {"knobs": vector(knobs)})
+        values |= {"knobs": vector(knobs), "at": state["params"] if at is None else at}
+        out = compiled.call("gradient", sizes, state, values)
         return {name: np.asarray(value) for name, value in out.items()}
 
     def rollout(state, knobs, values):
-        return compiled.call("rollout", {"E": len(values["alive"])}, state, values | {"knobs": vector(knobs)})
+        return compiled.call("rollout", {"E": values["env_state"].shape[1]}, state, values | {"knobs": vector(knobs)})
 
     return Program(init, act, train, gradient, rollout, compiled.prepare, manifest)
 
@@ -209,7 +217,7 @@ class _PyTensorFunctions:
             self.report(f"{function} for {self.backend}", time.perf_counter() - began)
         return state_and_rest(outputs, results, state if function == "train" else {})
 
-    def prepare(self, wanted: list[tuple[str, int, int | None]]) -> None:
+    def prepare(self, wanted: list[tuple]) -> None:
         """Nothing: each is compiled when it is first called, and one compilation serves all sizes."""
 
     def _compile(self, function: str) -> tuple[Any, list, list]:
@@ -253,7 +261,7 @@ class _JaxFunctions:
         self.manifest = self._artifact(first, steps)[1]
 
     def call(self, function: str, sizes: dict[str, int], state: State, values: dict[str, Any]) -> dict[str, Any]:
-        key = (function, sizes["E"], sizes.get("T"))
+        key = (function, sizes["E"], sizes.get("T"), *([sizes["B"]] if "B" in sizes else []))
         if key not in self.compiled:
             self.compiled[key] = self._wait(key)
         run, inputs, outputs = self.compiled[key]
@@ -262,33 +270,33 @@ class _JaxFunctions:
             results = run(*[everything[name] for name in inputs])
         return state_and_rest(outputs, results, state if function == "train" else {})
 
-    def prepare(self, wanted: list[tuple[str, int, int | None]]) -> None:
-        """Have (function, E, T) compiled side by side, for whoever will call them soon.
+    def prepare(self, wanted: list[tuple]) -> None:
+        """Have (function, E, T), or (function, E, T, B), compiled side by side, for whoever will call them soon.
 
         Graphs are built here and in turn, because PyTensor is not thread-safe; XLA works on those already built
         meanwhile, without Python's lock. What comes from the cache is waited for: it takes a tenth of a second, and
         would take it from the training that begins right after.
         """
-        for function, episodes, steps in wanted:
-            key = (function, episodes, steps)
+        for key in wanted:
             if key not in self.compiled and key not in self.pending:
-                artifact = self._artifact(function, steps)
-                self.pending[key] = self.threads.submit(self._compile, artifact, {"E": episodes, "T": steps})
+                artifact = self._artifact(key[0], key[2])
+                sizes = dict(zip(("E", "T", "B"), key[1:], strict=False))
+                self.pending[key] = self.threads.submit(self._compile, artifact, sizes)
         began = time.perf_counter()
         cached = [key for key in wanted if key in self.pending and self._cached(key)]
         wait([self.pending[key] for key in cached])
         if len(cached) > 1:
             self.report(f"{len(cached)} functions, from the cache", time.perf_counter() - began)
 
-    def _cached(self, key: tuple[str, int, int | None]) -> bool:
+    def _cached(self, key: tuple) -> bool:
         return self._artifact(key[0], key[2])[2] == "from the cache"
 
-    def _wait(self, key: tuple[str, int, int | None]) -> tuple[Any, list, list]:
+    def _wait(self, key: tuple) -> tuple[Any, list, list]:
         began = time.perf_counter()
         self.prepare([key])
         compiled = self.pending.pop(key).result()
-        function, episodes, steps = key
-        size = f"E={episodes}" + (f", T={steps}" if steps else "")
+        function, episodes, steps, *batch = key
+        size = f"E={episodes}" + (f", T={steps}" if steps else "") + "".join(f", B={number}" for number in batch)
         origin = self._artifact(function, steps)[2]
         self.report(f"{function} [{size}] to machine code, {origin}", max(time.perf_counter() - began, 1e-9))
         return compiled
@@ -341,8 +349,8 @@ class _JaxFunctions:
             self.jit_functions[function] = (compiled.vm.jit_fn, described)
             self.report(f"the graph of {function}", time.perf_counter() - began)
         jit_function, manifest = self.jit_functions[function]
-        (episodes,) = jax.export.symbolic_shape("E")
-        shapes = self._shapes(manifest, {"E": episodes, "T": steps})
+        episodes, batch = jax.export.symbolic_shape("E, B")
+        shapes = self._shapes(manifest, {"E": episodes, "T": steps, "B": batch})
         with _wide(jax, self.spec["dtype"]), warnings.catch_warnings():
             warnings.filterwarnings("ignore", message="Explicitly requested dtype")
             return jax.export.export(jax.jit(jit_function))(*shapes), manifest

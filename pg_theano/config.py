@@ -13,7 +13,7 @@ import os
 import re
 import types
 import typing
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -53,31 +53,80 @@ class Environment(Section):
     )
 
 
+Widths = list[Annotated[int, Field(ge=1, le=10**6)]]
+Function = Annotated[str, Field(pattern=r"^[\w.]+:\w+$")]
+
+
 class Policy(Section):
-    hidden: list[Annotated[int, Field(ge=1, le=10**6)]] = Field(
-        [8], max_length=32, description="width of each hidden layer; [] is a linear policy"
+    name: Literal["dense"] | Function = Field("dense", description="dense layers, or a function of your own, module:function")
+    name_kwargs: dict[str, Any] = Field({}, description="keyword arguments of your own policy")
+    hidden: Widths = Field([8], max_length=32, description="width of each hidden layer; [] is a linear policy")
+    value_hidden: Widths | None = Field(
+        None, max_length=32, description="the same of the value network; null: as the policy"
     )
+    shared: bool = Field(False, description="policy and value are two heads of one network (a2c, ppo)")
     activation: Literal["sigmoid", "tanh", "relu"] = Field("sigmoid", description="of the hidden layers")
+    initialization: Literal["glorot", "orthogonal"] = Field(
+        "glorot", description="of the weights; orthogonal: gain √2, the policy's last layer 0.01, the value's 1"
+    )
+    squash: bool = Field(False, description="Box: actions through tanh into the bounds, instead of clipped to them")
+    log_std: Literal["state_independent", "state_dependent"] = Field(
+        "state_independent", description="Box: log σ is a parameter, or an output of the network"
+    )
+    initial_log_std: Finite = Field(0.0, description="Box: log σ at the start, where it is a parameter")
+    noise: Literal["white", "pink", "state_dependent"] = Field(
+        "white", description="Box: independent at each step; correlated in time; or a function of the observation (gSDE)"
+    )
+    noise_every: Count | None = Field(
+        None, description="state_dependent noise: steps until it is drawn anew; null: once an update"
+    )
     act: Literal["auto", "compiled", "numpy"] = Field(
         "auto", description="who computes actions: the compiled graph, a NumPy forward pass, or the quicker of both"
     )
 
 
 class Algorithm(Section):
-    name: Literal["reinforce"] = Field("reinforce", description="the learner")
+    name: Literal["reinforce", "vpg", "a2c", "ppo", "npg", "trpo"] = Field("reinforce", description="the learner")
     discount: Fraction = Field(0.99, description="γ, per step")
     signal: Literal["reward", "episode_return", "reward_to_go"] = Field(
-        "reward_to_go", description="what weighs log π: γᵗ·r_t; the episode's discounted return; the return from t on"
+        "reward_to_go",
+        description="reinforce: what weighs log π: γᵗ·r_t; the episode's discounted return; the return from t on",
     )
-    baseline: Literal["none", "running_mean", "mean_so_far", "per_timestep", "leave_one_out"] = Field(
-        "mean_so_far", description="what is subtracted from the signal (see the README's table)"
+    baseline: Literal["none", "running_mean", "mean_so_far", "per_timestep", "leave_one_out", "value"] = Field(
+        "mean_so_far", description="what is subtracted (see the README's table); all but reinforce: value, or none"
     )
     standardize_advantages: bool = Field(
         False, description="divide advantages by their standard deviation over the minibatch, after centring"
     )
     average: Literal["steps", "episodes"] = Field(
-        "steps", description="the loss is a mean over steps (scale-free) or over episodes (unbiased)"
+        "steps", description="reinforce: the loss is a mean over steps (scale-free) or over episodes (unbiased)"
     )
+    advantage: Literal["gae", "monte_carlo", "td", "n_step"] = Field(
+        "gae", description="how advantages are estimated from rewards and values"
+    )
+    gae_lambda: Fraction = Field(0.95, description="λ of gae: 0 is td, 1 is monte_carlo")
+    bootstrap_steps: int = Field(5, ge=1, le=10**6, description="n of n_step: rewards seen before V stands for the rest")
+    num_steps: int | None = Field(
+        None, ge=1, le=2**17, description="steps per environment and update; null plays whole episodes"
+    )
+    num_epochs: int = Field(10, ge=1, le=10_000, description="passes over a rollout (vpg, npg, trpo: of the value network)")
+    num_minibatches: int = Field(
+        1, ge=1, le=100_000, description="gradient steps a pass; sizes differ by one where it does not divide the rollout"
+    )
+    clip_range: Positive = Field(0.2, description="ppo: ε, how far from 1 a ratio of probabilities may go")
+    value_clip_range: Positive | None = Field(None, description="ppo: the same for V, in units of the return")
+    value_coefficient: NonNegative = Field(0.5, description="a2c, ppo: weight of the mean squared error of V in the loss")
+    entropy_coefficient: NonNegative = Field(0.0, description="weight of the entropy in the loss")
+    target_kl: Positive | None = Field(
+        None, description="npg, trpo: KL of one step; ppo: stop the update when KL is over 1.5 times this"
+    )
+    damping: NonNegative = Field(0.1, description="npg, trpo: added to the diagonal of the Fisher matrix")
+    num_cg_iterations: int = Field(10, ge=1, le=1000, description="npg, trpo: of the conjugate gradient")
+    num_line_search_steps: int = Field(10, ge=1, le=100, description="trpo: trials, each 0.8 of the one before")
+    objective: Literal["default"] | Function = Field(
+        "default", description="the algorithm's own, or a function of your own, module:function"
+    )
+    objective_kwargs: dict[str, Any] = Field({}, description="keyword arguments of your own objective")
 
 
 class Exploration(Section):
@@ -114,6 +163,9 @@ class Schedule(Section):
 
 class Schedules(Section):
     learning_rate: Schedule = Field(Schedule(initial=0.05), description="step size of the optimiser")
+    value_learning_rate: Schedule = Field(
+        Schedule(initial=0.01), description="vpg, npg, trpo: step size of the value network's optimiser"
+    )
     exploration_rate: Schedule = Field(Schedule(initial=0.0), description="ε of the ε-strategies, 0 to 1")
     episodes_per_update: Schedule = Field(Schedule(initial=16), description="size of the minibatch, rounded")
 
@@ -121,6 +173,7 @@ class Schedules(Section):
     def in_range(self) -> Schedules:
         for name, low, high in (
             ("learning_rate", 0.0, float("inf")),
+            ("value_learning_rate", 0.0, float("inf")),
             ("exploration_rate", 0.0, 1.0),
             ("episodes_per_update", 1.0, 65536.0),
         ):
@@ -130,7 +183,7 @@ class Schedules(Section):
                 if value is not None and not low <= value <= high:
                     raise ValueError(f"{name}.{key}: got {value:g}; expected {low:g} to {high:g}")
             grows = schedule.kind == "exponential_decay" and schedule.decay_rate < 0 and schedule.maximum is None
-            if grows and name != "learning_rate":
+            if grows and not name.endswith("learning_rate"):
                 raise ValueError(f"{name} grows without end; set {name}.maximum (at most {high:g})")
         return self
 
@@ -147,6 +200,7 @@ class Optimizer(Section):
 
 class Normalize(Section):
     observations: bool = Field(False, description="observations by their running mean and variance")
+    rewards: bool = Field(False, description="rewards by the running standard deviation of the discounted return")
 
 
 class Budget(Section):
@@ -182,6 +236,9 @@ class Config(Section):
         "jax", description="code generator of PyTensor; numba and c compile for one to three minutes"
     )
     dtype: Literal["float32", "float64"] = Field("float32", description="of all that is learned")
+    gradients: Literal["symbolic", "by_hand"] = Field(
+        "symbolic", description="derived by the graph, or on paper: the NumPy twin (vpg, ppo)"
+    )
     environment: Environment = Environment()
     policy: Policy = Policy()
     algorithm: Algorithm = Algorithm()
@@ -193,6 +250,167 @@ class Config(Section):
     solved: Solved = Solved()
     evaluation: Evaluation = Evaluation()
     checkpoint: Checkpoint = Checkpoint()
+
+    @model_validator(mode="after")
+    def fits_together(self) -> Config:
+        for problem in (*_foreign_knobs(self), *_contradictions(self)):
+            raise ValueError(problem)
+        return self
+
+
+ALGORITHM_DEFAULTS: dict[str, dict[str, Any]] = {
+    "vpg": {
+        "policy": {"hidden": [32], "activation": "tanh"},
+        "algorithm": {"baseline": "value", "standardize_advantages": True},
+        "schedules": {"learning_rate": {"initial": 0.02}},
+    },
+    "a2c": {
+        "policy": {"hidden": [64, 64], "activation": "tanh", "initialization": "orthogonal"},
+        "algorithm": {"baseline": "value", "num_steps": 8, "gae_lambda": 1.0},
+        "schedules": {"learning_rate": {"initial": 0.002}},
+        "optimizer": {"name": "rmsprop", "rmsprop_decay": 0.99, "epsilon": 1e-5, "max_gradient_norm": 0.5},
+        "evaluation": {"every_updates": 100},
+        "budget": {"updates": 8000},
+    },
+    "ppo": {
+        "policy": {"hidden": [64, 64], "activation": "tanh", "initialization": "orthogonal"},
+        "algorithm": {
+            "baseline": "value",
+            "standardize_advantages": True,
+            "num_steps": 64,
+            "num_epochs": 10,
+            "num_minibatches": 4,
+        },
+        "schedules": {"learning_rate": {"initial": 0.001}},
+        "optimizer": {"epsilon": 1e-5, "max_gradient_norm": 0.5},
+    },
+    "npg": {
+        "policy": {"hidden": [32], "activation": "tanh", "initialization": "orthogonal"},
+        "algorithm": {"baseline": "value", "standardize_advantages": True, "target_kl": 0.01},
+    },
+    "trpo": {
+        "policy": {"hidden": [32], "activation": "tanh", "initialization": "orthogonal"},
+        "algorithm": {"baseline": "value", "standardize_advantages": True, "target_kl": 0.01},
+    },
+}
+"""What another algorithm than REINFORCE changes of the defaults above; the user's own knobs lie over it."""
+
+_BELONGS = {
+    "algorithm.signal": ("reinforce",),
+    "algorithm.average": ("reinforce",),
+    "algorithm.advantage": ("vpg", "a2c", "ppo", "npg", "trpo"),
+    "algorithm.gae_lambda": ("vpg", "a2c", "ppo", "npg", "trpo"),
+    "algorithm.bootstrap_steps": ("vpg", "a2c", "ppo", "npg", "trpo"),
+    "algorithm.num_steps": ("vpg", "a2c", "ppo", "npg", "trpo"),
+    "algorithm.num_epochs": ("vpg", "ppo", "npg", "trpo"),
+    "algorithm.num_minibatches": ("vpg", "ppo", "npg", "trpo"),
+    "algorithm.clip_range": ("ppo",),
+    "algorithm.value_clip_range": ("ppo",),
+    "algorithm.value_coefficient": ("a2c", "ppo"),
+    "algorithm.target_kl": ("ppo", "npg", "trpo"),
+    "algorithm.damping": ("npg", "trpo"),
+    "algorithm.num_cg_iterations": ("npg", "trpo"),
+    "algorithm.num_line_search_steps": ("trpo",),
+    "algorithm.objective": ("reinforce", "vpg", "a2c", "ppo"),
+    "policy.value_hidden": ("vpg", "a2c", "ppo", "npg", "trpo"),
+    "policy.shared": ("a2c", "ppo"),
+    "schedules.value_learning_rate": ("vpg", "npg", "trpo"),
+    "normalize.rewards": ("vpg", "a2c", "ppo", "npg", "trpo"),
+}
+"""Knobs that not every algorithm reads, and those that do."""
+
+
+def _foreign_knobs(config: Config) -> Iterator[str]:
+    """What is set to something else than its default, and would be ignored."""
+    name = config.algorithm.name
+    changed = ALGORITHM_DEFAULTS.get(name, {})
+    for knob, readers in _BELONGS.items():
+        section, _, key = knob.partition(".")
+        default = changed.get(section, {}).get(key, type(getattr(config, section)).model_fields[key].default)
+        if name not in readers and getattr(getattr(config, section), key) != default:
+            yield f"{knob}: belongs to {', '.join(readers)}; algorithm.name is {name}"
+
+
+def _contradictions(config: Config) -> Iterator[str]:
+    algorithm, policy = config.algorithm, config.policy
+    reinforce = algorithm.name == "reinforce"
+    if reinforce and algorithm.baseline == "value":
+        yield "algorithm.baseline: value needs a value network: vpg, a2c, ppo, npg or trpo; algorithm.name is reinforce"
+    if not reinforce and algorithm.baseline not in ("value", "none"):
+        yield f"algorithm.baseline: got {algorithm.baseline}; expected value or none with {algorithm.name}"
+    if not reinforce and algorithm.baseline == "none" and algorithm.advantage != "monte_carlo":
+        yield f"algorithm.baseline: none needs algorithm.advantage=monte_carlo; {algorithm.advantage} subtracts V itself"
+    if not reinforce and config.exploration.name not in ("softmax", "epsilon_softmax"):
+        yield (
+            f"exploration.name: got {config.exploration.name}; expected softmax or epsilon_softmax with "
+            f"{algorithm.name}, which needs the exact log-probability of what was done"
+        )
+    if algorithm.name in ("npg", "trpo") and algorithm.target_kl is None:
+        yield f"algorithm.target_kl: {algorithm.name} needs it, such as 0.01: it is the length of a step"
+    if policy.name != "dense":
+        for key, plain in (("shared", False), ("noise", "white"), ("log_std", "state_independent"), ("act", "auto")):
+            if getattr(policy, key) != plain and (key, getattr(policy, key)) != ("act", "compiled"):
+                yield f"policy.{key}: {getattr(policy, key)} needs policy.name=dense"
+    if policy.name == "dense" and policy.name_kwargs:
+        yield "policy.name_kwargs: policy.name is dense, which takes none"
+    if algorithm.objective == "default" and algorithm.objective_kwargs:
+        yield "algorithm.objective_kwargs: algorithm.objective is default, which takes none"
+    if policy.noise != "white" and algorithm.num_steps is None:
+        yield f"policy.noise: {policy.noise} is drawn for a stretch of algorithm.num_steps steps; set that too"
+    if policy.noise_every is not None and policy.noise != "state_dependent":
+        yield f"policy.noise_every: needs policy.noise=state_dependent; got {policy.noise}"
+    if policy.noise == "state_dependent" and policy.log_std != "state_independent":
+        yield "policy.noise: state_dependent has a log σ of its own for every feature; set policy.log_std=state_independent"
+    if policy.noise == "state_dependent" and policy.squash:
+        yield "policy.squash: not with policy.noise=state_dependent"
+    if policy.noise == "state_dependent" and not policy.hidden:
+        yield "policy.noise: state_dependent needs a hidden layer, of whose features it is a function"
+    if config.gradients == "by_hand":
+        yield from _beyond_the_twin(config)
+
+
+def _beyond_the_twin(config: Config) -> Iterator[str]:
+    """What the NumPy twin does not cover."""
+    twin = "gradients=by_hand covers"
+    if config.algorithm.name not in ("vpg", "ppo"):
+        yield f"gradients: by_hand has no twin of {config.algorithm.name}; expected algorithm.name=vpg or ppo"
+    for knob, plain, covered in (
+        ("policy.name", "dense", "dense networks"),
+        ("policy.shared", False, "separate networks"),
+        ("policy.squash", False, "the Gaussian without squashing"),
+        ("policy.log_std", "state_independent", "a log σ that does not depend on the observation"),
+        ("policy.noise", "white", "white noise"),
+        ("algorithm.objective", "default", "the algorithm's own objective"),
+        ("algorithm.value_clip_range", None, "the plain value loss"),
+        ("algorithm.target_kl", None, "a fixed number of epochs"),
+        ("exploration.name", "softmax", "samples of the policy itself"),
+        ("normalize.observations", False, "observations as they come"),
+        ("normalize.rewards", False, "rewards as they come"),
+    ):
+        section, _, key = knob.partition(".")
+        value = getattr(getattr(config, section), key)
+        if value != plain:
+            yield f"{knob}: {_shown(value)} has no twin; {twin} {covered}"
+    if config.algorithm.advantage not in ("gae", "monte_carlo"):
+        yield f"algorithm.advantage: {config.algorithm.advantage} has no twin; {twin} gae and monte_carlo"
+    if config.optimizer.name not in ("sgd", "adam"):
+        yield f"optimizer.name: {config.optimizer.name} has no twin; {twin} sgd and adam"
+    if config.environment.engine == "compiled" or config.environment.dynamics is not None:
+        yield f"environment.engine: compiled has no twin; {twin} environments that Gymnasium steps"
+
+
+def with_defaults(data: dict[str, Any]) -> dict[str, Any]:
+    """The knobs of a file over the defaults of the algorithm that it names."""
+    section = data.get("algorithm")
+    name = section.get("name") if isinstance(section, dict) else None
+    return _laid_over(_copied(ALGORITHM_DEFAULTS.get(name, {}) if isinstance(name, str) else {}), data)
+
+
+def _laid_over(under: dict[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+    for key, value in over.items():
+        both = isinstance(value, Mapping) and isinstance(under.get(key), dict)
+        under[key] = _laid_over(under[key], value) if both else value
+    return under
 
 
 def read_config(
@@ -214,7 +432,7 @@ def read_config(
 def from_dict(data: Mapping[str, Any], lines: Mapping[tuple, int] | None = None, name: str = "config") -> Config:
     """The config of plain nested dicts; what is missing keeps its default."""
     try:
-        return Config.model_validate(_whole_numbers(Config, _copied(data)))
+        return Config.model_validate(_whole_numbers(Config, with_defaults(_copied(data))))
     except ValidationError as error:
         raise UserError(_explain(error, lines or {}, name)) from None
 
@@ -305,7 +523,7 @@ def _explain(error: ValidationError, lines: Mapping[tuple, int], name: str) -> s
     if first["type"] == "value_error":  # from a validator above: says itself what is wrong
         message = message.removeprefix("Value error, ")
         extra = re.match(r"([a-z_]+(?:\.[a-z_]+)?): ", message)
-        if extra and path:
+        if extra:
             path += tuple(extra[1].split("."))
             message = message[extra.end() :]
         return f"{_where(path, lines, name)}: {message}"

@@ -39,8 +39,8 @@ def importable(folders: Sequence[Path]) -> Iterator[None]:
             sys.path.remove(folder)
 
 
-def sources_of(name: str, folders: Sequence[Path]) -> list[Path]:
-    """The file of a user's `module:Class`, and every file beside it that it imports, directly or not.
+def sources_of(name: str, folders: Sequence[Path], knob: str = "environment.dynamics") -> list[Path]:
+    """The file of a user's `module:name`, and every file beside it that it imports, directly or not.
 
     Found by reading, not by importing: on a cache hit the user's code is never run. Files of installed packages are
     no part of it. Errors: `UserError` where the module's file is not found.
@@ -49,7 +49,7 @@ def sources_of(name: str, folders: Sequence[Path]) -> list[Path]:
     first = _file_of(module, folders)
     if first is None:
         where = ", ".join(str(folder) for folder in folders) or "the current folder"
-        raise UserError(f"environment.dynamics: no file {module.replace('.', '/')}.py in {where}")
+        raise UserError(f"{knob}: no file {module.replace('.', '/')}.py in {where}")
     found, waiting = [], [first]
     while waiting:
         path = waiting.pop()
@@ -80,12 +80,12 @@ def _file_of(module: str, folders: Sequence[Path]) -> Path | None:
     return None
 
 
-def fingerprint(name: str, folders: Sequence[Path]) -> str | None:
+def fingerprint(name: str, folders: Sequence[Path], knob: str = "environment.dynamics") -> str | None:
     """SHA-256 of a user's sources; None for a built-in task, whose source is part of every key."""
     if name in BUILT_IN_DYNAMICS.values() or name in BUILT_IN_DYNAMICS:
         return None
     digest = hashlib.sha256()
-    for path in sources_of(name, [*folders, Path.cwd()]):
+    for path in sources_of(name, [*folders, Path.cwd()], knob):
         digest.update(path.name.encode() + b"\0" + path.read_bytes() + b"\0")
     return digest.hexdigest()
 

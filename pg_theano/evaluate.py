@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from pg_theano import acting, checkpoints, commands, environments, programs, rollout, runs
+from pg_theano import checkpoints, commands, environments, programs, rollout, runs
 from pg_theano.config import Config
 from pg_theano.types import GREEDY, SAMPLE, Knobs, State
 
@@ -21,8 +21,9 @@ MOST_ENVIRONMENTS = 32
 class Evaluator:
     """Environments of its own, that training never touches; made when first needed, kept for the next evaluation."""
 
-    def __init__(self, config: Config, folders: Sequence[Path] = ()):
+    def __init__(self, config: Config, spec: dict[str, Any], folders: Sequence[Path] = ()):
         self.config, self.folders = config, folders
+        self.draw = programs.noise_of(config, spec)
         self.environment: Any = None
 
     def __call__(
@@ -43,6 +44,7 @@ class Evaluator:
                 dtype=self.config.dtype,
                 folders=self.folders,
                 whole=episodes,
+                squash=self.config.policy.squash,
             )
         episode_seeds, action_noise = (np.random.default_rng(child) for child in seed.spawn(2))
         played = rollout.collect(
@@ -51,7 +53,7 @@ class Evaluator:
             state,
             knobs | {"exploration_rate": 0.0},
             num_episodes=episodes,
-            noise_size=acting.NUM_UNIFORMS[self.config.exploration.name],
+            draw=self.draw,
             episode_seeds=episode_seeds,
             action_noise=action_noise,
             dtype=self.config.dtype,
@@ -78,9 +80,10 @@ def evaluate(run: str | Path, *, episodes: int = 100, seed: int = 0, sampled: bo
     config, facts = runs.read_run(path)
     checkpoint = checkpoints.best(path / "checkpoints")
     folders = [Path(facts["folder"])]
-    evaluator = Evaluator(config, folders)
+    spec = programs.spec_from(facts)
+    evaluator = Evaluator(config, spec, folders)
     try:
-        act = programs.acting_for(config, programs.spec_from(facts), None)
+        act = programs.acting_alone(config, spec, folders)
         return {
             **evaluator(
                 act,

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from pg_theano import BEGAN
+from pg_theano.types import Array
 
 
 class Parts:
@@ -32,6 +33,16 @@ class Parts:
             yield
         finally:  # what was compiled meanwhile is counted there
             self.seconds[part] += time.perf_counter() - began - (self.seconds["compile"] - compiling)
+
+
+def of_episodes(returns: Array, lengths: Array) -> dict[str, Any]:
+    """Figures of the episodes that ended in an update; null where none did."""
+    ended = len(returns) > 0
+    return {
+        **{f"return_{name}": float(getattr(returns, name)()) if ended else None for name in ("mean", "std", "min", "max")},
+        "length_mean": float(lengths.mean()) if ended else None,
+        "length_max": int(lengths.max()) if ended else None,
+    }
 
 
 def summarised(name: str, environment: str, figures: Sequence[Mapping[str, Any]], seconds: float) -> dict[str, Any]:

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import functools
+import importlib
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from pg_theano import acting, compiling, parameters, schedules
+from pg_theano import acting, compiling, noise, parameters, schedules
 from pg_theano.config import Config
-from pg_theano.dynamics import importable
+from pg_theano.dynamics import fingerprint, importable
 from pg_theano.environments import Task
 from pg_theano.rollout import LONGEST_EPISODE, chunk_of
 from pg_theano.types import Knobs, Program, UserError
@@ -29,13 +31,17 @@ def generator(seed: int, purpose: int, index: int = 0) -> np.random.Generator:
     return np.random.default_rng(child(seed, purpose, index))
 
 
-def spec_of(config: Config, task: Task, environment: Any = None) -> dict[str, Any]:
+def spec_of(config: Config, task: Task, environment: Any = None, folders: Sequence[Path] = ()) -> dict[str, Any]:
     """All that shapes the graph, as plain data. What is missing here (rates, discounts, schedules) is an input.
 
-    `environment` is the compiled engine, where there is one: its dynamics are part of the graph.
+    `environment` is the compiled engine, where there is one: its dynamics are part of the graph. What an algorithm does
+    not read is left at one value, so that it compiles nothing anew.
     """
+    algorithm, policy, space = config.algorithm, config.policy, task.action
+    _check_actions(config, task)
+    learns_values = algorithm.name != "reinforce"
     dynamics = getattr(environment, "dynamics", None)
-    layout = parameters.dense_layout([task.obs_size, *config.policy.hidden, task.num_actions])
+    layout = _layout(config, task, folders)
     size = parameters.count(layout)
     if size > 200_000_000:
         gigabytes = size * (12 if config.dtype == "float32" else 24) / 1e9
@@ -43,28 +49,133 @@ def spec_of(config: Config, task: Task, environment: Any = None) -> dict[str, An
             f"policy.hidden: {size:,} parameters would need {gigabytes:,.0f} GB with their optimiser; "
             "expected at most 200,000,000"
         )
+
+    def read_by(*names: str) -> bool:
+        return algorithm.name in names
+
+    minibatches = read_by("ppo", "vpg", "npg", "trpo")
     return {
-        "algorithm": config.algorithm.name,
+        "algorithm": algorithm.name,
         "obs_size": task.obs_size,
-        "num_actions": task.num_actions,
-        "layout": [[name, list(shape)] for name, shape in layout],
+        "action": space._asdict(),
+        "squash": policy.squash and space.kind == "box",
+        "log_std": policy.log_std if space.kind == "box" else "state_independent",
+        "noise": policy.noise if space.kind == "box" else "white",
+        "policy": policy.name,
+        "policy_kwargs": policy.name_kwargs,
+        "policy_source": _source("policy.name", policy.name, folders),
+        "objective": None if algorithm.objective == "default" else algorithm.objective,
+        "objective_kwargs": algorithm.objective_kwargs,
+        "objective_source": _source("algorithm.objective", algorithm.objective, folders),
+        "num_outputs": parameters.num_outputs(space._asdict(), policy.log_std),
+        "layout": [[name, list(shape), how] for name, shape, how in layout],
         "num_params": size,
-        "activation": config.policy.activation,
-        "signal": config.algorithm.signal,
-        "baseline": config.algorithm.baseline,
-        "standardize_advantages": config.algorithm.standardize_advantages,
-        "average": config.algorithm.average,
+        "num_value_params": parameters.count([entry for entry in layout if entry[0].startswith("value/")]),
+        "activation": policy.activation,
+        "signal": algorithm.signal,
+        "baseline": algorithm.baseline,
+        "standardize_advantages": algorithm.standardize_advantages,
+        "average": algorithm.average,
+        "advantage": algorithm.advantage if learns_values else None,
+        "bootstrap_steps": algorithm.bootstrap_steps if algorithm.advantage == "n_step" else None,
+        "num_steps": algorithm.num_steps if learns_values else None,
+        "num_epochs": algorithm.num_epochs if minibatches else None,
+        "num_minibatches": algorithm.num_minibatches if minibatches else None,
+        "clips_value": read_by("ppo") and algorithm.value_clip_range is not None,
+        "uses_target_kl": read_by("ppo") and algorithm.target_kl is not None,
+        "uses_entropy": read_by("reinforce") and algorithm.entropy_coefficient > 0,
+        "num_cg_iterations": algorithm.num_cg_iterations if read_by("npg", "trpo") else None,
+        "num_line_search_steps": algorithm.num_line_search_steps if read_by("trpo") else None,
         "exploration": config.exploration.name,
         "optimizer": config.optimizer.name,
         "clips_gradient": config.optimizer.max_gradient_norm is not None,
         "normalize_observations": config.normalize.observations,
+        "normalize_rewards": config.normalize.rewards,
         "dtype": config.dtype,
         "time_limit": task.time_limit,
         "max_steps": task.time_limit or LONGEST_EPISODE,
         "dynamics": dynamics,
         "dynamics_source": getattr(environment, "source", None),
-        "chunk": chunk_of(task.time_limit) if dynamics else None,
+        "chunk": (algorithm.num_steps or chunk_of(task.time_limit)) if dynamics else None,
     }
+
+
+def _layout(config: Config, task: Task, folders: Sequence[Path]) -> parameters.Layout:
+    """Names, shapes and initial values of the policy's parameters, then of the value network's."""
+    policy, how = config.policy, config.policy.initialization
+    inputs, space = task.obs_size, task.action
+    learns_values = config.algorithm.name != "reinforce"
+    outputs = parameters.num_outputs(space._asdict(), policy.log_std)
+    value_hidden = policy.hidden if policy.value_hidden is None else policy.value_hidden
+
+    def dense(sizes: list[int], prefix: str, last_gain: float) -> parameters.Layout:
+        return parameters.dense_layout(sizes, prefix, initialization=how, last_gain=last_gain)
+
+    layout: parameters.Layout = []
+    if policy.name != "dense":
+        with importable(folders):
+            layout += own_parameters(policy.name, inputs, outputs, policy.name_kwargs)
+    elif policy.shared and policy.hidden:
+        layout += dense([inputs, *policy.hidden], "shared", 2**0.5)
+        layout += dense([policy.hidden[-1], outputs], "policy", 0.01)
+    else:
+        layout += dense([inputs, *policy.hidden, outputs], "policy", 0.01)
+    if space.kind == "box" and policy.log_std == "state_independent":
+        shape = (policy.hidden[-1], space.size) if policy.noise == "state_dependent" else (space.size,)
+        layout.append(("policy/log_std", shape, ["constant", policy.initial_log_std]))
+    if learns_values:
+        if policy.shared and policy.hidden:
+            layout += dense([policy.hidden[-1], 1], "value", 1.0)
+        else:
+            layout += dense([inputs, *value_hidden, 1], "value", 1.0)
+    return layout
+
+
+def own_parameters(name: str, obs_size: int, num_outputs: int, kwargs: Mapping[str, Any]) -> parameters.Layout:
+    """What the `parameters` beside a user's policy says: (name, shape, initialiser), checked."""
+    module, _, function = name.partition(":")
+    try:
+        found = importlib.import_module(module)
+        entries = list(found.parameters(obs_size, num_outputs, **kwargs))
+    except Exception as error:
+        reason = f"{type(error).__name__}: {error}"
+        raise UserError(f"policy.name: parameters() of {module} raised {reason}" if module in sys.modules else
+                        f"policy.name: {module} cannot be imported ({reason})") from error
+    layout: parameters.Layout = []
+    for entry in entries:
+        try:
+            key, shape, how = entry
+            layout.append((f"policy/{key}", tuple(int(size) for size in shape), parameters.initializer(how)))
+        except (TypeError, ValueError):
+            raise UserError(
+                f"policy.name: parameters() of {module} gave {entry!r}; expected (name, shape, initialiser), an "
+                "initialiser being zeros, ones, glorot, orthogonal or the standard deviation of a normal"
+            ) from None
+    if not layout:
+        raise UserError(f"policy.name: parameters() of {module} gave nothing; {function} has nothing to learn")
+    return layout
+
+
+def _source(knob: str, name: str, folders: Sequence[Path]) -> str | None:
+    """The fingerprint of a user's own function: its file, and all that it imports from beside it."""
+    if ":" not in name:
+        return None
+    return fingerprint(name, folders, knob=knob)
+
+
+def _check_actions(config: Config, task: Task) -> None:
+    """What the action space rules out."""
+    kind = task.action.kind
+    if kind != "discrete" and config.exploration.name != "softmax":
+        raise UserError(
+            f"exploration.name: got {config.exploration.name}, but {task.id} has a {kind} action space; expected softmax"
+        )
+    if config.policy.squash and kind == "box" and not np.isfinite([*task.action.low, *task.action.high]).all():
+        raise UserError(
+            f"policy.squash: {task.id} has no finite bounds to squash into: low {task.action.low}, high {task.action.high}"
+        )
+    if config.gradients == "by_hand" and kind not in ("discrete", "box"):
+        raise UserError(f"gradients: by_hand has no {kind} actions; expected Discrete or Box ({task.id})")
 
 
 def spec_from(facts: Mapping[str, Any]) -> dict[str, Any]:
@@ -73,27 +184,61 @@ def spec_from(facts: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def load(config: Config, spec: dict[str, Any], report: compiling.Report, folders: Sequence[Path] = ()) -> Program:
+    """The program of a spec: compiled, or the NumPy twin."""
+    if config.gradients == "by_hand":
+        from pg_theano.by_hand import program as twin
+
+        return twin.load(spec)
     around = functools.partial(importable, folders)
-    program = compiling.load(spec, backend=config.backend, report=report, around=around)
+    program = compiling.load(
+        spec, backend=config.backend, report=report, around=around, rows=config.environment.num_envs
+    )
     return program._replace(act=acting_for(config, spec, program))
 
 
 def acting_for(config: Config, spec: dict[str, Any], program: Program | None) -> Callable[..., Any]:
     """Who chooses actions: the compiled graph, or NumPy where it is quicker, asked for, or all there is."""
     how = config.policy.act
-    if (
+    if spec["policy"] == "dense" and (
         program is None
         or how == "numpy"
         or (how == "auto" and acting.quicker_in_numpy(spec, config.environment.num_envs))
     ):
         return acting.numpy_act(spec, with_log_prob=program is not None and "log_prob" in program.manifest["takes"])
+    assert program is not None  # noqa: S101  a policy of one's own has no NumPy twin: see `acting_alone`
     return program.act
 
 
+def acting_alone(config: Config, spec: dict[str, Any], folders: Sequence[Path]) -> Callable[..., Any]:
+    """Who chooses actions where nothing is trained: NumPy; the compiled graph for a policy of one's own."""
+    if spec["policy"] == "dense":
+        return acting_for(config, spec, None)
+    return load(config, spec, lambda what, seconds: None, folders).act
+
+
+def noise_of(config: Config, spec: dict[str, Any]) -> Callable[..., Any]:
+    """draw(rng, steps, rows) -> noise [steps, rows, U] that the policy's samples are made of."""
+    kind, size = parameters.noise_of(spec)
+    color = {"white": "white", "pink": "pink", "state_dependent": "held"}[spec["noise"]]
+    every, dtype = config.policy.noise_every, spec["dtype"]
+
+    def draw(rng: np.random.Generator, steps: int, rows: int) -> Any:
+        return noise.draw(rng, kind=kind, color=color, steps=steps, rows=rows, size=size, every=every, dtype=dtype)
+
+    return draw
+
+
 def constant_knobs(config: Config) -> Knobs:
-    optimizer = config.optimizer
+    optimizer, algorithm = config.optimizer, config.algorithm
     return {
-        "discount": config.algorithm.discount,
+        "discount": algorithm.discount,
+        "gae_lambda": algorithm.gae_lambda,
+        "clip_range": algorithm.clip_range,
+        "value_clip_range": algorithm.value_clip_range or 1.0,
+        "value_coefficient": algorithm.value_coefficient,
+        "entropy_coefficient": algorithm.entropy_coefficient,
+        "target_kl": algorithm.target_kl or 1.0,
+        "damping": algorithm.damping,
         "momentum": optimizer.momentum,
         "rmsprop_decay": optimizer.rmsprop_decay,
         "beta1": optimizer.beta1,
@@ -101,6 +246,7 @@ def constant_knobs(config: Config) -> Knobs:
         "epsilon": optimizer.epsilon,
         "max_gradient_norm": optimizer.max_gradient_norm or 1.0,
         "learning_rate": config.schedules.learning_rate.initial,
+        "value_learning_rate": config.schedules.value_learning_rate.initial,
         "exploration_rate": config.schedules.exploration_rate.initial,
     }
 
@@ -109,6 +255,7 @@ def knobs_at(config: Config, update: int) -> Knobs:
     """Every knob's value at an update."""
     return constant_knobs(config) | {
         "learning_rate": schedules.value_at(config.schedules.learning_rate, update),
+        "value_learning_rate": schedules.value_at(config.schedules.value_learning_rate, update),
         "exploration_rate": schedules.value_at(config.schedules.exploration_rate, update),
     }
 

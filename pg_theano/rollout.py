@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Collection
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
 from pg_theano.compiling import bucket, power_of_two
-from pg_theano.types import EXPLORE, Array, Knobs, Program, Record, Rollout, State, UserError
+from pg_theano.types import EXPLORE, Array, Knobs, Played, Program, Record, Rollout, State, UserError
 
 LONGEST_EPISODE = 2**17
 """Where an environment without a time limit is stopped, in steps."""
@@ -17,14 +17,6 @@ LONGEST_EPISODE = 2**17
 
 NOISE_BLOCK = 64
 """Steps whose noise is drawn at once. Each update has a generator of its own, so what is left over is never missed."""
-
-
-class Episodes(NamedTuple):
-    """What was played: the rollout, and one number an episode."""
-
-    rollout: Rollout | Record | None  # None where it was not kept
-    returns: Array  # [num_episodes] sum of rewards
-    lengths: Array  # [num_episodes] steps
 
 
 @np.errstate(over="ignore", invalid="ignore")  # parameters that explode stop the run, once they reach the loss
@@ -35,24 +27,24 @@ def collect(
     knobs: Knobs,
     *,
     num_episodes: int,
-    noise_size: int,
+    draw: Callable[..., Array],
     episode_seeds: np.random.Generator,
     action_noise: np.random.Generator,
     dtype: str,
     choice: int = EXPLORE,
     keep: Collection[str] = Rollout._fields,
-) -> Episodes:
+) -> Played:
     """Play `num_episodes` episodes from reset to end; environment i plays episodes i, i + N, i + 2N, ...
 
     None is dropped and none is begun that will not be finished: taking the first to end would favour short ones. An
     environment that has no episode left idles; its rows have mask 0. In the rollout E is `num_episodes` rounded up to a
     power of two, and T comes from the ladder. `keep` names its fields that are wanted, `reward` among them; without any
-    there is no rollout.
+    there is no rollout. `draw(action_noise, steps, N)` gives noise [steps, N, U].
     """
     num_envs, kind = environment.num_envs, np.dtype(dtype)
     seeds = episode_seeds.integers(0, 2**31 - 1, size=num_episodes)
     limit = environment.task.time_limit or LONGEST_EPISODE
-    records = _Records(keep, num_envs, environment.task.obs_size, kind) if keep else None
+    records = _Records(keep, num_envs, environment.task, kind) if keep else None
     returns, lengths = np.zeros(num_episodes), np.zeros(num_episodes, np.int64)
 
     episode = np.arange(num_envs)  # which episode each environment plays
@@ -66,7 +58,7 @@ def collect(
     left, steps = num_episodes, 0
     while left:
         if steps % NOISE_BLOCK == 0:  # one call of the generator costs as much as a thousand numbers
-            noise = action_noise.random((NOISE_BLOCK, num_envs, noise_size), kind)
+            noise = draw(action_noise, NOISE_BLOCK, num_envs)
         action, log_prob = act(state, obs, noise[steps % NOISE_BLOCK], knobs, choice)
         next_obs, reward, terminated, truncated, real = environment.step(action)
         mask = playing if real is None else playing & real
@@ -104,9 +96,10 @@ def collect(
                 "steps; set environment.max_episode_steps"
             )
     if records is None:
-        return Episodes(None, returns, lengths)
+        return Played(None, returns, lengths, int(lengths.sum()))
     rollout = records.rollout(num_episodes, environment.task.time_limit)
-    return Episodes(rollout, rollout.reward.sum(axis=1, dtype=np.float64)[:num_episodes], lengths)
+    returns = rollout.reward.sum(axis=1, dtype=np.float64)[:num_episodes]
+    return Played(rollout, returns, lengths, int(lengths.sum()))
 
 
 def chunk_of(time_limit: int | None) -> int:
@@ -136,11 +129,12 @@ def collect_compiled(
     time_limit: int | None,
     episode_seeds: np.random.Generator,
     action_noise: np.random.Generator,
+    draw: Callable[..., Array],
     dtype: str,
-) -> Episodes:
+) -> Played:
     """Play `num_episodes` whole episodes on a compiled environment, side by side, in chunks until all have ended."""
     facts, kind = program.manifest["environment"], np.dtype(dtype)
-    rows, chunk, uniforms = power_of_two(num_episodes), facts["chunk"], program.manifest["noise"]["size"]
+    rows, chunk = power_of_two(num_episodes), facts["chunk"]
     alive: Any = (np.arange(rows) < num_episodes).astype(kind)
     env_state: Any = np.zeros((facts["state_size"], rows), kind)
     initial_noise = episode_seeds.random((facts["num_initial_noise"], rows), kind)
@@ -159,7 +153,7 @@ def collect_compiled(
                 "elapsed": np.asarray(elapsed, kind),
                 "begins": np.asarray(not parts, kind),
                 "initial_noise": initial_noise,
-                "noise": action_noise.random((chunk, uniforms, rows), kind),
+                "noise": np.ascontiguousarray(draw(action_noise, chunk, rows).swapaxes(1, 2)),
             },
         )
         env_state, alive = out["env_state"], out["alive"]
@@ -173,18 +167,21 @@ def collect_compiled(
             end = min((number + 1) * chunk, steps)  # a chunk reaches past the time limit by less than its length
             values[number * chunk : end] = np.asarray(part)[: end - number * chunk]
     record = Record(values, facts["columns"])
-    sums = np.asarray(values)[:, facts["columns"]["reward"][0] :].sum(axis=0, dtype=np.float64)  # reward, mask
-    return Episodes(record, sums[0, :num_episodes], sums[1, :num_episodes].astype(np.int64))
+    first = facts["columns"]["reward"][0]
+    sums = np.asarray(values)[:, first : first + 2].sum(axis=0, dtype=np.float64)  # reward, mask
+    lengths = sums[1, :num_episodes].astype(np.int64)
+    return Played(record, sums[0, :num_episodes], lengths, int(lengths.sum()))
 
 
 class _Records:
     """Rows of a block as they come, [step, environment], and then by episode."""
 
-    def __init__(self, keep: Collection[str], num_envs: int, obs_size: int, kind: np.dtype):
+    def __init__(self, keep: Collection[str], num_envs: int, task: Any, kind: np.dtype):
         self.keep, self.kind, self.size = keep, kind, 0
+        space, obs_size = task.action, task.obs_size
         shapes: dict[str, tuple[Any, tuple[int, ...]]] = {
             "obs": (kind, (obs_size,)),
-            "action": (np.int32, ()),
+            "action": (kind if space.kind == "box" else np.int32, () if space.kind == "discrete" else (space.size,)),
             "log_prob": (kind, ()),
             "reward": (kind, ()),
             "next_obs": (kind, (obs_size,)),

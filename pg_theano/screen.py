@@ -60,7 +60,8 @@ class LiveScreen(Screen):
         self.live.console.print(text, highlight=False, markup=False, no_wrap="evaluation" in text, overflow="ellipsis")
 
     def update(self, record: Mapping[str, Any], budget: float) -> None:
-        self.returns.append(record["return_mean"])
+        if record["return_mean"] is not None:
+            self.returns.append(record["return_mean"])
         now = time.monotonic()
         if "evaluation_mean" in record:
             self.event(line_of(record))
@@ -81,7 +82,7 @@ class LiveScreen(Screen):
         table.add_column(style="bold", justify="right")
         table.add_column()
         rows = [
-            ("return", f"{record['return_mean']:.1f}   (min {record['return_min']:g}, max {record['return_max']:g})"),
+            ("return", returned(record)),
             ("", sparkline(self.returns)),
             ("update", f"{record['update'] + 1:,}   {record['env_steps']:,} steps   {record['episodes']:,} episodes"),
             ("speed", f"{record['env_steps'] / max(record['seconds'], 1e-9):,.0f} steps/s"),
@@ -91,8 +92,8 @@ class LiveScreen(Screen):
             ),
             (
                 "schedules",
-                f"learning rate {record['learning_rate']:.4g}   exploration {record['exploration_rate']:.3g}   "
-                f"episodes {record['episodes_per_update']}",
+                f"learning rate {record['learning_rate']:.4g}   exploration {record['exploration_rate']:.3g}"
+                + (f"   episodes {record['episodes_per_update']}" if "episodes_per_update" in record else ""),
             ),
             ("budget", f"{100 * budget:.0f} %   at most {duration(left)} left"),
         ]
@@ -121,12 +122,20 @@ class _Quiet(Screen):
         pass
 
 
+def returned(record: Mapping[str, Any]) -> str:
+    """What the episodes that ended in an update returned."""
+    if record["return_mean"] is None:
+        return "no episode ended"
+    return f"{record['return_mean']:.1f}   (min {record['return_min']:g}, max {record['return_max']:g})"
+
+
 def line_of(record: Mapping[str, Any]) -> str:
     """One record as one line."""
-    text = (
-        f"update {record['update'] + 1:>5} {record['env_steps']:>11,} steps  "
-        f"return {record['return_mean']:>7.1f} ± {record['return_std']:<6.1f}"
-    )
+    text = f"update {record['update'] + 1:>5} {record['env_steps']:>11,} steps  "
+    if record["return_mean"] is None:
+        text += "no episode ended        "
+    else:
+        text += f"return {record['return_mean']:>7.1f} ± {record['return_std']:<6.1f}"
     if "evaluation_mean" in record:  # before the rest: a narrow terminal shows 80 columns
         text += f" evaluation {record['evaluation_mean']:.1f} ± {record['evaluation_std']:.1f} "
     return f"{text} cost {record['cost']:.4g}, entropy {record['entropy']:.3f}"

@@ -13,13 +13,22 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from pg_theano import BEGAN, checkpoints, commands, environments, metrics, programs, runs, screen, seeds
+from pg_theano import (
+    BEGAN,
+    checkpoints,
+    collecting,
+    commands,
+    metrics,
+    minibatches,
+    programs,
+    runs,
+    screen,
+    seeds,
+)
 from pg_theano import config as configs
-from pg_theano.compiling import power_of_two
 from pg_theano.config import Config
 from pg_theano.evaluate import Evaluator
-from pg_theano.rollout import Episodes, collect, collect_compiled, rungs
-from pg_theano.types import GREEDY, SAMPLE, Knobs, Program, Record, State, UserError
+from pg_theano.types import GREEDY, SAMPLE, Played, Program, Record, State, UserError
 
 
 class Counters(NamedTuple):
@@ -40,16 +49,13 @@ class Trainer:
         self.config, self.folder, self.folders, self.display = config, folder, folders, display
         self.parts = metrics.Parts()
         self.parts.seconds["import"] = self.parts.total()
-        self.environment = environments.engine_of(
-            config.environment, dtype=config.dtype, backend=config.backend, folders=folders
-        ) or environments.make(
-            config.environment, num_envs=config.environment.num_envs, dtype=config.dtype, folders=folders
-        )
+        self.environment = collecting.environment_of(config, folders)
         self.task = self.environment.task
         self.threshold = config.solved.threshold if config.solved.threshold is not None else self.task.threshold
-        self.spec = programs.spec_of(config, self.task, self.environment)
-        self.evaluator = Evaluator(config, folders)
+        self.spec = programs.spec_of(config, self.task, self.environment, folders)
+        self.evaluator = Evaluator(config, self.spec, folders)
         self.program: Program
+        self.collector: collecting.Collector
         self.state: State
         self.counters = Counters()
         self.final: dict[str, float] | None = None  # the evaluation that the result reports
@@ -59,11 +65,8 @@ class Trainer:
     def compile(self) -> None:
         began = time.perf_counter()
         self.program = programs.load(self.config, self.spec, self._report, self.folders)
-        if isinstance(self.environment, environments.Compiled):
-            rows = power_of_two(programs.episodes_at(self.config, 0))
-            steps = rungs(self.spec["chunk"], self.task.time_limit)
-            first = [("train", rows, steps[0]), ("rollout", rows, None)]
-            self.program.prepare([*first, *(("train", rows, later) for later in steps[1:2])])
+        self.collector = collecting.collector_of(self.config, self.spec, self.environment, self.program)
+        self.program.prepare(self.collector.first_calls())
         # What `load` does beside reported compilation (importing JAX or PyTensor) is no part of training either.
         self.parts.seconds["import"] += max(time.perf_counter() - began - self.parts.seconds["compile"], 0.0)
 
@@ -80,31 +83,30 @@ class Trainer:
         while not self.budget_spent():
             counters = self.counters
             knobs = programs.knobs_at(self.config, counters.updates)
-            num_episodes = programs.episodes_at(self.config, counters.updates)
             with self.parts.of("collect"):
-                played = self.collect(knobs, num_episodes)
+                played = self.collector.collect(self.state, knobs, counters.updates)
+                order = self.minibatches(played)
             with self.parts.of("update"):
-                state, measured = self.program.train(self.state, played.rollout, knobs)
+                state, measured = self.program.train(self.state, played.rollout, knobs, order)
             self.check_finite(measured, played)
             self.state = state
             self.counters = counters._replace(
                 updates=counters.updates + 1,
-                env_steps=counters.env_steps + int(played.lengths.sum()),
-                episodes=counters.episodes + num_episodes,
+                env_steps=counters.env_steps + played.env_steps,
+                episodes=counters.episodes + len(played.returns),
                 seconds=self.seconds(),
             )
             record = {
                 "update": counters.updates,
                 "env_steps": self.counters.env_steps,
                 "episodes": self.counters.episodes,
-                **{f"return_{name}": float(getattr(played.returns, name)()) for name in ("mean", "std", "min", "max")},
-                "length_mean": float(played.lengths.mean()),
-                "length_max": int(played.lengths.max()),
+                **metrics.of_episodes(played.returns, played.lengths),
                 **measured,
                 "learning_rate": knobs["learning_rate"],
                 "exploration_rate": knobs["exploration_rate"],
-                "episodes_per_update": num_episodes,
             }
+            if not self.spec["num_steps"]:
+                record["episodes_per_update"] = len(played.returns)
             solved = self.evaluation_due() and self.evaluate(record)
             record["seconds"] = self.seconds()
             self.folder.record(record)
@@ -115,25 +117,18 @@ class Trainer:
             self.checkpoint_when_due()
         return "budget"
 
-    def collect(self, knobs: Knobs, num_episodes: int) -> Episodes:
-        """This update's episodes, each from a reset to its end."""
-        common = {
-            "num_episodes": num_episodes,
-            "episode_seeds": self.generator(programs.EPISODE_SEEDS),
-            "action_noise": self.generator(programs.ACTION_NOISE),
-            "dtype": self.config.dtype,
-        }
-        if isinstance(self.environment, environments.Compiled):
-            return collect_compiled(self.program, self.state, knobs, time_limit=self.task.time_limit, **common)
-        facts = self.program.manifest
-        return collect(
-            self.environment,
-            self.program.act,
-            self.state,
-            knobs,
-            noise_size=facts["noise"]["size"],
-            keep=facts["takes"],
-            **common,
+    def minibatches(self, played: Played) -> dict[str, Any] | None:
+        """Which steps this update's gradient steps learn from, for an algorithm that takes several."""
+        if not self.spec["num_minibatches"]:
+            return None
+        mask, columns = collecting.mask_of(played.rollout)
+        return minibatches.draw(
+            self.generator(programs.MINIBATCHES),
+            mask,
+            columns,
+            num_epochs=self.spec["num_epochs"],
+            num_minibatches=self.spec["num_minibatches"],
+            dtype=self.config.dtype,
         )
 
     def budget_spent(self) -> bool:
@@ -155,7 +150,7 @@ class Trainer:
     def generator(self, purpose: int) -> Any:
         return programs.generator(self.config.seed, purpose, self.counters.updates)
 
-    def check_finite(self, measured: dict[str, float], played: Episodes) -> None:
+    def check_finite(self, measured: dict[str, float], played: Played) -> None:
         """What is not finite has not reached the parameters (the graph sees to that), and is named here."""
         cost = measured["cost"]
         if not measured.pop("finite"):
@@ -226,19 +221,25 @@ class Trainer:
         self.began = self.saved_at = time.perf_counter()
 
     def start_from(self, checkpoint: checkpoints.Checkpoint) -> None:
-        expected = {name: tuple(shape) for name, shape, _ in self.program.manifest["state"]}
-        found = {name: array.shape for name, array in checkpoint.state.items()}
+        rows = self.config.environment.num_envs
+        expected = {
+            name: tuple(rows if size == "E" else size for size in shape)
+            for name, shape, _ in self.program.manifest["state"]
+        }
+        learned, carried = collecting.parted(checkpoint.state)
+        found = {name: array.shape for name, array in learned.items()}
         if expected != found:
             differs = sorted(name for name in expected | found if expected.get(name) != found.get(name))
             raise UserError(
                 f"{checkpoint.path}: another architecture: {', '.join(differs)} differ from the run's config"
             )
-        self.state = self.best_state = checkpoint.state
+        self.state = self.best_state = learned
+        self.collector.restore(carried)
         self.counters, self.final = Counters(**checkpoint.facts["counters"]), checkpoint.facts["final"]
         checkpoints.forget_after(self.folder.checkpoints, self.counters.updates)
         if self.counters.best_update is not None:
             try:
-                self.best_state = checkpoints.load(self.best_path()).state
+                self.best_state = collecting.parted(checkpoints.load(self.best_path()).state)[0]
             except UserError as error:
                 self.display.event(f"warning: {error}; the best policy is sought anew")
                 self.counters = self.counters._replace(best=None, best_update=None)
@@ -247,11 +248,12 @@ class Trainer:
 
     def settle(self) -> None:
         """All of an update is done, its record too: what an interruption in the next one goes back to."""
-        self.settled = self.state, self.best_state, self.counters, self.folder.size()
+        carried = self.collector.settle()
+        self.settled = self.state, self.best_state, self.counters, self.folder.size(), carried
 
     def go_back(self) -> None:
         """Forget the update that was interrupted: what is saved is whole updates, so that a resumed run is equal."""
-        self.state, self.best_state, self.counters, size = self.settled
+        self.state, self.best_state, self.counters, size, _ = self.settled
         self.folder.cut(size)
 
     def best_path(self) -> Path:
@@ -275,7 +277,8 @@ class Trainer:
             }
             if self.counters.best_update is not None and not self.best_path().with_suffix(".json").exists():
                 checkpoints.save(folder, self.best_path().stem, self.best_state, facts | {"best": self.counters.best})
-            checkpoints.save(folder, f"update-{self.counters.updates:08}", self.state, facts)
+            carried = self.collector.arrays(self.settled[-1])
+            checkpoints.save(folder, f"update-{self.counters.updates:08}", self.state | carried, facts)
             for kind in ("best", "update"):  # as many of the best: each checkpoint that is kept may need its own
                 checkpoints.prune(folder, kind, self.config.checkpoint.keep)
         self.saved_at = time.perf_counter()

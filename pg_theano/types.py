@@ -33,6 +33,16 @@ class UserError(Exception):
     """Something that the user can mend: what was expected, what was got, what to do. One line, exit code 2."""
 
 
+class ActionSpace(NamedTuple):
+    """A Gymnasium action space as plain data."""
+
+    kind: str  # "discrete", "box", "multi_discrete", "multi_binary"
+    size: int  # C, numbers in one action; 1 for discrete
+    choices: list[int]  # of each of the C components; [2, 2, ...] of multi_binary; [] of a box
+    low: list[float]  # [C] of a box (may be -inf), else []
+    high: list[float]
+
+
 class Rollout(NamedTuple):
     """One block of experience, episode-major. E episodes, T timesteps, F features; padding has mask 0.
 
@@ -48,6 +58,15 @@ class Rollout(NamedTuple):
     terminated: Any  # [E, T]
     truncated: Any  # [E, T]
     mask: Any  # [E, T]   1 where a step really happened
+
+
+class Played(NamedTuple):
+    """What was played for one update: the rollout, and one number for each episode that ended in it."""
+
+    rollout: Any  # `Rollout` or `Record`; None where it was not kept
+    returns: Array  # [M] sum of rewards
+    lengths: Array  # [M] steps
+    env_steps: int
 
 
 class Record(NamedTuple):
@@ -69,11 +88,12 @@ class Program(NamedTuple):
     init      (rng) -> State
     act       (state, obs [E, F], noise [E, U], knobs, choice) -> (action [E], log_prob [E], or
               None where the program learns nothing from it)
-    train     (state, rollout, knobs) -> (state, metrics); a `Rollout`, or the `Record` of a compiled environment
-    gradient  (state, rollout, knobs) -> dict[str, Array]; compiled when it is first asked for
+    train     (state, rollout, knobs, minibatches) -> (state, metrics); a `Rollout`, or the `Record` of a compiled
+              environment; `minibatches` as `minibatches.draw` makes them, for the algorithms that have some
+    gradient  (state, rollout, knobs, at) -> loss and gradient at the parameters `at`; compiled when it is first asked for
     rollout   (state, knobs, inputs by name) -> outputs by name: C further steps of E episodes (see
               `graphs/rollout.py`); compiled environments only
-    prepare   ([(function, E, T)]) -> None; has them compiled side by side, ahead of the first call
+    prepare   ([(function, E, T) or (function, E, T, B)]) -> None; has them compiled side by side, ahead of the first call
     """
 
     init: Callable[..., State]

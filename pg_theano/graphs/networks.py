@@ -12,7 +12,7 @@ ACTIVATIONS = {"sigmoid": pt.sigmoid, "tanh": pt.tanh, "relu": lambda x: pt.maxi
 def views(params, layout):
     """The arrays of a layout as parts of the flat vector `params` [D], by name."""
     named, start = {}, 0
-    for name, shape in layout:
+    for name, shape, *_ in layout:
         size = math.prod(shape)
         part = params[start : start + size]
         named[name] = part if len(shape) == 1 else part.reshape(shape)
@@ -29,9 +29,19 @@ def dense(layers, x, *, activation, multiply):
     `multiply` is how Wᵀ·x is computed: `product` or `in_scan`.
     Feature-major is two to three times quicker on one core than rows of observations.
     """
+    return head(layers, hidden(layers, x, activation=activation, multiply=multiply), multiply=multiply)
+
+
+def hidden(layers, x, *, activation, multiply):
+    """h_{L−1}, what the last layer is given. [F, N] to [hidden, N]."""
     for weight, bias in zip(layers[:-2:2], layers[1:-2:2], strict=True):
-        x = ACTIVATIONS[activation](multiply(weight, x) + bias[:, None])  # [hidden, N]
-    return multiply(layers[-2], x) + layers[-1][:, None]  # [outputs, N]
+        x = ACTIVATIONS[activation](multiply(weight, x) + bias[:, None])
+    return x
+
+
+def head(layers, x, *, multiply):
+    """The last layer. [hidden, N] to [outputs, N]."""
+    return multiply(layers[-2], x) + layers[-1][:, None]
 
 
 def outer_sum(weight, x):

@@ -1,7 +1,10 @@
-"""Policy, dynamics and reset under one scan: C steps of E episodes in one call, on a symbolic environment.
+"""Policy, dynamics and reset under one scan: C steps of E environments in one call, on a symbolic environment.
 
 What happened comes out as one array, the record [C, K, E]: time first, features before episodes, because that is how
 the scan writes it and how learning reads it. Noise comes in as arrays; nothing here draws a random number.
+
+Whole episodes, side by side: one that has ended is frozen, its rows have mask 0. Or stretches of fixed length: an
+episode that ends is followed by another at once, and all rows are real.
 """
 
 from __future__ import annotations
@@ -10,75 +13,164 @@ import numpy as np
 import pytensor
 import pytensor.tensor as pt
 
-from pg_theano.graphs import exploration, networks, normalizers, policies
+from pg_theano.parameters import noise_of
+from pg_theano.graphs import actors, distributions, exploration, networks, normalizers
+
+FIELDS = ("obs", "action", "log_prob", "reward", "next_obs", "terminated", "truncated", "mask")
+
+
+def takes(spec):
+    """The fields of a rollout that the algorithm learns from; REINFORCE needs half of them."""
+    return ["obs", "action", "reward", "mask"] if spec["algorithm"] == "reinforce" else list(FIELDS)
 
 
 def columns(spec):
     """The rows of a record, by field of `Rollout`: name -> (first row, number of rows)."""
+    sizes = {"obs": spec["obs_size"], "next_obs": spec["obs_size"], "action": spec["action"]["size"]}
+    wanted = takes(spec)
+    order = ["obs", "action", "reward", "mask", "log_prob", "next_obs", "terminated", "truncated"]
     start, rows = 0, {}
-    for name, size in (("obs", spec["obs_size"]), ("action", 1), ("reward", 1), ("mask", 1)):
-        rows[name] = (start, size)
-        start += size
+    for name in order:
+        if name in wanted and not (name == "mask" and spec["num_steps"]):
+            rows[name] = (start, sizes.get(name, 1))
+            start += sizes.get(name, 1)
     return rows
 
 
-def rollout(spec, environment, state, exploration_rate):
-    """C further steps of E episodes: (inputs, outputs), symbolic.
+def environment_action(spec, action):
+    """What the environment is given: the choice itself, or a box's numbers clipped, or squashed, into its bounds.
 
-    inputs    env_state [S, E]; alive [E], 1 where the episode goes on; elapsed, steps already played; begins, 1 where
-              the episodes start here, from initial_noise [U0, E]; noise [C, U, E]
-    outputs   env_state, alive, record [C, K, E]
+        squashed   low + (high − low)·(tanh u + 1)/2
 
-    An episode that has ended is frozen: its rows have mask 0 and its state no longer moves, so that it cannot leave
-    the range in which the dynamics are finite.
+    Shapes: [E] int32 of a discrete space, else [C, E] to a tuple of C tensors [E].
     """
-    dtype = spec["dtype"]
+    space = spec["action"]
+    if space["kind"] == "discrete":
+        return action
+    parts = [action[i] for i in range(space["size"])]
+    if space["kind"] != "box":
+        return tuple(parts)
+    bounds = zip(space["low"], space["high"], strict=True)
+    if spec["squash"]:
+        return tuple(
+            low + (high - low) * 0.5 * (pt.tanh(u) + 1) for u, (low, high) in zip(parts, bounds, strict=True)
+        )
+    return tuple(pt.clip(a, low, high) for a, (low, high) in zip(parts, bounds, strict=True))
+
+
+def rollout(spec, environment, state, knobs):
+    """C further steps of E environments: (inputs, outputs), symbolic.
+
+    inputs    env_state [S, E]; initial_noise, noise [C, U, E]
+              whole episodes: alive [E], 1 where the episode goes on; elapsed, steps already played; begins, 1 where
+              the episodes start here, from initial_noise [U0, E]
+              stretches: elapsed [E], steps of the open episodes; begins [E], 1 where one starts here;
+              initial_noise [C + 1, U0, E], the last row for what begins here
+    outputs   env_state, record [C, K, E], and alive or elapsed
+
+    A frozen episode's state no longer moves, so that it cannot leave the range in which the dynamics are finite.
+    """
+    dtype, chunk, size = spec["dtype"], spec["chunk"], environment.num_initial_noise
+    goes_on = bool(spec["num_steps"])
     env_state = pt.tensor("env_state", shape=(environment.state_size, None), dtype=dtype)
     alive = pt.tensor("alive", shape=(None,), dtype=dtype)
-    elapsed = pt.tensor("elapsed", shape=(), dtype=dtype)
-    begins = pt.tensor("begins", shape=(), dtype=dtype)
-    initial_noise = pt.tensor("initial_noise", shape=(environment.num_initial_noise, None), dtype=dtype)
-    chunk = spec["chunk"]
-    uniforms = exploration.NUM_UNIFORMS[spec["exploration"]]
-    noise = pt.tensor("noise", shape=(chunk, uniforms, None), dtype=dtype)
+    elapsed = pt.tensor("elapsed", shape=(None,) if goes_on else (), dtype=dtype)
+    begins = pt.tensor("begins", shape=(None,) if goes_on else (), dtype=dtype)
+    initial_noise = pt.tensor(
+        "initial_noise", shape=(chunk + 1, size, None) if goes_on else (size, None), dtype=dtype
+    )
+    noise = pt.tensor("noise", shape=(chunk, noise_of(spec)[1], None), dtype=dtype)
 
-    first = environment.initial(tuple(initial_noise[i] for i in range(environment.num_initial_noise)))
+    first = environment.initial(tuple((initial_noise[-1] if goes_on else initial_noise)[i] for i in range(size)))
     start = pt.switch(begins > 0, pt.stack(first, axis=0), env_state)
-    time = elapsed + np.arange(1, chunk + 1, dtype=dtype)  # [C] steps played after this one
-    layers = list(networks.views(state["params"], spec["layout"]).values())
+    layers = networks.views(state["params"], spec["layout"])
+    named = {name: value for name, value in layers.items() if not name.startswith("value/")}
     normalizer = [state["normalizer/mean"], state["normalizer/variance"]] if spec["normalize_observations"] else []
+    limit = spec["max_steps"]
 
-    def step(uniform, played, packed, alive, rate, *rest):
+    def observed_and_drawn(packed, uniform, rate, rest):
+        """What one step sees and does: (env_state, obs F of [E], action, log_prob where it is wanted)."""
         current = tuple(packed[i] for i in range(environment.state_size))
-        observed = environment.observation(current)  # F of [E]
+        observed = environment.observation(current)
         obs = pt.stack(observed, axis=0)  # [F, E]
         if normalizer:
-            obs = normalizers.normalize(obs, *rest[len(layers) :])
-        logits = networks.dense(rest[: len(layers)], obs, activation=spec["activation"], multiply=networks.in_scan)
-        log_probs = policies.softmax_log_probs(logits)  # [A, E]
-        action = exploration.draw(spec["exploration"], log_probs, uniform, exploration_rate=rate)
-        following = environment.transition(current, action)
-        reward = environment.reward(current, action, following)
-        ended = environment.terminated(following) | pt.ge(played, spec["max_steps"])
-        record = pt.stack([*observed, action.astype(dtype), reward * alive, alive], axis=0)  # [K, E]
+            obs = normalizers.normalize(obs, *rest[len(named) :])
+        own = dict(zip(named, rest[: len(named)], strict=True))
+        inputs = actors.inputs(spec, own, obs, multiply=networks.in_scan)
+        if spec["action"]["kind"] == "discrete":
+            action = exploration.draw(spec["exploration"], inputs[0], uniform, exploration_rate=rate)
+        else:
+            action = distributions.of(spec).sample(inputs, uniform)
+        log_prob = None
+        if "log_prob" in fields and spec["action"]["kind"] == "discrete":
+            log_prob = exploration.log_prob(spec["exploration"], inputs[0], action, exploration_rate=rate)
+        elif "log_prob" in fields:
+            log_prob = distributions.of(spec).log_prob(inputs, action)
+        return current, observed, action, log_prob
+
+    fields = takes(spec)
+
+    def stacked(observed, action, log_prob, reward, alive, following, terminated, truncated):
+        """The rows of the record, [K, E]."""
+        actions = [action] if spec["action"]["kind"] == "discrete" else [action[i] for i in range(spec["action"]["size"])]
+        rows = {
+            "obs": lambda: observed,
+            "action": lambda: [part.astype(dtype) for part in actions],
+            "reward": lambda: [reward],
+            "mask": lambda: [alive],
+            "log_prob": lambda: [log_prob],
+            "next_obs": lambda: environment.observation(following),
+            "terminated": lambda: [terminated.astype(dtype)],
+            "truncated": lambda: [truncated.astype(dtype)],
+        }
+        return pt.stack([row for name in columns(spec) for row in rows[name]()], axis=0)
+
+    def frozen_step(uniform, played, packed, alive, rate, *rest):
+        current, observed, action, log_prob = observed_and_drawn(packed, uniform, rate, rest)
+        given = environment_action(spec, action)
+        following = environment.transition(current, given)
+        reward = environment.reward(current, given, following)
+        terminated, truncated = environment.terminated(following), pt.ge(played, limit)
+        ended = terminated | truncated
+        record = stacked(
+            observed, action, log_prob, reward * alive, alive, following, terminated, pt.and_(truncated, ~terminated)
+        )
         moved = pt.switch(alive[None, :] > 0, pt.stack(following, axis=0), packed)
         return moved, pt.switch(ended, np.zeros((), dtype), alive), record
 
-    states, alives, record = pytensor.scan(
-        step,
-        sequences=[noise, time],
-        outputs_info=[start, alive, None],
-        non_sequences=[exploration_rate, *layers, *normalizer],
-        n_steps=chunk,
-        strict=True,
-        return_updates=False,
-    )
-    inputs = {
-        "env_state": env_state,
-        "alive": alive,
-        "elapsed": elapsed,
-        "begins": begins,
-        "initial_noise": initial_noise,
-        "noise": noise,
+    def restarting_step(uniform, fresh_noise, packed, elapsed, rate, *rest):
+        current, observed, action, log_prob = observed_and_drawn(packed, uniform, rate, rest)
+        given = environment_action(spec, action)
+        following = environment.transition(current, given)
+        reward = environment.reward(current, given, following)
+        terminated = environment.terminated(following)
+        truncated = pt.and_(pt.ge(elapsed + 1, limit), ~terminated)
+        record = stacked(observed, action, log_prob, reward, None, following, terminated, truncated)
+        ended = terminated | truncated
+        fresh = environment.initial(tuple(fresh_noise[i] for i in range(size)))
+        moved = pt.switch(ended[None, :], pt.stack(fresh, axis=0), pt.stack(following, axis=0))
+        return moved, pt.switch(ended, np.zeros((), dtype), elapsed + 1), record
+
+    common = {
+        "non_sequences": [knobs["exploration_rate"], *named.values(), *normalizer],
+        "n_steps": chunk,
+        "strict": True,
+        "return_updates": False,
     }
-    return inputs, {"env_state": states[-1], "alive": alives[-1], "record": record}
+    given = {"env_state": env_state, "elapsed": elapsed, "begins": begins, "initial_noise": initial_noise}
+    if goes_on:
+        counted = pt.switch(begins > 0, np.zeros((), dtype), elapsed)
+        states, counts, record = pytensor.scan(
+            restarting_step,
+            sequences=[noise, initial_noise[:-1]],
+            outputs_info=[start, counted, None],
+            **common,
+        )
+        outputs = {"env_state": states[-1], "elapsed": counts[-1], "record": record}
+        return given | {"noise": noise}, outputs
+    time = elapsed + np.arange(1, chunk + 1, dtype=dtype)  # [C] steps played after this one
+    states, alives, record = pytensor.scan(
+        frozen_step, sequences=[noise, time], outputs_info=[start, alive, None], **common
+    )
+    outputs = {"env_state": states[-1], "alive": alives[-1], "record": record}
+    return given | {"alive": alive, "noise": noise}, outputs

@@ -1,0 +1,162 @@
+"""Who plays for an update: whole episodes or stretches of fixed length, on Gymnasium's environments or compiled ones.
+
+    collector = collector_of(config, spec, environment, program)
+    played = collector.collect(state, knobs, update)
+    kept = collector.arrays(collector.settle())            # what a checkpoint must hold of open episodes
+    collector.restore(kept)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+
+from pg_theano import environments, programs
+from pg_theano.compiling import power_of_two
+from pg_theano.config import Config
+from pg_theano.rollout import collect, collect_compiled, rungs
+from pg_theano.segments import CompiledSegments, Segments
+from pg_theano.types import Array, Knobs, Played, Program, Record, Rollout, State
+
+CARRIED = "open/"
+"""What a checkpoint holds of open episodes begins with this; all else is State."""
+
+
+class Collector(Protocol):
+    """What the loop asks of whoever plays."""
+
+    def collect(self, state: State, knobs: Knobs, update: int) -> Played: ...
+    def first_calls(self) -> list[tuple]: ...
+    def settle(self) -> Any: ...
+    def arrays(self, picture: Any) -> dict[str, Array]: ...
+    def restore(self, arrays: Mapping[str, Array]) -> None: ...
+
+
+def environment_of(config: Config, folders: Sequence[Path]) -> Any:
+    """The compiled engine, where it is wanted and is the same task; else Gymnasium's environments."""
+    engine = None
+    if config.gradients == "symbolic":
+        engine = environments.engine_of(
+            config.environment, dtype=config.dtype, backend=config.backend, folders=folders
+        )
+    return engine or environments.make(
+        config.environment,
+        num_envs=config.environment.num_envs,
+        dtype=config.dtype,
+        folders=folders,
+        squash=config.policy.squash,
+        single_environments=config.algorithm.num_steps is not None,
+    )
+
+
+def collector_of(config: Config, spec: dict[str, Any], environment: Any, program: Program) -> Collector:
+    if spec["num_steps"]:
+        return Stretches(config, spec, environment, program)
+    return WholeEpisodes(config, spec, environment, program)
+
+
+def mask_of(rollout: Rollout | Record) -> tuple[Array | None, int]:
+    """(mask [N], or None where every step is real; N), N = T·E columns, column t·E + e."""
+    if isinstance(rollout, Record):
+        steps, _, rows = rollout.values.shape
+        real = rollout.field("mask").ravel() if "mask" in rollout.columns else None
+        return real, steps * rows
+    mask = np.asarray(rollout.mask)
+    return (None if mask.all() else mask.T.ravel()), mask.size
+
+
+def parted(arrays: Mapping[str, Array]) -> tuple[State, dict[str, Array]]:
+    """(State, what is carried of open episodes) of a checkpoint's arrays."""
+    learned = {name: value for name, value in arrays.items() if not name.startswith(CARRIED)}
+    return learned, {name: value for name, value in arrays.items() if name.startswith(CARRIED)}
+
+
+class _Common:
+    def __init__(self, config: Config, spec: dict[str, Any], environment: Any, program: Program):
+        self.config, self.spec, self.environment, self.program = config, spec, environment, program
+        self.compiled = isinstance(environment, environments.Compiled)
+        self.draw = programs.noise_of(config, spec)
+
+    def generator(self, purpose: int, update: int) -> np.random.Generator:
+        return programs.generator(self.config.seed, purpose, update)
+
+
+class WholeEpisodes(_Common):
+    """As many episodes as the schedule says, each from a reset to its end: nothing is open between two updates."""
+
+    def collect(self, state: State, knobs: Knobs, update: int) -> Played:
+        common: dict[str, Any] = {
+            "num_episodes": programs.episodes_at(self.config, update),
+            "episode_seeds": self.generator(programs.EPISODE_SEEDS, update),
+            "action_noise": self.generator(programs.ACTION_NOISE, update),
+            "draw": self.draw,
+            "dtype": self.config.dtype,
+        }
+        if self.compiled:
+            return collect_compiled(
+                self.program, state, knobs, time_limit=self.environment.task.time_limit, **common
+            )
+        keep = self.program.manifest["takes"]
+        return collect(self.environment, self.program.act, state, knobs, keep=keep, **common)
+
+    def first_calls(self) -> list[tuple]:
+        if not self.compiled:
+            return []
+        rows = power_of_two(programs.episodes_at(self.config, 0))
+        steps = rungs(self.spec["chunk"], self.environment.task.time_limit)
+
+        def learning(length: int) -> tuple:
+            batches = self.spec["num_minibatches"]
+            return ("train", rows, length, *([-(-rows * length // batches)] if batches else []))
+
+        return [learning(steps[0]), ("rollout", rows, None), *(learning(later) for later in steps[1:2])]
+
+    def settle(self) -> None:
+        return None
+
+    def arrays(self, picture: None) -> dict[str, Array]:
+        return {}
+
+    def restore(self, arrays: Mapping[str, Array]) -> None:
+        pass
+
+
+class Stretches(_Common):
+    """`algorithm.num_steps` steps of every environment, each going on where the last update left it."""
+
+    def __init__(self, config: Config, spec: dict[str, Any], environment: Any, program: Program):
+        super().__init__(config, spec, environment, program)
+        self.rows, self.steps = config.environment.num_envs, spec["num_steps"]
+        self.segments: Any
+        if self.compiled:
+            self.segments = CompiledSegments(
+                program, num_envs=self.rows, num_steps=self.steps, dtype=config.dtype
+            )
+        else:
+            keep = program.manifest["takes"]
+            self.segments = Segments(environment, dtype=config.dtype, keep=keep)
+
+    def collect(self, state: State, knobs: Knobs, update: int) -> Played:
+        noise = self.draw(self.generator(programs.ACTION_NOISE, update), self.steps, self.rows)
+        episode_seeds = self.generator(programs.EPISODE_SEEDS, update)
+        if self.compiled:
+            return self.segments.collect(state, knobs, noise=noise, episode_seeds=episode_seeds)
+        return self.segments.collect(self.program.act, state, knobs, noise=noise, episode_seeds=episode_seeds)
+
+    def first_calls(self) -> list[tuple]:
+        batches = self.spec["num_minibatches"]
+        batch = [-(-self.rows * self.steps // batches)] if batches else []
+        train = ("train", self.rows, self.steps, *batch)
+        return [train, ("rollout", self.rows, None)] if self.compiled else [train]
+
+    def settle(self) -> Any:
+        return self.segments.settle()
+
+    def arrays(self, picture: Any) -> dict[str, Array]:
+        return self.segments.arrays(picture)
+
+    def restore(self, arrays: Mapping[str, Array]) -> None:
+        self.segments.restore(arrays)

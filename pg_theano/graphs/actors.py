@@ -1,0 +1,28 @@
+"""Networks of policy and value: from observations to the inputs of a distribution, and to V.
+
+Separate networks, or one trunk with two heads, or a policy of the user's own beside a dense value network. Which of
+them it is can be read off the names in the layout (see `parameters.py`). Feature-major: obs [F, N].
+"""
+
+from __future__ import annotations
+
+from pg_theano.graphs import distributions, networks, own
+from pg_theano.parameters import path_of
+
+
+def inputs(spec, layers, obs, *, multiply=networks.product):
+    """The inputs of the policy's distribution. `layers` are the layout's arrays by name, `obs` [F, N]."""
+    if spec["policy"] != "dense":
+        outputs, features = own.policy_outputs(spec, layers, obs), None
+    else:
+        path = [layers[name] for name in path_of(layers, "policy")]
+        features = networks.hidden(path, obs, activation=spec["activation"], multiply=multiply)
+        outputs = networks.head(path, features, multiply=multiply)  # [K, N]
+    return distributions.inputs_of(spec, outputs, layers.get("policy/log_std"), features)
+
+
+def value(spec, layers, obs, *, multiply=networks.product):
+    """V of each column. [F, N] to [N]."""
+    path = [layers[name] for name in path_of(layers, "value")]
+    features = networks.hidden(path, obs, activation=spec["activation"], multiply=multiply)
+    return networks.head(path, features, multiply=multiply)[0]

@@ -1,0 +1,29 @@
+"""The natural policy gradient (Kakade 2001), its step measured in KL (Rajeswaran et al. 2017, eq. 5)."""
+
+from __future__ import annotations
+
+import pytensor.tensor as pt
+
+from pg_theano.graphs import natural, skeleton
+from pg_theano.graphs.skeleton import act, rollout
+
+__all__ = ["act", "describe", "gradient", "rollout", "train"]
+
+
+def describe(spec):
+    return skeleton.describe(spec, natural.METRICS)
+
+
+def train(spec):
+    """(State, knobs, rollout, minibatches) to (State, metrics [M]).
+
+        θ' = θ + √(2δ / gᵀF⁻¹g)·F⁻¹g
+
+    The whole step is taken: to second order it moves the policy by KL = δ, which is not checked afterwards.
+    """
+    return natural.train(spec, lambda params, step, judge: (params + step, pt.ones((), dtype=spec["dtype"])))
+
+
+def gradient(spec):
+    """(State, at [D], knobs, rollout) to the loss of the whole rollout and its gradient [D] at the parameters `at`."""
+    return natural.gradient(spec)

@@ -1,0 +1,36 @@
+"""Minibatches: which steps of a rollout are learned from together, and in which order. NumPy only."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from pg_theano.types import Array
+
+
+def draw(
+    rng: np.random.Generator, mask: Array | None, columns: int, *, num_epochs: int, num_minibatches: int, dtype: str
+) -> dict[str, Array]:
+    """An order of all real steps for each epoch, cut into minibatches whose sizes differ by one at most.
+
+    `mask` [N] says which of N columns (column t·E + e is step t of environment e) are real; None: all `columns` are.
+    Where the number of minibatches does not divide the number of steps, the first ones get one more. Fewer real steps
+    than minibatches are learned from more than once an epoch.
+
+    Returns index [G, B] and weight [G, B], G = num_epochs·num_minibatches gradient steps; B is that of a rollout with no
+    padding, so that one compiled update serves every length of the episodes in it. Weight 0 fills a minibatch up.
+    """
+    real = np.arange(columns, dtype=np.int32) if mask is None else np.flatnonzero(mask).astype(np.int32)
+    size = -(-columns // num_minibatches)
+    number = max(len(real), num_minibatches)
+    index = np.zeros((num_epochs, num_minibatches, size), np.int32)
+    weight = np.zeros((num_epochs, num_minibatches, size), dtype)
+    per, extra = divmod(number, num_minibatches)
+    for epoch in range(num_epochs):
+        order = np.resize(rng.permutation(real), number)
+        longer = extra * (per + 1)
+        index[epoch, :extra, : per + 1] = order[:longer].reshape(extra, per + 1)
+        index[epoch, extra:, :per] = order[longer:].reshape(num_minibatches - extra, per)
+    weight[:, :, :per] = 1
+    weight[:, :extra, : per + 1] = 1
+    shape = (num_epochs * num_minibatches, size)
+    return {"index": index.reshape(shape), "weight": weight.reshape(shape)}
