@@ -1,38 +1,59 @@
 """Names, shapes and initial values of what is learned. NumPy only.
 
-All parameters live in one flat vector [D]; a layout says which part of it is which array. One vector means one
-update for the optimiser, one array in a checkpoint, and few nodes in the graph.
+All parameters live in one flat vector [D]; a layout says which part of it is which array, and how that array starts.
+One vector means one update for the optimiser, one array in a checkpoint, and few nodes in the graph.
+
+An initialiser is plain data, so that it can stand in a file:
+
+    "zeros", "ones"
+    ["constant", 0.5]
+    0.1                     normal around 0, with this standard deviation
+    "glorot"                uniform within ±√(6 / (inputs + outputs))           Glorot and Bengio 2010, eq. 16
+    "orthogonal"            orthonormal columns, or rows where there are more columns; that times a gain is
+    ["orthogonal", 1.41]                                                        Saxe et al. 2014
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
-from pg_theano.types import Array
+from pg_theano.types import Array, UserError
 
-Layout = list[tuple[str, tuple[int, ...]]]
+Layout = list[tuple[str, tuple[int, ...], Any]]
+"""(name, shape, initialiser) of each array, in order."""
 
 
-def dense_layout(sizes: Sequence[int], prefix: str = "policy") -> Layout:
-    """Weights [inputs, outputs] and biases [outputs] of a chain of dense layers, first to last."""
+def dense_layout(
+    sizes: Sequence[int], prefix: str = "policy", *, initialization: str = "glorot", last_gain: float = 1.0
+) -> Layout:
+    """Weights [inputs, outputs] and biases [outputs] of a chain of dense layers, first to last. Biases start at 0.
+
+    `initialization` is "glorot" or "orthogonal". Orthogonal weights have gain √2, and those of the last layer
+    `last_gain`: 0.01 for a policy, which then starts out nearly uniform or around 0, and 1 for values
+    (Engstrom et al. 2020; Andrychowicz et al. 2021, section 3.2). Glorot's have none.
+    """
     layout: Layout = []
+    last = len(sizes) - 1
     for number, (inputs, outputs) in enumerate(zip(sizes[:-1], sizes[1:], strict=True), start=1):
-        layout += [(f"{prefix}/w{number}", (inputs, outputs)), (f"{prefix}/b{number}", (outputs,))]
+        gain = last_gain if number == last else math.sqrt(2.0)
+        weights = ["orthogonal", gain] if initialization == "orthogonal" else initialization
+        layout += [(f"{prefix}/w{number}", (inputs, outputs), weights), (f"{prefix}/b{number}", (outputs,), "zeros")]
     return layout
 
 
 def count(layout: Layout) -> int:
     """D, the length of the flat vector."""
-    return sum(math.prod(shape) for _, shape in layout)
+    return sum(math.prod(shape) for _, shape, _ in layout)
 
 
 def views(params: Array, layout: Layout) -> dict[str, Array]:
     """The arrays of a layout as views of the flat vector [..., D]; nothing is copied."""
     named, start = {}, 0
-    for name, shape in layout:
+    for name, shape, *_ in layout:  # run folders of before layouts had initialisers have pairs
         size = math.prod(shape)
         named[name] = params[..., start : start + size].reshape(*params.shape[:-1], *shape)
         start += size
@@ -40,15 +61,43 @@ def views(params: Array, layout: Layout) -> dict[str, Array]:
 
 
 def initial(rng: np.random.Generator, layout: Layout, dtype: str) -> Array:
-    """A fresh flat vector [D]: biases 0, weights uniform within ±√(6 / (inputs + outputs)).
+    """A fresh flat vector [D], each array by its initialiser.
 
-    Glorot and Bengio 2010, eq. 16. Drawn in float64 and rounded, so that both dtypes start at the same point.
+    Drawn in float64 and rounded, so that both dtypes start at the same point. Errors: `UserError` for an initialiser
+    that does not exist, or does not suit the array.
     """
-    parts = []
-    for _, shape in layout:
-        if len(shape) == 2:
+    return np.concatenate([_drawn(rng, *entry).ravel() for entry in layout]).astype(dtype)
+
+
+def _drawn(rng: np.random.Generator, name: str, shape: Sequence[int], initializer: Any) -> Array:
+    """One array, float64."""
+    match initializer:
+        case "zeros":
+            return np.zeros(shape)
+        case "ones":
+            return np.ones(shape)
+        case ["constant", float() | int() as value]:
+            return np.full(shape, float(value))
+        case float() | int() as std if std >= 0:
+            return rng.normal(0.0, std, shape)
+        case "glorot" if len(shape) == 2:
             bound = math.sqrt(6.0 / sum(shape))
-            parts.append(rng.uniform(-bound, bound, shape).ravel())
-        else:
-            parts.append(np.zeros(math.prod(shape)))
-    return np.concatenate(parts).astype(dtype)
+            return rng.uniform(-bound, bound, shape)
+        case "orthogonal" if len(shape) == 2:
+            return _orthonormal(rng, *shape)
+        case ["orthogonal", float() | int() as gain] if len(shape) == 2:
+            return gain * _orthonormal(rng, *shape)
+    raise UserError(
+        f"{name} of shape {list(shape)}: got the initialiser {initializer!r}; expected zeros, ones, a number (the "
+        "standard deviation of a normal) or, for weights [inputs, outputs], glorot or orthogonal"
+    )
+
+
+def _orthonormal(rng: np.random.Generator, inputs: int, outputs: int) -> Array:
+    """The orthogonal factor of a Gaussian matrix, [inputs, outputs]; uniform among all there are.
+
+    The diagonal of R must be positive for that (Mezzadri 2007): LAPACK's signs are not random.
+    """
+    q, r = np.linalg.qr(rng.normal(size=(max(inputs, outputs), min(inputs, outputs))))
+    q = q * np.where(np.diag(r) < 0, -1.0, 1.0)
+    return q if inputs >= outputs else q.T

@@ -58,7 +58,7 @@ def make_spec(*, hidden=(3,), **changes) -> dict[str, Any]:
         "chunk": None,
     } | changes
     layout = parameters.dense_layout([spec["obs_size"], *hidden, spec["num_actions"]])
-    return spec | {"layout": [[n, list(s)] for n, s in layout], "num_params": parameters.count(layout)}
+    return spec | {"layout": [[n, list(s), how] for n, s, how in layout], "num_params": parameters.count(layout)}
 
 
 def initial_state(spec, rng) -> dict[str, np.ndarray]:
@@ -157,6 +157,89 @@ def baseline_by_definition(name, signals, earlier=()) -> list[np.ndarray]:
     return out
 
 
+# -- segments: time-major blocks with ends of every kind at any place
+
+
+CONTINUES, TERMINATED, TRUNCATED, BOTH, PADDED = range(5)
+
+
+def segment(ends, rng) -> dict[str, np.ndarray]:
+    """A block [T, E] of random numbers; `ends` [T, E] says what comes after each step. What is padded is garbage."""
+    ends = np.asarray(ends)
+    padded = ends == PADDED
+    reward, value, next_value = np.where(padded, 1e6, 1.0) * rng.normal(size=(3, *ends.shape))
+    terminated, truncated = np.where(padded, rng.random((2, *ends.shape)) < 0.5, False)
+    return {
+        "reward": reward,
+        "value": value,
+        "next_value": next_value,
+        "terminated": (terminated | np.isin(ends, [TERMINATED, BOTH])).astype(float),
+        "truncated": (truncated | np.isin(ends, [TRUNCATED, BOTH])).astype(float),
+        "mask": (~padded).astype(float),
+    }
+
+
+def stretch(block, t, e) -> tuple[list[int], bool]:
+    """The steps from t on that belong to the same episode, as far as it is recorded; and whether it terminated."""
+    steps = []
+    for k in range(t, len(block["mask"])):
+        if not block["mask"][k, e]:
+            break
+        steps.append(k)
+        if block["terminated"][k, e]:
+            return steps, True
+        if block["truncated"][k, e]:
+            break
+    return steps, False
+
+
+def at_each_step(block, weigh) -> np.ndarray:
+    """weigh(steps, terminated, e) at every step that happened, 0 elsewhere. [T, E]"""
+    out = np.zeros(block["mask"].shape)
+    for t, e in np.argwhere(block["mask"] > 0):
+        out[t, e] = weigh(*stretch(block, t, e), e)
+    return out
+
+
+def gae_by_definition(block, discount, gae_lambda) -> np.ndarray:
+    """Σ_l (γ·λ)ˡ·δ_{t+l}, Schulman et al. 2016, eq. 16, over the rest of the episode; V is 0 after a termination."""
+
+    def of(steps, terminated, e):
+        terms = []
+        for k, s in enumerate(steps):
+            after = 0.0 if terminated and s == steps[-1] else block["next_value"][s, e]
+            error = block["reward"][s, e] + discount * after - block["value"][s, e]
+            terms.append((discount * gae_lambda) ** k * error)
+        return math.fsum(terms)
+
+    return at_each_step(block, of)
+
+
+def return_by_definition(block, discount, number) -> np.ndarray:
+    """Σ_{k<n} γᵏ·r_{t+k} + γⁿ·V(o_{t+n}), Schulman et al. 2016, eq. 13 before V(o_t) is taken off; fewer rewards where
+    the episode ends sooner, or the record, and no V after a termination."""
+
+    def of(steps, terminated, e):
+        seen = steps[:number]
+        rewards = [discount**k * block["reward"][s, e] for k, s in enumerate(seen)]
+        over = terminated and len(seen) == len(steps)
+        return math.fsum(rewards) + (0.0 if over else discount ** len(seen) * block["next_value"][seen[-1], e])
+
+    return at_each_step(block, of)
+
+
+def returns_so_far(block, carry, discount) -> tuple[np.ndarray, np.ndarray]:
+    """A wrapper's loop over steps: R ← γ·R + r, noted, and set back to 0 at an end. ([T, E], R after the block [E])"""
+    running, noted = np.array(carry, float), np.zeros(block["mask"].shape)
+    for t, e in np.ndindex(noted.shape):
+        if block["mask"][t, e]:
+            running[e] = discount * running[e] + block["reward"][t, e]
+            noted[t, e] = running[e]
+            if block["terminated"][t, e] or block["truncated"][t, e]:
+                running[e] = 0.0
+    return noted, running
+
+
 # -- the policy by definition
 
 
@@ -164,7 +247,7 @@ def logits_by_definition(spec, params, obs) -> np.ndarray:
     """A dense network, unit by unit. `obs` [F] to [A]."""
     f = {"sigmoid": expit, "tanh": math.tanh, "relu": lambda x: x if x > 0 else 0.0}[spec["activation"]]
     arrays, start = [], 0
-    for _, shape in spec["layout"]:
+    for _, shape, _ in spec["layout"]:
         size = math.prod(shape)
         arrays.append(np.asarray(params[start : start + size]).reshape(shape))
         start += size

@@ -227,6 +227,13 @@ def test_knobs_hit_and_shapes_miss(cache):
     assert len({own, *keys}) == len(others) + 1
 
 
+def test_another_start_is_the_same_graph():
+    """A search over initial values compiles nothing. Caught, when planted: initialisers in the key."""
+    spec = small()
+    other = spec | {"layout": [[name, shape, ["constant", 0.5]] for name, shape, _ in spec["layout"]]}
+    assert compiling._key(other) == compiling._key(spec)
+
+
 @pytest.mark.parametrize(
     "path",
     [
