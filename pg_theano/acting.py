@@ -1,6 +1,7 @@
 """Actions from a NumPy forward pass: for a small network it is over before a compiled function has been called.
 
-The same expressions as `graphs/policies.py` and `graphs/exploration.py`, held to them by a parity test.
+The same expressions as `graphs/distributions.py` and `graphs/exploration.py`, held to them by parity tests; one row
+an observation.
 """
 
 from __future__ import annotations
@@ -13,7 +14,8 @@ import numpy as np
 from pg_theano import parameters
 from pg_theano.types import EXPLORE, GREEDY, Array, State
 
-NUM_UNIFORMS = {"softmax": 1, "epsilon_softmax": 3, "epsilon_greedy": 3, "epsilon_greedy_softmax": 3}
+LEAST_VARIANCE = 1e-6
+LEAST_LOG_STD, MOST_LOG_STD = -20.0, 2.0
 
 ACTIVATIONS: dict[str, Callable[[Array], Array]] = {
     "sigmoid": lambda x: np.tanh(x, out=x),  # see `_layers`
@@ -32,30 +34,104 @@ def quicker_in_numpy(spec: dict[str, Any], num_envs: int) -> bool:
 
 
 def log_probs(spec: dict[str, Any], state: State, obs: Array) -> Array:
-    """log π of every action. Shapes: `obs` [E, F] to [E, A]."""
-    return _log_softmax(_logits(spec, _layers(spec, state), state, obs))
+    """log π of every action of a discrete space. Shapes: `obs` [E, F] to [E, A]."""
+    layers = _layers(spec, parameters.views(np.asarray(state["params"]), spec["layout"]))
+    if spec["normalize_observations"]:
+        obs = _normalized(obs, *_normalizer(state))
+    return _log_softmax(_forward(spec, layers, obs)[0])
 
 
 def numpy_act(spec: dict[str, Any], *, with_log_prob: bool = True) -> Callable[..., tuple[Array, Array | None]]:
-    """`Program.act` in NumPy: (state, obs [E, F], noise [E, U], knobs, choice) -> (action [E], log_prob [E]).
+    """`Program.act` in NumPy: (state, obs [E, F], noise [E, U], knobs, choice) -> (action, log_prob [E]).
 
-    Without the log-probability, None stands for it, and a sample needs no logarithm.
+    The action is int32 [E] or [E, C], or what the distribution of a box drew, [E, C] of the spec's dtype, neither
+    clipped nor squashed. Without the log-probability, None stands for it, and a sample needs no logarithm.
     """
-    exploration, num_actions = spec["exploration"], spec["num_actions"]
-    kept: dict[str, Any] = {"params": None, "layers": None}
-    quick = exploration == "softmax" and num_actions == 2 and not with_log_prob
+    choose = CHOOSERS[spec["action"]["kind"]](spec, with_log_prob)
+    log_std_of = _log_std_of(spec)
+    normalizes = spec["normalize_observations"]
+    kept: dict[str, Any] = {"params": None, "variance": None, "mean": None}
 
     def act(state, obs, noise, knobs, choice):
         if kept["params"] is not state["params"]:
-            kept["params"], kept["layers"] = state["params"], _layers(spec, state)
-        logits = _logits(spec, kept["layers"], state, obs)  # [E, A]
+            named = parameters.views(np.asarray(state["params"]), spec["layout"])
+            kept["params"], kept["layers"], kept["log_std"] = state["params"], _layers(spec, named), log_std_of(named)
+        if normalizes:
+            mean, variance = state["normalizer/mean"], state["normalizer/variance"]
+            if kept["variance"] is not variance or kept["mean"] is not mean:
+                kept["mean"], kept["variance"], kept["normalizer"] = mean, variance, _normalizer(state)
+            obs = _normalized(obs, *kept["normalizer"])
+        outputs, hidden = _forward(spec, kept["layers"], obs)
+        return choose(outputs, hidden, kept["log_std"], noise, knobs["exploration_rate"], choice)
+
+    return act
+
+
+# -- the network
+
+
+def _layers(spec: dict[str, Any], named: dict[str, Array]) -> list[Array]:
+    """The policy's weights and biases, in order. Those of a sigmoid network become a tanh network that does the same.
+
+    sigmoid(x) = ½·tanh(½x) + ½: the halves go into the weights, once for all the observations to come, and tanh cannot
+    overflow, as exp(−x) would.
+    """
+    layers = [
+        part for name, part in named.items() if name.startswith(("shared/", "policy/")) and name != "policy/log_std"
+    ]
+    if spec["activation"] != "sigmoid":
+        return layers
+    half, last = layers[0].dtype.type(0.5), len(layers) - 2
+    for place in range(0, len(layers), 2):
+        weight, bias = layers[place], layers[place + 1]
+        if place > 0:
+            weight, bias = half * weight, bias + half * weight.sum(axis=0)
+        if place < last:
+            weight, bias = half * weight, half * bias
+        layers[place], layers[place + 1] = weight, bias
+    return layers
+
+
+def _normalizer(state: State) -> tuple[Array, Array]:
+    """Mean and standard deviation of each feature. ([F], [F])"""
+    variance = np.asarray(state["normalizer/variance"])
+    return np.asarray(state["normalizer/mean"]), np.sqrt(variance + variance.dtype.type(1e-8))
+
+
+def _normalized(obs: Array, mean: Array, std: Array) -> Array:
+    obs = obs - mean
+    obs /= std
+    np.minimum(obs, 10, out=obs)
+    return np.maximum(obs, -10, out=obs)
+
+
+def _forward(spec: dict[str, Any], layers: list[Array], obs: Array) -> tuple[Array, Array]:
+    """(the network's outputs [E, K], what its last layer was given [E, H]: see `_layers` for a sigmoid network)."""
+    activation = ACTIVATIONS[spec["activation"]]
+    x = obs
+    for weight, bias in zip(layers[:-2:2], layers[1:-2:2], strict=True):
+        x = x @ weight
+        x += bias
+        x = activation(x)
+    outputs = x @ layers[-2]
+    outputs += layers[-1]
+    return outputs, x
+
+
+# -- one of A actions
+
+
+def _choose_discrete(spec: dict[str, Any], with_log_prob: bool) -> Callable[..., tuple[Array, Array | None]]:
+    exploration, num_actions = spec["exploration"], spec["num_outputs"]
+    quick = exploration == "softmax" and num_actions == 2 and not with_log_prob
+
+    def choose(logits, hidden, log_std, noise, rate, choice):
         if quick and choice != GREEDY:  # P(0) = 1 / (1 + exp(z₁ − z₀)) ≤ u, without the division
             ratio = np.exp(logits[:, 1] - logits[:, 0])
             ratio += 1
             ratio *= noise[:, 0]
             return (ratio >= 1).astype(np.int32), None
         logits -= np.maximum.reduce(logits, axis=1, keepdims=True)
-        rate = knobs["exploration_rate"]
         if choice == GREEDY or (choice == EXPLORE and exploration.startswith("epsilon_greedy")):
             action = logits.argmax(axis=1)
         else:
@@ -70,47 +146,12 @@ def numpy_act(spec: dict[str, Any], *, with_log_prob: bool = True) -> Callable[.
         action = action.astype(np.int32)
         if not with_log_prob:
             return action, None
-        log_prob = _log_softmax(logits)[np.arange(len(obs)), action]
+        log_prob = _log_prob(logits, action)
         if exploration == "epsilon_softmax" and rate > 0:
             log_prob = np.log(rate / num_actions + (1 - rate) * np.exp(np.maximum(log_prob, -80.0)))
         return action, log_prob
 
-    return act
-
-
-def _layers(spec: dict[str, Any], state: State) -> list[Array]:
-    """Weights and biases, in order. Those of a sigmoid network become a tanh network that computes the same.
-
-    sigmoid(x) = ½·tanh(½x) + ½: the halves go into the weights, once for all the observations to come, and tanh cannot
-    overflow, as exp(−x) would.
-    """
-    layers = list(parameters.views(np.asarray(state["params"]), spec["layout"]).values())
-    if spec["activation"] != "sigmoid":
-        return layers
-    half, last = layers[0].dtype.type(0.5), len(layers) - 2
-    for place in range(0, len(layers), 2):
-        weight, bias = layers[place], layers[place + 1]
-        if place > 0:
-            weight, bias = half * weight, bias + half * weight.sum(axis=0)
-        if place < last:
-            weight, bias = half * weight, half * bias
-        layers[place], layers[place + 1] = weight, bias
-    return layers
-
-
-def _logits(spec: dict[str, Any], layers: list[Array], state: State, obs: Array) -> Array:
-    if spec["normalize_observations"]:
-        variance = np.asarray(state["normalizer/variance"])
-        obs = np.clip((obs - np.asarray(state["normalizer/mean"])) / np.sqrt(variance + obs.dtype.type(1e-8)), -10, 10)
-    activation = ACTIVATIONS[spec["activation"]]
-    x = obs
-    for weight, bias in zip(layers[:-2:2], layers[1:-2:2], strict=True):
-        x = x @ weight
-        x += bias
-        x = activation(x)
-    logits = x @ layers[-2]
-    logits += layers[-1]
-    return logits
+    return choose
 
 
 def _log_softmax(logits: Array) -> Array:
@@ -118,11 +159,151 @@ def _log_softmax(logits: Array) -> Array:
     return logits - np.log(np.exp(logits).sum(axis=1, keepdims=True))
 
 
+def _log_prob(logits: Array, action: Array) -> Array:
+    """log π of the action taken; the largest logit is 0. [E, A], [E] to [E]."""
+    return logits[np.arange(len(logits)), action] - np.log(np.add.reduce(np.exp(logits), axis=1))
+
+
 def _sample(logits: Array, uniform: Array) -> Array:
     """Inverse CDF: how many of the first A−1 cumulative probabilities are not above the uniform number.
 
-    The weights exp z are not normalised; u·Σ exp z is compared instead.
+    The weights exp z are not normalised; u·Σ exp z is compared instead. The largest z is 0.
     """
     weights = np.exp(logits)
     cumulative = np.add.accumulate(weights, axis=1)
     return np.add.reduce(cumulative[:, :-1] <= (uniform * cumulative[:, -1])[:, None], axis=1)
+
+
+# -- one of A_c choices for each of C components
+
+
+def _choose_multi_discrete(spec: dict[str, Any], with_log_prob: bool) -> Callable[..., tuple[Array, Array | None]]:
+    ends = np.cumsum(spec["action"]["choices"]).tolist()
+    parts = [slice(start, end) for start, end in zip([0, *ends[:-1]], ends, strict=True)]
+
+    def choose(outputs, hidden, log_std, noise, rate, choice):
+        action = np.empty((len(outputs), len(parts)), np.int32)
+        log_prob = np.zeros(len(outputs), outputs.dtype) if with_log_prob else None
+        for c, part in enumerate(parts):
+            logits = outputs[:, part]
+            logits = logits - np.maximum.reduce(logits, axis=1, keepdims=True)
+            action[:, c] = logits.argmax(axis=1) if choice == GREEDY else _sample(logits, noise[:, c])
+            if log_prob is not None:
+                log_prob += _log_prob(logits, action[:, c])
+        return action, log_prob
+
+    return choose
+
+
+# -- C components, each 0 or 1
+
+
+def _choose_multi_binary(spec: dict[str, Any], with_log_prob: bool) -> Callable[..., tuple[Array, Array | None]]:
+    def choose(logits, hidden, log_std, noise, rate, choice):
+        # u ≥ σ(−z) = ½ − ½·tanh(½z), which cannot overflow
+        ones = logits > 0 if choice == GREEDY else noise >= 0.5 - 0.5 * np.tanh(0.5 * logits)
+        action = ones.astype(np.int32)
+        if not with_log_prob:
+            return action, None
+        return action, -np.logaddexp(0, np.where(ones, -logits, logits)).sum(axis=1)
+
+    return choose
+
+
+# -- C real numbers
+
+
+def _log_std_of(spec: dict[str, Any]) -> Callable[[dict[str, Array]], Any]:
+    """What depends on the parameter policy/log_std alone, made once for all the observations to come."""
+    if "policy/log_std" not in dict(spec["layout"]):
+        return lambda named: None
+    if spec["noise"] == "state_dependent":
+        return lambda named: (np.exp(named["policy/log_std"]), np.exp(2 * named["policy/log_std"]))
+    return lambda named: (np.exp(named["policy/log_std"]), float(named["policy/log_std"].sum()))
+
+
+def _choose_box(spec: dict[str, Any], with_log_prob: bool) -> Callable[..., tuple[Array, Array | None]]:
+    size, squash = spec["action"]["size"], spec["squash"]
+    constant = -0.5 * size * math.log(2 * math.pi)
+    if squash:
+        half_range = (np.array(spec["action"]["high"]) - np.array(spec["action"]["low"])) / 2
+        constant -= float(np.log(half_range.astype(spec["dtype"])).sum())
+    if spec["noise"] == "state_dependent":
+        draw = _drawn_state_dependent(spec)
+    else:
+        draw = _drawn_of_network(size) if spec["log_std"] == "state_dependent" else _drawn
+
+    def choose(outputs, hidden, log_std, noise, rate, choice):
+        greedy = choice == GREEDY
+        mean, action, std, sum_log_std = draw(outputs, hidden, log_std, None if greedy else noise, with_log_prob)
+        if not with_log_prob:
+            return action, None
+        standard = action - mean
+        standard /= std
+        log_prob = np.einsum("ec,ec->e", standard, standard)
+        log_prob *= -0.5
+        log_prob -= sum_log_std
+        log_prob += constant
+        if squash:  # − Σ 2·(log 2 − u − softplus(−2u))
+            slope = np.logaddexp(0, -2 * action)
+            slope += action
+            log_prob += 2 * np.add.reduce(slope, axis=1)
+            log_prob -= 2 * size * math.log(2)
+        return action, log_prob
+
+    return choose
+
+
+def _drawn(mean, hidden, log_std, noise, with_log_prob):
+    """(mean, action, std, Σ log_std) for a log-std that is a parameter [C]; without noise the action is the mean."""
+    std, sum_log_std = log_std
+    if noise is None:
+        return mean, mean, std, sum_log_std
+    action = noise * std
+    action += mean
+    return mean, action, std, sum_log_std
+
+
+def _drawn_of_network(size: int) -> Callable[..., Any]:
+    """As `_drawn`, for a log-std that the network gives, bounded as in `graphs/distributions.bounded_log_std`."""
+
+    def drawn(outputs, hidden, log_std, noise, with_log_prob):
+        mean = outputs[:, :size]
+        below = MOST_LOG_STD - np.logaddexp(0, MOST_LOG_STD - outputs[:, size:])
+        bounded = LEAST_LOG_STD + np.logaddexp(0, below - LEAST_LOG_STD)  # [E, C]
+        std = np.exp(bounded)
+        action = mean.copy() if noise is None else mean + std * noise
+        return mean, action, std, np.add.reduce(bounded, axis=1)
+
+    return drawn
+
+
+def _drawn_state_dependent(spec: dict[str, Any]) -> Callable[..., Any]:
+    """As `_drawn`, for noise that is a function of the features: a = μ + Wᵀ·φ, W_hc = std_hc·ε_hc."""
+    num_layers = sum(name.startswith(("shared/w", "policy/w")) for name, _ in spec["layout"])
+    sigmoid = spec["activation"] == "sigmoid" and num_layers > 1  # else the features are the observation
+
+    def drawn(mean, hidden, log_std, noise, with_log_prob):
+        std, variance = log_std  # [H, C]
+        features = 0.5 * hidden + 0.5 if sigmoid else hidden  # [E, H]
+        if noise is None:
+            action = mean
+        else:
+            weights = noise.reshape(-1, *std.shape) * std  # [E, H, C]
+            action = (features[:, None, :] @ weights)[:, 0]
+            action += mean
+        if not with_log_prob:
+            return mean, action, None, None
+        marginal = (features * features) @ variance  # [E, C]
+        marginal += LEAST_VARIANCE
+        return mean, action, np.sqrt(marginal), 0.5 * np.add.reduce(np.log(marginal), axis=1)
+
+    return drawn
+
+
+CHOOSERS = {
+    "discrete": _choose_discrete,
+    "multi_discrete": _choose_multi_discrete,
+    "multi_binary": _choose_multi_binary,
+    "box": _choose_box,
+}

@@ -16,12 +16,12 @@ An initialiser is plain data, so that it can stand in a file:
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
 
-from pg_theano.types import Array, UserError
+from pg_theano.types import NUM_UNIFORMS, Array, UserError
 
 Layout = list[tuple[str, tuple[int, ...], Any]]
 """(name, shape, initialiser) of each array, in order."""
@@ -43,6 +43,34 @@ def dense_layout(
         weights = ["orthogonal", gain] if initialization == "orthogonal" else initialization
         layout += [(f"{prefix}/w{number}", (inputs, outputs), weights), (f"{prefix}/b{number}", (outputs,), "zeros")]
     return layout
+
+
+def num_outputs(action: dict[str, Any], log_std: str) -> int:
+    """K, how many numbers a policy network gives: a logit for each choice, a mean for each number of a box.
+
+    `action` is an `ActionSpace` as plain data. Where `log_std` is "state_dependent" the network of a box gives the
+    log-stds too, after the means.
+    """
+    if action["kind"] in ("discrete", "multi_discrete"):
+        return sum(action["choices"])
+    return action["size"] * (2 if action["kind"] == "box" and log_std == "state_dependent" else 1)
+
+
+def noise_of(spec: dict[str, Any]) -> tuple[str, int]:
+    """What one action is drawn from: ("uniform" in [0, 1) or standard "normal", how many numbers U)."""
+    action = spec["action"]
+    if action["kind"] == "discrete":
+        return "uniform", NUM_UNIFORMS[spec["exploration"]]
+    if action["kind"] != "box":
+        return "uniform", action["size"]
+    if spec["noise"] == "state_dependent":
+        return "normal", next(math.prod(shape) for name, shape, *_ in spec["layout"] if name == "policy/log_std")
+    return "normal", action["size"]
+
+
+def path_of(names: Iterable[str], head: str) -> list[str]:
+    """The names of the dense layers from the observation to a head, "policy" or "value": w1, b1, w2, b2, ..."""
+    return [name for name in names if name.startswith(("shared/", f"{head}/")) and not name.endswith("/log_std")]
 
 
 def count(layout: Layout) -> int:

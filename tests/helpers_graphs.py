@@ -14,7 +14,7 @@ import numpy as np
 from scipy.special import expit, log_softmax
 
 from pg_theano import parameters
-from pg_theano.types import Rollout
+from pg_theano.types import ActionSpace, Rollout
 
 SIGNALS = ["reward", "episode_return", "reward_to_go"]
 BASELINES = ["none", "running_mean", "mean_so_far", "per_timestep", "leave_one_out"]
@@ -35,12 +35,19 @@ KNOBS = {
 }
 
 
-def make_spec(*, hidden=(3,), **changes) -> dict[str, Any]:
-    """A spec of a small program, as `programs.spec_of` would make it."""
+def make_spec(*, hidden=(3,), num_actions=3, value_hidden=None, **changes) -> dict[str, Any]:
+    """A spec of a small program, as `programs.spec_of` would make it; with a value network where `value_hidden` is given.
+
+    `num_actions` is for a discrete space; any other is given as `action`. A shared trunk has `hidden`, and two heads.
+    """
     spec = {
         "algorithm": "reinforce",
         "obs_size": 2,
-        "num_actions": 3,
+        "action": ActionSpace("discrete", 1, [num_actions], [], [])._asdict(),
+        "squash": False,
+        "log_std": "state_independent",
+        "noise": "white",
+        "shared": False,
         "activation": "sigmoid",
         "signal": "reward_to_go",
         "baseline": "none",
@@ -57,8 +64,24 @@ def make_spec(*, hidden=(3,), **changes) -> dict[str, Any]:
         "dynamics_source": None,
         "chunk": None,
     } | changes
-    layout = parameters.dense_layout([spec["obs_size"], *hidden, spec["num_actions"]])
-    return spec | {"layout": [[n, list(s), how] for n, s, how in layout], "num_params": parameters.count(layout)}
+    outputs = parameters.num_outputs(spec["action"], spec["log_std"])
+    trunk = [spec["obs_size"], *hidden]
+    if spec["shared"]:
+        layout = parameters.dense_layout(trunk, "shared") + parameters.dense_layout([trunk[-1], outputs])
+    else:
+        layout = parameters.dense_layout([*trunk, outputs])
+    if spec["action"]["kind"] == "box" and spec["log_std"] == "state_independent":
+        size = spec["action"]["size"]
+        shape = (trunk[-1], size) if spec["noise"] == "state_dependent" else (size,)
+        layout.append(("policy/log_std", shape, "zeros"))
+    if value_hidden is not None:
+        before = [trunk[-1]] if spec["shared"] else [spec["obs_size"], *value_hidden]
+        layout += parameters.dense_layout([*before, 1], "value")
+    return spec | {
+        "num_outputs": outputs,
+        "layout": [[n, list(s), how] for n, s, how in layout],
+        "num_params": parameters.count(layout),
+    }
 
 
 def initial_state(spec, rng) -> dict[str, np.ndarray]:

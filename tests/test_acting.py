@@ -1,14 +1,15 @@
 """Actions from the NumPy forward pass against those of the graph: the same noise, the same actions."""
 
 import itertools
+import math
 
 import helpers_graphs as by_definition
 import numpy as np
 import pytest
 from helpers_graphs import KNOBS
 
-from pg_theano import acting, compiling
-from pg_theano.types import EXPLORE, GREEDY, SAMPLE
+from pg_theano import acting, compiling, parameters
+from pg_theano.types import EXPLORE, GREEDY, SAMPLE, ActionSpace
 
 CHOICES = {"explore": EXPLORE, "greedy": GREEDY, "sample": SAMPLE}
 MIXTURES = [  # every pair of exploration and activation, each with both dtypes, normalised and not
@@ -171,3 +172,147 @@ def test_an_action_of_probability_zero_is_not_taken_even_at_zero():
     action, log_prob = acting.numpy_act(spec)(state, np.ones((1, 1)), np.zeros((1, 1)), KNOBS, EXPLORE)
     assert action.tolist() == [1]
     assert log_prob.tolist() == [0.0]
+
+
+# -- every other kind of action
+
+BOX = ActionSpace("box", 3, [], [-2.0, 0.0, 1.0], [2.0, 0.5, 7.0])._asdict()
+SPACES = {
+    "multi_discrete": {"action": ActionSpace("multi_discrete", 3, [2, 4, 3], [], [])._asdict()},
+    "multi_binary": {"action": ActionSpace("multi_binary", 4, [2] * 4, [], [])._asdict()},
+    "gaussian": {"action": BOX},
+    "pink": {"action": BOX, "noise": "pink"},
+    "squashed": {"action": BOX, "squash": True},
+    "gaussian of the network": {"action": BOX, "log_std": "state_dependent"},
+    "squashed of the network": {"action": BOX, "log_std": "state_dependent", "squash": True},
+    "state_dependent": {"action": BOX, "noise": "state_dependent"},
+    "squashed state_dependent": {"action": BOX, "noise": "state_dependent", "squash": True},
+}
+WAYS = [  # normalised or not, shared trunk or not, dtype, activation, hidden layers
+    (False, False, "float64", "sigmoid", (5, 4)),
+    (True, False, "float32", "tanh", (5, 4)),
+    (False, True, "float32", "sigmoid", (5,)),
+    (True, True, "float64", "relu", (5, 4)),
+    (True, False, "float64", "sigmoid", ()),
+]
+
+
+def case_of(space, normalize, shared, dtype, activation, hidden):
+    """(spec, State, obs [64, F], noise [64, U]), with a value network beside the policy."""
+    rng = np.random.default_rng(3)
+    spec = by_definition.make_spec(
+        **SPACES[space],
+        normalize_observations=normalize,
+        shared=shared,
+        dtype=dtype,
+        activation=activation,
+        hidden=hidden,
+        value_hidden=(7,),
+        obs_size=4,
+    )
+    state = {"params": rng.normal(0, 0.7, spec["num_params"]).astype(dtype)}
+    if normalize:
+        state["normalizer/mean"] = rng.normal(size=4).astype(dtype)
+        state["normalizer/variance"] = rng.uniform(0.1, 9, 4).astype(dtype)
+    obs = (rng.normal(size=(64, 4)) * np.exp(rng.normal(0, 1, (64, 1)))).astype(dtype)
+    kind, size = acting.noise_of(spec)
+    noise = rng.random((64, size), dtype) if kind == "uniform" else rng.normal(size=(64, size)).astype(dtype)
+    return spec, state, obs, noise
+
+
+def of_the_graph(spec, state, obs, noise):
+    """(sample, its log-probability, mode, its log-probability), actions [E, C], and each component's own probability
+    of the noise, from `graphs/` in float64.
+    """
+    import pytensor.tensor as pt
+
+    from pg_theano.graphs import distributions, networks, normalizers
+
+    wide = {name: np.asarray(value, "float64") for name, value in state.items()}
+    named = parameters.views(wide["params"], spec["layout"])
+    spec = spec | {"dtype": "float64"}
+    layers = [pt.constant(v) for n, v in named.items() if n[:6] != "value/" and n != "policy/log_std"]
+    x = pt.constant(obs.T.astype("float64"))
+    if spec["normalize_observations"]:
+        x = normalizers.normalize(x, wide["normalizer/mean"], wide["normalizer/variance"])
+    if len(layers) > 2:
+        hidden = networks.dense(layers[:-2], x, activation=spec["activation"], multiply=networks.product)
+        x = networks.ACTIVATIONS[spec["activation"]](hidden)
+    outputs = networks.dense(layers[-2:], x, activation=spec["activation"], multiply=networks.product)
+    log_std = named.get("policy/log_std")
+    inputs = distributions.inputs_of(spec, outputs, None if log_std is None else pt.constant(log_std), x)
+    distribution = distributions.of(spec)
+    sample = distribution.sample(inputs, pt.constant(noise.T.astype("float64")))
+    mode = distribution.mode(inputs)
+    given = pt.matrix(dtype=sample.dtype)
+    made = [sample, mode, *(distribution.log_prob(inputs, a) for a in (sample, mode))]
+    sample, mode, sample_log_prob, mode_log_prob = by_definition.interpreted([], made)()
+    log_prob_of = by_definition.interpreted([given], distribution.log_prob(inputs, given))
+    return sample.T, sample_log_prob, mode.T, mode_log_prob, lambda a: log_prob_of(a.T.astype(sample.dtype))
+
+
+@pytest.mark.parametrize(("normalize", "shared", "dtype", "activation", "hidden"), WAYS)
+@pytest.mark.parametrize("space", SPACES)
+def test_numpy_acts_as_the_distributions_of_the_graph(space, normalize, shared, dtype, activation, hidden):
+    """Sample and mode, and the log-probability of both; a value network in the layout plays no part.
+
+    In float32 a few of the integers drawn may differ, where u and the boundary round differently.
+    Caught, when planted, in NumPy alone: the variance for σ; log 2π, the determinant or the half range left out; rows
+    of the noise by component and then feature; a head of the value network taken for a layer of the policy; the
+    log-std taken for one; features of tanh for those of a sigmoid; features not normalised; no bound of a network's
+    log-std; σ(z) for σ(−z); the same uniform for all components; a mode that is noisy.
+    """
+    spec, state, obs, noise = case_of(space, normalize, shared, dtype, activation, hidden)
+    sample, sample_log_prob, mode, mode_log_prob, log_prob_of = of_the_graph(spec, state, obs, noise)
+    act, knobs = acting.numpy_act(spec), KNOBS
+    rough = dtype == "float32"
+    error = 2e-4 if rough else 1e-10
+    tolerance = {"rtol": error, "atol": error}
+    for choice, expected, expected_log_prob in [
+        (EXPLORE, sample, sample_log_prob),
+        (SAMPLE, sample, sample_log_prob),
+        (GREEDY, mode, mode_log_prob),
+    ]:
+        action, log_prob = act(state, obs, noise, knobs, choice)
+        assert action.shape == (64, spec["action"]["size"])
+        assert action.dtype == (dtype if spec["action"]["kind"] == "box" else np.int32)
+        assert log_prob.dtype == dtype
+        if spec["action"]["kind"] == "box":
+            np.testing.assert_allclose(action, expected, **tolerance)
+            np.testing.assert_allclose(log_prob, expected_log_prob, **tolerance)
+        else:
+            assert (action != expected).sum() <= (1 if rough else 0)
+            np.testing.assert_allclose(log_prob, log_prob_of(action), **tolerance)
+        bare, nothing = acting.numpy_act(spec, with_log_prob=False)(state, obs, noise, knobs, choice)
+        assert nothing is None
+        assert np.array_equal(bare, action)
+    assert not np.array_equal(sample, mode)
+
+
+@pytest.mark.parametrize("space", SPACES)
+def test_nothing_overflows_where_a_network_is_certain(space):
+    """Outputs of ±1e4 in float32: a warning of NumPy is an error here. Caught, when planted: σ by exp; log(1 − tanh²)."""
+    spec, state, obs, noise = case_of(space, False, False, "float32", "tanh", ())
+    params = np.zeros_like(state["params"])
+    bias = parameters.views(params, spec["layout"])["policy/b1"]
+    bias[::2], bias[1::2] = 1e4, -1e4
+    with np.errstate(all="raise", under="ignore"):
+        for choice in (EXPLORE, GREEDY):
+            action, log_prob = acting.numpy_act(spec)({"params": params}, obs, noise, KNOBS, choice)
+            assert np.isfinite(action).all()
+            assert np.isfinite(log_prob).all()
+
+
+def test_every_number_of_a_log_std_is_replaced_with_the_parameters():
+    """And a normaliser that has learned is used at once. Caught, when planted: the log-std, or the scale, kept for ever."""
+    spec, state, obs, noise = case_of("gaussian", True, False, "float64", "tanh", (5,))
+    act = acting.numpy_act(spec)
+    before, _ = act(state, obs, noise, KNOBS, EXPLORE)
+    params = state["params"].copy()
+    parameters.views(params, spec["layout"])["policy/log_std"][:] += math.log(2)
+    mean, _ = act(state, obs, noise, KNOBS, GREEDY)
+    after, _ = act(state | {"params": params}, obs, noise, KNOBS, EXPLORE)
+    np.testing.assert_allclose(after - mean, 2 * (before - mean), rtol=1e-9)
+    moved = {"normalizer/mean": state["normalizer/mean"] + 1}
+    assert not np.array_equal(act(state | moved, obs, noise, KNOBS, GREEDY)[0], mean)
+    assert np.array_equal(act(state, obs, noise, KNOBS, GREEDY)[0], mean)

@@ -17,10 +17,6 @@ import pytensor.tensor as pt
 
 from pg_theano.graphs.policies import inverse_cdf, taken
 
-NUM_UNIFORMS = {"softmax": 1, "epsilon_softmax": 3, "epsilon_greedy": 3, "epsilon_greedy_softmax": 3}
-"""Uniforms drawn a step: one for the sample; two more, whether to explore and which action, where ε is drawn."""
-
-
 def draw(name, log_probs, noise, *, exploration_rate):
     """The action to take. Shapes: `log_probs` [A, N], `noise` [U, N] uniform in [0, 1); the result [N], int32."""
     num_actions = log_probs.type.shape[0]

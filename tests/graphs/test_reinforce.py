@@ -103,7 +103,7 @@ def test_padding_has_no_effect_on_anything(signal, baseline):
 def score(spec, params, obs, action):
     """∇θ log π(a|o) of a linear softmax policy, on paper: ∂/∂W = o·(1[a] − π)ᵀ, ∂/∂b = 1[a] − π."""
     log_p = by_definition.log_probs_by_definition(spec, {"params": params}, obs)
-    error = np.eye(spec["num_actions"])[action] - np.exp(log_p)
+    error = np.eye(spec["num_outputs"])[action] - np.exp(log_p)
     return np.concatenate([np.outer(obs, error).ravel(), error])
 
 
