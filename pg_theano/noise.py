@@ -2,7 +2,7 @@
 
 white    independent from step to step
 pink     correlated in time, with power spectral density 1/f: slow swings, which explore further (Eberhard et al. 2023)
-held     one draw for the whole rollout (state-dependent exploration, Raffin et al. 2022)
+held     one draw for some steps, or for the whole rollout (state-dependent exploration, Raffin et al. 2022)
 
 Whatever its color, a number is alone distributed as `kind` says: uniform on [0, 1), or N(0, 1). So the log-probability
 of an action, given its observation, is that of white noise.
@@ -10,6 +10,7 @@ of an action, given its observation, is that of white noise.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, Literal
 
 import numpy as np
@@ -20,16 +21,29 @@ Kind = Literal["uniform", "normal"]
 Color = Literal["white", "pink", "held"]
 
 
-def draw(rng: np.random.Generator, *, kind: Kind, color: Color, steps: int, rows: int, size: int, dtype: str) -> Array:
+def draw(
+    rng: np.random.Generator,
+    *,
+    kind: Kind,
+    color: Color,
+    steps: int,
+    rows: int,
+    size: int,
+    dtype: str,
+    every: int | None = None,
+) -> Array:
     """Noise for `steps` of each of `rows` environments, `size` numbers a step: [steps, rows, size].
 
-    White noise is one call of the generator, in the order of the array. What is held is a read-only view of the one
-    draw [rows, size]. Errors: `ValueError` for pink uniform noise, which does not exist here.
+    White noise is one call of the generator, in the order of the array. What is held is held for `every` steps, or for
+    all of them, and is then a read-only view of the one draw [rows, size]. Errors: `ValueError` for pink uniform noise,
+    which does not exist here.
     """
     if color == "pink":
         if kind != "normal":
             raise ValueError(f"pink noise is normal; got kind {kind!r}")
         return pink(rng, (steps, rows, size), dtype)
+    if color == "held" and every is not None:
+        return np.repeat(_white(rng, kind, (-(-steps // every), rows, size), dtype), every, axis=0)[:steps]
     if color == "held":
         return np.broadcast_to(_white(rng, kind, (rows, size), dtype), (steps, rows, size))
     return _white(rng, kind, (steps, rows, size), dtype)
@@ -55,3 +69,8 @@ def pink(rng: np.random.Generator, shape: tuple[int, ...], dtype: Any) -> Array:
     scale = np.sqrt(power / of_all.mean()).astype(dtype).reshape(-1, *[1] * (len(shape) - 1))
     spectrum = np.fft.rfft(rng.standard_normal(shape, dtype), axis=0)
     return np.fft.irfft(scale * spectrum, steps, axis=0)
+
+
+def uniforms(size: int, dtype: str) -> Callable[[np.random.Generator, int, int], Array]:
+    """draw(rng, steps, rows) -> white uniform noise [steps, rows, size]."""
+    return lambda rng, steps, rows: rng.random((steps, rows, size), dtype)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import importlib
-import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -67,6 +66,7 @@ def spec_of(config: Config, task: Task, environment: Any = None, folders: Sequen
         "objective": None if algorithm.objective == "default" else algorithm.objective,
         "objective_kwargs": algorithm.objective_kwargs,
         "objective_source": _source("algorithm.objective", algorithm.objective, folders),
+        "shared": policy.shared,
         "num_outputs": parameters.num_outputs(space._asdict(), policy.log_std),
         "layout": [[name, list(shape), how] for name, shape, how in layout],
         "num_params": size,
@@ -139,13 +139,12 @@ def own_parameters(name: str, obs_size: int, num_outputs: int, kwargs: Mapping[s
         entries = list(found.parameters(obs_size, num_outputs, **kwargs))
     except Exception as error:
         reason = f"{type(error).__name__}: {error}"
-        raise UserError(f"policy.name: parameters() of {module} raised {reason}" if module in sys.modules else
-                        f"policy.name: {module} cannot be imported ({reason})") from error
+        raise UserError(f"policy.name: parameters() of {module}: {type(error).__name__}: {error}") from error
     layout: parameters.Layout = []
     for entry in entries:
         try:
             key, shape, how = entry
-            layout.append((f"policy/{key}", tuple(int(size) for size in shape), parameters.initializer(how)))
+            layout.append((f"policy/{key}", tuple(int(size) for size in shape), how))
         except (TypeError, ValueError):
             raise UserError(
                 f"policy.name: parameters() of {module} gave {entry!r}; expected (name, shape, initialiser), an "
@@ -153,6 +152,10 @@ def own_parameters(name: str, obs_size: int, num_outputs: int, kwargs: Mapping[s
             ) from None
     if not layout:
         raise UserError(f"policy.name: parameters() of {module} gave nothing; {function} has nothing to learn")
+    try:
+        parameters.initial(np.random.default_rng(0), layout, "float32")
+    except UserError as error:
+        raise UserError(f"policy.name: parameters() of {module}: {error}") from None
     return layout
 
 

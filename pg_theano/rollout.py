@@ -54,7 +54,7 @@ def collect(
     if not playing.all():
         environment.park(~playing)
     obs = environment.begin(playing, seeds[np.minimum(episode, num_episodes - 1)], all_over=True)
-    _check(environment, obs, None, playing, time - 1)
+    check_finite(environment, obs, None, playing, time - 1)
     left, steps = num_episodes, 0
     while left:
         if steps % NOISE_BLOCK == 0:  # one call of the generator costs as much as a thousand numbers
@@ -62,7 +62,7 @@ def collect(
         action, log_prob = act(state, obs, noise[steps % NOISE_BLOCK], knobs, choice)
         next_obs, reward, terminated, truncated, real = environment.step(action)
         mask = playing if real is None else playing & real
-        _check(environment, next_obs, reward, mask, time)
+        check_finite(environment, next_obs, reward, mask, time)
         ended = (terminated | truncated) & mask
         if records is not None:
             records.add(obs, action, log_prob, reward, next_obs, terminated, truncated, mask, ended)
@@ -89,7 +89,7 @@ def collect(
             fresh = environment.begin(ended, seeds[np.minimum(episode, num_episodes - 1)]) if another.any() else None
             if fresh is not None:
                 obs = fresh
-                _check(environment, obs, None, ended, time - 1)
+                check_finite(environment, obs, None, ended, time - 1)
         elif steps >= limit and time.max() >= limit:
             raise UserError(
                 f"{environment.task.id}, environment {int(time.argmax())}: an episode has not ended after {limit} "
@@ -230,7 +230,7 @@ class _Records:
         return Rollout(**{name: placed(name) for name in Rollout._fields})
 
 
-def _check(environment: Any, obs: Array, reward: Array | None, real: Array, time: Array) -> None:
+def check_finite(environment: Any, obs: Array, reward: Array | None, real: Array, time: Array) -> None:
     """Nothing that is not finite goes further: which environment, at which step, of which seed."""
     # A sum is finite only if all its terms are, and costs less than a look at each of them.
     if math.isfinite(np.add.reduce(obs, axis=None)) and (reward is None or math.isfinite(np.add.reduce(reward))):

@@ -155,7 +155,9 @@ def described(task: Any, environment: Any, spec: Mapping[str, Any]) -> str:
         engine = "compiled, all episodes of an update side by side"
     else:
         engine = f"gymnasium, {environment.num_envs} environments ({environment.kind})"
-    sizes = f"{task.obs_size} features, {task.num_actions} actions, {spec['num_params']} parameters"
+    discrete = task.action.kind == "discrete"
+    actions = f"{task.action.choices[0]} actions" if discrete else f"actions of size {task.action.size}"
+    sizes = f"{task.obs_size} features, {actions}, {spec['num_params']} parameters"
     return f"{task.id}, {sizes}; engine {engine}"
 
 

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from pg_theano import acting, checkpoints, commands, environments, programs, runs
+from pg_theano import checkpoints, commands, environments, programs, runs
 from pg_theano.types import GREEDY, SAMPLE, UserError
 
 MOST_FRAMES = 1000
@@ -44,8 +44,8 @@ def watch(
     config, facts = runs.read_run(path)
     checkpoint = checkpoints.best(path / "checkpoints")
     spec = programs.spec_from(facts)
-    act, knobs = programs.acting_for(config, spec, None), programs.constant_knobs(config)
-    noise_size = acting.NUM_UNIFORMS[config.exploration.name]
+    act, knobs = programs.acting_alone(config, spec, [Path(facts["folder"])]), programs.constant_knobs(config)
+    draw = programs.noise_of(config, spec)
     if gif is None and not has_display():
         raise UserError("no display here to open a window on; use --gif FILE")
     if gif is not None and (Path(gif).suffix.lower() != ".gif" or not Path(gif).resolve().parent.is_dir()):
@@ -79,14 +79,14 @@ def watch(
         return len(frames) >= MOST_FRAMES
 
     try:
-        row, start = environments.converters(env, config.environment.id, config.dtype)
+        row, given = environments.converters(env, config.environment.id, config.dtype, config.policy.squash)
         for _ in range(episodes):
             obs, _ = env.reset(seed=int(seeds.integers(0, 2**31 - 1)))
             total, steps, ended, stopped = 0.0, 0, False, full()
             while not (ended or stopped):
-                uniforms = noise.random((1, noise_size), np.dtype(config.dtype))
-                action, _ = act(checkpoint.state, row(obs), uniforms, knobs, SAMPLE if sampled else GREEDY)
-                obs, reward, terminated, truncated, _ = env.step(np.int64(action[0] + start))
+                drawn = draw(noise, 1, 1)[0]
+                action, _ = act(checkpoint.state, row(obs), drawn, knobs, SAMPLE if sampled else GREEDY)
+                obs, reward, terminated, truncated, _ = env.step(given(action)[0])
                 total, steps, ended, stopped = total + reward, steps + 1, terminated or truncated, full()
             yield Played(total, steps, ended)
             if stopped:

@@ -7,6 +7,7 @@ makes a Rollout of it, with garbage wherever nothing happened.
 from __future__ import annotations
 
 import contextlib
+import importlib
 import math
 from typing import Any, NamedTuple
 
@@ -24,6 +25,14 @@ OPTIMIZERS = ["sgd", "momentum", "rmsprop", "adam"]
 
 KNOBS = {
     "learning_rate": 0.1,
+    "value_learning_rate": 0.1,
+    "gae_lambda": 0.8,
+    "clip_range": 0.2,
+    "value_clip_range": 0.3,
+    "value_coefficient": 0.5,
+    "entropy_coefficient": 0.01,
+    "target_kl": 0.01,
+    "damping": 0.1,
     "exploration_rate": 0.3,
     "discount": 0.9,
     "momentum": 0.9,
@@ -63,6 +72,23 @@ def make_spec(*, hidden=(3,), num_actions=3, value_hidden=None, **changes) -> di
         "dynamics": None,
         "dynamics_source": None,
         "chunk": None,
+        "policy": "dense",
+        "policy_kwargs": {},
+        "policy_source": None,
+        "objective": None,
+        "objective_kwargs": {},
+        "objective_source": None,
+        "advantage": None,
+        "bootstrap_steps": None,
+        "num_steps": None,
+        "num_epochs": None,
+        "num_minibatches": None,
+        "clips_value": False,
+        "uses_target_kl": False,
+        "uses_entropy": False,
+        "num_cg_iterations": None,
+        "num_line_search_steps": None,
+        "normalize_rewards": False,
     } | changes
     outputs = parameters.num_outputs(spec["action"], spec["log_std"])
     trunk = [spec["obs_size"], *hidden]
@@ -81,15 +107,16 @@ def make_spec(*, hidden=(3,), num_actions=3, value_hidden=None, **changes) -> di
         "num_outputs": outputs,
         "layout": [[n, list(s), how] for n, s, how in layout],
         "num_params": parameters.count(layout),
+        "num_value_params": parameters.count([entry for entry in layout if entry[0].startswith("value/")]),
     }
 
 
 def initial_state(spec, rng) -> dict[str, np.ndarray]:
     """A State with every entry that the spec needs, parameters drawn at random, biases too."""
-    from pg_theano.graphs import reinforce
+    from pg_theano.graphs import skeleton
 
     made = {"zeros": np.zeros, "ones": np.ones, "layout": lambda shape, dtype: rng.normal(size=shape).astype(dtype)}
-    return {name: made[how](shape, spec["dtype"]) for name, shape, how in reinforce.state_entries(spec)}
+    return {name: made[how](shape, spec["dtype"]) for name, shape, how in skeleton.state_entries(spec)}
 
 
 # -- experience
@@ -355,10 +382,9 @@ def interpreted(inputs, outputs):
 
 def interpreted_graph(spec, function):
     """One function of the algorithm's graph: dict of arrays in, dict of arrays out."""
-    from pg_theano.graphs import reinforce
-
     with floats(spec["dtype"]):
-        graph = getattr(reinforce, function)(spec)
+        module = importlib.import_module(f"pg_theano.graphs.{spec['algorithm']}")
+        graph = getattr(module, function)(spec)
         run = interpreted(graph.inputs.values(), list(graph.outputs.values()))
 
     def call(values):
@@ -369,6 +395,6 @@ def interpreted_graph(spec, function):
 
 
 def vector(knobs, dtype="float64"):
-    from pg_theano.graphs import reinforce
+    from pg_theano.graphs import skeleton
 
-    return np.array([knobs[name] for name in reinforce.KNOBS], dtype)
+    return np.array([knobs[name] for name in skeleton.KNOBS], dtype)

@@ -132,6 +132,49 @@ class OnlyTimeLimit(Probe):
         return 1.0, False, False
 
 
+class EitherEnd(Lengths):
+    """As `Lengths`, but episodes of an even seed are truncated."""
+
+    def outcome(self, action):
+        reward, end, _ = super().outcome(action)
+        return reward, end and self.seed % 2 == 1, end and self.seed % 2 == 0
+
+
+class NotAgain(Lengths):
+    """The third feature counts all that was ever observed: never the same twice."""
+
+    observed = 0
+
+    def observe(self):
+        self.observed += 1
+        return np.array([self.seed % 10_000, self.time, self.observed], np.float32)
+
+
+class Drift(Probe):
+    """Where it is follows from all its actions, which it writes over; so does what it is paid."""
+
+    observation_space = box(2)
+    action_space = spaces.Box(-1, 1, (2,))
+
+    def __init__(self, scale=1.0, paid=0.1, latest=50):
+        self.scale, self.paid, self.latest = np.float32(scale), paid, latest
+
+    def reset(self, *, seed=None, options=None):
+        self.place = np.random.default_rng(seed).normal(size=2).astype(np.float32)
+        return super().reset(seed=seed)
+
+    def observe(self):
+        return self.place
+
+    def step(self, action):
+        self.place = self.place * np.float32(0.9) + self.scale * action
+        action[:] = np.nan
+        return super().step(action)
+
+    def outcome(self, action):
+        return self.paid * float(self.place.sum()), self.time == min(length_of(self.seed), self.latest), False
+
+
 class Weighty(Probe):
     """A knob of its own: `weight` is the reward."""
 
@@ -187,12 +230,73 @@ class Matrix(Probe):
         return np.arange(6, dtype=np.float32).reshape(2, 3) + self.time
 
 
-class BoxActions(Probe):
-    action_space = spaces.Box(-1, 1, (2,))
+class Told(Probe):
+    """Three steps an episode; `told` is what all the environments of the class were given, as it came."""
+
+    told: list = []
+
+    def outcome(self, action):
+        type(self).told.append(np.array(action))
+        return 1.0, self.time == 3, False
 
 
-class TupleObs(Probe):
-    observation_space = spaces.Tuple([spaces.Discrete(2), spaces.Discrete(2)])
+class BoxActions(Told):
+    action_space = spaces.Box(np.float32([-1, 0]), np.float32([1, 10]))
+    told: list = []
+
+
+class MatrixActions(Told):
+    """Bounds that differ, in float64."""
+
+    action_space = spaces.Box(np.array([[-1.0, -2, -3], [0, 1, 2]]), np.array([[1.0, 2, 3], [10, 11, 12]]), dtype=float)
+    told: list = []
+
+
+class WholeActions(Told):
+    action_space = spaces.Box(0, 255, (2,), np.uint8)
+    told: list = []
+
+
+class UnboundedActions(Told):
+    action_space = spaces.Box(-np.inf, np.array([np.inf, 1], np.float32))
+    told: list = []
+
+
+class MultiDiscreteActions(Told):
+    action_space = spaces.MultiDiscrete([2, 3], start=[5, -1])
+    told: list = []
+
+
+class MultiBinaryActions(Told):
+    action_space = spaces.MultiBinary((2, 2))
+    told: list = []
+
+
+class TupleActions(Probe):
+    action_space = spaces.Tuple([spaces.Discrete(2), spaces.Discrete(2)])
+
+
+class GraphObs(Probe):
+    observation_space = spaces.Graph(box(1), None)
+
+
+class DictObs(Probe):
+    """Two parts; flattened in the order of their names."""
+
+    observation_space = spaces.Dict({"where": box(2), "what": spaces.Discrete(3)})
+
+    def observe(self):
+        return {"what": self.time, "where": np.array([10, 20 + self.time], np.float32)}
+
+    def outcome(self, action):
+        return 1.0, self.time == 2, False
+
+
+class TupleObs(DictObs):
+    observation_space = spaces.Tuple([spaces.Discrete(3), box(2)])
+
+    def observe(self):
+        return tuple(super().observe().values())
 
 
 class Failing(Probe):
@@ -288,6 +392,17 @@ class SameStep(VectorEnv):
         self.num_envs = num_envs
 
 
+class VectorDict(VectorEnv):
+    """A vectorised class whose observations have parts."""
+
+    metadata = {"autoreset_mode": AutoresetMode.NEXT_STEP}
+    single_observation_space = DictObs.observation_space
+    single_action_space = spaces.Discrete(2)
+
+    def __init__(self, num_envs=1, max_episode_steps=None):
+        self.num_envs = num_envs
+
+
 def register(name, env, **options):
     if name not in gymnasium.registry:
         gymnasium.register(name, env, **options)
@@ -295,7 +410,9 @@ def register(name, env, **options):
 
 for env in (
     ConstantValue, ValueFromObs, Discounting, ActionChoice, ActionFromObs, Delayed, Lengths, Weighty, ActionsFromOne,
-    DiscreteObs, DiscreteObsOutside, MultiDiscreteObs, Matrix, BoxActions, TupleObs, NoSeed, Slow,
+    DiscreteObs, DiscreteObsOutside, MultiDiscreteObs, Matrix, TupleObs, DictObs, GraphObs, NoSeed, Slow,
+    BoxActions, MatrixActions, WholeActions, UnboundedActions, MultiDiscreteActions, MultiBinaryActions, TupleActions,
+    EitherEnd, NotAgain, Drift,
 ):  # fmt: skip
     register(f"{env.__name__}-v0", env, max_episode_steps=50)
 register("Failing-v0", Failing, max_episode_steps=50)
@@ -303,4 +420,5 @@ register("Huge-v0", Huge, max_episode_steps=50)
 register("Capped-v0", OnlyTimeLimit, max_episode_steps=7, reward_threshold=7)
 register("Endless-v0", OnlyTimeLimit)
 register("EndlessEnds-v0", Lengths)
+register("VectorDict-v0", DictObs, vector_entry_point=VectorDict, max_episode_steps=9)
 register("SameStep-v0", ConstantValue, vector_entry_point=SameStep, max_episode_steps=9)

@@ -12,7 +12,7 @@ import pytest
 from gymnasium.utils.env_checker import check_env
 
 from pg_theano import acting, config, dynamics, environments, programs, rollout
-from pg_theano.types import EXPLORE, UserError
+from pg_theano.types import EXPLORE, ActionSpace, UserError
 
 EXAMPLES = Path(__file__).parent.parent / "docs" / "examples"
 
@@ -155,7 +155,11 @@ def engine(*overrides):
 
 def test_auto_takes_the_compiled_engine_only_for_the_same_task():
     assert engine().dynamics.endswith("cartpole:CartPole")
-    assert engine("environment.id=Acrobot-v1").task == environments.Task("Acrobot-v1", 6, 3, 500, -100.0)
+    three, torque = ActionSpace("discrete", 1, [3], [], []), ActionSpace("box", 1, [], [-2.0], [2.0])
+    assert engine("environment.id=Acrobot-v1").task == environments.Task("Acrobot-v1", 6, three, 500, -100.0)
+    assert engine("environment.id=Pendulum-v1").task == environments.Task("Pendulum-v1", 3, torque, 200, None)
+    assert engine("environment.id=MountainCarContinuous-v0").task.action.kind == "box"
+    assert engine("environment.dynamics=pg_theano.graphs.environments.pendulum:Pendulum").task.action == torque
     assert engine("environment.engine=gymnasium") is None
     assert engine("environment.kwargs={sutton_barto_reward: true}") is None
     assert engine("environment.wrappers=[gymnasium.wrappers:FlattenObservation]") is None

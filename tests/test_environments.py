@@ -5,17 +5,18 @@ import textwrap
 
 import gymnasium
 import numpy as np
-import probe_environments  # noqa: F401  registers
+import probe_environments as probes
 import pytest
 
 from pg_theano import config as configs
 from pg_theano import environments
 from pg_theano.rollout import collect
-from pg_theano.types import UserError
+from pg_theano.types import ActionSpace, UserError
 
 
-def made(id, num_envs=3, folders=(), **knobs):
-    return environments.make(configs.Environment(id=id, **knobs), num_envs=num_envs, dtype="float32", folders=folders)
+def made(id, num_envs=3, folders=(), squash=False, **knobs):
+    config = configs.Environment(id=id, **knobs)
+    return environments.make(config, num_envs=num_envs, dtype="float32", folders=folders, squash=squash)
 
 
 def play(env, num_episodes=6, action=0):
@@ -64,18 +65,118 @@ def test_a_multi_discrete_observation_is_one_hot_each():
 def test_actions_start_where_their_space_starts():
     """Caught, when planted: actions from 0 (the probe raises at 0)."""
     env = made("ActionsFromOne-v0")
-    assert env.task.num_actions == 3
+    assert env.task.action.choices == [3]
     assert play(env, action=2).returns.tolist() == [1.0] * 6
     assert play(env, action=0).returns.tolist() == [0.0] * 6
 
 
 @pytest.mark.parametrize(
+    ("id", "rows"),
+    [
+        ("DictObs-v0", [[1, 0, 0, 10, 20], [0, 1, 0, 10, 21]]),
+        ("TupleObs-v0", [[1, 0, 0, 10, 20], [0, 1, 0, 10, 21]]),
+        ("VectorDict-v0", [[1, 0, 0, 10, 20], [0, 1, 0, 10, 21]]),  # and its own class is left aside
+    ],
+)
+def test_a_dict_or_tuple_of_observations_is_one_row(id, rows):
+    env = made(id)
+    assert isinstance(env, environments.Slots)
+    assert env.task.obs_size == 5
+    assert play(env).rollout.obs[0, :2].tolist() == rows
+
+
+@pytest.mark.parametrize(
     ("id", "space"),
-    [("BoxActions-v0", r"action space Box\(-1.0, 1.0, \(2,\)"), ("TupleObs-v0", "observation space Tuple")],
+    [("TupleActions-v0", r"action space Tuple\(Discrete"), ("GraphObs-v0", "observation space Graph")],
 )
 def test_any_other_space_is_refused_by_name(id, space):
     with pytest.raises(UserError, match=rf"{id}: its {space}.* is not supported; expected "):
         made(id)
+
+
+# -- actions
+
+
+def told(id, actions, squash=False):
+    """(what the environments took for actions [N, ...], one each; the task's action space)"""
+    probe = getattr(probes, id)
+    probe.told.clear()
+    env, before = made(f"{id}-v0", num_envs=len(actions), squash=squash), actions.copy()
+    env.begin(np.ones(len(actions), bool), np.arange(len(actions)), all_over=True)
+    env.step(actions)
+    assert np.array_equal(actions, before)
+    assert {action.dtype for action in probe.told} == {probe.action_space.dtype}
+    assert all(probe.action_space.contains(action) for action in probe.told)
+    return np.array(probe.told), env.task.action
+
+
+def test_a_box_is_given_what_was_drawn_clipped_to_each_components_bounds():
+    """Caught, when planted: one bound for all, the policy's array clipped in place, the policy's dtype."""
+    given, space = told("BoxActions", np.float32([[-3, -3], [0.25, 0.5], [3, 30]]))
+    assert given.tolist() == [[-1, 0], [0.25, 0.5], [1, 10]]
+    assert space == ActionSpace("box", 2, [], [-1, 0], [1, 10])
+    given, space = told("UnboundedActions", np.float32([[-3e9, -3e9], [3e9, 3]]))
+    assert given.tolist() == [[-3e9, -3e9], [3e9, 1]]
+    assert space.low == [-np.inf, -np.inf] and space.high == [np.inf, 1]
+
+
+def test_a_box_of_two_dimensions_is_given_rows_back_in_its_shape():
+    """Caught, when planted: the columns first; bounds of the first row for both."""
+    given, space = told("MatrixActions", np.float32([[9, 9, 9, 5, 5, 5], [0, 1, 2, 3, 4, 50]]))
+    assert given.tolist() == [[[1, 2, 3], [5, 5, 5]], [[0, 1, 2], [3, 4, 12]]]
+    assert space.size == 6 and space.low == [-1, -2, -3, 0, 1, 2]
+
+
+def test_a_box_of_whole_numbers_is_given_the_nearest():
+    given, _ = told("WholeActions", np.float32([[-3, 7.6], [7.4, 300]]))
+    assert given.tolist() == [[0, 8], [7, 255]]
+
+
+def test_squashed_actions_fill_the_box():
+    """tanh u = ±0.5 at u = ±ln(3)/2. Caught, when planted: low + (high − low)·tanh u, clipping in its place."""
+    u = np.log(3) / 2
+    given, _ = told("BoxActions", np.float32([[0, 0], [u, u], [-u, -u], [99, 99], [-99, -99]]), squash=True)
+    assert np.allclose(given, [[0, 5], [0.5, 7.5], [-0.5, 2.5], [1, 10], [-1, 0]], rtol=0, atol=1e-6)
+
+
+@pytest.mark.parametrize("id", ["UnboundedActions-v0", "CartPole-v1"])
+def test_squashing_needs_a_box_with_bounds(id):
+    with pytest.raises(UserError, match=rf"policy.squash: {id} has the action space .*; expected a Box with finite"):
+        made(id, squash=True)
+
+
+def test_components_start_where_their_space_starts():
+    """Caught, when planted: counted from 0; the first component's start for all."""
+    given, space = told("MultiDiscreteActions", np.int32([[0, 0], [1, 2]]))
+    assert given.tolist() == [[5, -1], [6, 1]]
+    assert space == ActionSpace("multi_discrete", 2, [2, 3], [], [])
+
+
+def test_multi_binary_actions_keep_the_shape_of_their_space():
+    given, space = told("MultiBinaryActions", np.int32([[0, 1, 1, 1], [1, 0, 0, 0]]))
+    assert given.tolist() == [[[0, 1], [1, 1]], [[1, 0], [0, 0]]]
+    assert space == ActionSpace("multi_binary", 4, [2, 2, 2, 2], [], [])
+
+
+@pytest.mark.parametrize(
+    ("id", "action"),
+    [("BoxActions-v0", [0.0, np.nan]), ("UnboundedActions-v0", [np.inf, 0.0])],
+)
+def test_an_action_that_is_no_number_does_not_reach_the_environment(id, action):
+    """Clipping hides nothing: max(nan, low) is nan."""
+    env = made(id)
+    env.begin(np.ones(3, bool), np.arange(3), all_over=True)
+    message = rf"{id}, environment 1: the policy's action is \[.*(nan|inf).*\]; an action must be finite"
+    with pytest.raises(UserError, match=message):
+        env.step(np.float32([[0, 0], action, [0, 0]]))
+
+
+@pytest.mark.parametrize("squash", [False, True])
+def test_whoever_watches_gives_the_same_actions(squash):
+    actions = np.float32([[0.3, 12]])
+    env = environments.single(configs.Environment(id="BoxActions-v0"))
+    _, given = environments.converters(env, "BoxActions-v0", "float32", squash)
+    assert np.array_equal(given(actions), told("BoxActions", actions, squash)[0])
 
 
 def test_an_unknown_autoreset_mode_is_refused():
@@ -101,6 +202,13 @@ def test_an_unknown_autoreset_mode_is_refused():
 )
 def test_the_vectorised_class_is_used_only_for_the_task_as_registered(id, knobs, engine):
     assert isinstance(made(id, **knobs), engine)
+
+
+def test_single_environments_can_be_asked_for():
+    config = configs.Environment(id="CartPole-v1")
+    env = environments.make(config, num_envs=2, dtype="float32", single_environments=True)
+    assert isinstance(env, environments.Slots)
+    assert env.task == made("CartPole-v1").task
 
 
 def test_time_limit_and_threshold_are_the_registered_ones_unless_changed():

@@ -29,7 +29,7 @@ def play(env, num_episodes, *, seed=0, act=None, keep=True, dtype="float32"):
     drawn = np.random.default_rng(seed).integers(0, 2**31 - 1, size=num_episodes)
     played = collect(
         env,
-        act or random_act(env.task.num_actions),
+        act or random_act(env.task.action.choices[0]),
         {},
         {},
         num_episodes=num_episodes,

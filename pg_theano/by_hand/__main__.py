@@ -18,6 +18,7 @@ from pg_theano.by_hand import ppo, vpg
 from pg_theano.by_hand.networks import Network
 from pg_theano.by_hand.policies import LOGISTIC
 from pg_theano.config import Environment
+from pg_theano.noise import uniforms
 from pg_theano.types import GREEDY, Array, Rollout, State, UserError
 from pg_theano.watch import has_display
 
@@ -76,7 +77,7 @@ class Learner:
             self.state,
             {},
             num_episodes=num_episodes,
-            noise_size=1,
+            draw=uniforms(1, "float64"),
             episode_seeds=self.episode_seeds,
             action_noise=self.noise,
             dtype="float64",
@@ -109,7 +110,7 @@ class Learner:
                 self.state,
                 {},
                 num_episodes=num_episodes,
-                noise_size=1,
+                draw=uniforms(1, "float64"),
                 episode_seeds=self.evaluation,
                 action_noise=self.evaluation,
                 dtype="float64",

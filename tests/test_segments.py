@@ -1,0 +1,307 @@
+"""Stretches of a fixed length: what stands in their rows, and episodes that stay open between them."""
+
+import numpy as np
+import probe_environments as probes
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pg_theano import config as configs
+from pg_theano import environments
+from pg_theano.segments import Segments
+from pg_theano.types import Rollout, UserError
+
+
+def segments(id, num_envs=3, *, dtype="float32", keep=Rollout._fields, **knobs):
+    config = configs.Environment(id=id, **knobs)
+    env = environments.make(config, num_envs=num_envs, dtype=dtype, single_environments=True)
+    return Segments(env, dtype=dtype, keep=keep)
+
+
+def random_act(task):
+    """Actions from the noise; the log-probability is minus the second feature: the step, in `Lengths` and its kin."""
+    space = task.action
+
+    def act(state, obs, noise, knobs, choice):
+        if space.kind == "box":  # depends on what is seen, so that a fault spreads; some are out of bounds
+            action = 3 * noise[:, : space.size] - 1.5 + 0.1 * obs[:, :1]
+        elif space.kind == "discrete":
+            action = (noise[:, 0] * space.choices[0]).astype(np.int32)
+        else:
+            action = (noise[:, : space.size] * space.choices).astype(np.int32)
+        return action, -obs[:, min(1, obs.shape[1] - 1)]
+
+    return act
+
+
+def collect(one, steps, block, seed=0, act=None):
+    """(the seeds drawn for the stretch [T+1, N], what was played)"""
+    num_envs = one.environment.num_envs
+    drawn = np.random.default_rng([seed, block]).integers(0, 2**31 - 1, size=(steps + 1, num_envs))
+    played = one.collect(
+        act or random_act(one.environment.task),
+        {},
+        {},
+        noise=np.random.default_rng([seed, block, 1]).random((steps, num_envs, 6), one.kind),
+        episode_seeds=np.random.default_rng([seed, block]),
+    )
+    return drawn, played
+
+
+# -- what stands in the rows
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    num_envs=st.integers(1, 4),
+    sizes=st.lists(st.integers(1, 40), min_size=1, max_size=4),
+    seed=st.integers(0, 2**20),
+)
+def test_rows_are_what_the_environments_said(num_envs, sizes, seed):
+    """Against `EitherEnd`, whose steps follow from seed and time. Caught, when planted: the observation of the reset in
+    place of the true successor, `obs` after an end that is not the fresh episode's, terminated and truncated merged,
+    the seed of the row before, sums that begin anew with a stretch, action and reward one row apart."""
+    one, current, time, total = segments("EitherEnd-v0", num_envs), None, [0] * num_envs, [0.0] * num_envs
+    for block, steps in enumerate(sizes):
+        drawn, played = collect(one, steps, block, seed)
+        current = list(drawn[0]) if current is None else current
+        returns, lengths, rollout = [], [], played.rollout
+        for step in range(steps):
+            for e in range(num_envs):
+                who, now, end = current[e] % 10_000, time[e], time[e] + 1 == probes.length_of(current[e])
+                assert rollout.obs[e, step].tolist() == [who, now, 0]
+                assert rollout.next_obs[e, step].tolist() == [who, now + 1, 0]
+                assert rollout.log_prob[e, step] == -now
+                assert rollout.reward[e, step] == 100 * rollout.action[e, step] + now + 1
+                assert rollout.terminated[e, step] == (end and current[e] % 2 == 1)
+                assert rollout.truncated[e, step] == (end and current[e] % 2 == 0)
+                time[e], total[e] = now + 1, total[e] + float(rollout.reward[e, step])
+                if end:
+                    returns.append(total[e])
+                    lengths.append(time[e])
+                    current[e], time[e], total[e] = drawn[step + 1, e], 0, 0.0
+        assert played.returns.tolist() == returns
+        assert played.lengths.tolist() == lengths
+        assert played.env_steps == num_envs * steps
+        assert rollout.mask.shape == (num_envs, steps) and rollout.mask.all()
+
+
+def test_environments_go_on_where_they_stopped():
+    """Begun once an episode, stepped once a step. Caught, when planted: all begun anew with a stretch."""
+    probes.Lengths.made.clear()
+    one = segments("EitherEnd-v0", 2)
+    made = list(probes.Lengths.made)
+    drawn, _ = collect(one, 30, 0)
+    before = [env.steps_taken for env in made]
+    seeds = [list(env.seeds) for env in made]
+    _, again = collect(one, 30, 1)
+    assert [env.steps_taken - n for env, n in zip(made, before, strict=True)] == [30, 30]
+    for e, env in enumerate(made):
+        assert len(env.seeds) - len(seeds[e]) == again.rollout.terminated[e].sum() + again.rollout.truncated[e].sum()
+        assert env.seeds[: len(seeds[e])] == seeds[e]
+        assert drawn[0, e] in seeds[e]
+
+
+def test_the_rollout_has_what_the_policy_drew_and_the_environment_what_it_takes():
+    """ "Clipped action stored" is a classic bug; caught, when planted."""
+    for squash in (False, True):
+        config = configs.Environment(id="BoxActions-v0")
+        env = environments.make(config, num_envs=2, dtype="float32", squash=squash, single_environments=True)
+        one = Segments(env, dtype="float32")
+        collect(one, 1, 0)  # the trial is over
+        probes.BoxActions.told.clear()
+        _, played = collect(one, 4, 1)
+        raw = played.rollout.action.swapaxes(0, 1).reshape(8, 2)  # step by step, as they were told
+        low, high = np.array([-1, 0]), np.array([1, 10])
+        expected = low + (high - low) * (np.tanh(raw) + 1) / 2 if squash else np.clip(raw, low, high)
+        assert np.allclose(probes.BoxActions.told, expected, rtol=0, atol=1e-6)
+        assert (np.abs(raw) > 1).any() and played.rollout.action.dtype == np.float32
+
+
+@pytest.mark.parametrize(
+    ("id", "shape", "dtype"),
+    [
+        ("Lengths-v0", (3, 5), np.int32),
+        ("MultiDiscreteActions-v0", (3, 5, 2), np.int32),
+        ("MultiBinaryActions-v0", (3, 5, 4), np.int32),
+        ("MatrixActions-v0", (3, 5, 6), np.float64),
+    ],
+)
+def test_actions_of_every_kind(id, shape, dtype):
+    _, played = collect(segments(id, dtype="float64"), 5, 0)
+    assert played.rollout.action.shape == shape and played.rollout.action.dtype == dtype
+    assert played.rollout.obs.dtype == played.rollout.reward.dtype == played.rollout.mask.dtype == np.float64
+
+
+def test_a_rollout_is_not_written_to_by_the_next():
+    """Caught, when planted: buffers kept from one stretch to the next."""
+    one = segments("Drift-v0")
+    rollouts = [collect(one, 8, block)[1].rollout for block in range(2)]
+    copies = [[np.copy(column) for column in rollout] for rollout in rollouts]
+    collect(one, 8, 2)
+    for rollout, copied in zip(rollouts, copies, strict=True):
+        assert all(np.array_equal(*columns) for columns in zip(rollout, copied, strict=True))
+
+
+def test_fields_that_nobody_wants_are_not_kept():
+    one = segments("Lengths-v0", keep=("obs", "reward"))
+    rollout = collect(one, 8, 0)[1].rollout
+    assert [name for name in Rollout._fields if getattr(rollout, name) is not None] == ["obs", "reward"]
+
+
+# -- open episodes
+
+CASES = [
+    ("Drift-v0", {}),
+    ("EitherEnd-v0", {}),
+    ("MultiBinaryActions-v0", {}),
+    ("Pendulum-v1", {"max_episode_steps": 45}),
+    ("Acrobot-v1", {"max_episode_steps": 25}),
+    ("FrozenLake-v1", {}),
+    ("Pendulum-v1", {"wrappers": ["gymnasium.wrappers:TimeAwareObservation"]}),
+]
+
+
+@pytest.mark.parametrize("sizes", [(20, 20, 20), (1, 30, 7)])
+@pytest.mark.parametrize(("id", "knobs"), CASES)
+def test_what_was_open_goes_on_bit_for_bit(id, knobs, sizes):
+    """Three stretches, or one, a checkpoint, and two in new environments. Caught, when planted: actions recorded as the
+    environment left them, sums and lengths that begin anew, the actions of a neighbour, the policy's actions replayed."""
+    whole = segments(id, **knobs)
+    played = [collect(whole, steps, block)[1] for block, steps in enumerate(sizes)]
+    for stop in (1, 2):
+        first = segments(id, **knobs)
+        for block in range(stop):
+            collect(first, sizes[block], block)
+        saved = first.arrays(first.settle())
+        assert all(isinstance(array, np.ndarray) and array.dtype != object for array in saved.values())
+        resumed = segments(id, **knobs)
+        resumed.restore(saved)
+        again = resumed.arrays(resumed.settle())  # a checkpoint straight after a resume is the same one
+        assert all(np.array_equal(saved[name], again[name]) for name in saved)
+        for block in range(stop, 3):
+            _, theirs = collect(resumed, sizes[block], block)
+            for ours, other in zip(played[block].rollout, theirs.rollout, strict=True):
+                assert ours.tobytes() == other.tobytes()
+            assert played[block].returns.tobytes() == theirs.returns.tobytes()
+            assert played[block].lengths.tobytes() == theirs.lengths.tobytes()
+        ours, theirs = (one.arrays(one.settle()) for one in (whole, resumed))
+        assert all(ours[name].tobytes() == theirs[name].tobytes() for name in ours)
+
+
+def test_a_picture_is_not_changed_by_later_stretches():
+    """Caught, when planted: lengths or sums that are written to in place."""
+    one = segments("Drift-v0")
+    collect(one, 7, 0)
+    picture = one.settle()
+    before = {name: array.copy() for name, array in one.arrays(picture).items()}
+    for block in range(1, 6):
+        collect(one, 7, block)
+    after = one.arrays(picture)
+    assert all(np.array_equal(before[name], after[name]) for name in before)
+    other = segments("Drift-v0")
+    other.restore(after)
+    _, expected = collect(other, 7, 1)
+    fresh = segments("Drift-v0")
+    collect(fresh, 7, 0)
+    assert collect(fresh, 7, 1)[1].rollout.obs.tobytes() == expected.rollout.obs.tobytes()
+
+
+def test_only_the_actions_of_open_episodes_are_kept():
+    """Caught, when planted: blocks never dropped; blocks copied for each picture."""
+    one = segments("EitherEnd-v0", 2)
+    for block in range(60):
+        collect(one, 4, block)
+        picture = one.settle()
+        assert sum(map(len, picture.blocks)) < picture.lengths.max() + 4
+        assert len(one.arrays(picture)["open/actions"]) == picture.lengths.sum()
+    endless = segments("Endless-v0", 1)
+    pictures = []
+    for block in range(3):
+        collect(endless, 4, block)
+        pictures.append(endless.settle())
+    assert [len(picture.blocks) for picture in pictures] == [1, 2, 3]
+    assert pictures[2].blocks[0] is pictures[0].blocks[0]
+
+
+@pytest.mark.parametrize(
+    ("knobs", "what"),
+    [
+        ({"scale": 1.0000001}, "the observation is not that of the checkpoint"),
+        ({"paid": 0.2}, "the sum of rewards is not that of the checkpoint"),
+        ({"latest": 1}, "the episode is over, that of the checkpoint was open after"),
+    ],
+)
+def test_an_environment_that_replays_something_else_is_named(knobs, what):
+    """Caught, when planted: observations compared to within rounding; rewards not compared."""
+    one = segments("Drift-v0")
+    collect(one, 30, 0)
+    saved = one.arrays(one.settle())
+    assert (saved["open/length"] > 1).any()
+    with pytest.raises(UserError, match=rf"Drift-v0, environment \d, step \d+ \(seed \d+\): does not replay: {what}"):
+        segments("Drift-v0", kwargs=knobs).restore(saved)
+    with pytest.raises(UserError, match=r"environment.num_envs: got 2; the checkpoint has 3 open episodes"):
+        segments("Drift-v0", 2).restore(saved)
+
+
+def test_an_environment_that_does_not_replay_is_begun_anew_each_time():
+    """And nothing of it is open at a checkpoint. Caught, when planted: the trial compares lengths only."""
+    one = segments("NotAgain-v0")
+    for block in range(3):
+        drawn, played = collect(one, 6, block)
+        assert one.replays is False
+        assert np.array_equal(played.rollout.obs[:, 0, 0], drawn[0] % 10_000)
+        assert not played.rollout.obs[:, 0, 1].any()
+        assert (played.lengths <= 6).all()
+    saved = one.arrays(one.settle())
+    assert not any(array.size for array in saved.values())
+    other = segments("NotAgain-v0")
+    other.restore(saved)
+    drawn, played = collect(other, 6, 3)
+    assert np.array_equal(played.rollout.obs[:, 0, 0], drawn[0] % 10_000)
+
+
+@pytest.mark.parametrize("id", ["Lengths-v0", "Drift-v0", "CartPole-v1", "Pendulum-v1", "DictObs-v0"])
+def test_an_environment_that_replays_is_found_to(id):
+    one = segments(id)
+    assert one.replays is None
+    collect(one, 2, 0)
+    assert one.replays is True
+
+
+def test_nothing_is_stepped_before_the_first_stretch():
+    probes.Lengths.made.clear()
+    one = segments("Lengths-v0")
+    assert [(env.steps_taken, env.seeds) for env in probes.Lengths.made] == [(0, [])] * 3
+    assert not any(array.size for array in one.arrays(one.settle()).values())
+
+
+# -- faults
+
+
+@pytest.mark.parametrize(
+    ("how", "step", "message"),
+    [
+        ("nan", 4, "the observation has nan; an observation must be finite"),
+        ("raises", 4, "step raises RuntimeError: the motor"),
+        ("reward inf", 4, "reward is inf; a reward must be finite"),
+        ("shape", 4, r"the observation has shape \(2, 1\); its space says \(2,\)"),
+        ("nan at reset", 0, "the observation has nan; an observation must be finite"),
+    ],
+)
+def test_a_fault_names_environment_step_and_seed(how, step, message):
+    one = segments("Failing-v0", 2, kwargs={"how": how, "first_episode": 5})  # four are over after the trial
+    seed = np.random.default_rng([0, 0]).integers(0, 2**31 - 1, size=(31, 2))[0, 0]
+    with pytest.raises(UserError, match=rf"Failing-v0, environment 0, step {step} \(seed {seed}\): {message}"):
+        collect(one, 30, 0)
+
+
+def test_an_episode_without_an_end_is_an_error(monkeypatch):
+    monkeypatch.setattr("pg_theano.segments.LONGEST_EPISODE", 300)
+    one = segments("Endless-v0", 2)
+    for block in range(2):
+        collect(one, 100, block)
+    with pytest.raises(UserError, match=r"has not ended after 300 steps; set environment.max_episode_steps"):
+        collect(one, 100, 2)
+    _, played = collect(segments("Endless-v0", 2, max_episode_steps=11), 100, 0)
+    assert played.lengths.tolist() == [11] * 18
