@@ -6,6 +6,7 @@ an observation.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -215,7 +216,7 @@ def _choose_multi_binary(spec: dict[str, Any], with_log_prob: bool) -> Callable[
 
 def _log_std_of(spec: dict[str, Any]) -> Callable[[dict[str, Array]], Any]:
     """What depends on the parameter policy/log_std alone, made once for all the observations to come."""
-    if "policy/log_std" not in dict(spec["layout"]):
+    if "policy/log_std" not in [name for name, *_ in spec["layout"]]:
         return lambda named: None
     if spec["noise"] == "state_dependent":
         return lambda named: (np.exp(named["policy/log_std"]), np.exp(2 * named["policy/log_std"]))

@@ -1,9 +1,9 @@
 """Who plays for an update: whole episodes or stretches of fixed length, on Gymnasium's environments or compiled ones.
 
-    collector = collector_of(config, spec, environment, program)
-    played = collector.collect(state, knobs, update)
-    kept = collector.arrays(collector.settle())            # what a checkpoint must hold of open episodes
-    collector.restore(kept)
+collector = collector_of(config, spec, environment, program)
+played = collector.collect(state, knobs, update)
+kept = collector.arrays(collector.settle())            # what a checkpoint must hold of open episodes
+collector.restore(kept)
 """
 
 from __future__ import annotations
@@ -39,9 +39,7 @@ def environment_of(config: Config, folders: Sequence[Path]) -> Any:
     """The compiled engine, where it is wanted and is the same task; else Gymnasium's environments."""
     engine = None
     if config.gradients == "symbolic":
-        engine = environments.engine_of(
-            config.environment, dtype=config.dtype, backend=config.backend, folders=folders
-        )
+        engine = environments.engine_of(config.environment, dtype=config.dtype, backend=config.backend, folders=folders)
     return engine or environments.make(
         config.environment,
         num_envs=config.environment.num_envs,
@@ -96,9 +94,7 @@ class WholeEpisodes(_Common):
             "dtype": self.config.dtype,
         }
         if self.compiled:
-            return collect_compiled(
-                self.program, state, knobs, time_limit=self.environment.task.time_limit, **common
-            )
+            return collect_compiled(self.program, state, knobs, time_limit=self.environment.task.time_limit, **common)
         keep = self.program.manifest["takes"]
         return collect(self.environment, self.program.act, state, knobs, keep=keep, **common)
 
@@ -132,9 +128,7 @@ class Stretches(_Common):
         self.rows, self.steps = config.environment.num_envs, spec["num_steps"]
         self.segments: Any
         if self.compiled:
-            self.segments = CompiledSegments(
-                program, num_envs=self.rows, num_steps=self.steps, dtype=config.dtype
-            )
+            self.segments = CompiledSegments(program, num_envs=self.rows, num_steps=self.steps, dtype=config.dtype)
         else:
             keep = program.manifest["takes"]
             self.segments = Segments(environment, dtype=config.dtype, keep=keep)

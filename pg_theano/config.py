@@ -58,7 +58,7 @@ Function = Annotated[str, Field(pattern=r"^[\w.]+:\w+$")]
 
 
 class Policy(Section):
-    name: Literal["dense"] | Function = Field("dense", description="dense layers, or a function of your own, module:function")
+    name: Literal["dense"] | Function = Field("dense", description="dense layers, or module:function of your own")
     name_kwargs: dict[str, Any] = Field({}, description="keyword arguments of your own policy")
     hidden: Widths = Field([8], max_length=32, description="width of each hidden layer; [] is a linear policy")
     value_hidden: Widths | None = Field(
@@ -75,7 +75,8 @@ class Policy(Section):
     )
     initial_log_std: Finite = Field(0.0, description="Box: log σ at the start, where it is a parameter")
     noise: Literal["white", "pink", "state_dependent"] = Field(
-        "white", description="Box: independent at each step; correlated in time; or a function of the observation (gSDE)"
+        "white",
+        description="Box: independent at each step; correlated in time; or a function of the observation (gSDE)",
     )
     noise_every: Count | None = Field(
         None, description="state_dependent noise: steps until it is drawn anew; null: once an update"
@@ -105,17 +106,20 @@ class Algorithm(Section):
         "gae", description="how advantages are estimated from rewards and values"
     )
     gae_lambda: Fraction = Field(0.95, description="λ of gae: 0 is td, 1 is monte_carlo")
-    bootstrap_steps: int = Field(5, ge=1, le=10**6, description="n of n_step: rewards seen before V stands for the rest")
+    bootstrap_steps: int = Field(5, ge=1, le=10**6, description="n of n_step: rewards seen before V")
     num_steps: int | None = Field(
         None, ge=1, le=2**17, description="steps per environment and update; null plays whole episodes"
     )
-    num_epochs: int = Field(10, ge=1, le=10_000, description="passes over a rollout (vpg, npg, trpo: of the value network)")
+    num_epochs: int = Field(10, ge=1, le=10_000, description="passes over a rollout (but for ppo: of V alone)")
     num_minibatches: int = Field(
-        1, ge=1, le=100_000, description="gradient steps a pass; sizes differ by one where it does not divide the rollout"
+        1,
+        ge=1,
+        le=100_000,
+        description="gradient steps a pass; sizes may differ by one",
     )
     clip_range: Positive = Field(0.2, description="ppo: ε, how far from 1 a ratio of probabilities may go")
     value_clip_range: Positive | None = Field(None, description="ppo: the same for V, in units of the return")
-    value_coefficient: NonNegative = Field(0.5, description="a2c, ppo: weight of the mean squared error of V in the loss")
+    value_coefficient: NonNegative = Field(0.5, description="a2c, ppo: weight of V's mean squared error")
     entropy_coefficient: NonNegative = Field(0.0, description="weight of the entropy in the loss")
     target_kl: Positive | None = Field(
         None, description="npg, trpo: KL of one step; ppo: stop the update when KL is over 1.5 times this"
@@ -339,7 +343,7 @@ def _contradictions(config: Config) -> Iterator[str]:
     if not reinforce and algorithm.baseline not in ("value", "none"):
         yield f"algorithm.baseline: got {algorithm.baseline}; expected value or none with {algorithm.name}"
     if not reinforce and algorithm.baseline == "none" and algorithm.advantage != "monte_carlo":
-        yield f"algorithm.baseline: none needs algorithm.advantage=monte_carlo; {algorithm.advantage} subtracts V itself"
+        yield f"algorithm.baseline: none needs algorithm.advantage=monte_carlo; got {algorithm.advantage}"
     if not reinforce and config.exploration.name not in ("softmax", "epsilon_softmax"):
         yield (
             f"exploration.name: got {config.exploration.name}; expected softmax or epsilon_softmax with "
@@ -360,7 +364,7 @@ def _contradictions(config: Config) -> Iterator[str]:
     if policy.noise_every is not None and policy.noise != "state_dependent":
         yield f"policy.noise_every: needs policy.noise=state_dependent; got {policy.noise}"
     if policy.noise == "state_dependent" and policy.log_std != "state_independent":
-        yield "policy.noise: state_dependent has a log σ of its own for every feature; set policy.log_std=state_independent"
+        yield "policy.log_std: state_dependent noise has a log σ for every feature; set state_independent"
     if policy.noise == "state_dependent" and policy.squash:
         yield "policy.squash: not with policy.noise=state_dependent"
     if policy.noise == "state_dependent" and not policy.hidden:

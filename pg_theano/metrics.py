@@ -39,7 +39,10 @@ def of_episodes(returns: Array, lengths: Array) -> dict[str, Any]:
     """Figures of the episodes that ended in an update; null where none did."""
     ended = len(returns) > 0
     return {
-        **{f"return_{name}": float(getattr(returns, name)()) if ended else None for name in ("mean", "std", "min", "max")},
+        **{
+            f"return_{name}": float(getattr(returns, name)()) if ended else None
+            for name in ("mean", "std", "min", "max")
+        },
         "length_mean": float(lengths.mean()) if ended else None,
         "length_max": int(lengths.max()) if ended else None,
     }

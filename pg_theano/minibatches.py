@@ -16,8 +16,8 @@ def draw(
     Where the number of minibatches does not divide the number of steps, the first ones get one more. Fewer real steps
     than minibatches are learned from more than once an epoch.
 
-    Returns index [G, B] and weight [G, B], G = num_epochs·num_minibatches gradient steps; B is that of a rollout with no
-    padding, so that one compiled update serves every length of the episodes in it. Weight 0 fills a minibatch up.
+    Returns index [G, B] and weight [G, B], G = num_epochs·num_minibatches gradient steps; B is that of a rollout with
+    no padding, so that one compiled update serves every length of the episodes in it. Weight 0 fills a minibatch up.
     """
     real = np.arange(columns, dtype=np.int32) if mask is None else np.flatnonzero(mask).astype(np.int32)
     size = -(-columns // num_minibatches)
@@ -25,12 +25,12 @@ def draw(
     index = np.zeros((num_epochs, num_minibatches, size), np.int32)
     weight = np.zeros((num_epochs, num_minibatches, size), dtype)
     per, extra = divmod(number, num_minibatches)
+    bounds = np.cumsum([0, *[per + 1] * extra, *[per] * (num_minibatches - extra)])
     for epoch in range(num_epochs):
         order = np.resize(rng.permutation(real), number)
-        longer = extra * (per + 1)
-        index[epoch, :extra, : per + 1] = order[:longer].reshape(extra, per + 1)
-        index[epoch, extra:, :per] = order[longer:].reshape(num_minibatches - extra, per)
-    weight[:, :, :per] = 1
-    weight[:, :extra, : per + 1] = 1
+        for place, (start, end) in enumerate(zip(bounds[:-1], bounds[1:], strict=True)):
+            index[epoch, place, : end - start] = order[start:end]
+    for place, length in enumerate(np.diff(bounds)):
+        weight[:, place, :length] = 1
     shape = (num_epochs * num_minibatches, size)
     return {"index": index.reshape(shape), "weight": weight.reshape(shape)}

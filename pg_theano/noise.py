@@ -73,4 +73,4 @@ def pink(rng: np.random.Generator, shape: tuple[int, ...], dtype: Any) -> Array:
 
 def uniforms(size: int, dtype: str) -> Callable[[np.random.Generator, int, int], Array]:
     """draw(rng, steps, rows) -> white uniform noise [steps, rows, size]."""
-    return lambda rng, steps, rows: rng.random((steps, rows, size), dtype)
+    return lambda rng, steps, rows: _white(rng, "uniform", (steps, rows, size), dtype)

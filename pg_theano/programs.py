@@ -138,7 +138,6 @@ def own_parameters(name: str, obs_size: int, num_outputs: int, kwargs: Mapping[s
         found = importlib.import_module(module)
         entries = list(found.parameters(obs_size, num_outputs, **kwargs))
     except Exception as error:
-        reason = f"{type(error).__name__}: {error}"
         raise UserError(f"policy.name: parameters() of {module}: {type(error).__name__}: {error}") from error
     layout: parameters.Layout = []
     for entry in entries:
@@ -171,11 +170,11 @@ def _check_actions(config: Config, task: Task) -> None:
     kind = task.action.kind
     if kind != "discrete" and config.exploration.name != "softmax":
         raise UserError(
-            f"exploration.name: got {config.exploration.name}, but {task.id} has a {kind} action space; expected softmax"
+            f"exploration.name: got {config.exploration.name}; expected softmax: {task.id} has a {kind} action space"
         )
     if config.policy.squash and kind == "box" and not np.isfinite([*task.action.low, *task.action.high]).all():
         raise UserError(
-            f"policy.squash: {task.id} has no finite bounds to squash into: low {task.action.low}, high {task.action.high}"
+            f"policy.squash: {task.id} has no finite bounds to squash into: {task.action.low} to {task.action.high}"
         )
     if config.gradients == "by_hand" and kind not in ("discrete", "box"):
         raise UserError(f"gradients: by_hand has no {kind} actions; expected Discrete or Box ({task.id})")
@@ -221,8 +220,9 @@ def acting_alone(config: Config, spec: dict[str, Any], folders: Sequence[Path]) 
 
 def noise_of(config: Config, spec: dict[str, Any]) -> Callable[..., Any]:
     """draw(rng, steps, rows) -> noise [steps, rows, U] that the policy's samples are made of."""
+    kind: Any
     kind, size = parameters.noise_of(spec)
-    color = {"white": "white", "pink": "pink", "state_dependent": "held"}[spec["noise"]]
+    color: Any = {"white": "white", "pink": "pink", "state_dependent": "held"}[spec["noise"]]
     every, dtype = config.policy.noise_every, spec["dtype"]
 
     def draw(rng: np.random.Generator, steps: int, rows: int) -> Any:

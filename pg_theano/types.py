@@ -95,10 +95,10 @@ class Program(NamedTuple):
               None where the program learns nothing from it)
     train     (state, rollout, knobs, minibatches) -> (state, metrics); a `Rollout`, or the `Record` of a compiled
               environment; `minibatches` as `minibatches.draw` makes them, for the algorithms that have some
-    gradient  (state, rollout, knobs, at) -> loss and gradient at the parameters `at`; compiled when it is first asked for
+    gradient  (state, rollout, knobs, at) -> loss and gradient at the parameters `at`; compiled when first asked for
     rollout   (state, knobs, inputs by name) -> outputs by name: C further steps of E episodes (see
               `graphs/rollout.py`); compiled environments only
-    prepare   ([(function, E, T) or (function, E, T, B)]) -> None; has them compiled side by side, ahead of the first call
+    prepare   ([(function, E, T) or (function, E, T, B)]) -> None; compiles them side by side, ahead of the first call
     """
 
     init: Callable[..., State]

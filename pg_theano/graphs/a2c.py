@@ -40,9 +40,7 @@ def loss_of(spec, layers, batch, knobs):
     if spec["objective"]:
         policy_loss = -own.objective(spec, log_prob, constant(log_prob), advantage, value, batch.weight)
     else:
-        policy_loss = objectives.policy_gradient_loss(
-            log_prob, advantage, batch.weight, number=total(batch.weight)
-        )
+        policy_loss = objectives.policy_gradient_loss(log_prob, advantage, batch.weight, number=total(batch.weight))
     value_loss = objectives.value_loss(value, batch.target, batch.weight)
     loss = policy_loss + knobs["value_coefficient"] * value_loss - knobs["entropy_coefficient"] * entropy
     return loss, {"policy_loss": policy_loss, "value_loss": value_loss, "entropy": entropy}

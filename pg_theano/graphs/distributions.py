@@ -324,7 +324,7 @@ def mean_log_slope(mean, log_std):
 def squashed(base, moments, half_range):
     """The distribution of b = low + half range·(tanh u + 1), where `base` is that of u.
 
-    `moments` makes (mean, log_std) of u from the inputs; `half_range` is (high − low)/2, an array [C] of the inputs' dtype. All
+    `moments` makes (mean, log_std) of u from the inputs; `half_range` is (high − low)/2, an array [C]. All
     functions take u, never b: tanh has no inverse where it rounds to 1.
     """
     log_half_range = np.log(half_range)[:, None]  # [C, 1]

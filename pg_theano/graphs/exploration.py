@@ -17,6 +17,7 @@ import pytensor.tensor as pt
 
 from pg_theano.graphs.policies import inverse_cdf, taken
 
+
 def draw(name, log_probs, noise, *, exploration_rate):
     """The action to take. Shapes: `log_probs` [A, N], `noise` [U, N] uniform in [0, 1); the result [N], int32."""
     num_actions = log_probs.type.shape[0]

@@ -1,7 +1,7 @@
 """What `npg` and `trpo` share: the natural gradient, by Fisher-vector products and conjugate gradients.
 
-The Fisher matrix F is the Hessian of KL(π_old ‖ π) at π = π_old. It is never formed: F·v is the gradient of (∇KL)ᵀv, which
-the symbolic engine derives by differentiating twice.
+The Fisher matrix F is the Hessian of KL(π_old ‖ π) at π = π_old. It is never formed: F·v is the gradient of (∇KL)ᵀv,
+which the symbolic engine derives by differentiating twice.
 """
 
 from __future__ import annotations

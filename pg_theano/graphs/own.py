@@ -1,8 +1,8 @@
 """A policy or an objective of the user's own: found by its name, held to its contract before anything is compiled.
 
-    def parameters(obs_size, action_size, **kwargs): ...     [(name, shape, initialiser), ...]
-    def my_policy(params, obs, **kwargs): ...                {name: tensor}, [N, F] to [N, action_size]
-    def my_objective(log_prob, old_log_prob, advantage, value, mask, **kwargs): ...      each [N]; a scalar, maximised
+def parameters(obs_size, action_size, **kwargs): ...     [(name, shape, initialiser), ...]
+def my_policy(params, obs, **kwargs): ...                {name: tensor}, [N, F] to [N, action_size]
+def my_objective(log_prob, old_log_prob, advantage, value, mask, **kwargs): ...      each [N]; a scalar, maximised
 """
 
 from __future__ import annotations

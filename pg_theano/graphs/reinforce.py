@@ -58,9 +58,7 @@ def loss_and_gradient(spec, state, params, knobs, rollout):
 def train(spec):
     """(State, knobs, rollout) to (State, metrics [M]); a loss or gradient that is not finite changes nothing."""
     state, vector, knobs, rollout = skeleton.symbols(spec)
-    loss, gradient, block, signal, advantage, entropy = loss_and_gradient(
-        spec, state, state["params"], knobs, rollout
-    )
+    loss, gradient, block, signal, advantage, entropy = loss_and_gradient(spec, state, state["params"], knobs, rollout)
 
     params, optimiser, norm = skeleton.descend(
         spec,
@@ -87,7 +85,7 @@ def train(spec):
 
 
 def gradient(spec):
-    """(State, at [D], knobs, rollout) to the loss and its gradient [D] at the parameters `at`, for checks and parity."""
+    """(State, at [D], knobs, rollout) to the loss and its gradient [D] at the parameters `at`."""
     state, vector, knobs, rollout = skeleton.symbols(spec)
     at = pt.tensor("at", shape=(spec["num_params"],), dtype=spec["dtype"])
     loss, flat, *_ = loss_and_gradient(spec, state, at, knobs, rollout)

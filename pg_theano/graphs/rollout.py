@@ -13,8 +13,8 @@ import numpy as np
 import pytensor
 import pytensor.tensor as pt
 
-from pg_theano.parameters import noise_of
 from pg_theano.graphs import actors, distributions, exploration, networks, normalizers
+from pg_theano.parameters import noise_of
 
 FIELDS = ("obs", "action", "log_prob", "reward", "next_obs", "terminated", "truncated", "mask")
 
@@ -52,9 +52,7 @@ def environment_action(spec, action):
         return tuple(parts)
     bounds = zip(space["low"], space["high"], strict=True)
     if spec["squash"]:
-        return tuple(
-            low + (high - low) * 0.5 * (pt.tanh(u) + 1) for u, (low, high) in zip(parts, bounds, strict=True)
-        )
+        return tuple(low + (high - low) * 0.5 * (pt.tanh(u) + 1) for u, (low, high) in zip(parts, bounds, strict=True))
     return tuple(pt.clip(a, low, high) for a, (low, high) in zip(parts, bounds, strict=True))
 
 
@@ -76,9 +74,7 @@ def rollout(spec, environment, state, knobs):
     alive = pt.tensor("alive", shape=(None,), dtype=dtype)
     elapsed = pt.tensor("elapsed", shape=(None,) if goes_on else (), dtype=dtype)
     begins = pt.tensor("begins", shape=(None,) if goes_on else (), dtype=dtype)
-    initial_noise = pt.tensor(
-        "initial_noise", shape=(chunk + 1, size, None) if goes_on else (size, None), dtype=dtype
-    )
+    initial_noise = pt.tensor("initial_noise", shape=(chunk + 1, size, None) if goes_on else (size, None), dtype=dtype)
     noise = pt.tensor("noise", shape=(chunk, noise_of(spec)[1], None), dtype=dtype)
 
     first = environment.initial(tuple((initial_noise[-1] if goes_on else initial_noise)[i] for i in range(size)))
@@ -112,7 +108,9 @@ def rollout(spec, environment, state, knobs):
 
     def stacked(observed, action, log_prob, reward, alive, following, terminated, truncated):
         """The rows of the record, [K, E]."""
-        actions = [action] if spec["action"]["kind"] == "discrete" else [action[i] for i in range(spec["action"]["size"])]
+        actions = (
+            [action] if spec["action"]["kind"] == "discrete" else [action[i] for i in range(spec["action"]["size"])]
+        )
         rows = {
             "obs": lambda: observed,
             "action": lambda: [part.astype(dtype) for part in actions],

@@ -1,4 +1,4 @@
-"""What every algorithm has: the symbols of State, knobs and rollout, its networks, how it acts, what the host must know.
+"""What every algorithm has: symbols of State, knobs and rollout, its networks, how it acts, what the host must know.
 
 `spec` is the part of the config that shapes the graph, as plain data. Everything else is an input (KNOBS). An
 algorithm's own file holds its loss, its gradient and its updates.
@@ -11,7 +11,6 @@ from typing import Any, NamedTuple
 import pytensor
 import pytensor.tensor as pt
 
-from pg_theano.parameters import noise_of
 from pg_theano.graphs import (
     actors,
     advantages,
@@ -24,6 +23,7 @@ from pg_theano.graphs import (
 )
 from pg_theano.graphs import rollout as rollouts
 from pg_theano.graphs.common import Graph, total
+from pg_theano.parameters import noise_of
 from pg_theano.types import EXPLORE, GREEDY
 
 OPTIMIZER_KNOBS = ["momentum", "rmsprop_decay", "beta1", "beta2", "epsilon"]
@@ -113,7 +113,7 @@ def state_entries(spec):
 
 
 def symbols(spec):
-    """(State, knobs in one vector, knobs by name, rollout: its fields [E, T, ...], or the record [T, K, E] of a scan)."""
+    """(State, knobs in one vector, knobs by name, rollout: fields [E, T, ...], or the record [T, K, E])."""
     dtype = spec["dtype"]
     state = {
         name: pt.tensor(name, shape=tuple(None if size == "E" else size for size in shape), dtype=dtype)
@@ -195,9 +195,7 @@ def observed(spec, state, obs):
 def log_prob_of(spec, inputs, action, knobs):
     """log π of the action taken, under the strategy that took it. [N]"""
     if spec["action"]["kind"] == "discrete":
-        return exploration.log_prob(
-            spec["exploration"], inputs[0], action, exploration_rate=knobs["exploration_rate"]
-        )
+        return exploration.log_prob(spec["exploration"], inputs[0], action, exploration_rate=knobs["exploration_rate"])
     return distributions.of(spec).log_prob(inputs, action)
 
 
@@ -212,9 +210,7 @@ def act(spec):
     law = distributions.of(spec)
     action = sampled = law.sample(inputs, noise.T[: 1 if spec["action"]["kind"] == "discrete" else None])
     if spec["action"]["kind"] == "discrete":
-        drawn = exploration.draw(
-            spec["exploration"], inputs[0], noise.T, exploration_rate=knobs["exploration_rate"]
-        )
+        drawn = exploration.draw(spec["exploration"], inputs[0], noise.T, exploration_rate=knobs["exploration_rate"])
         action = pt.switch(pt.eq(choice, EXPLORE), drawn, sampled)
     action = pt.switch(pt.eq(choice, GREEDY), law.mode(inputs), action).astype(action_dtype(spec))
     log_prob = log_prob_of(spec, inputs, action, knobs)
@@ -288,9 +284,7 @@ def estimates(spec, state, knobs, block):
         if spec["advantage"] == "gae":
             advantage = advantages.gae(reward, value, next_value, *ends, gae_lambda=knobs["gae_lambda"], **common)
         elif spec["advantage"] == "n_step":
-            advantage = advantages.n_step(
-                reward, value, next_value, *ends, num_steps=spec["bootstrap_steps"], **common
-            )
+            advantage = advantages.n_step(reward, value, next_value, *ends, num_steps=spec["bootstrap_steps"], **common)
         else:
             advantage = advantages.td_error(
                 reward, value, next_value, block.terminated, block.mask, discount=knobs["discount"]

@@ -1,4 +1,4 @@
-"""Trust region policy optimisation (Schulman et al. 2015): the natural gradient, and a line search within the region."""
+"""Trust region policy optimisation (Schulman et al. 2015): the natural gradient and a line search."""
 
 from __future__ import annotations
 
