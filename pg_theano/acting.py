@@ -281,7 +281,7 @@ def _drawn_of_network(size: int) -> Callable[..., Any]:
 
 def _drawn_state_dependent(spec: dict[str, Any]) -> Callable[..., Any]:
     """As `_drawn`, for noise that is a function of the features: a = μ + Wᵀ·φ, W_hc = std_hc·ε_hc."""
-    num_layers = sum(name.startswith(("shared/w", "policy/w")) for name, _ in spec["layout"])
+    num_layers = sum(name.startswith(("shared/w", "policy/w")) for name, *_ in spec["layout"])
     sigmoid = spec["activation"] == "sigmoid" and num_layers > 1  # else the features are the observation
 
     def drawn(mean, hidden, log_std, noise, with_log_prob):

@@ -193,12 +193,15 @@ class Slots:
             self.slots = [Slot(_single(config, wrappers), config.id, index, dtype) for index in range(num_envs)]
         self.num_envs, self.kind = num_envs, "single environments"
         first = self.slots[0]
+        for slot in self.slots:
+            if (slot.observation_space, slot.action_space) != (first.observation_space, first.action_space):
+                raise UserError(f"{config.id}: the spaces of environment {slot.index} are not those of environment 0")
         limits = [config.max_episode_steps, first.spec.max_episode_steps if first.spec else None]
         time_limit = next((limit for limit in limits if limit), None)
         threshold = first.spec.reward_threshold if first.spec else None
         self._observation = _observation(first.observation_space, config.id, dtype)
         self._action = _action(first.action_space, config.id, squash)
-        self.given = self._action.given
+        self.given = self._action.given  # a policy's actions [N, ...] to what the environments take
         self.task = Task(config.id, self._observation.size, self._action.space, time_limit, threshold)
         self._largest = float(np.finfo(dtype).max)
         # Of anything but a box only the space itself can say whether an observation belongs to it.

@@ -53,6 +53,7 @@ class Segments:
         self._lengths = np.zeros(environment.num_envs, np.int64)
         self._returns = np.zeros(environment.num_envs)
         self._blocks: tuple[Array, ...] = ()
+        self._kept = 0  # steps in the blocks
 
     @np.errstate(over="ignore", invalid="ignore")  # parameters that explode stop the run, once they reach the loss
     def collect(
@@ -135,12 +136,13 @@ class Segments:
         """Keep the blocks that open episodes reach back into; drop what is older than the oldest."""
         if not self.replays:
             return
-        blocks = (*self._blocks, given)
-        spare, longest = sum(map(len, blocks)) - int(self._lengths.max()), 0
-        while longest < len(blocks) and spare >= len(blocks[longest]):
-            spare -= len(blocks[longest])
-            longest += 1
-        self._blocks = blocks[longest:]
+        blocks, oldest = (*self._blocks, given), int(self._lengths.max())
+        self._kept += len(given)
+        stale = 0
+        while stale < len(blocks) and self._kept - len(blocks[stale]) >= oldest:
+            self._kept -= len(blocks[stale])
+            stale += 1
+        self._blocks = blocks[stale:]
 
     def _check_lengths(self) -> None:
         task = self.environment.task
@@ -205,7 +207,7 @@ class Segments:
         for index, given in enumerate(own):
             block[len(block) - len(given) :, index] = given
         self.replays, self._obs, self._lengths, self._returns = True, obs, lengths.astype(np.int64), returns
-        self._blocks = (block,)
+        self._blocks, self._kept = (block,), len(block)
 
 
 class CompiledOpen(NamedTuple):

@@ -272,6 +272,16 @@ class MultiBinaryActions(Told):
     told: list = []
 
 
+class Differing(Probe):
+    """No two have as many actions."""
+
+    made = 0
+
+    def __init__(self):
+        Differing.made += 1
+        self.action_space = spaces.Discrete(1 + Differing.made)
+
+
 class TupleActions(Probe):
     action_space = spaces.Tuple([spaces.Discrete(2), spaces.Discrete(2)])
 
@@ -412,7 +422,7 @@ for env in (
     ConstantValue, ValueFromObs, Discounting, ActionChoice, ActionFromObs, Delayed, Lengths, Weighty, ActionsFromOne,
     DiscreteObs, DiscreteObsOutside, MultiDiscreteObs, Matrix, TupleObs, DictObs, GraphObs, NoSeed, Slow,
     BoxActions, MatrixActions, WholeActions, UnboundedActions, MultiDiscreteActions, MultiBinaryActions, TupleActions,
-    EitherEnd, NotAgain, Drift,
+    EitherEnd, NotAgain, Drift, Differing,
 ):  # fmt: skip
     register(f"{env.__name__}-v0", env, max_episode_steps=50)
 register("Failing-v0", Failing, max_episode_steps=50)

@@ -94,6 +94,11 @@ def test_any_other_space_is_refused_by_name(id, space):
         made(id)
 
 
+def test_environments_that_differ_are_refused():
+    with pytest.raises(UserError, match="Differing-v0: the spaces of environment 1 are not those of environment 0"):
+        made("Differing-v0")
+
+
 # -- actions
 
 

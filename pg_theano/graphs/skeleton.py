@@ -126,12 +126,9 @@ def symbols(spec):
         return state, vector, knobs, {"record": pt.tensor("record", shape=(None, size, None), dtype=dtype)}
     components = () if spec["action"]["kind"] == "discrete" else (spec["action"]["size"],)
     shapes = {"obs": (spec["obs_size"],), "next_obs": (spec["obs_size"],), "action": components}
+    dtypes = {"action": action_dtype(spec), "terminated": "bool", "truncated": "bool"}
     rollout = {
-        name: pt.tensor(
-            name,
-            shape=(None, None, *shapes.get(name, ())),
-            dtype=dtype if name != "action" or spec["action"]["kind"] == "box" else "int32",
-        )
+        name: pt.tensor(name, shape=(None, None, *shapes.get(name, ())), dtype=dtypes.get(name, dtype))
         for name in rollouts.takes(spec)
     }
     return state, vector, knobs, rollout
@@ -164,6 +161,7 @@ def block_of(spec, rollout):
             fields["mask"] = pt.ones_like(fields["reward"])
     else:
         for name, value in rollout.items():
+            value = value.astype(spec["dtype"]) if value.dtype == "bool" else value
             fields[name] = value.transpose(2, 1, 0) if value.ndim == 3 else value.T
     for name in ("obs", "next_obs", "action", "log_prob"):
         value = fields[name]
