@@ -117,6 +117,8 @@ class Segments:
                     check_finite(environment, seen, None, ended, step - begun)
             obs[step + 1] = seen
 
+        if not self.replays:  # what is dropped after this stretch is cut off, and V stands for the rest
+            truncated[-1] |= ~terminated[-1]
         self._obs, self._lengths, self._returns = obs[-1].copy(), steps - begun, total
         self._remember(np.array(given))
         self._check_lengths()

@@ -388,6 +388,7 @@ def interpreted_graph(spec, function):
         run = interpreted(graph.inputs.values(), list(graph.outputs.values()))
 
     def call(values):
+        values = {"at": values.get("params")} | values
         arguments = [np.asarray(values[name], v.type.dtype) for name, v in graph.inputs.items()]
         return dict(zip(graph.outputs, run(*arguments), strict=True))
 

@@ -10,6 +10,7 @@ import pytest
 
 from pg_theano import config as configs
 from pg_theano import environments
+from pg_theano.noise import uniforms
 from pg_theano.rollout import collect
 from pg_theano.types import ActionSpace, UserError
 
@@ -29,7 +30,7 @@ def play(env, num_episodes=6, action=0):
         {},
         {},
         num_episodes=num_episodes,
-        noise_size=1,
+        draw=uniforms(1, "float32"),
         episode_seeds=np.random.default_rng(0),
         action_noise=np.random.default_rng(1),
         dtype="float32",

@@ -7,6 +7,7 @@ import pytest
 
 from pg_theano import config as configs
 from pg_theano import environments
+from pg_theano.noise import uniforms
 from pg_theano.rollout import collect
 from pg_theano.types import Rollout, UserError
 
@@ -33,7 +34,7 @@ def play(env, num_episodes, *, seed=0, act=None, keep=True, dtype="float32"):
         {},
         {},
         num_episodes=num_episodes,
-        noise_size=1,
+        draw=uniforms(1, dtype),
         episode_seeds=np.random.default_rng(seed),
         action_noise=np.random.default_rng([seed, 1]),
         dtype=dtype,

@@ -12,6 +12,7 @@ import pytest
 from pg_theano.by_hand import __main__ as command
 from pg_theano.by_hand import advantages, optimizers, policies, ppo, vpg
 from pg_theano.by_hand.networks import Network
+from pg_theano.noise import uniforms
 from pg_theano.types import Rollout
 
 AGENT = vpg.Agent(policies.SOFTMAX, Network((2, 3, 3)), Network((2, 4, 1)))
@@ -249,7 +250,7 @@ def test_every_episode_is_whole_and_its_successors_are_true():
     learner = command.Learner("vpg", seed=0, gae=False, baseline=True)
     try:
         played = command.rollout.collect(
-            learner.environment, command.acting, learner.state, {}, num_episodes=16, noise_size=1,
+            learner.environment, command.acting, learner.state, {}, num_episodes=16, draw=uniforms(1, "float64"),
             episode_seeds=learner.episode_seeds, action_noise=learner.noise, dtype="float64",
         )  # fmt: skip
     finally:
@@ -347,7 +348,7 @@ def gradients_on_one_policy(num_batches):
             pass
         for _ in range(num_batches):
             experience = command.rollout.collect(
-                learner.environment, command.acting, learner.state, {}, num_episodes=16, noise_size=1,
+                learner.environment, command.acting, learner.state, {}, num_episodes=16, draw=uniforms(1, "float64"),
                 episode_seeds=learner.episode_seeds, action_noise=learner.noise, dtype="float64",
             ).rollout  # fmt: skip
             experience = command.scaled(experience)

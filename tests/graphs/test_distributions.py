@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import integrate, special, stats
 
-from pg_theano import acting, parameters
+from pg_theano import parameters
 from pg_theano.graphs import distributions
 from pg_theano.types import ActionSpace
 
@@ -559,6 +559,6 @@ def test_a_networks_log_std_stays_between_its_bounds_and_can_return(dtype):
 @pytest.mark.parametrize("name", SPECS)
 def test_the_noise_is_what_the_host_is_told_to_draw(name):
     spec = by_definition.make_spec(hidden=(H,), **SPECS[name])
-    kind, size = acting.noise_of(spec)
+    kind, size = parameters.noise_of(spec)
     assert kind == distributions.of(spec).noise
     assert size == {"discrete": 1}.get(name, H * C if "state_dependent" in name else C)
