@@ -299,7 +299,7 @@ ALGORITHM_DEFAULTS: dict[str, dict[str, Any]] = {
 }
 """What another algorithm than REINFORCE changes of the defaults above; the user's own knobs lie over it."""
 
-_BELONGS = {
+READERS: dict[str, tuple[str, ...]] = {
     "algorithm.signal": ("reinforce",),
     "algorithm.average": ("reinforce",),
     "algorithm.advantage": ("vpg", "a2c", "ppo", "npg", "trpo"),
@@ -328,7 +328,7 @@ def _foreign_knobs(config: Config) -> Iterator[str]:
     """What is set to something else than its default, and would be ignored."""
     name = config.algorithm.name
     changed = ALGORITHM_DEFAULTS.get(name, {})
-    for knob, readers in _BELONGS.items():
+    for knob, readers in READERS.items():
         section, _, key = knob.partition(".")
         default = changed.get(section, {}).get(key, type(getattr(config, section)).model_fields[key].default)
         if name not in readers and getattr(getattr(config, section), key) != default:

@@ -156,8 +156,7 @@ def test_actions_are_those_of_the_space_for_the_largest_uniform_number():
             spec, state, obs, noise = case(exploration, "tanh", False, dtype)
             noise[:] = np.nextafter(np.array(1, dtype), np.array(0, dtype))
             action, _ = acting.numpy_act(spec)(state, obs, noise, KNOBS | {"exploration_rate": 1.0}, EXPLORE)
-            assert set(action.tolist()) <= {0,
-
+            assert set(action.tolist()) <= {0, 1, 2}
 
 
 def test_an_action_of_probability_zero_is_not_taken_even_at_zero():
@@ -254,8 +253,8 @@ def test_numpy_acts_as_the_distributions_of_the_graph(space, normalize, shared, 
     In float32 a few of the integers drawn may differ, where u and the boundary round differently.
     Caught, when planted, in NumPy alone: the variance for σ; log 2π, the determinant or the half range left out; rows
     of the noise by component and then feature; a head of the value network taken for a layer of the policy; the
-    log-std taken for one; features of tanh for those of a sigmoid; features not normalised; no bound of a network's
-    log-std; σ(z) for σ(−z); the same uniform for all components; a mode that is noisy.
+    log-std taken for one; features of tanh for those of a sigmoid, or the other way round without a hidden layer; no
+    bound of a network's log-std; σ(z) for σ(−z); the same uniform for all components; a mode that is noisy.
     """
     spec, state, obs, noise = case_of(space, normalize, shared, dtype, activation, hidden)
     sample, sample_log_prob, mode, mode_log_prob, log_prob_of = of_the_graph(spec, state, obs, noise)
@@ -286,7 +285,7 @@ def test_numpy_acts_as_the_distributions_of_the_graph(space, normalize, shared, 
 
 @pytest.mark.parametrize("space", SPACES)
 def test_nothing_overflows_where_a_network_is_certain(space):
-    """Outputs of ±1e4 in float32: a warning of NumPy is an error here. Caught, when planted: σ by exp; log(1 − tanh²)."""
+    """Outputs of ±1e4 in float32: a warning of NumPy is an error here."""
     spec, state, obs, noise = case_of(space, False, False, "float32", "tanh", ())
     params = np.zeros_like(state["params"])
     bias = parameters.views(params, spec["layout"])["policy/b1"]

@@ -8,7 +8,7 @@ import pytest
 from helpers_runs import SMALL, as_arguments, command, ran, records, result, small
 
 from pg_theano import config as configs
-from pg_theano import evaluate, train, watch
+from pg_theano import environments, evaluate, programs, train, watch
 
 pytestmark = pytest.mark.usefixtures("elsewhere")
 WORDS = as_arguments(SMALL)
@@ -168,7 +168,10 @@ def test_an_evaluation_plays_exactly_n_episodes_each_to_its_end(episodes, monkey
     import probe_environments as probes
 
     probes.Lengths.made.clear()
-    evaluator = evaluate.Evaluator(configs.from_dict(SMALL))
+    config = configs.from_dict(SMALL)
+    environment = environments.make(config.environment, num_envs=1, dtype="float32")
+    spec = programs.spec_of(config, environment.task)
+    evaluator = evaluate.Evaluator(config, spec)
 
     def zero(state, obs, noise, knobs, choice):
         return np.zeros(len(obs), np.int32), np.zeros(len(obs), np.float32)

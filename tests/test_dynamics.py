@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from gymnasium.utils.env_checker import check_env
 
-from pg_theano import acting, config, dynamics, environments, programs, rollout
+from pg_theano import acting, config, dynamics, environments, noise, programs, rollout
 from pg_theano.types import EXPLORE, ActionSpace, UserError
 
 EXAMPLES = Path(__file__).parent.parent / "docs" / "examples"
@@ -33,6 +33,7 @@ def play(made, environment, program, num_episodes, seed=0):
         time_limit=environment.task.time_limit,
         episode_seeds=np.random.default_rng(seed + 1),
         action_noise=np.random.default_rng(seed + 2),
+        draw=noise.uniforms(1, made.dtype),
         dtype=made.dtype,
     )
 

@@ -24,7 +24,7 @@ from helpers_runs import (
     small,
 )
 
-from pg_theano import checkpoints, config, runs, screen, train
+from pg_theano import checkpoints, collecting, config, runs, screen, train
 from pg_theano.types import UserError
 
 EACH = {"checkpoint": {"every_updates": 1}}
@@ -184,7 +184,7 @@ def test_what_a_resumed_run_was_given_is_in_its_config(tmp_path):
 
 
 STOPS = {  # where Ctrl-C strikes: (object, method, on which call)
-    "while collecting": (train.Trainer, "generator", 8),
+    "while collecting": (collecting.WholeEpisodes, "generator", 8),
     "after the update, before it is counted": (train.Trainer, "check_finite", 4),
     "while evaluating": (train.Trainer, "evaluation", 2),
     "after the evaluation, before the record": (runs.RunFolder, "record", 4),

@@ -62,7 +62,7 @@ def discrete_kl(old, new):
     Log-probabilities are bounded below by −10²⁰, which only log 0 reaches: an action that both rule out adds 0·0, and
     one that only the new policy rules out adds π_old(a)·10²⁰ in place of infinity.
     """
-    log_old, log_new = pt.maximum(old[0], -1e20), pt.maximum(new[0], -80.0)
+    log_old, log_new = pt.maximum(old[0], -1e20), pt.maximum(new[0], -1e20)
     return total(pt.exp(log_old) * (log_old - log_new), axis=0)
 
 
@@ -310,7 +310,7 @@ def mean_log_slope(mean, log_std):
         m(μ, τ) = 𝔼|μ + τ·ε|  = τ·√(2/π)·exp(−½·(μ/τ)²) + μ·erf(μ/(τ·√2))      the folded normal's mean
 
     An average of an error is no larger than the error, hence the bound. Quadrature would need more for less: 16 nodes
-    of Gauss and Hermite err by 10⁻³ at σ = 2 and by 0.25 at σ = 7.
+    of Gauss and Hermite err by 3·10⁻³ at σ = 2 and by 0.25 at σ = 7.
     """
     variance, value = pt.exp(2 * log_std), 2 * math.log(2)
     for weight, std in zip(LOGISTIC_WEIGHTS, LOGISTIC_STDS, strict=True):
@@ -324,8 +324,8 @@ def mean_log_slope(mean, log_std):
 def squashed(base, moments, half_range):
     """The distribution of b = low + half range·(tanh u + 1), where `base` is that of u.
 
-    `moments` makes (mean, log_std) of u from the inputs; `half_range` is (high − low)/2, an array [C]. All
-    functions take u, never b: tanh has no inverse where it rounds to 1.
+    `moments` makes (mean, log_std) of u from the inputs; `half_range` is (high − low)/2, an array [C] of the inputs'
+    dtype. All functions take u, never b: tanh has no inverse where it rounds to 1.
     """
     log_half_range = np.log(half_range)[:, None]  # [C, 1]
 

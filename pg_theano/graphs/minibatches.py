@@ -135,3 +135,20 @@ def fit_value(spec, knobs_vector, state, batch, minibatches):
     params, *optimiser = (trace[-1] for trace in traces[:-1])
     kept = {f"value_optimizer/{name}": value for name, value in zip(names, optimiser, strict=True)}
     return params, kept, pt.mean(traces[-1], acc_dtype=spec["dtype"])
+
+
+def gradient_at(spec, loss):
+    """(State, at [D], knobs, rollout) to loss and gradient [D] at the parameters `at`: for checks and parity.
+
+    Advantages and targets are those that State's own parameters give, so that a difference of two losses is that of the
+    networks' alone. `loss(layers, batch, knobs)` gives the scalar, of the whole rollout as one batch.
+    """
+    state, vector, knobs, rollout = skeleton.symbols(spec)
+    at = pt.tensor("at", shape=(spec["num_params"],), dtype=spec["dtype"])
+    block = skeleton.block_of(spec, rollout)
+    batch = whole(spec, state, block, skeleton.estimates(spec, state, knobs, block)[0])
+    layers = skeleton.layers_of(spec, at)
+    cost = loss(layers, batch, knobs)
+    used = {name: value for name, value in state.items() if "optimizer/" not in name}
+    outputs = {"loss": cost, "gradient": skeleton.flat_gradient(cost, layers)}
+    return skeleton.graph(used | {"at": at, "knobs": vector} | rollout, outputs)

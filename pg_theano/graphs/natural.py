@@ -157,4 +157,4 @@ def gradient(spec):
         fit = objectives.value_loss(value, batch.target, batch.weight)
         return surrogate(spec, layers, batch, advantage, knobs)[0] + fit
 
-    return skeleton.gradient_at(spec, loss)
+    return minibatches.gradient_at(spec, loss)

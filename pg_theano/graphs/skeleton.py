@@ -329,25 +329,6 @@ def policy_part(spec, params):
     return params[: spec["num_params"] - spec["num_value_params"]]
 
 
-def gradient_at(spec, loss):
-    """(State, at [D], knobs, rollout) to loss and gradient [D] at the parameters `at`: for checks and parity.
-
-    Advantages and targets are those that State's own parameters give, so that a difference of two losses is that of the
-    networks' alone. `loss(layers, batch, knobs)` gives the scalar, of the whole rollout as one batch.
-    """
-    from pg_theano.graphs import minibatches
-
-    state, vector, knobs, rollout = symbols(spec)
-    at = pt.tensor("at", shape=(spec["num_params"],), dtype=spec["dtype"])
-    block = block_of(spec, rollout)
-    batch = minibatches.whole(spec, state, block, estimates(spec, state, knobs, block)[0])
-    layers = layers_of(spec, at)
-    cost = loss(layers, batch, knobs)
-    used = {name: value for name, value in state.items() if "optimizer/" not in name}
-    outputs = {"loss": cost, "gradient": flat_gradient(cost, layers)}
-    return graph(used | {"at": at, "knobs": vector} | rollout, outputs)
-
-
 def flat_gradient(loss, layers, wanted=lambda name: True):
     """∂L/∂θ as one vector, of the layers whose name is wanted; 0 for one that the loss does not depend on."""
     parts = [part for name, part in layers.items() if wanted(name)]

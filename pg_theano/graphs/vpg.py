@@ -89,4 +89,4 @@ def gradient(spec):
         value = actors.value(spec, layers, batch.obs)
         return loss_of(spec, layers, batch, knobs)[0] + objectives.value_loss(value, batch.target, batch.weight)
 
-    return skeleton.gradient_at(spec, loss)
+    return minibatches.gradient_at(spec, loss)

@@ -6,7 +6,7 @@ import pytest
 from helpers_graphs import KNOBS, Episode
 
 from pg_theano import compiling
-from pg_theano.graphs import reinforce
+from pg_theano.graphs import skeleton
 
 COST, ENTROPY, NORM, SIGNAL, ADVANTAGE, FINITE = range(6)
 
@@ -334,7 +334,7 @@ def test_a_seed_gives_one_state_and_one_update(rich):
     """Bit for bit; another seed another. Caught, when planted: a generator made anew from the clock."""
     spec, program, _ = rich
     first, second, third = (program.init(np.random.default_rng(seed)) for seed in (1, 1, 2))
-    assert list(first) == [name for name, *_ in reinforce.state_entries(spec)]
+    assert list(first) == [name for name, *_ in skeleton.state_entries(spec)]
     assert unchanged(first, second) == list(first)
     assert "params" not in unchanged(first, third)
     assert all(np.asarray(value).dtype == np.float64 for value in first.values())
