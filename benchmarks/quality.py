@@ -1,0 +1,281 @@
+"""How well `ppo` learns, against the tuned agents that rl-zoo publishes for Stable-Baselines3, after as many env steps.
+
+    python benchmarks/quality.py                                   # all tasks; finished cells are skipped
+    python benchmarks/quality.py --only ppo-pendulum,ppo-acrobot --seeds 3
+    python benchmarks/quality.py --speed                           # steps per second beside it, on one core
+
+A cell is one seed of one config, trained by the command to the end of its budget in a folder of its own below
+`results`; one that was interrupted is resumed. It is then judged: the mean over 100 greedy episodes in fresh Gymnasium
+environments, on seeds that no training, evaluation or confirmation used. Of the checkpoints of a run the best by its
+own evaluations during training is judged, as everywhere in this project.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import measuring
+import numpy as np
+from measuring import HERE, ROOT, Cells, table
+
+sys.path.insert(0, str(ROOT))
+
+from pg_theano import runs
+from pg_theano.config import read_config, to_dict
+from pg_theano.evaluate import evaluate
+
+NAME = "quality"
+EPISODES, OTHER_SEEDS, RESAMPLES = 100, 1_000_000, 10_000
+
+
+class Reference(NamedTuple):
+    """What rl-zoo's benchmark.md says of SB3's PPO: one run, tuned; and how many env steps it had."""
+
+    task: str
+    mean: float
+    steps: int
+    seeds: int  # how many of ours
+
+
+TASKS = {
+    "ppo-cartpole": Reference("CartPole-v1", 500.0, 100_000, 10),
+    "ppo-acrobot": Reference("Acrobot-v1", -73.506, 1_000_000, 10),
+    "ppo-mountaincar": Reference("MountainCar-v0", -110.423, 1_000_000, 10),
+    "ppo-mountaincarcontinuous": Reference("MountainCarContinuous-v0", 88.343, 20_000, 10),
+    "ppo-pendulum": Reference("Pendulum-v1", -172.225, 100_000, 10),
+    "ppo-lunarlander": Reference("LunarLander-v3", 242.119, 1_000_000, 10),
+    "ppo-bipedalwalker": Reference("BipedalWalker-v3", 213.299, 5_000_000, 3),
+}
+SPEED = {"ppo-acrobot": 2300, "ppo-pendulum": 880, "ppo-lunarlander": 1350}
+"""SB3's steps per second of CPU time on a machine of this kind, as they were given to us."""
+
+
+# -- one cell
+
+
+def trained(options: argparse.Namespace, config: str, seed: int) -> Path:
+    """The folder of a finished run, trained or resumed now where it is not finished."""
+    path, folder = ROOT / "configs" / f"{config}.yaml", options.results / NAME / f"{config}-seed{seed}"
+    wanted = to_dict(read_config(path, options.overrides, seed))
+    if (folder / "run.json").exists():
+        recorded = to_dict(runs.read_run(folder)[0])
+        differs = [key for key in wanted if recorded.get(key) != wanted[key]]
+        if differs:
+            raise SystemExit(f"{folder}: another config was trained there ({', '.join(differs)}); remove it")
+        words = ["--resume", str(folder)]
+    else:
+        words = [str(path), *options.overrides, "--seed", str(seed), "--run-dir", str(folder)]
+    result = folder / "result.json"
+    if not result.exists() or json.loads(result.read_text())["status"] not in ("solved", "budget"):
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        command = [options.python, "-m", "pg_theano.train", *words, "--no-plot"]
+        pinned = ["taskset", "-c", str(options.core)] if options.core is not None else []
+        subprocess.run([*pinned, *command], check=True, cwd=ROOT, stdout=subprocess.DEVNULL)
+    return folder
+
+
+def cell(options: argparse.Namespace, config: str, seed: int) -> dict[str, Any]:
+    folder = trained(options, config, seed)
+    result = json.loads((folder / "result.json").read_text())
+    judged = evaluate(folder, episodes=EPISODES, seed=OTHER_SEEDS + seed)
+    return {
+        "mean": judged["mean"],
+        "std": judged["std"],
+        "env_steps": result["env_steps"],
+        "steps_per_second": result["steps_per_second"],
+        "seconds": sum(result["seconds"][part] for part in ("collect", "update")),
+    }
+
+
+# -- figures
+
+
+def interquartile_mean(values: Any) -> float:
+    """The mean of the middle half, an outer value counting for the share of it that lies inside.
+
+    Agarwal et al. 2021, section 4.3; with fewer than four values, that of fewer whole ones.
+    """
+    ordered = np.sort(np.asarray(values, float))
+    cut = len(ordered) / 4
+    edges = np.arange(len(ordered))
+    weight = np.clip(edges + 1 - cut, 0, 1) * np.clip(len(ordered) - cut - edges, 0, 1)
+    return float(np.sum(weight * ordered) / np.sum(weight))
+
+
+def interval(values: list[float], rng: np.random.Generator) -> tuple[float, float]:
+    """95 % of the interquartile mean under resampling of seeds: one stratum, the task."""
+    drawn = rng.choice(np.asarray(values), (RESAMPLES, len(values)))
+    means = [interquartile_mean(row) for row in drawn]
+    low, high = np.percentile(means, [2.5, 97.5])
+    return float(low), float(high)
+
+
+def section(data: dict[str, Any]) -> str:
+    rows = []
+    for config, figures in data["tasks"].items():
+        reference = TASKS[config]
+        reached = "yes" if figures["high"] >= reference.mean else "no"
+        rows.append(
+            [
+                reference.task,
+                f"{reference.mean:g}",
+                f"{reference.steps:,}",
+                len(figures["means"]),
+                f"**{figures['iqm']:.1f}** ({figures['low']:.1f} to {figures['high']:.1f})",
+                f"{min(figures['means']):.1f}",
+                f"{max(figures['means']):.1f}",
+                reached,
+                f"{figures['steps_per_second']:,.0f}",
+            ]
+        )
+    head = ["task", "rl-zoo's PPO, one run", "env steps", "seeds", "ours: IQM (95 %)", "worst", "best", "reached"]
+    lines = [
+        "# Quality: PPO against the tuned reference",
+        "",
+        "The mean of 100 greedy episodes of each seed in fresh Gymnasium environments; over seeds the interquartile",
+        "mean (Agarwal et al. 2021) with its 95 % bootstrap interval. Reached: its upper end is at the reference.",
+        "rl-zoo's figures are from its benchmark.md (DLR-RM/rl-baselines3-zoo): one training run each, LunarLander-v2.",
+        "Hyper-parameters are its own (hyperparams/ppo.yml), in `configs/`. The classic tasks were trained on this",
+        "project's compiled environments, the Box2D tasks on Gymnasium's.",
+        "",
+        table([*head, "steps/s of training"], rows),
+        "",
+    ]
+    if data.get("speed"):
+        lines += [
+            "## Steps per second on Gymnasium's environments",
+            "",
+            "One core, `environment.engine=gymnasium`, collecting and updating; beside it the same environments",
+            "stepped with random actions by Gymnasium's `SyncVectorEnv`, in turn, five rounds each; medians. SB3's",
+            "figure is the one that this project was asked to beat five times over.",
+            "",
+            table(
+                ["task", "ours", "random actions", "ours / random", "SB3 (given)", "ours / SB3"],
+                [
+                    [
+                        TASKS[config].task,
+                        f"{speed['ours']:,.0f}",
+                        f"{speed['random']:,.0f}",
+                        f"{speed['ours'] / speed['random']:.2f}",
+                        f"{SPEED[config]:,}",
+                        f"{speed['ours'] / SPEED[config]:.1f}",
+                    ]
+                    for config, speed in data["speed"].items()
+                ],
+            ),
+            "",
+        ]
+    facts = data["facts"]
+    versions = ", ".join(f"{name} {version}" for name, version in facts["versions"]["ours"].items())
+    processor, cores = facts["machine"]["processor"], facts["machine"]["cores"]
+    lines += [f"Measured {facts['date']} on {processor}, {cores} cores; {versions}.", "", f"    {facts['command']}", ""]
+    return "\n".join(lines)
+
+
+# -- speed
+
+
+def random_steps(id: str, num_envs: int, steps: int, seed: int) -> float:
+    """Steps per second of CPU time of Gymnasium's own SyncVectorEnv under random actions."""
+    import gymnasium
+
+    vector = gymnasium.vector.SyncVectorEnv([lambda: gymnasium.make(id) for _ in range(num_envs)])
+    vector.reset(seed=seed)
+    vector.action_space.seed(seed)
+    actions = [vector.action_space.sample() for _ in range(steps)]
+    began = time.process_time()
+    for action in actions:
+        vector.step(action)
+    return num_envs * steps / (time.process_time() - began)
+
+
+def speed_of(options: argparse.Namespace, config: str) -> dict[str, float]:
+    made = read_config(ROOT / "configs" / f"{config}.yaml")
+    task, num_envs, num_steps = made.environment.id, made.environment.num_envs, made.algorithm.num_steps
+    assert num_steps is not None
+    ours, random = [], []
+    for round in range(5):
+        words = [
+            str(ROOT / "configs" / f"{config}.yaml"),
+            "environment.engine=gymnasium",
+            f"budget.updates={max(3, 40_000 // (num_envs * num_steps))}",
+            "evaluation.every_updates=1000000",
+            "evaluation.episodes=1",
+            "solved.stop=false",
+            f"--seed={round}",
+        ]
+        result, seen = measuring.train(options, words, options.results / "cache-quality")
+        if result is None:
+            raise SystemExit(measuring.failure(seen)["error"])
+        ours.append(result["steps_per_second"])
+        command = [options.python, str(Path(__file__).resolve()), "--random-actions", task, str(num_envs), str(round)]
+        outcome = measuring.run(
+            command,
+            cwd=ROOT,
+            env=measuring.environment(options.source, options.results / "cache-quality"),
+            core=options.core,
+            timeout=options.timeout,
+        )
+        random.append(float(outcome.out))
+    return {"ours": statistics.median(ours), "random": statistics.median(random)}
+
+
+def main() -> int:
+    if sys.argv[1:2] == ["--random-actions"]:
+        task, num_envs, seed = sys.argv[2:]
+        print(random_steps(task, int(num_envs), 20_000 // int(num_envs), int(seed)))
+        return 0
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    measuring.add_options(parser)
+    parser.add_argument("--only", default=",".join(TASKS), metavar="A,B", help="configs (all)")
+    parser.add_argument("--seeds", type=int, metavar="N", help="seeds 0 to N-1 (10; BipedalWalker 3)")
+    parser.add_argument("--speed", action="store_true", help="measure steps per second too")
+    parser.add_argument("--page", type=Path, default=HERE / "quality.md", help="the table")
+    parser.add_argument("overrides", nargs="*", metavar="knob=value", help="knobs set over the configs")
+    options = parser.parse_intermixed_args()
+    wanted = options.only.split(",")
+    unknown = [name for name in wanted if name not in TASKS]
+    if unknown:
+        parser.error(f"--only: got {', '.join(unknown)}; expected some of {', '.join(TASKS)}")
+    cells, rng, data = Cells(options, NAME), np.random.default_rng(0), {}
+    for config in wanted:
+        number = options.seeds or TASKS[config].seeds
+        resolved = to_dict(read_config(ROOT / "configs" / f"{config}.yaml", options.overrides))
+        found = [
+            cells.get({"config": config, "seed": seed, "knobs": resolved}, lambda c=config, s=seed: cell(options, c, s))
+            for seed in range(number)
+        ]
+        means = [one["mean"] for one in found]
+        low, high = interval(means, rng)
+        data[config] = {
+            "means": means,
+            "iqm": interquartile_mean(means),
+            "low": low,
+            "high": high,
+            "steps_per_second": statistics.median(one["steps_per_second"] for one in found),
+        }
+    written = options.results / f"{NAME}.json"
+    known = json.loads(written.read_text()) if written.exists() else {}
+    speed = known.get("speed", {})
+    if options.speed:
+        speed |= {config: speed_of(options, config) for config in wanted if config in SPEED}
+    tasks = {config: data.get(config) or known.get("tasks", {}).get(config) for config in TASKS}
+    everything = {
+        "tasks": {config: figures for config, figures in tasks.items() if figures},
+        "speed": speed,
+        "facts": measuring.facts(options),
+    }
+    measuring.write(options, NAME, everything, section)
+    options.page.write_text(section(everything))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
