@@ -21,6 +21,9 @@ from pg_theano.types import Knobs, Program, UserError
 # the counters are all that a checkpoint must hold, and nothing that one purpose draws shifts another.
 INITIAL_WEIGHTS, EPISODE_SEEDS, ACTION_NOISE, MINIBATCHES, EVALUATION, CONFIRMATION, EVALUATE_COMMAND = range(7)
 
+MANY_EPISODES = 64
+"""From as many on, learning in blocks of a record saves more than the second that it takes to build its graph."""
+
 
 def child(seed: int, purpose: int, index: int = 0) -> np.random.SeedSequence:
     return np.random.SeedSequence(seed, spawn_key=(purpose, index))
@@ -40,6 +43,7 @@ def spec_of(config: Config, task: Task, environment: Any = None, folders: Sequen
     _check_actions(config, task)
     learns_values = algorithm.name != "reinforce"
     dynamics = getattr(environment, "dynamics", None)
+    chunk = (algorithm.num_steps or chunk_of(task.time_limit)) if dynamics else None
     layout = _layout(config, task, folders)
     size = parameters.count(layout)
     if size > 200_000_000:
@@ -96,7 +100,8 @@ def spec_of(config: Config, task: Task, environment: Any = None, folders: Sequen
         "max_steps": task.time_limit or LONGEST_EPISODE,
         "dynamics": dynamics,
         "dynamics_source": getattr(environment, "source", None),
-        "chunk": (algorithm.num_steps or chunk_of(task.time_limit)) if dynamics else None,
+        "chunk": chunk,
+        "blocks": chunk if not learns_values and episodes_at(config, 0) >= MANY_EPISODES else None,
     }
 
 

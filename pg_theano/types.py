@@ -18,6 +18,10 @@ EXPLORE, GREEDY, SAMPLE = 0, 1, 2
 """How `act` chooses: as the exploration strategy says, the likeliest action, or a sample of the policy itself."""
 
 
+NARROW = 16
+"""Inputs of a layer up to which a sum of outer products is quicker than a matrix product, where columns are few."""
+
+
 NUM_UNIFORMS = {"softmax": 1, "epsilon_softmax": 3, "epsilon_greedy": 3, "epsilon_greedy_softmax": 3}
 """Uniforms that a discrete action consumes: one for the sample; two more, whether to explore and which action, where ε
 is drawn."""

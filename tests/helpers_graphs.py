@@ -72,6 +72,7 @@ def make_spec(*, hidden=(3,), num_actions=3, value_hidden=None, **changes) -> di
         "dynamics": None,
         "dynamics_source": None,
         "chunk": None,
+        "blocks": None,
         "policy": "dense",
         "policy_kwargs": {},
         "policy_source": None,

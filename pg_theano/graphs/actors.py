@@ -12,13 +12,17 @@ from pg_theano.parameters import path_of
 
 def inputs(spec, layers, obs, *, multiply=networks.product):
     """The inputs of the policy's distribution. `layers` are the layout's arrays by name, `obs` [F, N]."""
+    numbers, features = outputs(spec, layers, obs, multiply=multiply)
+    return distributions.inputs_of(spec, numbers, layers.get("policy/log_std"), features)
+
+
+def outputs(spec, layers, obs, *, multiply=networks.product):
+    """(what the policy's network gives [K, N], what its last layer is given [H, N]; None for a policy of one's own)."""
     if spec["policy"] != "dense":
-        outputs, features = own.policy_outputs(spec, layers, obs), None
-    else:
-        path = [layers[name] for name in path_of(layers, "policy")]
-        features = networks.hidden(path, obs, activation=spec["activation"], multiply=multiply)
-        outputs = networks.head(path, features, multiply=multiply)  # [K, N]
-    return distributions.inputs_of(spec, outputs, layers.get("policy/log_std"), features)
+        return own.policy_outputs(spec, layers, obs), None
+    path = [layers[name] for name in path_of(layers, "policy")]
+    features = networks.hidden(path, obs, activation=spec["activation"], multiply=multiply)
+    return networks.head(path, features, multiply=multiply), features
 
 
 def value(spec, layers, obs, *, multiply=networks.product):

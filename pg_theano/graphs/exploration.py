@@ -15,26 +15,29 @@ from __future__ import annotations
 
 import pytensor.tensor as pt
 
-from pg_theano.graphs.policies import inverse_cdf, taken
+from pg_theano.graphs.policies import inverse_cdf, relative_probs, taken
 
 
-def draw(name, log_probs, noise, *, exploration_rate):
-    """The action to take. Shapes: `log_probs` [A, N], `noise` [U, N] uniform in [0, 1); the result [N], int32."""
-    num_actions = log_probs.type.shape[0]
+def draw(name, logits, noise, *, exploration_rate):
+    """The action to take. Shapes: `logits` [A, N], `noise` [U, N] uniform in [0, 1); the result [N], int32.
+
+    Log-probabilities are logits too; what is drawn needs no more than logits.
+    """
+    num_actions = logits.type.shape[0]
     if name == "softmax":
-        return inverse_cdf(pt.exp(log_probs), noise[0])
+        return inverse_cdf(relative_probs(logits), noise[0])
     explores = pt.lt(noise[1], exploration_rate)  # [N]
     uniform = pt.minimum((noise[2] * num_actions).astype("int32"), num_actions - 1)  # [N]
     if name == "epsilon_softmax":
-        return pt.switch(explores, uniform, inverse_cdf(pt.exp(log_probs), noise[0])).astype("int32")
-    best = greedy(log_probs)
-    other = uniform if name == "epsilon_greedy" else inverse_cdf(pt.exp(log_probs), noise[0])
+        return pt.switch(explores, uniform, inverse_cdf(relative_probs(logits), noise[0])).astype("int32")
+    best = greedy(logits)
+    other = uniform if name == "epsilon_greedy" else inverse_cdf(relative_probs(logits), noise[0])
     return pt.switch(explores, other, best).astype("int32")
 
 
-def greedy(log_probs):
+def greedy(logits):
     """The likeliest action, the first of equals. [A, N] to [N], int32."""
-    return pt.argmax(log_probs, axis=0).astype("int32")
+    return pt.argmax(logits, axis=0).astype("int32")
 
 
 def log_prob(name, log_probs, action, *, exploration_rate):

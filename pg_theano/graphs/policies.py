@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytensor.tensor as pt
+from pytensor.gradient import disconnected_grad
 
 from pg_theano.graphs.common import total
 
@@ -16,7 +17,7 @@ def softmax_log_probs(logits):
     The largest logit is taken out first, so that no exponential overflows; it is a constant to the gradient,
     because the expression does not depend on it. Shapes: [A, N] to [A, N].
     """
-    shifted = logits - pt.max(logits, axis=0, keepdims=True)  # [A, N]
+    shifted = logits - disconnected_grad(largest(logits))[None, :]  # [A, N]
     return shifted - pt.log(total(pt.exp(shifted), axis=0, keepdims=True))
 
 
@@ -39,18 +40,32 @@ def entropy(log_probs):
     return -total(pt.exp(bounded) * bounded, axis=0)
 
 
-def inverse_cdf(probs, uniform):
+def relative_probs(logits):
+    """exp(z_a − max_b z_b): π(a|o) up to a factor of the column, which `inverse_cdf` needs not. [A, N] to [A, N]."""
+    return pt.exp(logits - largest(logits)[None, :])
+
+
+def largest(logits):
+    """max_a z_a, [A, N] to [N]: action by action, of which XLA makes one kernel with all around it."""
+    found = logits[0]
+    for a in range(1, logits.type.shape[0]):
+        found = pt.maximum(found, logits[a])
+    return found
+
+
+def inverse_cdf(weights, uniform):
     """The action whose interval of the cumulative distribution holds a uniform number u in [0, 1).
 
-        a = #{ b < A−1 : Σ_{c≤b} π(c) ≤ u }
+        a = #{ b < A−1 : Σ_{c≤b} w(c) ≤ u·Σ_c w(c) }
 
-    The last sum is left out: it is 1 up to rounding, and an action A does not exist.
-    Shapes: `probs` [A, N], `uniform` [N]; the result [N], int32.
+    The last sum on the left is left out: it is the whole up to rounding, and an action A does not exist. Weights are
+    probabilities, or these up to a positive factor. Shapes: `weights` [A, N], `uniform` [N]; the result [N], int32.
     """
-    num_actions = probs.type.shape[0]
+    cumulative = [weights[0]]
+    for a in range(1, weights.type.shape[0]):
+        cumulative.append(cumulative[-1] + weights[a])
+    mark = uniform * cumulative[-1]
     action = pt.zeros_like(uniform, dtype="int32")
-    cumulative = pt.zeros_like(uniform)
-    for a in range(num_actions - 1):
-        cumulative = cumulative + probs[a]
-        action = action + pt.le(cumulative, uniform).astype("int32")
+    for below in cumulative[:-1]:
+        action = action + pt.le(below, mark).astype("int32")
     return action

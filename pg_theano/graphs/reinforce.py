@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import pytensor
 import pytensor.tensor as pt
 from pytensor.gradient import disconnected_grad
 
-from pg_theano.graphs import advantages, baselines, distributions, objectives, own, skeleton
+from pg_theano.graphs import advantages, baselines, distributions, networks, objectives, own, skeleton
 from pg_theano.graphs.common import total
 from pg_theano.graphs.skeleton import act, graph, rollout
 
@@ -23,10 +24,6 @@ def loss_and_gradient(spec, state, params, knobs, rollout):
     block = skeleton.block_of(spec, rollout)
     reward, mask = block.reward, block.mask
 
-    layers = skeleton.layers_of(spec, params)
-    inputs = skeleton.distribution(spec, layers, state, block.obs)
-    log_prob = skeleton.log_prob_of(spec, inputs, block.action, knobs)  # [T*E]
-
     signal = advantages.signal(
         spec["signal"], reward, discount=knobs["discount"], max_steps=spec["max_steps"]
     )  # [T, E]
@@ -41,18 +38,77 @@ def loss_and_gradient(spec, state, params, knobs, rollout):
     if spec["standardize_advantages"]:
         advantage = advantages.standardize(advantage, mask)
 
-    flat_mask, flat_advantage = mask.reshape((-1,)), advantage.reshape((-1,))
+    flat_mask, weight = mask.reshape((-1,)), (advantage * mask).reshape((-1,))
+    steps = total(flat_mask)
+    number = pt.maximum(steps if spec["average"] == "steps" else total(pt.max(mask, axis=0)), 1.0)
+    if in_blocks(spec):
+        weighted, entropy, gradient = sums_by_blocks(spec, state, params, knobs, block, weight, flat_mask)
+        loss, gradient = -weighted / number, -gradient / number
+        return loss, gradient, block, signal, advantage, entropy / pt.maximum(steps, 1.0)
+
+    layers = skeleton.layers_of(spec, params)
+    inputs = skeleton.distribution(spec, layers, state, block.obs)
+    log_prob = skeleton.log_prob_of(spec, inputs, block.action, knobs)  # [T*E]
     entropy = objectives.masked_mean(distributions.of(spec).entropy(inputs), flat_mask)
     if spec["objective"]:
-        value = pt.zeros_like(log_prob)
-        loss = -own.objective(spec, log_prob, constant(log_prob), flat_advantage, value, flat_mask)
+        value, flat = pt.zeros_like(log_prob), advantage.reshape((-1,))
+        loss = -own.objective(spec, log_prob, constant(log_prob), flat, value, flat_mask)
     else:
-        number = total(flat_mask) if spec["average"] == "steps" else total(pt.max(mask, axis=0))
-        loss = objectives.policy_gradient_loss(log_prob, flat_advantage, flat_mask, number=number)
+        loss = objectives.policy_gradient_loss(log_prob, weight, flat_mask, number=number)
     if spec["uses_entropy"]:
         loss = loss - knobs["entropy_coefficient"] * entropy
-    gradient = skeleton.flat_gradient(loss, layers)  # [D]
-    return loss, gradient, block, signal, advantage, entropy
+    return loss, skeleton.flat_gradient(loss, layers), block, signal, advantage, entropy
+
+
+def in_blocks(spec):
+    """Whether blocks of columns are quicker: many episodes, narrow layers, and the plain loss of a softmax."""
+    plain = spec["policy"] == "dense" and not spec["objective"] and not spec["uses_entropy"]
+    narrow = all(shape[0] <= networks.NARROW for _, shape, *_ in spec["layout"] if len(shape) == 2)
+    return bool(spec["blocks"]) and plain and narrow and spec["action"]["kind"] == "discrete"
+
+
+def sums_by_blocks(spec, state, params, knobs, block, weight, mask):
+    """(Σ w·log π(a|o), Σ m·H, gradient [D] of the first), B blocks of columns one after the other.
+
+    So what is computed on the way stays in the cache. Every column of a block has parameters of its own, and so a
+    gradient of its own. They are summed over blocks first and over columns last: XLA adds vectors quickly, and the
+    numbers within a vector slowly. T is a multiple of B. Shapes: `weight`, `mask` [N].
+    """
+    layers = skeleton.layers_of(spec, params)
+    sizes = [layer.type.shape[0] if layer.type.ndim == 2 else 0 for layer in layers.values()]
+    by_layer = zip(layers.values(), sizes, strict=True)
+    rows = [row for layer, size in by_layer for row in ([layer[i] for i in range(size)] or [layer])]
+    normalizer = {name: value for name, value in state.items() if name.startswith("normalizer/")}
+    blocks = [block.obs.reshape((spec["obs_size"], spec["blocks"], -1)).transpose(1, 0, 2)]  # [B, F, N/B]
+    blocks += [part.reshape((spec["blocks"], -1)) for part in (block.action, weight, mask)]  # [B, N/B] each
+    zeros = pt.zeros_like(blocks[-1][0])  # [N/B]
+
+    def step(*arguments):
+        rest = iter(arguments)
+        parts, sums = [next(rest) for _ in blocks], [next(rest) for _ in (*rows, "weighted", "entropy")]
+        own_rows = [next(rest)[:, None] + pt.zeros_like(parts[-1]) for _ in rows]  # [outputs, N/B] each
+        of_block, rate = {name: next(rest) for name in normalizer}, next(rest)
+        ungrouped = iter(own_rows)
+        own_layers = [[next(ungrouped) for _ in range(size)] or next(ungrouped) for size in sizes]
+        obs, action, weight, mask = parts
+        named = dict(zip(layers, own_layers, strict=True))
+        inputs = skeleton.distribution(spec, named, of_block, obs, multiply=networks.own_product)
+        log_prob = skeleton.log_prob_of(spec, inputs, action, {"exploration_rate": rate})
+        weighted, entropy = log_prob * weight, distributions.of(spec).entropy(inputs) * mask
+        added = [*pytensor.grad(total(weighted), own_rows), weighted, entropy]
+        return [before + more for before, more in zip(sums, added, strict=True)]
+
+    sums = pytensor.scan(
+        step,
+        sequences=blocks,
+        outputs_info=[*(pt.zeros_like(row)[:, None] + zeros for row in rows), zeros, zeros],
+        non_sequences=[*rows, *normalizer.values(), knobs["exploration_rate"]],
+        n_steps=spec["blocks"],
+        strict=True,
+        return_updates=False,
+    )
+    *gradient, weighted, entropy = [total(each[-1], axis=-1) for each in sums]
+    return weighted, entropy, pt.concatenate(gradient)
 
 
 def train(spec):

@@ -92,17 +92,17 @@ def rollout(spec, environment, state, knobs):
         if normalizer:
             obs = normalizers.normalize(obs, *rest[len(named) :])
         own = dict(zip(named, rest[: len(named)], strict=True))
-        inputs = actors.inputs(spec, own, obs, multiply=networks.in_scan)
+        numbers, features = actors.outputs(spec, own, obs, multiply=networks.in_scan)
+        if spec["action"]["kind"] == "discrete" and "log_prob" not in fields:  # what is drawn needs only logits
+            action = exploration.draw(spec["exploration"], numbers, uniform, exploration_rate=rate)
+            return current, observed, action, None
+        inputs = distributions.inputs_of(spec, numbers, own.get("policy/log_std"), features)
         if spec["action"]["kind"] == "discrete":
             action = exploration.draw(spec["exploration"], inputs[0], uniform, exploration_rate=rate)
-        else:
-            action = distributions.of(spec).sample(inputs, uniform)
-        log_prob = None
-        if "log_prob" in fields and spec["action"]["kind"] == "discrete":
             log_prob = exploration.log_prob(spec["exploration"], inputs[0], action, exploration_rate=rate)
-        elif "log_prob" in fields:
-            log_prob = distributions.of(spec).log_prob(inputs, action)
-        return current, observed, action, log_prob
+            return current, observed, action, log_prob
+        action = distributions.of(spec).sample(inputs, uniform)
+        return current, observed, action, distributions.of(spec).log_prob(inputs, action)
 
     fields = takes(spec)
 
