@@ -24,6 +24,8 @@ NAME = "throughput"
 ENGINES = ("compiled", "gymnasium")
 ENVS = {16: 60, 64: 40, 256: 30, 1024: 20, 4096: 15}  # environments: updates
 WIDTHS = (8, 16, 32, 64, 128, 256)
+OWN_PPO = PEERS / "own_ppo.yaml"
+"""Our PPO with the pure-JAX peer's network and numbers."""
 PARTS = ("default", "environments", "width", "baseline", "peer")
 
 
@@ -120,11 +122,10 @@ def plan(options: argparse.Namespace, cache: Path) -> list[tuple[dict[str, Any],
     for name in ("gymnax", "inline"):
         facts = {"what": f"pure-JAX PPO, {name}"}
         add("peer", facts, lambda seed, name=name: peer(options, cache, seed, name))
-    if options.ppo:
-        words = [str(options.ppo.resolve()), "solved.stop=false", "evaluation.every_updates=1000000"]
-        words += ["evaluation.episodes=1", "budget.env_steps=256000"]
-        measure = lambda seed: figures(*measuring.train(options, [*words, f"--seed={seed}"], cache))  # noqa: E731
-        add("peer", {"what": "**pg_theano**, PPO with the same network and hyper-parameters"}, measure)
+    words = [str(OWN_PPO), "solved.stop=false", "evaluation.every_updates=1000000"]
+    words += ["evaluation.episodes=1", "budget.env_steps=256000"]
+    measure = lambda seed: figures(*measuring.train(options, [*words, f"--seed={seed}"], cache))  # noqa: E731
+    add("peer", {"what": "**pg_theano**, PPO with the same network and hyper-parameters"}, measure)
     return cells
 
 
@@ -133,7 +134,6 @@ def main(argv: Sequence[str] | None = None) -> None:
     measuring.add_options(parser)
     parser.add_argument("--rounds", type=int, default=3, help="rounds, a seed each; medians are shown")
     parser.add_argument("--only", default=",".join(PARTS), help="parts, with commas")
-    parser.add_argument("--ppo", type=Path, help="config of our PPO with the pure-JAX peer's network and numbers")
     parser.add_argument("--random-actions", type=int, metavar="SEED", help=argparse.SUPPRESS)
     options = parser.parse_args(argv)
     if options.random_actions is not None:

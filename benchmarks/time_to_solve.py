@@ -22,6 +22,7 @@ NAME = "time_to_solve"
 LABELS = {
     "pg_theano": "**pg_theano**, REINFORCE (no plot)",
     "pg_theano_plot": "**pg_theano**, the default command (with plot)",
+    "pg_theano_ppo": "**pg_theano**, PPO, 2x64 tanh (no plot)",
     "sb3_ppo": "Stable-Baselines3 PPO, rl-zoo's tuned",
     "torch_ppo": "torch PPO, CleanRL's defaults",
     "jax_ppo_published": "pure-JAX PPO, PureJaxRL's, gymnax",
@@ -79,7 +80,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         "--also", action="append", default=[], metavar="NAME=WORDS", help="one more of ours: ppo='configs/ppo.yaml'"
     )
     options = parser.parse_args(argv)
-    options.programs = {"pg_theano": [], "pg_theano_plot": []}
+    options.programs = {"pg_theano": [], "pg_theano_plot": [], "pg_theano_ppo": ["algorithm.name=ppo"]}
     for name, _, words in (text.partition("=") for text in options.also):
         existing = [(options.source / word) for word in shlex.split(words)]
         options.programs[name] = [
