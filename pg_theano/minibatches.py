@@ -22,15 +22,15 @@ def draw(
     real = np.arange(columns, dtype=np.int32) if mask is None else np.flatnonzero(mask).astype(np.int32)
     size = -(-columns // num_minibatches)
     number = max(len(real), num_minibatches)
+    per, extra = divmod(number, num_minibatches)
+    orders = rng.permuted(np.broadcast_to(np.resize(real, number), (num_epochs, number)), axis=1)
     index = np.zeros((num_epochs, num_minibatches, size), np.int32)
     weight = np.zeros((num_epochs, num_minibatches, size), dtype)
-    per, extra = divmod(number, num_minibatches)
-    bounds = np.cumsum([0, *[per + 1] * extra, *[per] * (num_minibatches - extra)])
-    for epoch in range(num_epochs):
-        order = np.resize(rng.permutation(real), number)
-        for place, (start, end) in enumerate(zip(bounds[:-1], bounds[1:], strict=True)):
-            index[epoch, place, : end - start] = order[start:end]
-    for place, length in enumerate(np.diff(bounds)):
-        weight[:, place, :length] = 1
+    longer = extra * (per + 1)
+    if extra:
+        index[:, :extra, : per + 1] = orders[:, :longer].reshape(num_epochs, extra, per + 1)
+        weight[:, :extra, : per + 1] = 1
+    index[:, extra:, :per] = orders[:, longer:].reshape(num_epochs, num_minibatches - extra, per)
+    weight[:, extra:, :per] = 1
     shape = (num_epochs * num_minibatches, size)
     return {"index": index.reshape(shape), "weight": weight.reshape(shape)}
