@@ -84,8 +84,22 @@ def rollout(spec, environment, state, knobs):
     normalizer = [state["normalizer/mean"], state["normalizer/variance"]] if spec["normalize_observations"] else []
     limit = spec["max_steps"]
 
+    discrete, components = spec["action"]["kind"] == "discrete", spec["action"]["size"]
+    fields = takes(spec)
+    # What the network gives is enough to know log π later, of all steps at once; of gSDE its features would be needed.
+    tells_numbers = goes_on and spec["noise"] != "state_dependent"
+    num_told = spec["num_outputs"] if tells_numbers else 1
+
+    def log_prob_of(inputs, action, rate):
+        if discrete:
+            return exploration.log_prob(spec["exploration"], inputs[0], action, exploration_rate=rate)
+        return distributions.of(spec).log_prob(inputs, action)
+
     def observed_and_drawn(packed, uniform, rate, rest):
-        """What one step sees and does: (env_state, obs F of [E], action, log_prob where it is wanted)."""
+        """What one step sees and does: (env_state, obs F of [E], action, log π, what the network gives).
+
+        One of the last two is None, or both where nobody takes log π.
+        """
         current = tuple(packed[i] for i in range(environment.state_size))
         observed = environment.observation(current)
         obs = pt.stack(observed, axis=0)  # [F, E]
@@ -93,24 +107,21 @@ def rollout(spec, environment, state, knobs):
             obs = normalizers.normalize(obs, *rest[len(named) :])
         own = dict(zip(named, rest[: len(named)], strict=True))
         numbers, features = actors.outputs(spec, own, obs, multiply=networks.in_scan)
-        if spec["action"]["kind"] == "discrete" and "log_prob" not in fields:  # what is drawn needs only logits
+        if discrete and (tells_numbers or "log_prob" not in fields):  # what is drawn needs only logits
             action = exploration.draw(spec["exploration"], numbers, uniform, exploration_rate=rate)
-            return current, observed, action, None
+            return current, observed, action, None, numbers if tells_numbers else None
         inputs = distributions.inputs_of(spec, numbers, own.get("policy/log_std"), features)
-        if spec["action"]["kind"] == "discrete":
+        if discrete:
             action = exploration.draw(spec["exploration"], inputs[0], uniform, exploration_rate=rate)
-            log_prob = exploration.log_prob(spec["exploration"], inputs[0], action, exploration_rate=rate)
-            return current, observed, action, log_prob
-        action = distributions.of(spec).sample(inputs, uniform)
-        return current, observed, action, distributions.of(spec).log_prob(inputs, action)
-
-    fields = takes(spec)
+        else:
+            action = distributions.of(spec).sample(inputs, uniform)
+        if tells_numbers:
+            return current, observed, action, None, numbers
+        return current, observed, action, log_prob_of(inputs, action, rate), None
 
     def stacked(observed, action, log_prob, reward, alive, following, terminated, truncated):
         """The rows of the record, [K, E]."""
-        actions = (
-            [action] if spec["action"]["kind"] == "discrete" else [action[i] for i in range(spec["action"]["size"])]
-        )
+        actions = [action] if discrete else [action[i] for i in range(components)]
         rows = {
             "obs": lambda: observed,
             "action": lambda: [part.astype(dtype) for part in actions],
@@ -124,7 +135,7 @@ def rollout(spec, environment, state, knobs):
         return pt.stack([row for name in columns(spec) for row in rows[name]()], axis=0)
 
     def frozen_step(uniform, played, packed, alive, rate, *rest):
-        current, observed, action, log_prob = observed_and_drawn(packed, uniform, rate, rest)
+        current, observed, action, log_prob, _ = observed_and_drawn(packed, uniform, rate, rest)
         given = environment_action(spec, action)
         following = environment.transition(current, given)
         reward = environment.reward(current, given, following)
@@ -137,17 +148,46 @@ def rollout(spec, environment, state, knobs):
         return moved, pt.switch(ended, np.zeros((), dtype), alive), record
 
     def restarting_step(uniform, fresh_noise, packed, elapsed, rate, *rest):
-        current, observed, action, log_prob = observed_and_drawn(packed, uniform, rate, rest)
-        given = environment_action(spec, action)
-        following = environment.transition(current, given)
-        reward = environment.reward(current, given, following)
+        """What must be known to take the next step; all else is computed of all steps at once, in `unpacked`."""
+        current, _, action, log_prob, numbers = observed_and_drawn(packed, uniform, rate, rest)
+        following = environment.transition(current, environment_action(spec, action))
         terminated = environment.terminated(following)
-        truncated = pt.and_(pt.ge(elapsed + 1, limit), ~terminated)
-        record = stacked(observed, action, log_prob, reward, None, following, terminated, truncated)
-        ended = terminated | truncated
+        ended = terminated | pt.ge(elapsed + 1, limit)
         fresh = environment.initial(tuple(fresh_noise[i] for i in range(size)))
         moved = pt.switch(ended[None, :], pt.stack(fresh, axis=0), pt.stack(following, axis=0))
-        return moved, pt.switch(ended, np.zeros((), dtype), elapsed + 1), record
+        actions = [action] if discrete else [action[i] for i in range(components)]
+        flags = [terminated, ended]
+        told = [log_prob] if numbers is None else [numbers[i] for i in range(spec["num_outputs"])]
+        row = pt.stack([part.astype(dtype) for part in (*current, *following, *actions, *flags, *told)], axis=0)
+        return moved, pt.switch(ended, np.zeros((), dtype), elapsed + 1), row
+
+    def unpacked(rows):
+        """The record [C, K, E] of what the steps told, [C, _, E]: all functions of C·E numbers at once."""
+        states = environment.state_size
+        parts = [rows[:, i].reshape((-1,)) for i in range(2 * states + components + 2 + num_told)]
+        current, following = tuple(parts[:states]), tuple(parts[states : 2 * states])
+        drawn, (terminated, ended, *told) = (
+            parts[2 * states : 2 * states + components],
+            parts[2 * states + components :],
+        )
+        action = drawn[0].astype("int32") if discrete else pt.stack(drawn, axis=0)
+        if tells_numbers:
+            inputs = distributions.inputs_of(spec, pt.stack(told, axis=0), layers.get("policy/log_std"), None)
+            log_prob = log_prob_of(inputs, action, knobs["exploration_rate"])
+        else:
+            (log_prob,) = told
+        reward = environment.reward(current, environment_action(spec, action), following)
+        by_name = {
+            "obs": environment.observation(current),
+            "action": drawn,
+            "reward": [reward],
+            "log_prob": [log_prob],
+            "next_obs": environment.observation(following),
+            "terminated": [terminated],
+            "truncated": [ended - terminated],
+        }
+        shape = (chunk, -1)
+        return pt.stack([row.reshape(shape) for name in columns(spec) for row in by_name[name]], axis=1)
 
     common = {
         "non_sequences": [knobs["exploration_rate"], *named.values(), *normalizer],
@@ -158,13 +198,13 @@ def rollout(spec, environment, state, knobs):
     given = {"env_state": env_state, "elapsed": elapsed, "begins": begins, "initial_noise": initial_noise}
     if goes_on:
         counted = pt.switch(begins > 0, np.zeros((), dtype), elapsed)
-        states, counts, record = pytensor.scan(
+        states, counts, rows = pytensor.scan(
             restarting_step,
             sequences=[noise, initial_noise[:-1]],
             outputs_info=[start, counted, None],
             **common,
         )
-        outputs = {"env_state": states[-1], "elapsed": counts[-1], "record": record}
+        outputs = {"env_state": states[-1], "elapsed": counts[-1], "record": unpacked(rows)}
         return given | {"noise": noise}, outputs
     time = elapsed + np.arange(1, chunk + 1, dtype=dtype)  # [C] steps played after this one
     states, alives, record = pytensor.scan(
