@@ -39,7 +39,7 @@ def log_probs(spec: dict[str, Any], state: State, obs: Array) -> Array:
     layers = _layers(spec, parameters.views(np.asarray(state["params"]), spec["layout"]))
     if spec["normalize_observations"]:
         obs = _normalized(obs, *_normalizer(state))
-    return _log_softmax(_forward(spec, layers, obs)[0])
+    return _log_softmax(_logits(spec, _forward(spec, layers, obs)[0]))
 
 
 def numpy_act(spec: dict[str, Any], *, with_log_prob: bool = True) -> Callable[..., tuple[Array, Array | None]]:
@@ -123,15 +123,16 @@ def _forward(spec: dict[str, Any], layers: list[Array], obs: Array) -> tuple[Arr
 
 
 def _choose_discrete(spec: dict[str, Any], with_log_prob: bool) -> Callable[..., tuple[Array, Array | None]]:
-    exploration, num_actions = spec["exploration"], spec["num_outputs"]
+    exploration, num_actions = spec["exploration"], spec["action"]["choices"][0]
     quick = exploration == "softmax" and num_actions == 2 and not with_log_prob
 
-    def choose(logits, hidden, log_std, noise, rate, choice):
-        if quick and choice != GREEDY:  # P(0) = 1 / (1 + exp(z₁ − z₀)) ≤ u, without the division
-            ratio = np.exp(logits[:, 1] - logits[:, 0])
+    def choose(outputs, hidden, log_std, noise, rate, choice):
+        if quick and choice != GREEDY:  # P(0) = 1 / (1 + exp(z₁ − z₀)) ≤ u, without the division; logistic: z₀ is 0
+            ratio = np.exp(outputs[:, 0] if spec["logistic"] else outputs[:, 1] - outputs[:, 0])
             ratio += 1
             ratio *= noise[:, 0]
             return (ratio >= 1).astype(np.int32), None
+        logits = _logits(spec, outputs)
         logits -= np.maximum.reduce(logits, axis=1, keepdims=True)
         if choice == GREEDY or (choice == EXPLORE and exploration.startswith("epsilon_greedy")):
             action = logits.argmax(axis=1)
@@ -153,6 +154,11 @@ def _choose_discrete(spec: dict[str, Any], with_log_prob: bool) -> Callable[...,
         return action, log_prob
 
     return choose
+
+
+def _logits(spec: dict[str, Any], outputs: Array) -> Array:
+    """A logit for each action, [E, A]: the network's, or 0 and the one that a logistic policy has."""
+    return np.concatenate([np.zeros_like(outputs), outputs], axis=1) if spec["logistic"] else outputs
 
 
 def _log_softmax(logits: Array) -> Array:

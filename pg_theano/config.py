@@ -66,6 +66,7 @@ class Policy(Section):
     )
     shared: bool = Field(False, description="policy and value are two heads of one network (a2c, ppo)")
     activation: Literal["sigmoid", "tanh", "relu"] = Field("sigmoid", description="of the hidden layers")
+    logistic: bool = Field(False, description="Discrete with two actions: one logit, π(1) = σ(z), instead of two")
     initialization: Literal["glorot", "orthogonal"] = Field(
         "glorot", description="of the weights; orthogonal: gain √2, the policy's last layer 0.01, the value's 1"
     )
@@ -390,6 +391,7 @@ def _beyond_the_twin(config: Config) -> Iterator[str]:
         ("exploration.name", "softmax", "samples of the policy itself"),
         ("normalize.observations", False, "observations as they come"),
         ("normalize.rewards", False, "rewards as they come"),
+        ("environment.dynamics", None, "environments that Gymnasium steps"),
     ):
         section, _, key = knob.partition(".")
         value = getattr(getattr(config, section), key)
@@ -399,8 +401,11 @@ def _beyond_the_twin(config: Config) -> Iterator[str]:
         yield f"algorithm.advantage: {config.algorithm.advantage} has no twin; {twin} gae and monte_carlo"
     if config.optimizer.name not in ("sgd", "adam"):
         yield f"optimizer.name: {config.optimizer.name} has no twin; {twin} sgd and adam"
-    if config.environment.engine == "compiled" or config.environment.dynamics is not None:
+    if config.environment.engine == "compiled":
         yield f"environment.engine: compiled has no twin; {twin} environments that Gymnasium steps"
+    if config.policy.act == "compiled" or config.backend != "jax":
+        knob = "policy.act: compiled" if config.policy.act == "compiled" else f"backend: {config.backend}"
+        yield f"{knob} is for gradients=symbolic; by_hand compiles nothing"
 
 
 def with_defaults(data: dict[str, Any]) -> dict[str, Any]:

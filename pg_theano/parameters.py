@@ -45,12 +45,14 @@ def dense_layout(
     return layout
 
 
-def num_outputs(action: dict[str, Any], log_std: str) -> int:
+def num_outputs(action: dict[str, Any], log_std: str, logistic: bool = False) -> int:
     """K, how many numbers a policy network gives: a logit for each choice, a mean for each number of a box.
 
     `action` is an `ActionSpace` as plain data. Where `log_std` is "state_dependent" the network of a box gives the
-    log-stds too, after the means.
+    log-stds too, after the means. A `logistic` policy of two actions has one logit for both.
     """
+    if logistic:
+        return 1
     if action["kind"] in ("discrete", "multi_discrete"):
         return sum(action["choices"])
     return action["size"] * (2 if action["kind"] == "box" and log_std == "state_dependent" else 1)

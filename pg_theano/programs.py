@@ -70,8 +70,9 @@ def spec_of(config: Config, task: Task, environment: Any = None, folders: Sequen
         "objective": None if algorithm.objective == "default" else algorithm.objective,
         "objective_kwargs": algorithm.objective_kwargs,
         "objective_source": _source("algorithm.objective", algorithm.objective, folders),
+        "logistic": policy.logistic,
         "shared": policy.shared,
-        "num_outputs": parameters.num_outputs(space._asdict(), policy.log_std),
+        "num_outputs": parameters.num_outputs(space._asdict(), policy.log_std, policy.logistic),
         "layout": [[name, list(shape), how] for name, shape, how in layout],
         "num_params": size,
         "num_value_params": parameters.count([entry for entry in layout if entry[0].startswith("value/")]),
@@ -110,7 +111,7 @@ def _layout(config: Config, task: Task, folders: Sequence[Path]) -> parameters.L
     policy, how = config.policy, config.policy.initialization
     inputs, space = task.obs_size, task.action
     learns_values = config.algorithm.name != "reinforce"
-    outputs = parameters.num_outputs(space._asdict(), policy.log_std)
+    outputs = parameters.num_outputs(space._asdict(), policy.log_std, policy.logistic)
     value_hidden = policy.hidden if policy.value_hidden is None else policy.value_hidden
 
     def dense(sizes: list[int], prefix: str, last_gain: float) -> parameters.Layout:
@@ -181,6 +182,9 @@ def _check_actions(config: Config, task: Task) -> None:
         raise UserError(
             f"policy.squash: {task.id} has no finite bounds to squash into: {task.action.low} to {task.action.high}"
         )
+    if config.policy.logistic and (kind != "discrete" or task.action.choices != [2]):
+        has = f"{task.action.choices[0]} actions" if kind == "discrete" else f"a {kind} action space"
+        raise UserError(f"policy.logistic: got true; expected false: it is for two actions, and {task.id} has {has}")
     if config.gradients == "by_hand" and kind not in ("discrete", "box"):
         raise UserError(f"gradients: by_hand has no {kind} actions; expected Discrete or Box ({task.id})")
 

@@ -149,8 +149,8 @@ def duration(seconds: float) -> str:
     return f"{hours}:{minutes:02}:{seconds:02}" if hours else f"{minutes}:{seconds:02}"
 
 
-def described(task: Any, environment: Any, spec: Mapping[str, Any]) -> str:
-    """The task, the policy, and who steps how many environments side by side."""
+def described(task: Any, environment: Any, spec: Mapping[str, Any], gradients: str) -> str:
+    """The task, the policy, who steps how many environments side by side, and whose gradients are not the graph's."""
     if spec["dynamics"]:
         engine = "compiled, all episodes of an update side by side"
     else:
@@ -158,7 +158,8 @@ def described(task: Any, environment: Any, spec: Mapping[str, Any]) -> str:
     discrete = task.action.kind == "discrete"
     actions = f"{task.action.choices[0]} actions" if discrete else f"actions of size {task.action.size}"
     sizes = f"{task.obs_size} features, {actions}, {spec['num_params']} parameters"
-    return f"{task.id}, {sizes}; engine {engine}"
+    by_hand = "; gradients by hand" if gradients == "by_hand" else ""
+    return f"{task.id}, {sizes}; engine {engine}{by_hand}"
 
 
 def closing(folder: Path, figures: Mapping[str, Any], plot: Path | None) -> list[str]:

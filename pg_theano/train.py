@@ -306,7 +306,7 @@ class Trainer:
             "seconds": self.parts.seconds | {"total": self.parts.total()},
             "evaluation": self.final,
             "best_update": self.counters.best_update,
-            "backend": self.config.backend,
+            "backend": self.config.backend if self.config.gradients == "symbolic" else "numpy",
             "dtype": self.config.dtype,
             "versions": runs.versions(),
         }
@@ -390,7 +390,8 @@ def _one(
         trainer = Trainer(config, folder, [folder_of_config], shown)
         where = "resumed at update " + str(checkpoint.facts["counters"]["updates"]) if checkpoint else "new"
         shown.event(
-            f"{path}: {where}; {screen.described(trainer.task, trainer.environment, trainer.spec)}, seed {config.seed}"
+            f"{path}: {where}; "
+            f"{screen.described(trainer.task, trainer.environment, trainer.spec, config.gradients)}, seed {config.seed}"
         )
         if checkpoint is None:
             folder.begin(

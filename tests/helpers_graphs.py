@@ -56,6 +56,7 @@ def make_spec(*, hidden=(3,), num_actions=3, value_hidden=None, **changes) -> di
         "squash": False,
         "log_std": "state_independent",
         "noise": "white",
+        "logistic": False,
         "shared": False,
         "activation": "sigmoid",
         "signal": "reward_to_go",
@@ -91,7 +92,7 @@ def make_spec(*, hidden=(3,), num_actions=3, value_hidden=None, **changes) -> di
         "num_line_search_steps": None,
         "normalize_rewards": False,
     } | changes
-    outputs = parameters.num_outputs(spec["action"], spec["log_std"])
+    outputs = parameters.num_outputs(spec["action"], spec["log_std"], spec["logistic"])
     trunk = [spec["obs_size"], *hidden]
     if spec["shared"]:
         layout = parameters.dense_layout(trunk, "shared") + parameters.dense_layout([trunk[-1], outputs])
@@ -315,7 +316,8 @@ def log_probs_by_definition(spec, state, obs) -> np.ndarray:
     if spec["normalize_observations"]:
         std = np.sqrt(np.asarray(state["normalizer/variance"]) + 1e-8)
         obs = np.clip((obs - np.asarray(state["normalizer/mean"])) / std, -10, 10)
-    return log_softmax(logits_by_definition(spec, state["params"], obs))
+    logits = logits_by_definition(spec, state["params"], obs)
+    return -np.logaddexp(0, [logits[0], -logits[0]]) if spec["logistic"] else log_softmax(logits)
 
 
 def learned_log_prob(spec, log_p, action, rate) -> float:

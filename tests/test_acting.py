@@ -19,7 +19,7 @@ MIXTURES = [  # every pair of exploration and activation, each with both dtypes,
 ]
 
 
-def case(exploration, activation, normalize, dtype, hidden=(5, 3), num_actions=3):
+def case(exploration, activation, normalize, dtype, hidden=(5, 3), num_actions=3, logistic=False):
     """(spec, State, obs [64, F], noise [64, U]) with observations near and far, and a State that has learned."""
     rng = np.random.default_rng(0)
     spec = by_definition.make_spec(
@@ -30,6 +30,7 @@ def case(exploration, activation, normalize, dtype, hidden=(5, 3), num_actions=3
         dtype=dtype,
         obs_size=4,
         num_actions=num_actions,
+        logistic=logistic,
     )
     state = {"params": rng.normal(0, 1.5, spec["num_params"]).astype(dtype)}
     if normalize:
@@ -101,6 +102,28 @@ def test_actions_without_log_probs_are_those_of_the_graph(exploration, dtype, nu
         assert len(np.unique(action)) > 1
         same = np.array(action == out["action"])
         assert (same | (near_a_boundary(spec, state, obs, noise) if dtype == "float32" else False)).all()
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("exploration", by_definition.EXPLORATIONS)
+def test_a_logistic_policy_chooses_as_the_graphs_does(exploration, dtype):
+    """One logit for two actions, with and without log-probabilities, and log π of both from the definition.
+
+    Caught, when planted: action 0 for a positive logit, in the shortcut or elsewhere; ε spread over one action.
+    """
+    spec, state, obs, noise = case(exploration, "tanh", False, dtype, hidden=(), num_actions=2, logistic=True)
+    graph = by_definition.interpreted_graph(spec, "act")
+    for choice, rate in itertools.product(CHOICES.values(), (0.0, 0.4)):
+        knobs = KNOBS | {"exploration_rate": rate}
+        out = graph(state | {"obs": obs, "noise": noise, "knobs": by_definition.vector(knobs, dtype), "choice": choice})
+        ours = acting.numpy_act(spec)(state, obs, noise, knobs, choice)
+        agree(spec, state, obs, noise, ours, (out["action"], out["log_prob"]))
+        with np.errstate(over="ignore"):  # as in the loop
+            action, log_prob = acting.numpy_act(spec, with_log_prob=False)(state, obs, noise, knobs, choice)
+        assert log_prob is None and action.dtype == np.int32 and len(np.unique(action)) == 2
+        assert ((action == out["action"]) | near_a_boundary(spec, state, obs, noise)).all()
+    expected = [by_definition.log_probs_by_definition(spec, state, o) for o in obs]
+    np.testing.assert_allclose(acting.log_probs(spec, state, obs), expected, rtol=1e-5, atol=1e-5)
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ Read in this order; each file needs only those before it:
     vpg.py          the policy gradient itself
     ppo.py          the same, learning from each step more than once
     __main__.py     the command: CartPole, from nothing to 475 steps
+    program.py      the same behind the trainer's loop: gradients=by_hand in a config
 
 Notation. `d_x` is the gradient of the loss L, a scalar, with respect to x, and has the shape of x: ∂L/∂x. A function
 that goes backwards takes the gradient of what the forward function returned and gives that of what it was given.

@@ -36,7 +36,7 @@ def logistic_log_prob(logit: Array, action: Array) -> Array:
     Both are −log(1 + e^(−s·z)) with s = +1 for action 1, −1 for action 0. For no z does this become log 0.
     Shapes: `logit` [N, 1], `action` [N] of 0 and 1; the result [N].
     """
-    sign = 2.0 * action - 1.0  # [N]
+    sign = 2.0 * action.astype(logit.dtype) - 1.0  # [N]
     return -softplus(-sign * logit[:, 0])  # [N]
 
 
@@ -50,7 +50,7 @@ def logistic_d_log_prob(logit: Array, action: Array) -> Array:
     What happened less what was expected: a sure policy learns nothing from doing what it was sure of.
     Shapes: `logit` [N, 1], `action` [N]; the result [N, 1].
     """
-    return action[:, None] - sigmoid(logit)  # [N, 1]
+    return action[:, None].astype(logit.dtype) - sigmoid(logit)  # [N, 1]
 
 
 def logistic_entropy(logit: Array) -> Array:

@@ -78,8 +78,30 @@ def policy_loss(
     loss = -np.mean(surrogate + entropy_coefficient * entropy)
 
     d_log_prob = -d_surrogate / number  # [N]
-    d_entropy = np.full(number, -entropy_coefficient / number)  # [N]
+    d_entropy = np.full_like(entropy, -entropy_coefficient / number)  # [N]
     return float(loss), backward(agent, params, trace, outputs, log_std, action, d_log_prob, d_entropy)
+
+
+def measured(
+    agent: Agent, params: Array, obs: Array, action: Array, old_log_prob: Array, *, clip_range: float
+) -> dict[str, float]:
+    """How far the policy is from the one that acted, and how undecided it is; nothing is learned from it.
+
+        entropy        (1/N)·Σ_n H_n
+        kl             (1/N)·Σ_n [(r_n − 1) − log r_n]      KL(π_old ‖ π), never below 0; Schulman 2020
+        clip_fraction  the share of steps with |r − 1| > ε
+
+    Shapes: `params` [D], `obs` [N, F], `action` [N, ...], `old_log_prob` [N].
+    """
+    outputs, log_std, _ = outputs_of(agent, params, obs)
+    log_ratio = agent.policy.log_prob(outputs, log_std, action) - old_log_prob  # [N]
+    log_ratio = np.clip(log_ratio, -MOST_LOG_RATIO, MOST_LOG_RATIO)
+    ratio = np.exp(log_ratio)  # [N]
+    return {
+        "entropy": float(np.mean(agent.policy.entropy(outputs, log_std))),
+        "kl": float(np.mean(ratio - 1.0 - log_ratio)),
+        "clip_fraction": float(np.mean(np.abs(ratio - 1.0) > clip_range)),
+    }
 
 
 def update(
@@ -111,7 +133,7 @@ def update(
     losses, value_losses = [], []
     for _ in range(num_epochs):
         for rows in np.array_split(rng.permutation(number), min(num_minibatches, number)):
-            obs, action, old_log_prob, advantage, target = (part[rows] for part in steps)
+            obs, action, old_log_prob, advantage, target, _ = (part[rows] for part in steps)
             if baseline:
                 advantage = advantages.standardize(advantage)
             loss, gradient = policy_loss(

@@ -39,6 +39,7 @@ class Steps(NamedTuple):
     log_prob: Array  # [N]  of the policy that acted
     advantage: Array  # [N]
     target: Array  # [N]  what the value network should have said
+    value: Array  # [N]  what it said
 
 
 def init(agent: Agent, rng: np.random.Generator) -> State:
@@ -86,7 +87,8 @@ def estimate(
         with λ:      Â = GAE(λ)          target = Â + V(o)
         no baseline: Â = G               target = G; V only stands for what comes after a time limit or a cut
 
-    All of these are constants to the gradients below. Shapes: the rollout's [E, T] to [N].
+    All of these are constants to the gradients below, added up in float64 and then of the rewards' type. Shapes: the
+    rollout's [E, T] to [N], one row of it after the other.
     """
     real = np.asarray(rollout.mask) > 0  # [E, T]
 
@@ -107,7 +109,8 @@ def estimate(
             rollout.reward, value, next_value, terminated, truncated, mask, discount=discount, gae_lambda=gae_lambda
         )  # [E, T]
         target = advantage + value  # [E, T]
-    return Steps(*(part[real] for part in (rollout.obs, rollout.action, rollout.log_prob, advantage, target)))
+    judged = [part.astype(rollout.reward.dtype) for part in (advantage, target, value)]
+    return Steps(*(part[real] for part in (rollout.obs, rollout.action, rollout.log_prob, *judged)))
 
 
 # -- losses and their gradients
@@ -134,7 +137,7 @@ def policy_loss(
     loss = -np.mean(advantage * log_prob + entropy_coefficient * entropy)
 
     d_log_prob = -advantage / number  # [N]
-    d_entropy = np.full(number, -entropy_coefficient / number)  # [N]
+    d_entropy = np.full_like(entropy, -entropy_coefficient / number)  # [N]
     return float(loss), backward(agent, params, trace, outputs, log_std, action, d_log_prob, d_entropy)
 
 

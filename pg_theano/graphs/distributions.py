@@ -396,7 +396,7 @@ def inputs_of(spec, outputs, log_std, features):
     """
     action = spec["action"]
     if action["kind"] == "discrete":
-        return (policies.softmax_log_probs(outputs),)
+        return (policies.logistic_log_probs(outputs) if spec["logistic"] else policies.softmax_log_probs(outputs),)
     if action["kind"] == "multi_discrete":
         ends = np.cumsum(action["choices"]).tolist()
         parts = zip([0, *ends[:-1]], ends, strict=True)

@@ -21,6 +21,16 @@ def softmax_log_probs(logits):
     return shifted - pt.log(total(pt.exp(shifted), axis=0, keepdims=True))
 
 
+def logistic_log_probs(logit):
+    """Log-probabilities of two actions from one logit, π(1) = σ(z) and π(0) = σ(−z).
+
+        log π(0|o) = −softplus(z),   log π(1|o) = −softplus(−z)
+
+    The softmax of the logits 0 and z. Shapes: [1, N] to [2, N].
+    """
+    return pt.concatenate([-pt.softplus(logit), -pt.softplus(-logit)], axis=0)
+
+
 def taken(log_probs, action):
     """The entry of each column that belongs to the action taken: log π(a_n|o_n). [A, N], [N] to [N].
 

@@ -493,6 +493,9 @@ def test_the_number_of_outputs():
         action = by_definition.make_spec(**SPECS[name])["action"]
         assert parameters.num_outputs(action, "state_independent") == number
         assert parameters.num_outputs(action, "state_dependent") == (6 if name == "gaussian" else number)
+    two = by_definition.make_spec(num_actions=2)["action"]
+    assert parameters.num_outputs(two, "state_independent", True) == 1
+    assert parameters.num_outputs(two, "state_independent", False) == 2
 
 
 def test_inputs_are_the_networks_outputs_in_their_places():
@@ -512,6 +515,8 @@ def test_inputs_are_the_networks_outputs_in_their_places():
     for got, (start, end) in zip(inputs(z, **SPECS["multi_discrete"]), [(0, 2), (2, 6), (6, 9)], strict=True):
         np.testing.assert_allclose(got, special.log_softmax(z[start:end], axis=0), atol=1e-14)
     np.testing.assert_array_equal(inputs(z[:3], **SPECS["multi_binary"]), [z[:3]])
+    (got,) = inputs(z[:1], num_actions=2, logistic=True)
+    np.testing.assert_allclose(got, np.log([special.expit(-z[0]), special.expit(z[0])]), atol=1e-14)
 
     log_std = np.array([-1.0, 0.0, 30.0])
     mean, got = inputs(z[:3], log_std, **SPECS["gaussian"])

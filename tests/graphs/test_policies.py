@@ -69,3 +69,28 @@ def test_inverse_cdf_of_a_table():
     assert got.dtype == np.int32
     assert draw(column * 0.9, np.array([np.nextafter(1, 0)])).tolist() == [3]
     assert draw(np.array([[0.0], [0.5], [0.5], [0.0]]), np.array([0.0])).tolist() == [1]
+
+
+def test_one_logit_for_two_actions():
+    """log σ(∓z), its gradient 1[a] − σ(z), entropy and curvature: finite for ±1e4, and the number of actions known.
+
+    Caught, when planted: log of a sigmoid (−inf); the two actions the other way round.
+    """
+    logit = pt.tensor("z", shape=(1, None), dtype="float64")
+    log_probs = policies.logistic_log_probs(logit)
+    assert log_probs.type.shape == (2, None)
+    entropy = policies.entropy(log_probs)
+    slopes = [pytensor.grad(one.sum(), logit) for one in (log_probs[0], log_probs[1], entropy)]
+    curvature = pytensor.grad(slopes[1].sum(), logit)
+    z = np.array([[-1e4, -40.0, -2.0, 0.0, 0.5, 40.0, 1e4]])
+    got, zero, one, entropies, bend = by_definition.interpreted([logit], [log_probs, *slopes[:2], entropy, curvature])(
+        z
+    )
+    np.testing.assert_allclose(got, [special.log_expit(-z[0]), special.log_expit(z[0])], rtol=1e-14)
+    np.testing.assert_allclose(zero, -special.expit(z), rtol=1e-14)
+    np.testing.assert_allclose(one, special.expit(-z), rtol=1e-14)
+    np.testing.assert_allclose(bend, -special.expit(z) * special.expit(-z), rtol=1e-10, atol=1e-16)
+    np.testing.assert_allclose(
+        entropies, special.entr([special.expit(z[0]), special.expit(-z[0])]).sum(axis=0), atol=1e-14
+    )
+    assert np.isfinite(by_definition.interpreted([logit], slopes[2])(z)).all()
