@@ -4,10 +4,15 @@ import pg_theano
 result = pg_theano.run("configs/cartpole.yaml")
 """
 
+import os
 import time
 
 BEGAN = time.perf_counter()
 """When this process began to import us: the seconds of a run are counted from here."""
+
+# Our matrices in NumPy are small: two threads of OpenBLAS only wait for each other, and beside another process for long
+# (PPO by hand on a busy machine: 157 instead of 5 s). Read when NumPy is first imported; who has set it keeps it.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 
 def run(config=None, **options):

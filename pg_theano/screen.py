@@ -152,7 +152,7 @@ def duration(seconds: float) -> str:
 def described(task: Any, environment: Any, spec: Mapping[str, Any], gradients: str) -> str:
     """The task, the policy, who steps how many environments side by side, and whose gradients are not the graph's."""
     if spec["dynamics"]:
-        engine = "compiled, all episodes of an update side by side"
+        engine = "compiled, all environments side by side"
     else:
         engine = f"gymnasium, {environment.num_envs} environments ({environment.kind})"
     discrete = task.action.kind == "discrete"

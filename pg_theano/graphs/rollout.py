@@ -107,7 +107,8 @@ def rollout(spec, environment, state, knobs):
             obs = normalizers.normalize(obs, *rest[len(named) :])
         own = dict(zip(named, rest[: len(named)], strict=True))
         numbers, features = actors.outputs(spec, own, obs, multiply=networks.in_scan)
-        if discrete and (tells_numbers or "log_prob" not in fields):  # what is drawn needs only logits
+        drawn_from_logits = discrete and not spec["logistic"]
+        if drawn_from_logits and (tells_numbers or "log_prob" not in fields):  # what is drawn needs no more
             action = exploration.draw(spec["exploration"], numbers, uniform, exploration_rate=rate)
             return current, observed, action, None, numbers if tells_numbers else None
         inputs = distributions.inputs_of(spec, numbers, own.get("policy/log_std"), features)
