@@ -221,6 +221,7 @@ def test_the_line_search_takes_the_longest_step_that_will_do(kind, bound, dampin
     assert measured["kl"] <= bound
 
 
+@pytest.mark.slow
 def test_where_no_trial_will_do_the_policy_stays():
     """The same with six trials, none of which will do: the policy bit for bit as it was, finite = 1, the value network
     fitted all the same.
@@ -235,7 +236,7 @@ def test_where_no_trial_will_do_the_policy_stays():
     assert np.abs(got["params"] - problem.params)[problem.number :].max() > 1e-3
 
 
-@pytest.mark.parametrize("algorithm", ["npg", "trpo"])
+@pytest.mark.parametrize("algorithm", [pytest.param("npg", marks=pytest.mark.slow), "trpo"])
 def test_no_gradient_is_no_step(algorithm):
     """Advantages all 0 (no reward, V = 0), no entropy bonus: the policy bit for bit as it was, everything finite."""
     problem = Problem(algorithm, "discrete", knobs={"entropy_coefficient": 0.0}, num_cg_iterations=5)

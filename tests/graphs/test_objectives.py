@@ -114,9 +114,7 @@ def test_value_losses_are_means_over_real_steps(values, drawn, targets):
     ],
 )
 def test_the_clipped_objective_of_a_worked_example(samples, ratio, advantage, loss, slope):
-    """ε = 0.2. Schulman et al. 2017, figure 1. Caught, when planted: the larger of both; a clipped ratio alone; the
-    slope left where it is clipped.
-    """
+    """ε = 0.2. Schulman et al. 2017, figure 1. Caught, when planted: the larger of both; a clipped ratio alone."""
     got = samples([math.log(ratio)], [0.0], [advantage], [1.0])
     np.testing.assert_allclose(got["ppo"], loss, rtol=1e-12, atol=1e-12)
     np.testing.assert_allclose(got["ppo gradient"], [slope], rtol=1e-12, atol=1e-12)
@@ -134,7 +132,7 @@ def test_the_clipped_objective_of_a_worked_example(samples, ratio, advantage, lo
     ],
 )
 def test_the_clipped_value_loss_of_a_worked_example(values, value, target, loss, slope):
-    """V_old = 1, ε = 0.3. Engstrom et al. 2020. Caught, when planted: the smaller of both; V_old and target exchanged."""
+    """V_old = 1, ε = 0.3. Engstrom et al. 2020. Caught, when planted: the smaller of both; a clip around the target."""
     got = values([value], [1.0], [target], [1.0])
     np.testing.assert_allclose(got["clipped"], loss, rtol=1e-12)
     np.testing.assert_allclose(got["clipped gradient"], [slope], rtol=1e-12, atol=1e-12)
