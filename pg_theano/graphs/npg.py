@@ -19,7 +19,8 @@ def train(spec):
 
         θ' = θ + √(2δ / gᵀF⁻¹g)·F⁻¹g
 
-    The whole step is taken: to second order it moves the policy by KL = δ, which is not checked afterwards.
+    F has the damping λ on its diagonal: to second order the step moves the policy by KL = δ less ½·λ‖θ' − θ‖². All of
+    it is taken; KL is not checked afterwards.
     """
     return natural.train(spec, lambda params, step, judge: (params + step, pt.ones((), dtype=spec["dtype"])))
 

@@ -69,10 +69,10 @@ def clipped_value_loss(value, old_value, target, mask, *, value_clip_range):
 def kl_of_samples(log_prob, old_log_prob, mask):
     """KL(π_old ‖ π) from the actions that π_old took: 𝔼[(r − 1) − log r], never negative.       Schulman 2020
 
-    Shapes: [N]; the result a scalar.
+    By expm1: in float32 exp(x) − 1 − x is below 0 for most small x. Shapes: [N]; the result a scalar.
     """
     log_ratio = pt.clip(log_prob - old_log_prob, -20.0, 20.0)
-    return masked_mean(pt.exp(log_ratio) - 1.0 - log_ratio, mask)
+    return masked_mean(pt.expm1(log_ratio) - log_ratio, mask)
 
 
 def clip_fraction(log_prob, old_log_prob, mask, *, clip_range):
