@@ -153,7 +153,7 @@ def block_of(spec, rollout):
         for name in ("obs", "next_obs"):
             if name in rows and rows[name][1] == 1:
                 fields[name] = fields[name][None]
-        if spec["action"]["kind"] == "box" and rows["action"][1] == 1:
+        if spec["action"]["kind"] != "discrete" and rows["action"][1] == 1:
             fields["action"] = fields["action"][None]
         if spec["action"]["kind"] != "box":
             fields["action"] = fields["action"].astype("int32")
