@@ -56,6 +56,23 @@ def collector_of(config: Config, spec: dict[str, Any], environment: Any, program
     return WholeEpisodes(config, spec, environment, program)
 
 
+def said_of_minibatches(config: Config) -> str | None:
+    """What becomes of a rollout that the number of minibatches does not divide; None where there is nothing to say."""
+    algorithm = config.algorithm
+    if algorithm.num_steps is None or algorithm.name == "a2c":
+        return None
+    steps, number = config.environment.num_envs * algorithm.num_steps, algorithm.num_minibatches
+    if number > steps:
+        return f"algorithm.num_minibatches: {number:,} of {steps:,} steps: one step each, some steps more than once a pass"
+    if steps % number:
+        small = steps // number
+        return (
+            f"algorithm.num_minibatches: {number:,} does not divide {steps:,} steps: minibatches have {small:,} or "
+            f"{small + 1:,}, and every step is learned from once a pass"
+        )
+    return None
+
+
 def mask_of(rollout: Rollout | Record) -> tuple[Array | None, int]:
     """(mask [N], or None where every step is real; N), N = T·E columns, column t·E + e."""
     if isinstance(rollout, Record):

@@ -66,6 +66,8 @@ class Trainer:
         began = time.perf_counter()
         self.program = programs.load(self.config, self.spec, self._report, self.folders)
         self.collector = collecting.collector_of(self.config, self.spec, self.environment, self.program)
+        if said := collecting.said_of_minibatches(self.config):
+            self.display.event(said)
         self.program.prepare(self.collector.first_calls())
         # What `load` does beside reported compilation (importing JAX or PyTensor) is no part of training either.
         self.parts.seconds["import"] += max(time.perf_counter() - began - self.parts.seconds["compile"], 0.0)

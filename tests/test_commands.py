@@ -238,3 +238,22 @@ def test_watch_draws_the_episodes_of_its_seed(tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(watch, "MOST_FRAMES", 12)
     assert watch.main(["run", "--gif", "b.gif", "--episodes", "3"]) == 0
     assert capsys.readouterr().out.splitlines()[-2].endswith("cut short: a GIF has at most 12 frames")
+
+
+@pytest.mark.parametrize(
+    ("number", "said"),
+    [
+        (3, "num_minibatches: 3 does not divide 64 steps: minibatches have 21 or 22"),
+        (100, "num_minibatches: 100 of 64 steps: one step each"),
+        (4, None),
+    ],
+)
+def test_minibatches_that_do_not_divide_the_rollout_are_said(number, said, tmp_path):
+    """And learned from. Caught, when planted: nothing said; said of those that do divide."""
+    words = ["algorithm.name=ppo", "algorithm.num_steps=16", "environment.num_envs=4", "gradients=by_hand"]
+    words += [f"algorithm.num_minibatches={number}", "budget.updates=2", "evaluation.every_updates=5"]
+    words += ["evaluation.episodes=2", "algorithm.num_epochs=2", f"--run-dir={tmp_path / 'run'}", "--no-plot"]
+    code, out, error = command("train", *words, cwd=tmp_path)
+    assert code == 0, error
+    assert result(tmp_path / "run")["updates"] == 2
+    assert (said in out) if said else ("num_minibatches" not in out)
