@@ -310,8 +310,8 @@ class _JaxFunctions:
         return self._artifact(key[0], key[2])[2] == "from the cache"
 
     def _wait(self, key: tuple) -> tuple[Any, list, list]:
+        self.prepare([key])  # which says itself how long a graph took
         began = time.perf_counter()
-        self.prepare([key])
         compiled = self.pending.pop(key).result()
         function, episodes, steps, *batch = key
         size = f"E={episodes}" + (f", T={steps}" if steps else "") + "".join(f", B={number}" for number in batch)
