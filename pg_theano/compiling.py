@@ -173,6 +173,7 @@ def _pytensor_function(graph: Any, mode: Any, dtype: str) -> Any:
     with pytensor.config.change_flags(floatX=dtype), warnings.catch_warnings():
         # PyTensor's constants are int64 and float64 here and there; JAX says of each that it keeps 32 bits.
         warnings.filterwarnings("ignore", message="Explicitly requested dtype")
+        warnings.filterwarnings("ignore", message="Skipping Assert")  # of a shape: a traced function cannot ask
         return pytensor.function(
             list(graph.inputs.values()),
             list(graph.outputs.values()),
