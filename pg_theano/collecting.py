@@ -28,6 +28,8 @@ CARRIED = "open/"
 class Collector(Protocol):
     """What the loop asks of whoever plays."""
 
+    @property
+    def replays(self) -> bool | None: ...  # False: nothing stays open from one update to the next
     def collect(self, state: State, knobs: Knobs, update: int) -> Played: ...
     def first_calls(self) -> list[tuple]: ...
     def settle(self) -> Any: ...
@@ -63,7 +65,9 @@ def said_of_minibatches(config: Config) -> str | None:
         return None
     steps, number = config.environment.num_envs * algorithm.num_steps, algorithm.num_minibatches
     if number > steps:
-        return f"algorithm.num_minibatches: {number:,} of {steps:,} steps: one step each, some steps more than once a pass"
+        return (
+            f"algorithm.num_minibatches: {number:,} of {steps:,} steps: one step each, some steps more than once a pass"
+        )
     if steps % number:
         small = steps // number
         return (
@@ -101,6 +105,8 @@ class _Common:
 
 class WholeEpisodes(_Common):
     """As many episodes as the schedule says, each from a reset to its end: nothing is open between two updates."""
+
+    replays = True
 
     def collect(self, state: State, knobs: Knobs, update: int) -> Played:
         common: dict[str, Any] = {
@@ -162,6 +168,10 @@ class Stretches(_Common):
         batch = [-(-self.rows * self.steps // batches)] if batches else []
         train = ("train", self.rows, self.steps, *batch)
         return [train, ("rollout", self.rows, None)] if self.compiled else [train]
+
+    @property
+    def replays(self) -> bool | None:
+        return self.segments.replays
 
     def settle(self) -> Any:
         return self.segments.settle()

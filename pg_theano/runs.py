@@ -80,10 +80,10 @@ class RunFolder:
         return self.path / "checkpoints"
 
     def begin(self, config: Config, facts: Mapping[str, Any]) -> None:
-        """A new run: its resolved config, and where it came from."""
-        self._write_config(config)
+        """A new run: where it came from, and its resolved config, last: this makes the folder a run."""
         self._write_json("run.json", {"versions": versions(), "argv": sys.argv, **facts})
         self._metrics = open(self.path / "metrics.jsonl", "wb")
+        self._write_config(config)
 
     def go_on(self, config: Config, metrics_bytes: int) -> None:
         """A resumed run: records written after the checkpoint are cut off; they will be written again."""
@@ -179,7 +179,7 @@ def resumable(path: Path, overrides: Sequence[str]) -> tuple[Config, dict[str, A
     _, facts = read_run(path)
     os.close(_locked(path))  # before its files are read: a live run changes them
     config = read_config(path / "config.yaml", overrides)
-    if not any((path / "checkpoints").glob("*.json")):
+    if not any((path / "checkpoints").glob("update-*.json")):  # the best one is written before the first of these
         return config, facts, None
     checkpoint = checkpoints.newest(path / "checkpoints")
     counters = checkpoint.facts["counters"]

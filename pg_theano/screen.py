@@ -133,7 +133,7 @@ def line_of(record: Mapping[str, Any]) -> str:
     """One record as one line."""
     text = f"update {record['update'] + 1:>5} {record['env_steps']:>11,} steps  "
     if record["return_mean"] is None:
-        text += "no episode ended        "
+        text += f"{'no episode ended':<23}"
     else:
         text += f"return {record['return_mean']:>7.1f} ± {record['return_std']:<6.1f}"
     if "evaluation_mean" in record:  # before the rest: a narrow terminal shows 80 columns
@@ -151,10 +151,12 @@ def duration(seconds: float) -> str:
 
 def described(task: Any, environment: Any, spec: Mapping[str, Any], gradients: str) -> str:
     """The task, the policy, who steps how many environments side by side, and whose gradients are not the graph's."""
+    stretches = f"stretches of {spec['num_steps']} steps" if spec["num_steps"] else ""
     if spec["dynamics"]:
-        engine = "compiled, all environments side by side"
+        engine = f"compiled, {stretches or 'all episodes of an update side by side'}"
     else:
         engine = f"gymnasium, {environment.num_envs} environments ({environment.kind})"
+        engine += f", {stretches}" if stretches else ""
     discrete = task.action.kind == "discrete"
     actions = f"{task.action.choices[0]} actions" if discrete else f"actions of size {task.action.size}"
     sizes = f"{task.obs_size} features, {actions}, {spec['num_params']} parameters"

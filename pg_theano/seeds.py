@@ -20,10 +20,10 @@ PLAN = "seeds.yaml"
 
 
 def begin(config: Config, path: Path, folder_of_config: Path) -> None:
-    """Write the plan, from which an interrupted set goes on."""
-    checkpoints.write_atomically(path / PLAN, yaml.safe_dump(to_dict(config), sort_keys=False).encode())
+    """Write the plan, from which an interrupted set goes on; last, as without `run.json` it could not be read."""
     facts = json.dumps({"folder": str(folder_of_config), "versions": runs.versions()}, indent=1)
     checkpoints.write_atomically(path / "run.json", facts.encode() + b"\n")
+    checkpoints.write_atomically(path / PLAN, yaml.safe_dump(to_dict(config), sort_keys=False).encode())
 
 
 def read_plan(path: Path) -> tuple[Config, Path]:

@@ -224,6 +224,8 @@ class CompiledOpen(NamedTuple):
 class CompiledSegments:
     """Stretches of T steps of N environments on a compiled environment, in one call each."""
 
+    replays = True
+
     def __init__(self, program: Program, *, num_envs: int, num_steps: int, dtype: str):
         self.program, self.num_envs, self.num_steps, self.kind = program, num_envs, num_steps, np.dtype(dtype)
         facts = program.manifest["environment"]

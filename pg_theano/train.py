@@ -82,6 +82,7 @@ class Trainer:
         """Update until solved or until the budget is spent; returns which: "solved" or "budget"."""
         if self.solved_before():
             return "solved"
+        first = self.counters.updates
         while not self.budget_spent():
             counters = self.counters
             knobs = programs.knobs_at(self.config, counters.updates)
@@ -113,7 +114,13 @@ class Trainer:
             record["seconds"] = self.seconds()
             self.folder.record(record)
             self.display.update(record, self.share_of_budget())
+            if counters.updates == first and self.collector.replays is False:
+                self.display.event(
+                    f"{self.task.id} does not replay (same seed, same actions, other steps): after every update its "
+                    "episodes are begun anew"
+                )
             if solved and self.confirmed():
+                self.settle()
                 return "solved"
             self.settle()
             self.checkpoint_when_due()

@@ -61,13 +61,13 @@ class ValueFromObs(Probe):
 
 
 class Discounting(Probe):
-    """Nothing, nothing, then 1: the first value is γ²."""
+    """Nothing, then 1: the values are γ, at the observation 0, and 1, at the observation 1."""
 
     def observe(self):
         return np.array([self.time], np.float32)
 
     def outcome(self, action):
-        return float(self.time == 3), self.time == 3, False
+        return float(self.time == 2), self.time == 2, False
 
 
 class ActionChoice(Probe):
@@ -78,13 +78,28 @@ class ActionChoice(Probe):
 
 
 class ActionFromObs(ValueFromObs):
-    """The action that agrees with the observation's sign is paid 1, the other −1; five steps an episode."""
+    """The action that agrees with the observation's sign is paid 1, the other −1."""
 
-    def step(self, action):
-        self.time += 1
-        reward = 1.0 if (action == 1) == (self.sign > 0) else -1.0
-        self.sign = 1.0 if np.random.default_rng(self.seed * 10 + self.time).random() < 0.5 else -1.0
-        return self.observe(), reward, self.time == 5, False, {}
+    def outcome(self, action):
+        return (1.0 if (action == 1) == (self.sign > 0) else -1.0), True, False
+
+
+class BoxChoice(Probe):
+    """Best is 0.5; less by the square of what it is missed by."""
+
+    action_space = spaces.Box(-2, 2, (1,))
+
+    def outcome(self, action):
+        return -((float(action[0]) - 0.5) ** 2), True, False
+
+
+class BoxFromObs(ValueFromObs):
+    """Best is half the observation: 0.5 or −0.5."""
+
+    action_space = spaces.Box(-2, 2, (1,))
+
+    def outcome(self, action):
+        return -((float(action[0]) - 0.5 * self.sign) ** 2), True, False
 
 
 class Delayed(Probe):
@@ -148,6 +163,17 @@ class NotAgain(Lengths):
     def observe(self):
         self.observed += 1
         return np.array([self.seed % 10_000, self.time, self.observed], np.float32)
+
+
+class WildLater(Lengths):
+    """As its seed says for ten steps of an episode; what it is like then nobody can know. Paid for the first ten."""
+
+    def observe(self):
+        unknown = np.random.default_rng().normal() if self.time > 10 else 0
+        return np.array([self.seed % 7, self.time, unknown], np.float32)
+
+    def outcome(self, action):
+        return float(action) * (self.time <= 10), False, False
 
 
 class Drift(Probe):
@@ -419,10 +445,10 @@ def register(name, env, **options):
 
 
 for env in (
-    ConstantValue, ValueFromObs, Discounting, ActionChoice, ActionFromObs, Delayed, Lengths, Weighty, ActionsFromOne,
+    ConstantValue, ValueFromObs, Discounting, ActionChoice, ActionFromObs, BoxChoice, BoxFromObs, Delayed, Lengths, Weighty, ActionsFromOne,
     DiscreteObs, DiscreteObsOutside, MultiDiscreteObs, Matrix, TupleObs, DictObs, GraphObs, NoSeed, Slow,
     BoxActions, MatrixActions, WholeActions, UnboundedActions, MultiDiscreteActions, MultiBinaryActions, TupleActions,
-    EitherEnd, NotAgain, Drift, Differing,
+    EitherEnd, NotAgain, WildLater, Drift, Differing,
 ):  # fmt: skip
     register(f"{env.__name__}-v0", env, max_episode_steps=50)
 register("Failing-v0", Failing, max_episode_steps=50)
