@@ -44,8 +44,10 @@ def loss_and_gradient(spec, state, params, knobs, rollout):
     flat_mask, flat_advantage = mask.reshape((-1,)), advantage.reshape((-1,))
     entropy = objectives.masked_mean(distributions.of(spec).entropy(inputs), flat_mask)
     if spec["objective"]:
+        played = skeleton.distribution(spec, skeleton.layers_of(spec, state["params"]), state, block.obs)
+        old_log_prob = disconnected_grad(skeleton.log_prob_of(spec, played, block.action, knobs))
         value = pt.zeros_like(log_prob)
-        loss = -own.objective(spec, log_prob, constant(log_prob), flat_advantage, value, flat_mask)
+        loss = -own.objective(spec, log_prob, old_log_prob, flat_advantage, value, flat_mask)
     else:
         number = total(flat_mask) if spec["average"] == "steps" else total(pt.max(mask, axis=0))
         loss = objectives.policy_gradient_loss(log_prob, flat_advantage, flat_mask, number=number)
@@ -91,8 +93,3 @@ def gradient(spec):
     loss, flat, *_ = loss_and_gradient(spec, state, at, knobs, rollout)
     used = {name: value for name, value in state.items() if "optimizer/" not in name}
     return graph(used | {"at": at, "knobs": vector} | rollout, {"loss": loss, "gradient": flat})
-
-
-def constant(log_prob):
-    """log π_old of an algorithm that learns from each rollout once: the same number, a constant to the gradient."""
-    return disconnected_grad(log_prob)
