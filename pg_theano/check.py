@@ -102,12 +102,12 @@ def check(
 
 
 def passes(row: Row) -> bool:
-    pairs = (
-        (row.symbolic_by_hand, BY_HAND),
-        (row.symbolic_numerical, NUMERICAL),
-        (row.by_hand_numerical, NUMERICAL),
-    )
+    pairs = zip(errors_of(row), (BY_HAND, NUMERICAL, NUMERICAL), strict=True)
     return row.compared > 0 and all(error is None or error <= tolerance for error, tolerance in pairs)
+
+
+def errors_of(row: Row) -> tuple[float | None, float | None, float | None]:
+    return row.symbolic_by_hand, row.symbolic_numerical, row.by_hand_numerical
 
 
 def compare(
@@ -122,37 +122,48 @@ def compare(
     """A row for each array and one for all. `gradients` has "symbolic" and perhaps "by_hand", each [D] at `at`."""
     here = loss(at)
     floor = max(40 * np.finfo(float).eps * abs(here) / (STEPS[0] * NUMERICAL), np.finfo(float).tiny)
-    symbolic = gradients["symbolic"]
     rows, start = [], 0
     for name, shape, *_ in layout:
         size = math.prod(shape)
-        part = slice(start, start + size)
-        start += size
-        scale = max(float(np.abs(symbolic[part]).max()), floor)
+        found = {which: gradient[start : start + size] for which, gradient in gradients.items()}
+        scale = max(float(np.abs(found["symbolic"]).max()), floor)
         directions = _directions(rng, size, points)
-        numerical = []
-        for direction in directions:
-            full = np.zeros_like(at)
-            full[part] = direction
-            numerical.append(derivative(lambda t, full=full: loss(at + t * full), here, most=0.2 * NUMERICAL * scale))
-        counts = np.array([value is not None for value in numerical])
-        differences = np.array([value for value in numerical if value is not None])
 
-        def error(which: str, part=part, directions=directions, counts=counts, differences=differences, scale=scale):
-            if which not in gradients or not counts.any():
-                return None
-            return _largest(directions[counts] @ gradients[which][part] - differences, scale)
+        def along(direction: Array, start: int = start, size: int = size) -> Callable[[float], float]:
+            whole = np.zeros_like(at)
+            whole[start : start + size] = direction
+            return lambda t: loss(at + t * whole)
 
-        by_hand = _largest(symbolic[part] - gradients["by_hand"][part], scale) if "by_hand" in gradients else None
-        row = Row(name, size, int(counts.sum()), int((~counts).sum()), by_hand, error("symbolic"), error("by_hand"))
-        rows.append(row)
+        numerical = [derivative(along(one), here, most=0.2 * NUMERICAL * scale) for one in directions]
+        rows.append(_row(name, size, found, directions, numerical, scale))
+        start += size
 
-    def worst(errors: list[float | None]) -> float | None:
+    def worst(errors: Sequence[float | None]) -> float | None:
         return max((one for one in errors if one is not None), default=None)
 
-    errors = [worst([row[i] for row in rows]) for i in range(4, 7)]
-    counted = [sum(row[i] for row in rows) for i in range(1, 4)]
-    return rows, Row("all", *counted, *errors)
+    size, compared, skipped = (sum(counts) for counts in zip(*(row[1:4] for row in rows), strict=True))
+    return rows, Row("all", size, compared, skipped, *map(worst, zip(*map(errors_of, rows), strict=True)))
+
+
+def _row(
+    name: str,
+    size: int,
+    found: Mapping[str, Array],
+    directions: Array,
+    numerical: Sequence[float | None],
+    scale: float,
+) -> Row:
+    counts = np.array([value is not None for value in numerical])
+    differences = np.array([value for value in numerical if value is not None])
+
+    def against_numerical(which: str) -> float | None:
+        if which not in found or not counts.any():
+            return None
+        return _largest(directions[counts] @ found[which] - differences, scale)
+
+    by_hand = _largest(found["symbolic"] - found["by_hand"], scale) if "by_hand" in found else None
+    figures = by_hand, against_numerical("symbolic"), against_numerical("by_hand")
+    return Row(name, size, int(counts.sum()), int((~counts).sum()), *figures)
 
 
 def derivative(along: Callable[[float], float], here: float, *, most: float) -> float | None:
@@ -208,7 +219,7 @@ def _largest(difference: Array, scale: float) -> float:
 def _small(config: Config, folders: Sequence[Path]) -> tuple[Config, Any]:
     """The config in float64 with a small rollout, and its environment, stepped by Gymnasium where it can be."""
     environment, algorithm = config.environment, config.algorithm
-    changes = {
+    changes: dict[str, Any] = {
         "dtype": "float64",
         "backend": "jax",
         "environment": {"num_envs": min(environment.num_envs, MOST_ENVS)},
@@ -324,7 +335,7 @@ def table(report: Report) -> list[str]:
     heads = ("symbolic/by hand", "symbolic/numerical", "by hand/numerical")
 
     def cells(row: Row) -> str:
-        shown = ["-" if error is None else f"{error:.1e}" for error in row[4:7]]
+        shown = ["-" if error is None else f"{error:.1e}" for error in errors_of(row)]
         figures = "  ".join(f"{cell:>{len(head)}}" for cell, head in zip(shown, heads, strict=True))
         verdict = "" if passes(row) else "  FAIL"
         return f"{row.name:<{width}}  {row.size:>9,}  {row.compared:>8}  {row.skipped:>7}  {figures}{verdict}"

@@ -190,6 +190,17 @@ def _pytensor_function(graph: Any, mode: Any, dtype: str) -> Any:
         )
 
 
+def graphs_of(spec: dict[str, Any], function: str, *, around: Around = contextlib.nullcontext) -> tuple[Any, Any]:
+    """One function's graph as it is built and differentiated, and as rewriting leaves it for JAX, to be looked at."""
+    _import_pytensor()
+    with around():
+        graph, _ = _build(spec, function)
+    from pg_theano.graphs import pictures
+
+    rewritten = _pytensor_function(graph, _few_rewrites(), spec["dtype"]).maker.fgraph
+    return pictures.before_rewriting(graph), pictures.named(rewritten, graph.outputs)
+
+
 class _PyTensorFunctions:
     """The functions of a program through PyTensor's Numba or C backend, each compiled when it is first called.
 

@@ -231,11 +231,20 @@ def load(
         from pg_theano.by_hand import program as twin
 
         return twin.load(spec)
-    around = functools.partial(importable, folders, [spec[name] for name in ("policy", "objective", "dynamics")])
     program = compiling.load(
-        spec, backend=config.backend, report=report, around=around, rows=config.environment.num_envs, first=first
+        spec,
+        backend=config.backend,
+        report=report,
+        around=around(spec, folders),
+        rows=config.environment.num_envs,
+        first=first,
     )
     return program._replace(act=acting_for(config, spec, program))
+
+
+def around(spec: dict[str, Any], folders: Sequence[Path]) -> compiling.Around:
+    """A context in which the user's own parts of a spec can be imported."""
+    return functools.partial(importable, folders, [spec[name] for name in ("policy", "objective", "dynamics")])
 
 
 def acting_for(config: Config, spec: dict[str, Any], program: Program | None) -> Callable[..., Any]:

@@ -16,6 +16,7 @@ from typing import Any
 import pytensor
 import pytensor.tensor as pt
 from pytensor.graph.basic import equal_computations
+from pytensor.graph.rewriting.utils import rewrite_graph
 from pytensor.tensor.basic import get_underlying_scalar_constant_value
 from pytensor.tensor.variable import TensorVariable
 
@@ -77,8 +78,7 @@ def _try_policy(spec, function, shapes):
         raise UserError(f"policy.name: {where} returned {_described(outputs)}; {expected}")
     if any(found not in (None, wanted) for found, wanted in zip(outputs.type.shape, (ROWS, size), strict=True)):
         raise UserError(f"policy.name: {where} returned {_described(outputs)}; {expected}")
-    gradients = _gradients("policy.name", where, total(outputs), list(params.values()))
-    if not any(gradients):
+    if not any(_gradients("policy.name", where, total(outputs), params.values())):
         raise UserError(f"policy.name: what {where} returns does not depend on its parameters: it cannot learn")
 
 
@@ -114,14 +114,15 @@ def _tried(knob, where, function, arguments, symbols, kwargs):
 def _gradients(knob, where, scalar, wanted):
     """Of each wanted symbol whether the scalar has a gradient there, as far as can be seen without numbers."""
     try:
-        gradients = pytensor.grad(scalar, wanted, disconnected_inputs="ignore", return_disconnected="none")
+        gradients = pytensor.grad(scalar, [*wanted], disconnected_inputs="ignore", return_disconnected="none")
     except Exception as error:
         raise UserError(f"{knob}: {where} cannot be differentiated ({type(error).__name__}: {error})") from error
 
     def vanishes(gradient):
-        return gradient is None or get_underlying_scalar_constant_value(gradient, raise_not_constant=False) == 0
+        simplest = rewrite_graph(gradient, include=("canonicalize", "specialize"))
+        return get_underlying_scalar_constant_value(simplest, raise_not_constant=False) == 0
 
-    return [not vanishes(gradient) for gradient in gradients]
+    return [gradient is not None and not vanishes(gradient) for gradient in gradients]
 
 
 def _called(knob, where, function, arguments, kwargs):
