@@ -63,7 +63,8 @@ def check(
 
     The parameters are moved a little from those that played, so that ratios of probabilities are not 1 and PPO clips
     some of them; advantages and targets stay those of the rollout. Numerical derivatives are taken along `points`
-    numbers of each array, drawn by `seed`, and along one direction through all of a larger array.
+    numbers of each array, drawn by `seed`, and along one direction through all of a larger array. Errors: `UserError`
+    for a config that cannot be, and for state-dependent noise, whose gradient is no derivative on purpose.
 
         error = max |a − b| / max(max |symbolic|, floor),   floor = 40·ε·|L| / (h·10⁻⁶), h = 10⁻³
 
@@ -75,6 +76,11 @@ def check(
         config = configs.read_config(config, overrides)
     elif not isinstance(config, Config):
         config = configs.from_dict(config)
+    if config.policy.noise == "state_dependent":
+        raise UserError(
+            "policy.noise: the gradient of state_dependent noise takes the features in its variance for constants, so "
+            "that it is no derivative of the loss; expected white or pink"
+        )
     asked = config.model_copy(update={"gradients": "symbolic"})
     small, environment = _small(asked, [folder])
     try:
@@ -201,9 +207,9 @@ def _directions(rng: np.random.Generator, size: int, points: int) -> Array:
 
 
 def _moves(rng: np.random.Generator, layout: parameters.Layout) -> Array:
-    """How far each parameter is moved, [D]: what a layer gives then moves by about a tenth or two of its inputs."""
+    """How far each parameter is moved, [D]: far enough that some ratios are clipped (see the tests), and no further."""
     parts = [
-        rng.normal(0.0, 0.3 / math.sqrt(shape[0]) if len(shape) == 2 else 0.1, math.prod(shape))
+        rng.normal(0.0, 1.0 / math.sqrt(shape[0]) if len(shape) == 2 else 0.3, math.prod(shape))
         for _, shape, *_ in layout
     ]
     return np.concatenate(parts)

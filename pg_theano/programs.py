@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import functools
+import contextlib
 import importlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -243,8 +243,23 @@ def load(
 
 
 def around(spec: dict[str, Any], folders: Sequence[Path]) -> compiling.Around:
-    """A context in which the user's own parts of a spec can be imported."""
-    return functools.partial(importable, folders, [spec[name] for name in ("policy", "objective", "dynamics")])
+    """A context in which the user's own parts of a spec can be imported.
+
+    Raises `UserError` where one of them is no longer what the spec was made of: what is built now would be kept under
+    the old one's key, and a run would be evaluated with another policy than it trained.
+    """
+    knobs = {"policy": "policy.name", "objective": "algorithm.objective", "dynamics": "environment.dynamics"}
+
+    @contextlib.contextmanager
+    def entered() -> Iterator[None]:
+        for part, knob in knobs.items():
+            recorded = spec[f"{part}_source"]
+            if recorded is not None and fingerprint(spec[part], folders, knob=knob) != recorded:
+                raise UserError(f"{knob}: {spec[part]} has changed since, and what was compiled of it is not kept here")
+        with importable(folders, [spec[part] for part in knobs]):
+            yield
+
+    return entered
 
 
 def acting_for(config: Config, spec: dict[str, Any], program: Program | None) -> Callable[..., Any]:

@@ -1,5 +1,6 @@
 """A policy or an objective of the user's own: found, held to its contract, compiled once, trained."""
 
+import importlib
 import json
 import os
 import subprocess
@@ -12,7 +13,7 @@ from helpers_graphs import floats, interpreted, make_spec
 from helpers_runs import assert_equal_runs, command
 
 from pg_theano import checkpoints, compiling, config, environments, programs, train
-from pg_theano.dynamics import importable
+from pg_theano.dynamics import fingerprint, importable
 from pg_theano.types import ActionSpace, UserError
 
 ROOT = Path(__file__).parent.parent
@@ -278,6 +279,17 @@ def test_a_changed_line_or_keyword_changes_the_key_and_nothing_else_does(mine):
     assert key_of() == first
 
 
+def test_what_a_run_was_trained_with_is_not_replaced_by_what_the_file_is_now(mine):
+    """Where nothing compiled is left of it. Caught, when planted: no comparison (the new policy, kept under the old
+    one's key)."""
+    spec = a_spec(policy_source=fingerprint("mine:policy", []))
+    with programs.around(spec, [])():
+        assert importlib.import_module("mine").SCALE == 1.0
+    Path("own_numbers.py").write_text("SCALE = 2.0\n")
+    with pytest.raises(UserError, match="mine:policy has changed since"), programs.around(spec, [])():
+        pass
+
+
 def test_the_layout_is_asked_for_once(mine):
     """And kept, so that a warm start runs no code of the user's."""
     first = programs.own_parameters("mine:policy", 4, 2, {})
@@ -364,11 +376,7 @@ def test_every_algorithm_trains_ones_own_policy_resumes_it_and_evaluates_it(algo
 @pytest.mark.parametrize("algorithm", ["reinforce", "vpg", "a2c"])
 def test_the_default_objective_written_by_hand_learns_what_the_default_does(algorithm, mine, tmp_path):
     """`objective` above is that of the policy gradient. Caught, when planted: its sign."""
-    words = [f"algorithm.name={algorithm}", *FEW, "environment.engine=gymnasium"][
-        : 5 if algorithm != "reinforce" else 4
-    ]
-    if algorithm == "reinforce":
-        words = ["algorithm.name=reinforce", *FEW[:3], "environment.engine=gymnasium"]
+    words = [f"algorithm.name={algorithm}", *FEW[:3], "environment.engine=gymnasium"]
     trained(tmp_path, *words, "--run-dir", "default")
     trained(tmp_path, *words, "algorithm.objective=mine:objective", "--run-dir", "own")
     states = [checkpoints.newest(tmp_path / run / "checkpoints").state for run in ("default", "own")]
