@@ -70,6 +70,14 @@ def leave(code: int) -> NoReturn:
     os._exit(code)
 
 
+def config_and_overrides(words: Sequence[str]) -> tuple[str | None, list[str]]:
+    """(the config file, or None; the knob=value words) of a command line."""
+    files = [word for word in words if "=" not in word]
+    if len(files) > 1:
+        raise UserError(f"got {len(files)} config files ({', '.join(files)}); expected one, then knob=value")
+    return (files[0] if files else None), [word for word in words if "=" in word]
+
+
 def positive(text: str) -> int:
     value = natural(text)
     if value == 0:

@@ -73,7 +73,7 @@ def functions(
     """
     if backend == "jax":
         return _JaxFunctions(spec, first, report, around)
-    return _PyTensorFunctions(spec, first, backend, report)
+    return _PyTensorFunctions(spec, first, backend, report, around)
 
 
 def finish() -> None:
@@ -83,15 +83,22 @@ def finish() -> None:
 
 
 def load(
-    spec: dict[str, Any], *, backend: str, report: Report, around: Around = contextlib.nullcontext, rows: int = 1
+    spec: dict[str, Any],
+    *,
+    backend: str,
+    report: Report,
+    around: Around = contextlib.nullcontext,
+    rows: int = 1,
+    first: str = "train",
 ) -> Program:
     """The program of a spec, from the cache where it is there, else built now.
 
     `spec` is plain data: all of the config that shapes the graph (see `graphs/skeleton.py`). `rows` is the number of
-    environments, of which State may keep something each. Errors: `UserError` where the backend cannot work on this
+    environments, of which State may keep something each; `first` is the function built now, "act" where nothing will
+    be trained. Errors: `UserError` where the backend cannot work on this
     machine.
     """
-    compiled = functions(spec, "train", report=report, around=around, backend=backend)
+    compiled = functions(spec, first, report=report, around=around, backend=backend)
     manifest = compiled.manifest
     dtype = spec["dtype"]
 
@@ -190,7 +197,7 @@ def _pytensor_function(graph: Any, mode: Any, dtype: str) -> Any:
     with pytensor.config.change_flags(floatX=dtype), warnings.catch_warnings():
         # PyTensor's constants are int64 and float64 here and there; JAX says of each that it keeps 32 bits.
         warnings.filterwarnings("ignore", message="Explicitly requested dtype")
-        warnings.filterwarnings("ignore", message="Skipping Assert")  # JAX checks no shapes at run time
+        warnings.filterwarnings("ignore", message="Skipping (Assert|CheckAndRaise)")  # JAX checks shapes by itself
         return pytensor.function(
             list(graph.inputs.values()),
             list(graph.outputs.values()),
@@ -200,21 +207,33 @@ def _pytensor_function(graph: Any, mode: Any, dtype: str) -> Any:
         )
 
 
+def graphs_of(spec: dict[str, Any], function: str, *, around: Around = contextlib.nullcontext) -> tuple[Any, Any]:
+    """One function's graph as it is built and differentiated, and as rewriting leaves it for JAX, to be looked at."""
+    _import_pytensor()
+    with around():
+        graph, _ = _build(spec, function)
+    from pg_theano.graphs import pictures
+
+    rewritten = _pytensor_function(graph, _few_rewrites(), spec["dtype"]).maker.fgraph
+    return pictures.before_rewriting(graph), pictures.named(rewritten, graph.outputs)
+
+
 class _PyTensorFunctions:
     """The functions of a program through PyTensor's Numba or C backend, each compiled when it is first called.
 
     Nothing is kept between processes: these backends compile each time.
     """
 
-    def __init__(self, spec: dict[str, Any], first: str, backend: str, report: Report):
+    def __init__(self, spec: dict[str, Any], first: str, backend: str, report: Report, around: Around):
         if backend == "c" and not (shutil.which("g++") or shutil.which("clang++")):
             raise UserError(
                 "backend: got c, but no C++ compiler (g++) is on the PATH; install one, or use backend: jax"
             )
-        self.spec, self.backend, self.report = spec, backend, report
+        self.spec, self.backend, self.report, self.around = spec, backend, report, around
         self.compiled: dict[str, Any] = {}
-        graph, module = _build(spec, first)
-        self.manifest = _describe(spec, graph, module)
+        with around():
+            graph, module = _build(spec, first)
+            self.manifest = _describe(spec, graph, module)
 
     def call(self, function: str, sizes: dict[str, int], state: State, values: dict[str, Any]) -> dict[str, Any]:
         began, first = time.perf_counter(), function not in self.compiled
@@ -241,12 +260,13 @@ class _PyTensorFunctions:
     def _compile(self, function: str) -> tuple[Any, list, list]:
         import pytensor
 
-        graph, module = _build(self.spec, function)
+        with self.around():
+            graph, module = _build(self.spec, function)
+            manifest = _describe(self.spec, graph, module)
         mode = pytensor.compile.mode.get_mode({"numba": "NUMBA", "c": "CVM"}[self.backend])
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", message="PyTensor could not link to a BLAS")
             compiled = _pytensor_function(graph, mode, self.spec["dtype"])
-        manifest = _describe(self.spec, graph, module)
         return compiled, manifest["inputs"], manifest["outputs"]
 
 
@@ -437,6 +457,18 @@ def _key(spec: dict[str, Any]) -> str:
             digest.update(f"{name}={importlib.metadata.version(name)};".encode())
     digest.update(f"python={sys.version_info[:3]};{platform.machine()}".encode())
     return digest.hexdigest()
+
+
+def remembered(facts: dict[str, Any], make: Callable[[], Any]) -> Any:
+    """Plain data that only a user's code can say, kept beside the artifacts under the facts that it follows from."""
+    key = hashlib.sha256(json.dumps([FORMAT, facts, sys.version_info[:3]], sort_keys=True).encode()).hexdigest()
+    path = cache_folder() / "artifacts" / f"{key[:32]}.json"
+    found = _read_artifact(path, key)
+    if found is not None:
+        return found[0]["value"]
+    value = json.loads(json.dumps(make()))  # the same from now as later from the file
+    _write_artifact(path, {"key": key, "value": value}, b"")
+    return value
 
 
 def _about(spec: dict[str, Any]) -> str:

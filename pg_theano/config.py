@@ -28,6 +28,7 @@ Fraction = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
 Decay = Annotated[float, Field(ge=0, lt=1, allow_inf_nan=False)]
 Finite = Annotated[float, Field(allow_inf_nan=False)]
 Count = Annotated[int, Field(ge=1, le=10**12)]
+FUNCTION = r"[\w.]+:\w+"  # module:name of the user's own
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
 
 
@@ -44,7 +45,7 @@ class Environment(Section):
         "auto", description="who steps: the compiled dynamics where they are the same task, or Gymnasium"
     )
     dynamics: str | None = Field(
-        None, pattern=r"^[\w.]+:\w+$", description="a symbolic environment of your own instead of `id`, module:Class"
+        None, pattern=f"^{FUNCTION}$", description="a symbolic environment of your own instead of `id`, module:Class"
     )
     kwargs: dict[str, Any] = Field({}, description="keyword arguments of `gymnasium.make`")
     wrappers: list[str] = Field([], description="wrappers in the order applied, each `module:Class`")
@@ -54,11 +55,12 @@ class Environment(Section):
 
 
 Widths = list[Annotated[int, Field(ge=1, le=10**6)]]
-Function = Annotated[str, Field(pattern=r"^[\w.]+:\w+$")]
 
 
 class Policy(Section):
-    name: Literal["dense"] | Function = Field("dense", description="dense layers, or module:function of your own")
+    name: str = Field(
+        "dense", pattern=f"^(dense|{FUNCTION})$", description="dense layers, or module:function of your own"
+    )
     name_kwargs: dict[str, Any] = Field({}, description="keyword arguments of your own policy")
     hidden: Widths = Field([8], max_length=32, description="width of each hidden layer; [] is a linear policy")
     value_hidden: Widths | None = Field(
@@ -128,8 +130,10 @@ class Algorithm(Section):
     damping: NonNegative = Field(0.1, description="npg, trpo: added to the diagonal of the Fisher matrix")
     num_cg_iterations: int = Field(10, ge=1, le=1000, description="npg, trpo: of the conjugate gradient")
     num_line_search_steps: int = Field(10, ge=1, le=100, description="trpo: trials, each 0.8 of the one before")
-    objective: Literal["default"] | Function = Field(
-        "default", description="the algorithm's own, or a function of your own, module:function"
+    objective: str = Field(
+        "default",
+        pattern=f"^(default|{FUNCTION})$",
+        description="the algorithm's own, or a function of your own, module:function",
     )
     objective_kwargs: dict[str, Any] = Field({}, description="keyword arguments of your own objective")
 
@@ -354,8 +358,9 @@ def _contradictions(config: Config) -> Iterator[str]:
         yield f"algorithm.target_kl: {algorithm.name} needs it, such as 0.01: it is the length of a step"
     if policy.name != "dense":
         for key, plain in (("shared", False), ("noise", "white"), ("log_std", "state_independent"), ("act", "auto")):
-            if getattr(policy, key) != plain and (key, getattr(policy, key)) != ("act", "compiled"):
-                yield f"policy.{key}: {getattr(policy, key)} needs policy.name=dense"
+            value = getattr(policy, key)
+            if value != plain and (key, value) != ("act", "compiled"):
+                yield f"policy.{key}: {_shown(value) if isinstance(value, bool) else value} needs policy.name=dense"
     if policy.name == "dense" and policy.name_kwargs:
         yield "policy.name_kwargs: policy.name is dense, which takes none"
     if algorithm.objective == "default" and algorithm.objective_kwargs:
@@ -586,6 +591,9 @@ def _expected(error: Any, path: tuple) -> str:
         return f"{noun}{low}{high}{finite}"
     if kind == "literal_error":
         return "one of " + limits["expected"].replace("'", "").replace(" or ", ", ")
+    if kind == "string_pattern_mismatch" and FUNCTION in limits["pattern"]:
+        word = re.match(r"\^\((\w+)\|", limits["pattern"])
+        return (f"{word[1]}, or " if word else "") + "module:name, such as my_file:my_name"
     if kind == "string_pattern_mismatch":
         return "letters, digits, '.', '_' or '-', at most 64, beginning with a letter or digit"
     if kind == "model_type":

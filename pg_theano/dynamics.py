@@ -12,8 +12,9 @@ from __future__ import annotations
 import ast
 import contextlib
 import hashlib
+import importlib
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -28,15 +29,47 @@ from pg_theano.types import BUILT_IN_DYNAMICS, UserError
 
 
 @contextlib.contextmanager
-def importable(folders: Sequence[Path]) -> Iterator[None]:
-    """A user's modules are found beside the YAML, then in the current folder."""
+def importable(folders: Sequence[Path], names: Iterable[str | None] = ()) -> Iterator[None]:
+    """A user's modules are found beside the YAML, then in the current folder.
+
+    The sources of `names` (each module:name; others are passed over) are read anew, and forgotten afterwards: what is
+    built is what is on disk, and so in its fingerprint, whatever this process has imported before. No bytecode of them
+    is written, because Python takes bytecode for current after an edit within the same second.
+    """
     extra = [str(Path(folder).resolve()) for folder in [*folders, Path.cwd()]]
+    sources = {path for name in names if name and _is_own(name) for path in sources_of(name, [*folders, Path.cwd()])}
+    hidden, writes_bytecode = _imported_from(sources), sys.dont_write_bytecode
+    for name in hidden:
+        del sys.modules[name]
     sys.path[:0] = extra
+    sys.dont_write_bytecode = writes_bytecode or bool(sources)
+    importlib.invalidate_caches()
     try:
         yield
     finally:
+        sys.dont_write_bytecode = writes_bytecode
         for folder in extra:
             sys.path.remove(folder)
+        for name in _imported_from(sources):
+            del sys.modules[name]
+        sys.modules.update(hidden)
+
+
+def _imported_from(sources: Collection[Path]) -> dict[str, Any]:
+    """The modules of this process that came from these files, but for our own package's."""
+    endings = tuple(path.name for path in sources)
+    return {
+        name: module
+        for name, module in [*sys.modules.items()]
+        if (getattr(module, "__file__", None) or "").endswith(endings)
+        and name.partition(".")[0] != "pg_theano"
+        and Path(str(module.__file__)).resolve() in sources
+    }
+
+
+def _is_own(name: str) -> bool:
+    """Whether it is a module:name of the user's, not a word or a task of ours."""
+    return ":" in name and name not in BUILT_IN_DYNAMICS.values()
 
 
 def sources_of(name: str, folders: Sequence[Path], knob: str = "environment.dynamics") -> list[Path]:
@@ -82,7 +115,7 @@ def _file_of(module: str, folders: Sequence[Path]) -> Path | None:
 
 def fingerprint(name: str, folders: Sequence[Path], knob: str = "environment.dynamics") -> str | None:
     """SHA-256 of a user's sources; None for a built-in task, whose source is part of every key."""
-    if name in BUILT_IN_DYNAMICS.values() or name in BUILT_IN_DYNAMICS:
+    if not _is_own(name):
         return None
     digest = hashlib.sha256()
     for path in sources_of(name, [*folders, Path.cwd()], knob):
@@ -109,7 +142,7 @@ class Dynamics:
             "dtype": dtype,
         }
         self.dtype = np.dtype(dtype)
-        self._functions = compiling.functions(spec, "reset", report=report, around=lambda: importable(folders))
+        self._functions = compiling.functions(spec, "reset", report=report, around=lambda: importable(folders, [name]))
         self.task: dict[str, Any] = self._functions.manifest["environment"]
         low, high = (np.array(self.task[f"obs_{end}"], dtype) for end in ("low", "high"))
         self.observation_space = gymnasium.spaces.Box(low, high, dtype=self.dtype.type)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import functools
+import contextlib
 import importlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -46,12 +46,7 @@ def spec_of(config: Config, task: Task, environment: Any = None, folders: Sequen
     chunk = (algorithm.num_steps or chunk_of(task.time_limit)) if dynamics else None
     layout = _layout(config, task, folders)
     size = parameters.count(layout)
-    if size > 200_000_000:
-        gigabytes = size * (12 if config.dtype == "float32" else 24) / 1e9
-        raise UserError(
-            f"policy.hidden: {size:,} parameters would need {gigabytes:,.0f} GB with their optimiser; "
-            "expected at most 200,000,000"
-        )
+    _check_size(size, "policy.hidden")
 
     def read_by(*names: str) -> bool:
         return algorithm.name in names
@@ -119,8 +114,7 @@ def _layout(config: Config, task: Task, folders: Sequence[Path]) -> parameters.L
 
     layout: parameters.Layout = []
     if policy.name != "dense":
-        with importable(folders):
-            layout += own_parameters(policy.name, inputs, outputs, policy.name_kwargs)
+        layout += own_parameters(policy.name, inputs, outputs, policy.name_kwargs, folders)
     elif policy.shared and policy.hidden:
         layout += dense([inputs, *policy.hidden], "shared", 2**0.5)
         layout += dense([policy.hidden[-1], outputs], "policy", 0.01)
@@ -137,31 +131,70 @@ def _layout(config: Config, task: Task, folders: Sequence[Path]) -> parameters.L
     return layout
 
 
-def own_parameters(name: str, obs_size: int, num_outputs: int, kwargs: Mapping[str, Any]) -> parameters.Layout:
-    """What the `parameters` beside a user's policy says: (name, shape, initialiser), checked."""
+def own_parameters(
+    name: str, obs_size: int, num_outputs: int, kwargs: Mapping[str, Any], folders: Sequence[Path] = ()
+) -> parameters.Layout:
+    """What the `parameters` beside a user's policy says: (name, shape, initialiser), checked.
+
+    Kept in the cache folder under the fingerprint of its sources, so that the next run need not import them, nor
+    PyTensor with them.
+    """
+    facts = {
+        "parameters": name,
+        "source": _source("policy.name", name, folders),
+        "sizes": [obs_size, num_outputs],
+        "kwargs": kwargs,
+    }
+
+    def asked() -> list[Any]:
+        with importable(folders, [name]):
+            return _asked_for_parameters(name, obs_size, num_outputs, kwargs)
+
+    return [(key, tuple(shape), how) for key, shape, how in compiling.remembered(facts, asked)]
+
+
+def _asked_for_parameters(name: str, obs_size: int, num_outputs: int, kwargs: Mapping[str, Any]) -> parameters.Layout:
     module, _, function = name.partition(":")
+    where = f"policy.name: parameters() of {module}"
     try:
         found = importlib.import_module(module)
-        entries = list(found.parameters(obs_size, num_outputs, **kwargs))
     except Exception as error:
-        raise UserError(f"policy.name: parameters() of {module}: {type(error).__name__}: {error}") from error
+        raise UserError(f"policy.name: {module} cannot be imported ({type(error).__name__}: {error})") from error
+    for wanted in (function, "parameters"):
+        if not callable(getattr(found, wanted, None)):
+            raise UserError(f"policy.name: {module} has no function {wanted!r}")
+    try:
+        entries = [*found.parameters(obs_size, num_outputs, **kwargs)]
+    except Exception as error:
+        raise UserError(f"{where} raised {type(error).__name__}: {error}") from error
     layout: parameters.Layout = []
     for entry in entries:
-        try:
-            key, shape, how = entry
-            layout.append((f"policy/{key}", tuple(int(size) for size in shape), how))
-        except (TypeError, ValueError):
-            raise UserError(
-                f"policy.name: parameters() of {module} gave {entry!r}; expected (name, shape, initialiser), an "
-                "initialiser being zeros, ones, glorot, orthogonal or the standard deviation of a normal"
-            ) from None
+        match entry:
+            case [str() as key, [*sizes], how] if all(isinstance(size, int) and size > 0 for size in sizes):
+                layout.append((f"policy/{key}", tuple(sizes), how))
+            case _:
+                raise UserError(f"{where} gave {entry!r:.80}; expected (name, shape, initialiser), sizes from 1")
     if not layout:
-        raise UserError(f"policy.name: parameters() of {module} gave nothing; {function} has nothing to learn")
+        raise UserError(f"{where} gave nothing; {function} has nothing to learn")
+    names = [key for key, *_ in layout]
+    twice = next((key for key in names if names.count(key) > 1), None)
+    if twice or "policy/log_std" in names:
+        which = f"two arrays {twice[7:]!r}" if twice else "an array 'log_std', which a Box gets from us"
+        raise UserError(f"{where} gave {which}; expected another name")
+    _check_size(parameters.count(layout), where)
     try:
         parameters.initial(np.random.default_rng(0), layout, "float32")
     except UserError as error:
-        raise UserError(f"policy.name: parameters() of {module}: {error}") from None
+        raise UserError(f"{where}: {str(error).removeprefix('policy/')}") from None
     return layout
+
+
+def _check_size(size: int, where: str) -> None:
+    if size > 200_000_000:
+        raise UserError(
+            f"{where}: {size:,} parameters would need {size * 12 / 1e9:,.0f} GB with their optimiser in float32; "
+            "expected at most 200,000,000"
+        )
 
 
 def _source(knob: str, name: str, folders: Sequence[Path]) -> str | None:
@@ -194,17 +227,48 @@ def spec_from(facts: Mapping[str, Any]) -> dict[str, Any]:
     return dict(facts["spec"])
 
 
-def load(config: Config, spec: dict[str, Any], report: compiling.Report, folders: Sequence[Path] = ()) -> Program:
-    """The program of a spec: compiled, or the NumPy twin."""
+def load(
+    config: Config,
+    spec: dict[str, Any],
+    report: compiling.Report,
+    folders: Sequence[Path] = (),
+    *,
+    first: str = "train",
+) -> Program:
+    """The program of a spec: compiled, or the NumPy twin. `first` is what is built now: see `compiling.load`."""
     if config.gradients == "by_hand":
         from pg_theano.by_hand import program as twin
 
         return twin.load(spec)
-    around = functools.partial(importable, folders)
     program = compiling.load(
-        spec, backend=config.backend, report=report, around=around, rows=config.environment.num_envs
+        spec,
+        backend=config.backend,
+        report=report,
+        around=around(spec, folders),
+        rows=config.environment.num_envs,
+        first=first,
     )
     return program._replace(act=acting_for(config, spec, program))
+
+
+def around(spec: dict[str, Any], folders: Sequence[Path]) -> compiling.Around:
+    """A context in which the user's own parts of a spec can be imported.
+
+    Raises `UserError` where one of them is no longer what the spec was made of: what is built now would be kept under
+    the old one's key, and a run would be evaluated with another policy than it trained.
+    """
+    knobs = {"policy": "policy.name", "objective": "algorithm.objective", "dynamics": "environment.dynamics"}
+
+    @contextlib.contextmanager
+    def entered() -> Iterator[None]:
+        for part, knob in knobs.items():
+            recorded = spec[f"{part}_source"]
+            if recorded is not None and fingerprint(spec[part], folders, knob=knob) != recorded:
+                raise UserError(f"{knob}: {spec[part]} has changed since, and what was compiled of it is not kept here")
+        with importable(folders, [spec[part] for part in knobs]):
+            yield
+
+    return entered
 
 
 def acting_for(config: Config, spec: dict[str, Any], program: Program | None) -> Callable[..., Any]:
@@ -224,7 +288,7 @@ def acting_alone(config: Config, spec: dict[str, Any], folders: Sequence[Path]) 
     """Who chooses actions where nothing is trained: NumPy; the compiled graph for a policy of one's own."""
     if spec["policy"] == "dense":
         return acting_for(config, spec, None)
-    return load(config, spec, lambda what, seconds: None, folders).act
+    return load(config, spec, lambda what, seconds: None, folders, first="act").act
 
 
 def noise_of(config: Config, spec: dict[str, Any]) -> Callable[..., Any]:

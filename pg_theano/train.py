@@ -490,15 +490,12 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _train(arguments: argparse.Namespace) -> int:
-    overrides = [word for word in arguments.what if "=" in word]
-    files = [word for word in arguments.what if "=" not in word]
-    if len(files) > 1:
-        raise UserError(f"got {len(files)} config files ({', '.join(files)}); expected one, then knob=value")
-    if arguments.resume and (files or arguments.seed is not None or arguments.run_dir):
+    file, overrides = commands.config_and_overrides(arguments.what)
+    if arguments.resume and (file or arguments.seed is not None or arguments.run_dir):
         raise UserError("--resume takes its config, seed and folder from the run; give budget knobs at most")
     stream = sys.stderr if arguments.json else sys.stdout
     result = run(
-        files[0] if files else None,
+        file,
         run_dir=arguments.run_dir,
         resume=arguments.resume,
         overrides=overrides,

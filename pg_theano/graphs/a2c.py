@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from pg_theano.graphs import actors, advantages, distributions, minibatches, objectives, own, skeleton
 from pg_theano.graphs.common import total
-from pg_theano.graphs.reinforce import constant
 from pg_theano.graphs.skeleton import act, graph, rollout
 
 __all__ = ["act", "describe", "gradient", "rollout", "train"]
@@ -38,7 +37,7 @@ def loss_of(spec, layers, batch, knobs):
     if spec["standardize_advantages"]:
         advantage = advantages.standardize(advantage, batch.weight)
     if spec["objective"]:
-        policy_loss = -own.objective(spec, log_prob, constant(log_prob), advantage, value, batch.weight)
+        policy_loss = -own.objective(spec, log_prob, batch.log_prob, advantage, value, batch.weight)
     else:
         policy_loss = objectives.policy_gradient_loss(log_prob, advantage, batch.weight, number=total(batch.weight))
     value_loss = objectives.value_loss(value, batch.target, batch.weight)

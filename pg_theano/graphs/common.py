@@ -1,10 +1,14 @@
-"""What all graphs share: a sum in the dtype of what is summed, and a graph with its names."""
+"""What all graphs share: a sum in the dtype of what is summed, a graph with its names, what a function may read."""
 
 from __future__ import annotations
 
 from typing import NamedTuple
 
 import pytensor.tensor as pt
+from pytensor.compile.sharedvalue import SharedVariable
+from pytensor.graph.basic import Constant
+from pytensor.graph.traversal import ancestors
+from pytensor.tensor.random.type import RandomType
 
 
 class Graph(NamedTuple):
@@ -18,3 +22,15 @@ class Graph(NamedTuple):
 def total(x, axis=None, keepdims=False):
     """Σ x over `axis`, accumulated in x's own dtype: PyTensor would sum float32 in float64, which is slow."""
     return pt.sum(x, axis=axis, keepdims=keepdims, acc_dtype=x.dtype)
+
+
+def impurity(outputs, given):
+    """What a user's function did that a pure function of `given` does not, in words; None where all is well."""
+    for variable in ancestors(outputs):
+        if isinstance(variable.type, RandomType):
+            return "draws random numbers"
+        if isinstance(variable, SharedVariable):
+            return f"reads the shared variable {variable}; it may read its arguments and constants"
+        if variable.owner is None and not isinstance(variable, Constant) and variable not in given:
+            return f"reads {variable}, which is not one of its arguments"
+    return None

@@ -3,6 +3,9 @@
 def parameters(obs_size, action_size, **kwargs): ...     [(name, shape, initialiser), ...]
 def my_policy(params, obs, **kwargs): ...                {name: tensor}, [N, F] to [N, action_size]
 def my_objective(log_prob, old_log_prob, advantage, value, mask, **kwargs): ...      each [N]; a scalar, maximised
+
+Each is tried on symbols of its own first, so that what its result depends on can be told apart from what its arguments
+depend on; with a number of rows that is known, so that PyTensor works its shape out.
 """
 
 from __future__ import annotations
@@ -10,64 +13,116 @@ from __future__ import annotations
 import importlib
 from typing import Any
 
+import pytensor
 import pytensor.tensor as pt
-from pytensor.graph.traversal import ancestors
+from pytensor.graph.basic import equal_computations
+from pytensor.graph.rewriting.utils import rewrite_graph
+from pytensor.tensor.basic import get_underlying_scalar_constant_value
 from pytensor.tensor.variable import TensorVariable
 
+from pg_theano.graphs.common import impurity, total
 from pg_theano.types import UserError
 
-PREFIX = "policy/"
+PREFIX, LOG_STD = "policy/", "policy/log_std"
+ROWS = 13
+"""N on trial: no size that a task is likely to have."""
 
-
-def load(knob: str, name: str, attribute: str | None = None) -> Any:
-    """The function called `name`, module:function; or another attribute of its module."""
-    module_name, _, function = name.partition(":")
-    try:
-        module = importlib.import_module(module_name)
-    except Exception as error:
-        raise UserError(f"{knob}: {module_name} cannot be imported ({type(error).__name__}: {error})") from error
-    found = getattr(module, attribute or function, None)
-    if not callable(found):
-        raise UserError(f"{knob}: {module_name} has no function {attribute or function!r}")
-    return found
+ARGUMENTS = ("log_prob", "old_log_prob", "advantage", "value", "mask")
 
 
 def policy_outputs(spec, layers, obs):
     """The user's policy. Shapes: `obs` [F, N], handed over as [N, F]; the result [K, N]."""
-    where = spec["policy"]
-    policy = load("policy.name", where)
-    params = {name.removeprefix(PREFIX): value for name, value in layers.items() if name.startswith(PREFIX)}
-    params.pop("log_std", None)
-    outputs = _called("policy.name", where, policy, (params, obs.T), spec["policy_kwargs"])
-    size, dtype = spec["num_outputs"], spec["dtype"]
-    if not isinstance(outputs, TensorVariable) or outputs.ndim != 2 or outputs.type.shape[1] not in (None, size):
-        raise UserError(f"policy.name: {where} returned {_described(outputs)}; expected {dtype} [N, {size}]")
-    if outputs.type.dtype != dtype:
-        raise UserError(f"policy.name: {where} returned {_described(outputs)}; expected {dtype}")
-    if not {*params.values()} & {*ancestors([outputs])}:
-        raise UserError(f"policy.name: what {where} returns does not depend on its parameters: it cannot learn")
-    return pt.specify_shape(outputs, (None, size)).T
+    where, kwargs = spec["policy"], spec["policy_kwargs"]
+    function = load("policy.name", where)
+    shapes = {name: shape for name, shape, *_ in spec["layout"] if name.startswith(PREFIX) and name != LOG_STD}
+    _try_policy(spec, function, {_short(name): tuple(shape) for name, shape in shapes.items()})
+    outputs = _called("policy.name", where, function, ({_short(name): layers[name] for name in shapes}, obs.T), kwargs)
+    return pt.specify_shape(outputs, (None, spec["num_outputs"])).T
 
 
 def objective(spec, log_prob, old_log_prob, advantage, value, mask):
     """The user's objective, to be maximised. Shapes: all [N]; the result a scalar."""
     where = spec["objective"]
     function = load("algorithm.objective", where)
+    _try_objective(spec, function)
     given = (log_prob, old_log_prob, advantage, value, mask)
-    # Fresh symbols, so that what it depends on can be told apart from what its arguments depend on.
-    arguments = [argument.type(name) for argument, name in zip(given, _NAMES, strict=True)]
-    result = _called("algorithm.objective", where, function, tuple(arguments), spec["objective_kwargs"])
-    if not isinstance(result, TensorVariable) or result.ndim != 0:
+    result = _called("algorithm.objective", where, function, given, spec["objective_kwargs"])
+    return result.astype(spec["dtype"])
+
+
+def _short(name):
+    return name.removeprefix(PREFIX)
+
+
+def load(knob: str, name: str) -> Any:
+    """The function called `name`, module:function."""
+    module_name, _, function = name.partition(":")
+    try:
+        module = importlib.import_module(module_name)
+    except Exception as error:
+        raise UserError(f"{knob}: {module_name} cannot be imported ({type(error).__name__}: {error})") from error
+    found = getattr(module, function, None)
+    if not callable(found):
+        raise UserError(f"{knob}: {module_name} has no function {function!r}")
+    return found
+
+
+def _try_policy(spec, function, shapes):
+    """Raises `UserError` for a policy that breaks its contract. `shapes` are those of its parameters, by name."""
+    where, dtype, size = spec["policy"], spec["dtype"], spec["num_outputs"]
+    params = {name: pt.tensor(name, shape=shape, dtype=dtype) for name, shape in shapes.items()}
+    obs = pt.tensor("obs", shape=(ROWS, spec["obs_size"]), dtype=dtype)
+    outputs = _tried("policy.name", where, function, (params, obs), [*params.values(), obs], spec["policy_kwargs"])
+    expected = f"expected {dtype} [N, {size}]"
+    if not isinstance(outputs, TensorVariable) or outputs.type.dtype != dtype or outputs.type.ndim != 2:
+        raise UserError(f"policy.name: {where} returned {_described(outputs)}; {expected}")
+    if any(found not in (None, wanted) for found, wanted in zip(outputs.type.shape, (ROWS, size), strict=True)):
+        raise UserError(f"policy.name: {where} returned {_described(outputs)}; {expected}")
+    if not any(_gradients("policy.name", where, total(outputs), params.values())):
+        raise UserError(f"policy.name: what {where} returns does not depend on its parameters: it cannot learn")
+
+
+def _try_objective(spec, function):
+    """Raises `UserError` for an objective that breaks its contract."""
+    where = spec["objective"]
+    given = [pt.tensor(name, shape=(ROWS,), dtype=spec["dtype"]) for name in ARGUMENTS]
+    result = _tried("algorithm.objective", where, function, given, given, spec["objective_kwargs"])
+    if not isinstance(result, TensorVariable) or result.type.ndim != 0:
         raise UserError(f"algorithm.objective: {where} returned {_described(result)}; expected a scalar")
-    if arguments[0] not in {*ancestors([result])}:
+    if not result.type.dtype.startswith("float"):
+        raise UserError(f"algorithm.objective: {where} returned {_described(result)}; expected {spec['dtype']}")
+    if not any(_gradients("algorithm.objective", where, result, given[:1])):
         raise UserError(
-            f"algorithm.objective: what {where} returns does not depend on log_prob, and so not on the policy's "
-            "parameters: it has no gradient"
+            f"algorithm.objective: what {where} returns does not depend on log_prob in a way that has a gradient, and "
+            "so not on the policy's parameters: nothing would be learned"
         )
-    return _called("algorithm.objective", where, function, given, spec["objective_kwargs"]).astype(spec["dtype"])
 
 
-_NAMES = ("log_prob", "old_log_prob", "advantage", "value", "mask")
+def _tried(knob, where, function, arguments, symbols, kwargs):
+    """What a user's function gives, once it is known to be a pure function of its arguments."""
+    result = _called(knob, where, function, arguments, kwargs)
+    if isinstance(result, TensorVariable):
+        fault = impurity([result], symbols)
+        again = _called(knob, where, function, arguments, kwargs)
+        if not fault and not (isinstance(again, TensorVariable) and equal_computations([result], [again])):
+            fault = "gave another expression when called again; it must depend on its arguments alone"
+        if fault:
+            raise UserError(f"{knob}: {where} {fault}")
+    return result
+
+
+def _gradients(knob, where, scalar, wanted):
+    """Of each wanted symbol whether the scalar has a gradient there, as far as can be seen without numbers."""
+    try:
+        gradients = pytensor.grad(scalar, [*wanted], disconnected_inputs="ignore", return_disconnected="none")
+    except Exception as error:
+        raise UserError(f"{knob}: {where} cannot be differentiated ({type(error).__name__}: {error})") from error
+
+    def vanishes(gradient):
+        simplest = rewrite_graph(gradient, include=("canonicalize", "specialize"))
+        return get_underlying_scalar_constant_value(simplest, raise_not_constant=False) == 0
+
+    return [gradient is not None and not vanishes(gradient) for gradient in gradients]
 
 
 def _called(knob, where, function, arguments, kwargs):
@@ -81,5 +136,6 @@ def _called(knob, where, function, arguments, kwargs):
 
 def _described(result):
     if isinstance(result, TensorVariable):
-        return f"{result.type.dtype} {['?' if size is None else size for size in result.type.shape]}".replace("'", "")
+        dims = ", ".join({None: "?", ROWS: "N"}.get(size, str(size)) for size in result.type.shape)
+        return f"{result.type.dtype} [{dims}]"
     return f"{result!r:.60} ({type(result).__name__})"

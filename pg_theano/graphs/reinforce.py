@@ -51,8 +51,10 @@ def loss_and_gradient(spec, state, params, knobs, rollout):
     log_prob = skeleton.log_prob_of(spec, inputs, block.action, knobs)  # [T*E]
     entropy = objectives.masked_mean(distributions.of(spec).entropy(inputs), flat_mask)
     if spec["objective"]:
-        value, flat = pt.zeros_like(log_prob), advantage.reshape((-1,))
-        loss = -own.objective(spec, log_prob, constant(log_prob), flat, value, flat_mask)
+        played = skeleton.distribution(spec, skeleton.layers_of(spec, state["params"]), state, block.obs)
+        old_log_prob = disconnected_grad(skeleton.log_prob_of(spec, played, block.action, knobs))
+        value = pt.zeros_like(log_prob)
+        loss = -own.objective(spec, log_prob, old_log_prob, advantage.reshape((-1,)), value, flat_mask)
     else:
         loss = objectives.policy_gradient_loss(log_prob, weight, flat_mask, number=number)
     if spec["uses_entropy"]:
@@ -147,8 +149,3 @@ def gradient(spec):
     loss, flat, *_ = loss_and_gradient(spec, state, at, knobs, rollout)
     used = {name: value for name, value in state.items() if "optimizer/" not in name}
     return graph(used | {"at": at, "knobs": vector} | rollout, {"loss": loss, "gradient": flat})
-
-
-def constant(log_prob):
-    """log π_old of an algorithm that learns from each rollout once: the same number, a constant to the gradient."""
-    return disconnected_grad(log_prob)

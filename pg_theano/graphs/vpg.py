@@ -6,7 +6,6 @@ import pytensor.tensor as pt
 
 from pg_theano.graphs import actors, advantages, distributions, minibatches, objectives, own, skeleton
 from pg_theano.graphs.common import total
-from pg_theano.graphs.reinforce import constant
 from pg_theano.graphs.skeleton import act, graph, is_value, rollout
 
 __all__ = ["act", "describe", "gradient", "rollout", "train"]
@@ -36,7 +35,7 @@ def loss_of(spec, layers, batch, knobs):
         advantage = advantages.standardize(advantage, batch.weight)
     if spec["objective"]:
         value = actors.value(spec, layers, batch.obs)
-        loss = -own.objective(spec, log_prob, constant(log_prob), advantage, value, batch.weight)
+        loss = -own.objective(spec, log_prob, batch.log_prob, advantage, value, batch.weight)
     else:
         loss = objectives.policy_gradient_loss(log_prob, advantage, batch.weight, number=total(batch.weight))
     return loss - knobs["entropy_coefficient"] * entropy, entropy

@@ -40,12 +40,10 @@ from typing import Any, Literal, NamedTuple
 
 import pytensor
 import pytensor.tensor as pt
-from pytensor.compile.sharedvalue import SharedVariable
-from pytensor.graph.basic import Constant, equal_computations
-from pytensor.graph.traversal import ancestors
-from pytensor.tensor.random.type import RandomType
+from pytensor.graph.basic import equal_computations
 from pytensor.tensor.variable import TensorVariable
 
+from pg_theano.graphs.common import impurity
 from pg_theano.types import UserError
 
 FUNCTIONS = ("initial", "transition", "observation", "reward", "terminated")
@@ -193,13 +191,11 @@ def _validate_function(environment, function, arguments, size, dtype):
             )
 
     given = {tensor for argument in arguments for tensor in (argument if isinstance(argument, tuple) else (argument,))}
-    for variable in ancestors(outputs):
-        if isinstance(variable.type, RandomType):
-            raise UserError(f"{where}: draws random numbers; only `initial` may be random, through its `noise`")
-        if isinstance(variable, SharedVariable):
-            raise UserError(f"{where}: reads the shared variable {variable}; it may read its arguments and constants")
-        if variable.owner is None and not isinstance(variable, Constant) and variable not in given:
-            raise UserError(f"{where}: reads {variable}, which is not one of its arguments")
+    fault = impurity(outputs, given)
+    if fault == "draws random numbers":
+        fault += "; only `initial` may be random, through its `noise`"
+    if fault:
+        raise UserError(f"{where}: {fault}")
 
     again = call()
     if not equal_computations(list(outputs), [again] if size is None else list(again)):

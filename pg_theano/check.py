@@ -1,0 +1,367 @@
+"""Compare symbolic, by-hand and numerical gradients on a real rollout: `python -m pg_theano.check [CONFIG.yaml]`."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import os
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from pg_theano import collecting, commands, parameters, programs
+from pg_theano import config as configs
+from pg_theano.config import Config
+from pg_theano.types import Array, Record, Rollout, UserError
+
+NUMERICAL, BY_HAND = 1e-6, 1e-9
+"""What counts as equal: symbolic or by hand against numerical, and symbolic against by hand."""
+
+MOST_ENVS, MOST_STEPS, MOST_EPISODE = 4, 32, 200
+"""A rollout need not be large to be real; but every loss below is one pass over all of it."""
+
+STEPS = (1e-3, 1e-4, 1e-5)
+"""h, the largest first: rounding weighs ε·|L|/h. A smaller one is tried where a kink, or a high derivative, is near."""
+
+PLACES = np.array([-2.0, -1.0, -0.5, 0.0, 0.5, 1.0, 2.0])  # where the loss is taken, in units of h
+
+
+class Row(NamedTuple):
+    """One array of the layout, or all of them. Errors are relative; None where there is nothing to compare."""
+
+    name: str
+    size: int
+    compared: int  # directions whose numerical derivative counts
+    skipped: int  # directions with a kink too near
+    symbolic_by_hand: float | None
+    symbolic_numerical: float | None
+    by_hand_numerical: float | None
+
+
+class Report(NamedTuple):
+    """What `check` found."""
+
+    config: Config  # as it was checked: float64, and a small rollout
+    steps: int  # real steps in the rollout
+    rows: list[Row]  # one an array
+    total: Row
+    not_by_hand: str | None  # why there is no by-hand gradient
+    passed: bool
+
+
+def check(
+    config: Config | Mapping[str, Any] | str | os.PathLike[str] | None = None,
+    *,
+    overrides: Sequence[str] = (),
+    points: int = 20,
+    seed: int = 0,
+) -> Report:
+    """Compare the gradients of a config's networks with each other, in float64 on a rollout that they played.
+
+    The parameters are moved a little from those that played, so that ratios of probabilities are not 1 and PPO clips
+    some of them; advantages and targets stay those of the rollout. Numerical derivatives are taken along `points`
+    numbers of each array, drawn by `seed`, and along one direction through all of a larger array. Errors: `UserError`
+    for a config that cannot be, and for state-dependent noise, whose gradient is no derivative on purpose.
+
+        error = max |a − b| / max(max |symbolic|, floor),   floor = 40·ε·|L| / (h·10⁻⁶), h = 10⁻³
+
+    over the array: below the floor a difference of losses says nothing to six digits, as its rounding is that large.
+    """
+    folder = Path.cwd()
+    if config is None or isinstance(config, (str, os.PathLike)):
+        folder = Path(config).resolve().parent if config is not None else folder
+        config = configs.read_config(config, overrides)
+    elif not isinstance(config, Config):
+        config = configs.from_dict(config)
+    if config.policy.noise == "state_dependent":
+        raise UserError(
+            "policy.noise: the gradient of state_dependent noise takes the features in its variance for constants, so "
+            "that it is no derivative of the loss; expected white or pink"
+        )
+    asked = config.model_copy(update={"gradients": "symbolic"})
+    small, environment = _small(asked, [folder])
+    try:
+        spec = programs.spec_of(small, environment.task, environment, [folder])
+        state, rollout = _played(small, spec, environment, [folder])
+    finally:
+        environment.close()
+    learning = spec | {"dynamics": None, "chunk": None}  # the same loss, from fields instead of a record
+    symbolic = _loaded(small, learning, [folder])
+    twin, not_by_hand = _twin(small, learning)
+
+    rng = np.random.default_rng(seed)
+    at = state["params"] + _moves(rng, spec["layout"])
+    knobs = programs.knobs_at(small, 0)
+
+    def found_by(program: Any) -> Array:
+        return np.asarray(program.gradient(state, rollout, knobs, at)["gradient"], float)
+
+    def loss(params: Array) -> float:
+        return float(symbolic.gradient(state, rollout, knobs, params)["loss"])
+
+    gradients = {"symbolic": found_by(symbolic)} | ({"by_hand": found_by(twin)} if twin else {})
+    rows, total = compare(loss, at, spec["layout"], gradients, points=points, rng=rng)
+    return Report(small, int(np.sum(rollout.mask)), rows, total, not_by_hand, all(map(passes, [*rows, total])))
+
+
+def passes(row: Row) -> bool:
+    pairs = zip(errors_of(row), (BY_HAND, NUMERICAL, NUMERICAL), strict=True)
+    return row.compared > 0 and all(error is None or error <= tolerance for error, tolerance in pairs)
+
+
+def errors_of(row: Row) -> tuple[float | None, float | None, float | None]:
+    return row.symbolic_by_hand, row.symbolic_numerical, row.by_hand_numerical
+
+
+def compare(
+    loss: Callable[[Array], float],
+    at: Array,
+    layout: parameters.Layout,
+    gradients: Mapping[str, Array],
+    *,
+    points: int,
+    rng: np.random.Generator,
+) -> tuple[list[Row], Row]:
+    """A row for each array and one for all. `gradients` has "symbolic" and perhaps "by_hand", each [D] at `at`."""
+    here = loss(at)
+    floor = max(40 * np.finfo(float).eps * abs(here) / (STEPS[0] * NUMERICAL), np.finfo(float).tiny)
+    rows, start = [], 0
+    for name, shape, *_ in layout:
+        size = math.prod(shape)
+        found = {which: gradient[start : start + size] for which, gradient in gradients.items()}
+        scale = max(float(np.abs(found["symbolic"]).max()), floor)
+        directions = _directions(rng, size, points)
+
+        def along(direction: Array, start: int = start, size: int = size) -> Callable[[float], float]:
+            whole = np.zeros_like(at)
+            whole[start : start + size] = direction
+            return lambda t: loss(at + t * whole)
+
+        numerical = [derivative(along(one), here, most=0.2 * NUMERICAL * scale) for one in directions]
+        rows.append(_row(name, size, found, directions, numerical, scale))
+        start += size
+
+    def worst(errors: Sequence[float | None]) -> float | None:
+        return max((one for one in errors if one is not None), default=None)
+
+    size, compared, skipped = (sum(counts) for counts in zip(*(row[1:4] for row in rows), strict=True))
+    return rows, Row("all", size, compared, skipped, *map(worst, zip(*map(errors_of, rows), strict=True)))
+
+
+def _row(
+    name: str,
+    size: int,
+    found: Mapping[str, Array],
+    directions: Array,
+    numerical: Sequence[float | None],
+    scale: float,
+) -> Row:
+    counts = np.array([value is not None for value in numerical])
+    differences = np.array([value for value in numerical if value is not None])
+
+    def against_numerical(which: str) -> float | None:
+        if which not in found or not counts.any():
+            return None
+        return _largest(directions[counts] @ found[which] - differences, scale)
+
+    by_hand = _largest(found["symbolic"] - found["by_hand"], scale) if "by_hand" in found else None
+    figures = by_hand, against_numerical("symbolic"), against_numerical("by_hand")
+    return Row(name, size, int(counts.sum()), int((~counts).sum()), *figures)
+
+
+def derivative(along: Callable[[float], float], here: float, *, most: float) -> float | None:
+    """d/dt of `along` at t = 0 by differences of fourth order; None where a kink is nearer than 2h for every h.
+
+        (8·(L(h) − L(−h)) − (L(2h) − L(−2h))) / 12h
+
+    `clip`, `min` and `relu` have kinks, and a difference across one is no derivative. There the differences for h and
+    for h/2 disagree, or the slopes of the cubics through L at 0, h/2, h, 2h and at 0, −h/2, −h, −2h: by at least 0.4
+    times the error, wherever the kink is. Where either is more than `most` apart, that h does not count.
+    """
+    for h in STEPS:
+        values = np.array([here if place == 0 else along(place * h) for place in PLACES])
+        wide, narrow = WIDE @ values / h, NARROW @ values / h
+        if max(abs(wide - narrow), abs((RIGHT - LEFT) @ values / h)) <= most:
+            return float(wide)
+    return None
+
+
+WIDE = np.array([1, -8, 0, 0, 0, 8, -1]) / 12
+NARROW = np.array([0, 1, -8, 0, 8, -1, 0]) / 6
+RIGHT = np.array([0, 0, 0, -7 / 2, 16 / 3, -2, 1 / 6])
+LEFT = -RIGHT[::-1]
+
+
+def _directions(rng: np.random.Generator, size: int, points: int) -> Array:
+    """[P, size]: single numbers, and where those are not all of them one direction that moves each."""
+    chosen = np.sort(rng.permutation(size)[:points])
+    single = np.eye(size)[chosen] if size <= points else np.zeros((len(chosen), size))
+    single[np.arange(len(chosen)), chosen] = 1.0
+    if size <= points:
+        return single
+    through = rng.choice([-1.0, 1.0], size) / math.sqrt(size)
+    return np.concatenate([single, through[None]])
+
+
+def _moves(rng: np.random.Generator, layout: parameters.Layout) -> Array:
+    """How far each parameter is moved, [D]: far enough that some ratios are clipped (see the tests), and no further."""
+    parts = [
+        rng.normal(0.0, 1.0 / math.sqrt(shape[0]) if len(shape) == 2 else 0.3, math.prod(shape))
+        for _, shape, *_ in layout
+    ]
+    return np.concatenate(parts)
+
+
+def _largest(difference: Array, scale: float) -> float:
+    return float(np.abs(difference).max() / scale)
+
+
+# -- the rollout
+
+
+def _small(config: Config, folders: Sequence[Path]) -> tuple[Config, Any]:
+    """The config in float64 with a small rollout, and its environment, stepped by Gymnasium where it can be."""
+    environment, algorithm = config.environment, config.algorithm
+    changes: dict[str, Any] = {
+        "dtype": "float64",
+        "backend": "jax",
+        "environment": {"num_envs": min(environment.num_envs, MOST_ENVS)},
+        "algorithm": {"num_steps": algorithm.num_steps and min(algorithm.num_steps, MOST_STEPS)},
+        "schedules": {"episodes_per_update": {"kind": "constant", "initial": MOST_ENVS}},
+    }
+    if environment.dynamics is None:
+        changes["environment"]["engine"] = "gymnasium"
+    small = changed(config, changes)
+    made = collecting.environment_of(small, folders)
+    if made.task.time_limit is None or made.task.time_limit > MOST_EPISODE:
+        made.close()
+        small = changed(small, {"environment": {"max_episode_steps": MOST_EPISODE}})
+        made = collecting.environment_of(small, folders)
+    return small, made
+
+
+def changed(config: Config, changes: Mapping[str, Any]) -> Config:
+    """The config with some knobs set over it; a schedule is replaced as a whole."""
+
+    def over(under: dict[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
+        return under | {
+            key: over(under[key], value) if isinstance(value, Mapping) and "kind" not in value else value
+            for key, value in changes.items()
+        }
+
+    return configs.from_dict(over(configs.to_dict(config), changes))
+
+
+def _played(config: Config, spec: dict[str, Any], environment: Any, folders: Sequence[Path]) -> tuple[Any, Rollout]:
+    """Fresh parameters, and what they play for one update."""
+    program = _loaded(config, spec, folders)
+    state = program.init(programs.generator(config.seed, programs.INITIAL_WEIGHTS))
+    collector = collecting.collector_of(config, spec, environment, program)
+    played = collector.collect(state, programs.knobs_at(config, 0), 0).rollout
+    return state, _fields(played, spec) if isinstance(played, Record) else played
+
+
+def _fields(record: Record, spec: dict[str, Any]) -> Rollout:
+    """The record of a compiled environment as a rollout: [T, K, E] to fields [E, T, ...]."""
+
+    def field(name: str) -> Array | None:
+        if name not in record.columns:
+            return None
+        values = np.moveaxis(record.field(name), -1, 0)  # [E, T] or [E, T, F]
+        if name == "action":
+            values = values.reshape(*values.shape[:2], *([-1] if spec["action"]["kind"] != "discrete" else []))
+            return values if spec["action"]["kind"] == "box" else values.astype(np.int32)
+        return values.astype(bool) if name in ("terminated", "truncated") else values
+
+    found = {name: field(name) for name in Rollout._fields}
+    if found["mask"] is None:  # stretches have no padding
+        found["mask"] = np.ones_like(found["reward"])
+    return Rollout(**{name: None if v is None else np.ascontiguousarray(v) for name, v in found.items()})
+
+
+def _twin(config: Config, spec: dict[str, Any]) -> tuple[Any, str | None]:
+    """(the by-hand program, None), or (None, why there is none)."""
+    try:
+        by_hand = changed(config, {"gradients": "by_hand"})
+        if spec["action"]["kind"] not in ("discrete", "box"):
+            raise UserError(f"gradients: by_hand has no {spec['action']['kind']} actions")
+    except UserError as error:
+        return None, str(error).removeprefix("config ")
+    return _loaded(by_hand, spec, ()), None
+
+
+def _loaded(config: Config, spec: dict[str, Any], folders: Sequence[Path]) -> Any:
+    return programs.load(config, spec, lambda what, seconds: None, folders, first="act")
+
+
+# -- the command
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    parser = commands.parser("check", __doc__, "python -m pg_theano.check algorithm.name=ppo policy.hidden=[16,16]")
+    parser.add_argument(
+        "what", nargs="*", metavar="CONFIG.yaml | knob=value", help="a config file, then knobs set over it"
+    )
+    parser.add_argument(
+        "--points", type=commands.positive, default=20, metavar="N", help="numbers compared of each array (20)"
+    )
+    parser.add_argument("--seed", type=commands.natural, default=0, metavar="S", help="which numbers, and how far (0)")
+    parser.add_argument("--json", action="store_true", help="print one JSON object and nothing else")
+    return commands.run(parser, _check, argv)
+
+
+def _check(arguments: argparse.Namespace) -> int:
+    file, overrides = commands.config_and_overrides(arguments.what)
+    report = check(file, overrides=overrides, points=arguments.points, seed=arguments.seed)
+    print(json.dumps(as_json(report)) if arguments.json else "\n".join(table(report)))
+    return 0 if report.passed else 1
+
+
+def as_json(report: Report) -> dict[str, Any]:
+    return {
+        "passed": report.passed,
+        "algorithm": report.config.algorithm.name,
+        "environment": report.config.environment.dynamics or report.config.environment.id,
+        "steps": report.steps,
+        "tolerance": {"numerical": NUMERICAL, "by_hand": BY_HAND},
+        "not_by_hand": report.not_by_hand,
+        "arrays": [row._asdict() for row in report.rows],
+        "total": report.total._asdict(),
+    }
+
+
+def table(report: Report) -> list[str]:
+    """The report as lines of text."""
+    config = report.config
+    task = config.environment.dynamics or config.environment.id
+    width = max(len("array"), *(len(row.name) for row in report.rows))
+    heads = ("symbolic/by hand", "symbolic/numerical", "by hand/numerical")
+
+    def cells(row: Row) -> str:
+        shown = ["-" if error is None else f"{error:.1e}" for error in errors_of(row)]
+        figures = "  ".join(f"{cell:>{len(head)}}" for cell, head in zip(shown, heads, strict=True))
+        verdict = "" if passes(row) else "  FAIL"
+        return f"{row.name:<{width}}  {row.size:>9,}  {row.compared:>8}  {row.skipped:>7}  {figures}{verdict}"
+
+    lines = [
+        f"{config.algorithm.name} on {task}: {report.steps} steps, float64, parameters moved off those that played",
+        f"{'array':<{width}}  {'numbers':>9}  {'compared':>8}  {'skipped':>7}  {'  '.join(heads)}",
+        *(cells(row) for row in report.rows),
+        cells(report.total),
+        "largest difference, relative to the array's largest derivative; numerical: central differences of the loss",
+    ]
+    if report.total.skipped:
+        lines.append(
+            f"skipped: {report.total.skipped} directions with a kink (clip, min, relu) within {2 * STEPS[-1]:g}"
+        )
+    if report.not_by_hand:
+        lines.append(f"by hand: not compared; {report.not_by_hand}")
+    verdict = "PASS" if report.passed else "FAIL"
+    return [*lines, f"{verdict}: tolerance {NUMERICAL:g} against numerical, {BY_HAND:g} symbolic against by hand"]
+
+
+if __name__ == "__main__":
+    commands.leave(main())
