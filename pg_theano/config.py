@@ -357,7 +357,13 @@ def _contradictions(config: Config) -> Iterator[str]:
     if algorithm.name in ("npg", "trpo") and algorithm.target_kl is None:
         yield f"algorithm.target_kl: {algorithm.name} needs it, such as 0.01: it is the length of a step"
     if policy.name != "dense":
-        for key, plain in (("shared", False), ("noise", "white"), ("log_std", "state_independent"), ("act", "auto")):
+        for key, plain in (
+            ("shared", False),
+            ("logistic", False),
+            ("noise", "white"),
+            ("log_std", "state_independent"),
+            ("act", "auto"),
+        ):
             value = getattr(policy, key)
             if value != plain and (key, value) != ("act", "compiled"):
                 yield f"policy.{key}: {_shown(value) if isinstance(value, bool) else value} needs policy.name=dense"

@@ -137,6 +137,25 @@ def test_the_default_config_passes():
     assert "by_hand has no twin of reinforce" in report.not_by_hand
 
 
+def test_where_an_array_has_nothing_but_kinks_the_parameters_are_moved_elsewhere(monkeypatch):
+    """Up to five times; then it is no pass. Caught, when planted: the same place again."""
+    places = []
+    original = check.compare
+
+    def spied(loss, at, *rest, **options):
+        places.append(at)
+        rows, total = original(loss, at, *rest, **options)
+        return ([rows[0]._replace(compared=0), *rows[1:]] if len(places) <= bad else rows), total
+
+    monkeypatch.setattr(check, "compare", spied)
+    for bad, expected in ((0, 1), (2, 3), (9, check.MOST_PLACES)):
+        places.clear()
+        report = check.check(points=2)
+        assert (report.places, len(places)) == (expected, expected)
+        assert report.passed is (bad != 9)
+        assert len({tuple(at) for at in places}) == expected
+
+
 OWN = """
 import pytensor.tensor as pt
 from pytensor.gradient import disconnected_grad
@@ -262,7 +281,7 @@ ROW = check.Row("policy/w1", 12, 9, 3, 2e-16, 3e-9, 3e-9)
 def stand_in(monkeypatch, *rows):
     from pg_theano import config
 
-    found = check.Report(config.from_dict({}), 77, list(rows), rows[0], "why not", all(map(check.passes, rows)))
+    found = check.Report(config.from_dict({}), 77, 2, list(rows), rows[0], "why not", all(map(check.passes, rows)))
     monkeypatch.setattr(check, "check", lambda *arguments, **options: found)
 
 
@@ -273,6 +292,7 @@ def test_the_exit_code_is_0_for_a_pass_and_1_for_a_fail(monkeypatch, capsys):
     assert "policy/w1" in out and "2.0e-16" in out and "3.0e-09" in out
     assert "skipped: 3 directions with a kink" in out
     assert "by hand: not compared; why not" in out
+    assert "place 2 of at most 5" in out
     assert out.splitlines()[-1].startswith("PASS")
     stand_in(monkeypatch, ROW._replace(symbolic_by_hand=1e-8))
     assert check.main([]) == 1
