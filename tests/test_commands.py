@@ -8,7 +8,7 @@ import pytest
 from helpers_runs import SMALL, as_arguments, command, ran, records, result, small
 
 from pg_theano import config as configs
-from pg_theano import environments, evaluate, programs, train, watch
+from pg_theano import check, environments, evaluate, graph, programs, train, watch
 
 pytestmark = pytest.mark.usefixtures("elsewhere")
 WORDS = as_arguments(SMALL)
@@ -94,7 +94,7 @@ def test_ctrl_c_with_json_still_says_how_to_go_on(tmp_path, capsys, monkeypatch)
     assert "to go on: python -m pg_theano.train --resume run" in err
 
 
-@pytest.mark.parametrize("module", [train, evaluate, watch], ids=lambda module: module.__name__)
+@pytest.mark.parametrize("module", [train, evaluate, watch, check, graph], ids=lambda module: module.__name__)
 def test_the_help_lists_every_knob_and_an_example(module, capsys):
     """Caught, when planted: the table printed by one command only."""
     with pytest.raises(SystemExit) as ended:
