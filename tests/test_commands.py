@@ -7,8 +7,8 @@ import sys
 import pytest
 from helpers_runs import SMALL, as_arguments, command, ran, records, result, small
 
-from pg_theano import config as configs
 from pg_theano import check, environments, evaluate, graph, programs, train, watch
+from pg_theano import config as configs
 
 pytestmark = pytest.mark.usefixtures("elsewhere")
 WORDS = as_arguments(SMALL)

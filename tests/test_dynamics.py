@@ -90,7 +90,17 @@ def test_actions_of_a_compiled_rollout_are_those_of_act_on_the_same_noise(cartpo
 
 @pytest.mark.parametrize(
     "words",
-    [[], ["normalize.observations=true", "exploration.name=epsilon_softmax", "schedules.exploration_rate.initial=0.3"]],
+    [
+        [],
+        pytest.param(
+            [
+                "normalize.observations=true",
+                "exploration.name=epsilon_softmax",
+                "schedules.exploration_rate.initial=0.3",
+            ],
+            marks=pytest.mark.slow,
+        ),
+    ],
     ids=["softmax", "epsilon_softmax, normalised"],
 )
 def test_an_update_in_blocks_is_the_update_at_once(words):

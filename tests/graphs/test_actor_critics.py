@@ -246,7 +246,10 @@ def test_target_kl_ends_an_update_where_it_should():
 # -- padding, and what is not finite
 
 
-@pytest.mark.parametrize("algorithm", ["ppo", "a2c", "vpg", "npg", "trpo"])
+NATURAL = [pytest.param(name, marks=pytest.mark.slow) for name in ("npg", "trpo")]
+
+
+@pytest.mark.parametrize("algorithm", ["ppo", "a2c", "vpg", *NATURAL])
 def test_padding_has_no_effect_on_an_update(algorithm):
     """Episodes with two further rows of garbage, and garbage of another kind: the same State and metrics."""
     spec = make_spec(
@@ -276,7 +279,7 @@ def test_padding_has_no_effect_on_an_update(algorithm):
     assert np.abs(state_one["params"] - state["params"]).max() > 1e-4
 
 
-@pytest.mark.parametrize("algorithm", ["ppo", "a2c", "vpg", "npg", "trpo"])
+@pytest.mark.parametrize("algorithm", ["ppo", "a2c", "vpg", *NATURAL])
 def test_what_is_not_finite_changes_nothing(algorithm):
     """A NaN or infinite reward, observation or successor: finite = 0, and every entry of State bit for bit as it was.
 
