@@ -153,7 +153,7 @@ def rollout_cell(envs: int, repeats: int) -> dict[str, Any]:
     """Our compiled rollout in this process, whole episodes of the balancing policy: real steps a second, with noise."""
     import numpy as np
 
-    from pg_theano import config, environments, programs, rollout
+    from pg_theano import config, environments, noise, programs, rollout
 
     made = config.read_config(None, [f"schedules.episodes_per_update.initial={envs}"])
     engine = environments.engine_of(made.environment, dtype=made.dtype, backend=made.backend)
@@ -171,6 +171,7 @@ def rollout_cell(envs: int, repeats: int) -> dict[str, Any]:
             time_limit=engine.task.time_limit,
             episode_seeds=np.random.default_rng([number, 1]),
             action_noise=np.random.default_rng([number, 2]),
+            draw=noise.uniforms(1, made.dtype),
             dtype=made.dtype,
         )
         seconds.append(time.perf_counter() - began)

@@ -28,6 +28,9 @@ HEAD = """# Benchmarks
 the programs one after the other and writes this page. Finished cells are kept in `benchmarks/results/*.jsonl`; a rerun
 skips them as long as the measured code is the same (`--fresh` forgets them). Results worse than a peer's are printed
 like the others. Every program runs on one core with one thread; close everything else before you measure.
+
+How well PPO learns on seven tasks, against the tuned reference, is on a page of its own: [quality.md](quality.md)
+(`python benchmarks/quality.py`).
 """
 
 
