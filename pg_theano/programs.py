@@ -263,7 +263,7 @@ def around(spec: dict[str, Any], folders: Sequence[Path]) -> compiling.Around:
     def entered() -> Iterator[None]:
         for part, knob in knobs.items():
             recorded = spec[f"{part}_source"]
-            if recorded is not None and fingerprint(spec[part], folders, knob=knob) != recorded:
+            if spec[part] and recorded is not None and fingerprint(spec[part], folders, knob=knob) != recorded:
                 raise UserError(f"{knob}: {spec[part]} has changed since, and what was compiled of it is not kept here")
         with importable(folders, [spec[part] for part in knobs]):
             yield

@@ -47,8 +47,8 @@ ALGORITHMS = {
         "budget": {"updates": 120},
     },
     "vpg": merged(WHOLE, {"algorithm": {"name": "vpg"}}),
-    "npg": merged(WHOLE, {"algorithm": {"name": "npg", "target_kl": 0.05}}),
-    "trpo": merged(WHOLE, {"algorithm": {"name": "trpo", "target_kl": 0.05}}),
+    "npg": merged(WHOLE, {"algorithm": {"name": "npg", "target_kl": 0.05}, "budget": {"updates": 160}}),
+    "trpo": merged(WHOLE, {"algorithm": {"name": "trpo", "target_kl": 0.05}, "budget": {"updates": 160}}),
     "reinforce": {"algorithm": {"num_minibatches": 1}, "schedules": EPISODES, "budget": {"updates": 80}},
 }
 NO_TWIN = importlib.util.find_spec("pg_theano.by_hand.program") is None
