@@ -294,6 +294,7 @@ class _JaxFunctions:
         self.threads = ThreadPoolExecutor(max_workers=2)
         _threads.append(self.threads)
         self.jit_functions: dict[str, Any] = {}
+        self.graph_seconds = 0.0  # spent on building graphs so far, which is reported as it is spent
         self.jax = _jax(spec)
         steps = (spec["chunk"] or bucket(1, spec["time_limit"])) if first == "train" else None
         self.manifest = self._artifact(first, steps)[1]
@@ -330,13 +331,14 @@ class _JaxFunctions:
         return self._artifact(key[0], key[2])[2] == "from the cache"
 
     def _wait(self, key: tuple) -> tuple[Any, list, list]:
-        self.prepare([key])  # which says itself how long a graph took
-        began = time.perf_counter()
+        began, graphs = time.perf_counter(), self.graph_seconds
+        self.prepare([key])  # which has said itself how long a graph took
         compiled = self.pending.pop(key).result()
+        seconds = time.perf_counter() - began - (self.graph_seconds - graphs)
         function, episodes, steps, *batch = key
         size = f"E={episodes}" + (f", T={steps}" if steps else "") + "".join(f", B={number}" for number in batch)
         origin = self._artifact(function, steps)[2]
-        self.report(f"{function} [{size}] to machine code, {origin}", max(time.perf_counter() - began, 1e-9))
+        self.report(f"{function} [{size}] to machine code, {origin}", max(seconds, 1e-9))
         return compiled
 
     def _compile(self, artifact: tuple[Any, dict[str, Any], str], sizes: dict[str, Any]) -> tuple[Any, list, list]:
@@ -385,7 +387,9 @@ class _JaxFunctions:
             compiled = _pytensor_function(graph, _few_rewrites(), self.spec["dtype"])
             # The JAX function under a compiled PyTensor function has no public name.
             self.jit_functions[function] = (compiled.vm.jit_fn, described)
-            self.report(f"the graph of {function}", time.perf_counter() - began)
+            seconds = time.perf_counter() - began
+            self.graph_seconds += seconds
+            self.report(f"the graph of {function}", seconds)
         jit_function, manifest = self.jit_functions[function]
         episodes, batch = jax.export.symbolic_shape("E, B")
         shapes = self._shapes(manifest, {"E": episodes, "T": steps, "B": batch})
