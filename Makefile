@@ -7,7 +7,7 @@ VENV := .venv
 RUN := $(VENV)/bin/python
 ARGS ?=
 
-.PHONY: train test lint fast bench clean
+.PHONY: train test lint fast bench quality clean
 
 train: $(VENV)/.train
 	@$(RUN) -m pg_theano.train $(ARGS)
@@ -50,6 +50,11 @@ bench: $(VENV)/.train $(BENCH)/.bench
 	@$(RUN) benchmarks/limit.py $(ARGS)
 	@$(RUN) benchmarks/growth.py $(ARGS)
 	@$(RUN) benchmarks/report.py
+
+# PPO on seven tasks against the tuned reference: hours; finished cells are skipped.
+quality: $(VENV)/.train
+	@$(RUN) -m pip install --quiet --disable-pip-version-check -e ".[box2d]"
+	@$(RUN) benchmarks/quality.py $(ARGS)
 
 $(BENCH)/.bench: benchmarks/requirements.txt | $(RUN)
 	@echo "installing the peers into $(BENCH) (once; about 2 GB on disk)"

@@ -30,7 +30,7 @@ skips them as long as the measured code is the same (`--fresh` forgets them). Re
 like the others. Every program runs on one core with one thread; close everything else before you measure.
 
 How well PPO learns on seven tasks, against the tuned reference, is on a page of its own: [quality.md](quality.md)
-(`python benchmarks/quality.py`).
+(`make quality`).
 """
 
 

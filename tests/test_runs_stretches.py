@@ -79,6 +79,14 @@ CASES = {
     },
 }
 QUICK = ["ppo, compiled", "ppo, gymnasium", "does not replay"]
+INTERVALS = [1, 2, None]
+# Each case at one interval of checkpoints, the three in turn; the first of all at all three.
+TURNS = [(name, INTERVALS[place % 3]) for place, name in enumerate(CASES)]
+TURNS += [(next(iter(CASES)), every) for every in INTERVALS[1:]]
+AT_RANDOM = [
+    pytest.param(name, every, id=f"{name}-{every}", marks=() if place in (0, 2) else pytest.mark.slow)
+    for place, (name, every) in enumerate(TURNS)
+]
 EVERY = [pytest.param(name, marks=() if name in QUICK else pytest.mark.slow) for name in CASES]
 
 
@@ -150,8 +158,7 @@ def gone_on(folder):
         resumed(folder)
 
 
-@pytest.mark.parametrize("every", [1, 2, None])
-@pytest.mark.parametrize("name", EVERY)
+@pytest.mark.parametrize(("name", "every"), AT_RANDOM)
 def test_stopped_at_random_moments_and_resumed_equals_never_stopped(name, every, straight, tmp_path, monkeypatch):
     """By Ctrl-C, and killed without a word; then once more while it goes on.
 
