@@ -89,8 +89,6 @@ def cell(options: argparse.Namespace, config: str, seed: int) -> dict[str, Any]:
         "mean": judged["mean"],
         "std": judged["std"],
         "env_steps": result["env_steps"],
-        "steps_per_second": result["steps_per_second"],
-        "seconds": sum(result["seconds"][part] for part in ("collect", "update")),
     }
 
 
@@ -132,7 +130,6 @@ def section(data: dict[str, Any]) -> str:
                 f"{min(figures['means']):.1f}",
                 f"{max(figures['means']):.1f}",
                 reached,
-                f"{figures['steps_per_second']:,.0f}",
             ]
         )
     head = ["task", "rl-zoo's PPO, one run", "env steps", "seeds", "ours: IQM (95 %)", "worst", "best", "reached"]
@@ -145,7 +142,7 @@ def section(data: dict[str, Any]) -> str:
         "Hyper-parameters are its own (hyperparams/ppo.yml), in `configs/`. The classic tasks were trained on this",
         "project's compiled environments, the Box2D tasks on Gymnasium's.",
         "",
-        table([*head, "steps/s of training"], rows),
+        table(head, rows),
         "",
     ]
     if data.get("speed"):
@@ -259,7 +256,6 @@ def main() -> int:
             "iqm": interquartile_mean(means),
             "low": low,
             "high": high,
-            "steps_per_second": statistics.median(one["steps_per_second"] for one in found),
         }
     written = options.results / f"{NAME}.json"
     known = json.loads(written.read_text()) if written.exists() else {}
