@@ -253,6 +253,7 @@ class Given:
         return self.numbers.astype(kind)
 
 
+@pytest.mark.slow
 def test_two_stretches_are_one_of_twice_the_length():
     """With the same parameters and the same noise. Caught, when planted: an episode begun anew at the border, sums that
     are, the noise of a border's episode taken from the other end."""

@@ -88,6 +88,7 @@ def test_actions_of_a_compiled_rollout_are_those_of_act_on_the_same_noise(cartpo
         assert np.array_equal(expected[real], action[t][real])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "words",
     [
@@ -123,6 +124,7 @@ def test_an_update_in_blocks_is_the_update_at_once(words):
         np.testing.assert_allclose(np.asarray(one[name]), np.asarray(other[name]), rtol=0, atol=1e-9)
 
 
+@pytest.mark.slow
 def test_many_episodes_are_learned_from_in_blocks():
     words = ["environment.id=MountainCar-v0", "schedules.episodes_per_update.initial=64"]
     assert compiled_program(*words)[2]["blocks"] == 100

@@ -142,6 +142,7 @@ def test_choice_from_observation(algorithm, gradients, tmp_path):
     assert zero < 0.05
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("algorithm", "gradients"), EVERYONE)
 def test_choice_of_a_real_number(algorithm, gradients, tmp_path):
     assert trained("BoxChoice", algorithm, gradients, tmp_path / "run").means(0) == pytest.approx([0.5], abs=0.15)

@@ -321,6 +321,7 @@ def endless(tmp_path_factory):
     return folder
 
 
+@pytest.mark.slow
 def test_figures_are_null_where_no_episode_ended(endless):
     """And not NaN, which is no JSON; counted where one did. Caught, when planted: 0 for a mean of none."""
     found = records(endless)

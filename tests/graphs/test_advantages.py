@@ -285,6 +285,7 @@ def compiled(name, max_steps, dtype, **plain):
     return run, len(run.maker.fgraph.apply_nodes)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "plain"), [("gae", {}), ("n_step", {"num_steps": 10**6 - 1})])
 def test_a_graph_grows_with_the_logarithm_of_the_steps(name, plain):
     """After the trainer's own rewrites, the same number of nodes for each doubling of T: 11, or 17 for n of all bits.

@@ -454,6 +454,7 @@ def test_a_squashed_density_is_one_over_the_box(name):
     np.testing.assert_allclose(run["entropy"](*parts), total, rtol=0, atol=C * 1e-4)
 
 
+@pytest.mark.slow
 def test_the_mean_log_determinant_is_right_for_every_mean_and_std():
     """Within 1e-4, from a std of 0.001 to one of 20; its gradient within 1e-3 of differences of the quadrature."""
     mean, log_std = (pt.dmatrix() for _ in range(2))

@@ -197,6 +197,7 @@ def verdicts(problem, step):
     return [(problem.surrogate(trial) < before, problem.kl(trial) <= bound) for trial in trials]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("kind", "bound", "damping", "taken"),
     [
