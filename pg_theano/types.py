@@ -91,6 +91,26 @@ class Record(NamedTuple):
         return values[:, start] if size == 1 and name != "obs" else values[:, start : start + size]
 
 
+SearchState = dict[str, Any]
+"""Everything that a search without gradients remembers, by name; "mean" [D] is where it stands."""
+
+
+class Searcher(NamedTuple):
+    """What searches a vector without gradients of what it maximises, as pure functions of arrays.
+
+    init  (x0 [D]) -> search state; the first generation is drawn around x0
+    ask   (search state, rng, knobs) -> candidates [P, D]; the same for the same rng state
+    tell  (search state, candidates [P, D], fitness [P], knobs) -> search state of the next generation
+
+    Fitness is maximised. `knobs` are numbers that may change from one generation to the next: `elite_fraction`,
+    `extra_std`, `learning_rate`, ...; each searcher says which it reads.
+    """
+
+    init: Callable[..., SearchState]
+    ask: Callable[..., Array]
+    tell: Callable[..., SearchState]
+
+
 class Program(NamedTuple):
     """What learns, as pure functions of arrays. The loop cannot tell who made it.
 
