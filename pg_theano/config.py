@@ -90,7 +90,9 @@ class Policy(Section):
 
 
 class Algorithm(Section):
-    name: Literal["reinforce", "vpg", "a2c", "ppo", "npg", "trpo"] = Field("reinforce", description="the learner")
+    name: Literal["reinforce", "vpg", "a2c", "ppo", "npg", "trpo", "cem", "pgpe", "es", "cmaes"] = Field(
+        "reinforce", description="the learner: by the gradient of a policy, or by a search of its parameters"
+    )
     discount: Fraction = Field(0.99, description="γ, per step")
     signal: Literal["reward", "episode_return", "reward_to_go"] = Field(
         "reward_to_go",
@@ -136,6 +138,12 @@ class Algorithm(Section):
         description="the algorithm's own, or a function of your own, module:function",
     )
     objective_kwargs: dict[str, Any] = Field({}, description="keyword arguments of your own objective")
+    population_size: int = Field(32, ge=2, le=10**6, description="cem, pgpe, es, cmaes: candidates in a generation")
+    episodes_per_candidate: int = Field(
+        1, ge=1, le=10_000, description="cem, pgpe, es, cmaes: episodes whose mean return is a candidate's fitness"
+    )
+    initial_std: Positive = Field(1.0, description="cem, pgpe, es, cmaes: spread of the first generation")
+    covariance: Literal["diagonal", "full"] = Field("diagonal", description="cem: of the Gaussian over parameters")
 
 
 class Exploration(Section):
@@ -177,6 +185,12 @@ class Schedules(Section):
     )
     exploration_rate: Schedule = Field(Schedule(initial=0.0), description="ε of the ε-strategies, 0 to 1")
     episodes_per_update: Schedule = Field(Schedule(initial=16), description="size of the minibatch, rounded")
+    elite_fraction: Schedule = Field(Schedule(initial=0.2), description="cem: share of a generation that is kept")
+    extra_std: Schedule = Field(
+        Schedule(kind="exponential_decay", initial=0.3, decay_rate=0.1),
+        description="cem: a standard deviation whose square is added to the elites' variance",
+    )
+    std_learning_rate: Schedule = Field(Schedule(initial=0.1), description="pgpe: step size of the standard deviations")
 
     @model_validator(mode="after")
     def in_range(self) -> Schedules:
@@ -185,6 +199,9 @@ class Schedules(Section):
             ("value_learning_rate", 0.0, float("inf")),
             ("exploration_rate", 0.0, 1.0),
             ("episodes_per_update", 1.0, 65536.0),
+            ("elite_fraction", 0.0, 1.0),
+            ("extra_std", 0.0, float("inf")),
+            ("std_learning_rate", 0.0, float("inf")),
         ):
             schedule = getattr(self, name)
             for key in ("initial", "final", "minimum", "maximum"):
@@ -229,6 +246,16 @@ class Evaluation(Section):
     sampled: bool = Field(False, description="also evaluate the policy with sampled actions, each time")
 
 
+class Distribute(Section):
+    """Who plays a generation of cem, pgpe, es or cmaes. The outcome does not depend on it."""
+
+    workers: int = Field(1, ge=1, le=4096, description="cem, pgpe, es, cmaes: processes that play a generation")
+    cluster: str | None = Field(
+        None, pattern=r"^(tcp|tls|ucx|ws|wss)://.+:\d+$", description="the same by a Dask cluster: tcp://host:8786"
+    )
+    tasks: int = Field(8, ge=1, le=10**6, description="parts that a generation is given to workers in")
+
+
 class Checkpoint(Section):
     every_updates: Count | None = Field(None, description="updates between two checkpoints")
     every_seconds: Positive | None = Field(10.0, description="seconds between two checkpoints")
@@ -259,6 +286,7 @@ class Config(Section):
     solved: Solved = Solved()
     evaluation: Evaluation = Evaluation()
     checkpoint: Checkpoint = Checkpoint()
+    distribute: Distribute = Distribute()
 
     @model_validator(mode="after")
     def fits_together(self) -> Config:
@@ -301,8 +329,17 @@ ALGORITHM_DEFAULTS: dict[str, dict[str, Any]] = {
         "policy": {"hidden": [32], "activation": "tanh", "initialization": "orthogonal"},
         "algorithm": {"baseline": "value", "standardize_advantages": True, "target_kl": 0.01},
     },
+    "cem": {"policy": {"hidden": []}},
+    "pgpe": {"policy": {"hidden": []}},
+    "es": {"policy": {"hidden": []}},
+    "cmaes": {"policy": {"hidden": []}},
 }
 """What another algorithm than REINFORCE changes of the defaults above; the user's own knobs lie over it."""
+
+BY_GRADIENT = ("reinforce", "vpg", "a2c", "ppo", "npg", "trpo")
+LEARNS_VALUES = BY_GRADIENT[1:]
+SEARCHES = ("cem", "pgpe", "es", "cmaes")
+"""Algorithms that search the policy's parameters without a gradient through the policy."""
 
 READERS: dict[str, tuple[str, ...]] = {
     "algorithm.signal": ("reinforce",),
@@ -325,6 +362,28 @@ READERS: dict[str, tuple[str, ...]] = {
     "policy.shared": ("a2c", "ppo"),
     "schedules.value_learning_rate": ("vpg", "npg", "trpo"),
     "normalize.rewards": ("vpg", "a2c", "ppo", "npg", "trpo"),
+    "algorithm.discount": BY_GRADIENT,
+    "algorithm.baseline": BY_GRADIENT,
+    "algorithm.standardize_advantages": BY_GRADIENT,
+    "algorithm.entropy_coefficient": BY_GRADIENT,
+    "exploration.name": BY_GRADIENT,
+    "schedules.exploration_rate": BY_GRADIENT,
+    "schedules.episodes_per_update": BY_GRADIENT,
+    "schedules.learning_rate": (*BY_GRADIENT, "pgpe", "es"),
+    "policy.name": BY_GRADIENT,
+    "policy.log_std": BY_GRADIENT,
+    "policy.initial_log_std": BY_GRADIENT,
+    "policy.noise": BY_GRADIENT,
+    "evaluation.sampled": BY_GRADIENT,
+    "algorithm.population_size": SEARCHES,
+    "algorithm.episodes_per_candidate": SEARCHES,
+    "algorithm.initial_std": SEARCHES,
+    "algorithm.covariance": ("cem",),
+    "schedules.elite_fraction": ("cem",),
+    "schedules.extra_std": ("cem",),
+    "schedules.std_learning_rate": ("pgpe",),
+    "distribute.workers": SEARCHES,
+    "distribute.cluster": SEARCHES,
 }
 """Knobs that not every algorithm reads, and those that do."""
 
@@ -342,7 +401,10 @@ def _foreign_knobs(config: Config) -> Iterator[str]:
 
 def _contradictions(config: Config) -> Iterator[str]:
     algorithm, policy = config.algorithm, config.policy
-    reinforce = algorithm.name == "reinforce"
+    reinforce, searches = algorithm.name == "reinforce", algorithm.name in SEARCHES
+    if searches:
+        yield from _beyond_a_search(config)
+        return
     if reinforce and algorithm.baseline == "value":
         yield "algorithm.baseline: value needs a value network: vpg, a2c, ppo, npg or trpo; algorithm.name is reinforce"
     if not reinforce and algorithm.baseline not in ("value", "none"):
@@ -383,6 +445,22 @@ def _contradictions(config: Config) -> Iterator[str]:
         yield "policy.noise: state_dependent needs a hidden layer, of whose features it is a function"
     if config.gradients == "by_hand":
         yield from _beyond_the_twin(config)
+
+
+def _beyond_a_search(config: Config) -> Iterator[str]:
+    """What makes no sense for a search of parameters."""
+    algorithm = config.algorithm
+    if algorithm.name in ("pgpe", "es") and algorithm.population_size % 2:
+        yield (
+            f"algorithm.population_size: must be even for mirrored sampling ({algorithm.name}); got "
+            f"{algorithm.population_size}"
+        )
+    if config.gradients == "by_hand":
+        yield f"gradients: by_hand has no twin of {algorithm.name}; expected algorithm.name=vpg or ppo"
+    if config.policy.name_kwargs:
+        yield "policy.name_kwargs: policy.name is dense, which takes none"
+    if config.policy.noise_every is not None:
+        yield f"policy.noise_every: needs policy.noise=state_dependent; got {config.policy.noise}"
 
 
 def _beyond_the_twin(config: Config) -> Iterator[str]:

@@ -60,7 +60,7 @@ def graph(
         config = configs.from_dict(config)
     if config.gradients == "by_hand":
         raise UserError("gradients: by_hand has no graph; expected symbolic")
-    environment = collecting.environment_of(config, [folder])
+    environment = programs.environment_of(config, [folder])
     try:
         spec = programs.spec_of(config, environment.task, environment, [folder])
     finally:

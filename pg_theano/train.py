@@ -49,7 +49,7 @@ class Trainer:
         self.config, self.folder, self.folders, self.display = config, folder, folders, display
         self.parts = metrics.Parts()
         self.parts.seconds["import"] = self.parts.total()
-        self.environment = collecting.environment_of(config, folders)
+        self.environment = programs.environment_of(config, folders)
         self.task = self.environment.task
         self.threshold = config.solved.threshold if config.solved.threshold is not None else self.task.threshold
         self.spec = programs.spec_of(config, self.task, self.environment, folders)
@@ -65,7 +65,7 @@ class Trainer:
     def compile(self) -> None:
         began = time.perf_counter()
         self.program = programs.load(self.config, self.spec, self._report, self.folders)
-        self.collector = collecting.collector_of(self.config, self.spec, self.environment, self.program)
+        self.collector = collecting.collector_of(self.config, self.spec, self.environment, self.program, self.folders)
         if said := collecting.said_of_minibatches(self.config):
             self.display.event(said)
         self.program.prepare(self.collector.first_calls())
@@ -346,6 +346,8 @@ class Trainer:
     def close(self) -> None:
         self.environment.close()
         self.evaluator.close()
+        if hasattr(self, "collector"):
+            self.collector.close()
 
 
 class Result(NamedTuple):

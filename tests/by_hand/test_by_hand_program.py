@@ -288,7 +288,7 @@ def test_gymnasium_steps_and_the_screen_says_whose_gradients_they_are():
     lines = []
     for gradients in ("by_hand", "symbolic"):
         chosen = config.from_dict({"algorithm": {"name": "vpg"}, "gradients": gradients})
-        environment = collecting.environment_of(chosen, [])
+        environment = programs.environment_of(chosen, [])
         spec = programs.spec_of(chosen, environment.task, environment)
         lines.append(screen.described(environment.task, environment, spec, gradients))
         environment.close()
