@@ -1,0 +1,333 @@
+"""More than one core, more than one machine: one `map`, in this process, in processes beside it, or on a Dask cluster.
+
+with distribute.opened(workers=4) as workers:                          # or cluster="tcp://host:8786"
+    returns = workers.map(play, tasks)                                 # as [play(task) for task in tasks]
+
+The results are those of the loop above, in its order, whoever computed them and however often a worker died meanwhile.
+Everything goes through `concurrent.futures.Executor`: that of the standard library, or the one of a Dask client.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import math
+import multiprocessing
+import os
+import signal
+import threading
+import time
+import traceback
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
+from multiprocessing import resource_tracker
+from multiprocessing.reduction import ForkingPickler
+from typing import Any, NamedTuple, Protocol
+
+from pg_theano import runs
+from pg_theano.types import UserError
+
+SECONDS_PER_BATCH = 0.1
+"""So long a batch of tasks runs at least, where there are enough of them: sending one costs 0.1 to 5 ms."""
+MOST_DEATHS = 3
+"""Workers that one task may take with it; and beginnings of a worker process that may fail, one after the other."""
+ONE_THREAD = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+"""1 in a worker process, unless the user has set it: the workers share the cores already."""
+
+
+class Answer(NamedTuple):
+    """What a worker sends back for a batch: results up to the first error, or its versions where they are others."""
+
+    results: list[Any]
+    error: Exception | None = None
+    seconds: float = 0.0
+    refused: dict[str, str] | None = None
+
+
+class Lost(NamedTuple):
+    """A batch whose worker died, or whose workers did."""
+
+    deaths: int
+    how: str
+
+
+class Engine(Protocol):
+    """Where batches run."""
+
+    exact: bool  # when a batch is lost, it is certain that its worker died of it, and not of another's
+    most_in_flight: int
+    workers: int
+
+    def submit(self, function: Callable[[Any], Any], tasks: list[Any]) -> Future[Answer]: ...
+    def answer(self, future: Future[Answer]) -> Answer | Lost: ...
+    def check(self) -> None: ...  # called about once a second; raises where nothing can be expected any more
+    def abandon(self) -> None: ...  # whatever runs; what becomes of it does not matter
+    def close(self) -> None: ...
+
+
+def opened(*, workers: int = 1, cluster: str | None = None, timeout: float = 30.0) -> Workers:
+    """Workers to map over; a context manager, which ends them.
+
+    `workers` = 1 is this process itself, more are that many processes. `cluster` is the address of a Dask scheduler,
+    and `workers` then does not matter: all that are connected take part, and those that join later.
+
+    Errors: `UserError`: workers < 1; Dask is not installed; the cluster does not answer, or has no workers, within
+    `timeout` seconds; a worker of it has other versions than this process.
+    """
+    if cluster is not None:
+        raise UserError("cluster: not yet")
+    if workers < 1:
+        raise UserError(f"workers: got {workers}; expected a whole number from 1")
+    return Workers(_Processes(workers) if workers > 1 else None)
+
+
+class Workers:
+    """Whoever evaluates; they live until `close`, so that each compiles a function once and keeps it."""
+
+    def __init__(self, engine: Engine | None):
+        self._engine = engine
+        self._seconds: dict[Any, float] = {}  # by function: of a task, a running mean
+
+    def __enter__(self) -> Workers:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        if self._engine is not None:
+            self._engine.close()
+
+    def map(
+        self, function: Callable[[Any], Any], tasks: Iterable[Any], *, seconds_per_task: float | None = None
+    ) -> list[Any]:
+        """`[function(task) for task in tasks]`, in batches of 0.1 seconds or more.
+
+        `function` stands in a module and depends on its task alone; tasks and results are plain data (numbers, seeds,
+        flat arrays, dicts of them) that it does not change. `seconds_per_task` is a first guess at its duration; it
+        decides how many tasks travel together and never what comes out.
+
+        Errors: the function's own exception, that of the lowest index where there are several, as in a loop; then
+        tasks after it may or may not have run. `UserError`: a task has killed its worker several times; the cluster is
+        gone.
+        """
+        tasks = list(tasks)
+        if self._engine is None:
+            return [function(task) for task in tasks]
+        if seconds_per_task is not None:
+            self._seconds.setdefault(function, seconds_per_task)
+        try:
+            return self._mapped(self._engine, function, tasks)
+        except BaseException:
+            self._engine.abandon()
+            raise
+
+    def _mapped(self, engine: Engine, function: Callable[[Any], Any], tasks: list[Any]) -> list[Any]:
+        results: list[Any] = [None] * len(tasks)
+        errors: dict[int, Exception] = {}
+        suspects: list[int] = []  # tasks of lost batches: each runs alone now, to find the one that kills
+        deaths: Counter[int] = Counter()
+        running: dict[Future[Answer], Sequence[int]] = {}
+        begun = 0
+        checked = time.monotonic()
+        while True:
+            end = min(errors, default=len(tasks))  # tasks after the first error are of no use
+            suspects = sorted(index for index in suspects if index < end)
+            alone = bool(suspects) and not engine.exact
+            while len(running) < (1 if alone else engine.most_in_flight) and (suspects or begun < end):
+                if suspects:
+                    batch: Sequence[int] = [suspects.pop(0)]
+                else:
+                    batch = range(begun, begun + self._batch_size(function, end - begun, engine.workers))
+                    begun = batch[-1] + 1
+                running[engine.submit(function, [tasks[index] for index in batch])] = batch
+            if not running:
+                break
+            done, _ = wait(running, timeout=1.0, return_when=FIRST_COMPLETED)
+            if time.monotonic() > checked + 1.0:
+                engine.check()
+                checked = time.monotonic()
+            for future in done:
+                batch = running.pop(future)
+                answer = engine.answer(future)
+                if isinstance(answer, Lost):
+                    suspects += batch
+                    if len(batch) == 1 and (engine.exact or alone):
+                        deaths[batch[0]] += answer.deaths
+                        if deaths[batch[0]] >= MOST_DEATHS:
+                            raise UserError(
+                                f"task {batch[0]} of {len(tasks)}: its worker died {deaths[batch[0]]} times while it "
+                                f"ran ({answer.how}); expected it to end; try it alone with one worker"
+                            )
+                    continue
+                for index, result in zip(batch, answer.results, strict=False):
+                    results[index] = result
+                if answer.error is not None:
+                    errors[batch[len(answer.results)]] = answer.error
+                elif batch:
+                    self._learn(function, answer.seconds / len(batch))
+        if errors:
+            raise errors[min(errors)]
+        return results
+
+    def _batch_size(self, function: Callable[[Any], Any], left: int, workers: int) -> int:
+        """Tasks of 0.1 seconds together, but no more than each worker's share of what is left; 1 where unknown."""
+        seconds = self._seconds.get(function, SECONDS_PER_BATCH)
+        wanted = math.ceil(SECONDS_PER_BATCH / max(seconds, 1e-6))
+        return max(1, min(wanted, math.ceil(left / workers)))
+
+    def _learn(self, function: Callable[[Any], Any], seconds: float) -> None:
+        """Half of it is the latest batch: the first includes compiling."""
+        self._seconds[function] = (self._seconds.get(function, seconds) + seconds) / 2
+
+
+# -- in a worker
+
+
+_ONE_AT_A_TIME = threading.Lock()
+"""A Dask worker may have several threads; what it evaluates need not be ready for that."""
+
+
+def evaluate(function: Callable[[Any], Any], tasks: Sequence[Any], expected: dict[str, str] | None) -> Answer:
+    """A batch, in a worker. `expected`: versions that this process must have."""
+    with _ONE_AT_A_TIME:
+        if expected is not None and _versions() != expected:
+            return Answer([], refused=_versions())
+        began = time.perf_counter()
+        results: list[Any] = []
+        for task in tasks:
+            try:
+                results.append(function(task))
+            except Exception as error:
+                return Answer(results, _sendable(error))
+        return Answer(results, seconds=time.perf_counter() - began)
+
+
+@functools.cache
+def _versions() -> dict[str, str]:
+    return runs.versions()
+
+
+def _sendable(error: Exception) -> Exception:
+    """The error with the worker's traceback as a note; another of the same words where it cannot travel.
+
+    One that can be sent but not received would break the pool.
+    """
+    error.add_note(f"In the worker:\n{traceback.format_exc()}")
+    try:
+        ForkingPickler.loads(ForkingPickler.dumps(error))
+        return error
+    except Exception:
+        return RuntimeError(f"{type(error).__name__}: {error}")
+
+
+def _begin() -> None:
+    """First thing in a worker process: Ctrl-C is the coordinator's to judge; without it there is nothing to do.
+
+    A worker waits for work at a pipe that it holds open itself, so it would never notice that the coordinator is gone.
+    """
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
+
+
+# -- processes beside this one
+
+
+class _Process:
+    """An executor of a single process."""
+
+    def __init__(self) -> None:
+        self.executor = ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn"), initializer=_begin)
+        with _surroundings_of_a_worker():
+            self.began = self.executor.submit(os.getpid)
+        (self.process,) = self.executor._processes.values()
+
+    def end(self, *, at_once: bool) -> None:
+        if at_once:
+            self.process.kill()
+        self.executor.shutdown(cancel_futures=True)
+
+
+@contextlib.contextmanager
+def _surroundings_of_a_worker() -> Iterator[None]:
+    """What a process inherits that is started meanwhile: one thread; and no Ctrl-C before it can ignore it itself."""
+    resource_tracker.ensure_running()  # it starts with the first process, and would unblock the signal again
+    added = {name: "1" for name in ONE_THREAD if name not in os.environ}
+    os.environ.update(added)
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        for name in added:
+            os.environ.pop(name, None)
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+class _Processes:
+    """Executors of one process each, which have one batch at a time.
+
+    When a process of a larger ProcessPoolExecutor dies, all that was given to the pool is lost, and nobody knows of
+    which task it died. Here one batch is lost, it is the one to blame, and the other processes go on.
+    """
+
+    exact = True
+
+    def __init__(self, count: int):
+        self.workers = self.most_in_flight = count
+        self._idle = [_Process() for _ in range(count)]
+        self._busy: dict[Future[Answer], _Process] = {}
+        self._failed_beginnings = 0
+
+    def submit(self, function: Callable[[Any], Any], tasks: list[Any]) -> Future[Answer]:
+        process = self._idle.pop(0) if self._idle else _Process()
+        try:
+            future = process.executor.submit(evaluate, function, tasks, None)
+        except BrokenProcessPool:  # it died while it was idle
+            process.end(at_once=True)
+            process = _Process()
+            future = process.executor.submit(evaluate, function, tasks, None)
+        self._busy[future] = process
+        return future
+
+    def answer(self, future: Future[Answer]) -> Answer | Lost:
+        process = self._busy.pop(future)
+        error = future.exception()
+        if not isinstance(error, BrokenProcessPool):
+            self._idle.append(process)
+            return future.result()
+        process.end(at_once=True)
+        process.process.join(10)
+        code = process.process.exitcode
+        how = f"signal {-code}" if code is not None and code < 0 else f"exit code {code}"
+        if process.began.exception() is not None:
+            self._failed_beginnings += 1
+            if self._failed_beginnings >= MOST_DEATHS:
+                raise UserError(
+                    f"workers: a worker process ended while it began, {MOST_DEATHS} times ({how}); expected it to "
+                    'start; a script of your own must do its work under `if __name__ == "__main__":`'
+                ) from None
+            return Lost(0, how)
+        self._failed_beginnings = 0
+        return Lost(1, how)
+
+    def check(self) -> None:
+        pass
+
+    def abandon(self) -> None:
+        while self._busy:
+            self._busy.popitem()[1].end(at_once=True)
+
+    def close(self) -> None:
+        self.abandon()
+        while self._idle:
+            self._idle.pop().end(at_once=False)
