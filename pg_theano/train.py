@@ -110,7 +110,7 @@ class Trainer:
             }
             if not self.spec["num_steps"]:
                 record["episodes_per_update"] = len(played.returns)
-            solved = self.evaluation_due() and self.evaluate(record)
+            solved = self.evaluation_due(measured) and self.evaluate(record)
             record["seconds"] = self.seconds()
             self.folder.record(record)
             self.display.update(record, self.share_of_budget())
@@ -177,8 +177,10 @@ class Trainer:
 
     # -- evaluation
 
-    def evaluation_due(self) -> bool:
-        return self.counters.updates % self.config.evaluation.every_updates == 0
+    def evaluation_due(self, measured: Mapping[str, float]) -> bool:
+        """Every so many updates; and when the best quarter of a population does what solving takes."""
+        promising = self.threshold is not None and measured.get("fitness_elites", -np.inf) >= self.threshold
+        return promising or self.counters.updates % self.config.evaluation.every_updates == 0
 
     def evaluate(self, record: dict[str, Any]) -> bool:
         """Add an evaluation to the record, keep the best; returns whether it reaches the threshold."""
