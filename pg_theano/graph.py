@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from pg_theano import collecting, commands, compiling, programs
+from pg_theano import commands, compiling, programs
 from pg_theano import config as configs
 from pg_theano.config import Config
 from pg_theano.types import UserError

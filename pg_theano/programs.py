@@ -25,7 +25,7 @@ INITIAL_WEIGHTS, EPISODE_SEEDS, ACTION_NOISE, MINIBATCHES, EVALUATION, CONFIRMAT
 )
 
 MANY_EPISODES = 64
-"""From as many on, learning in blocks of a record saves more than the second that it takes to build its graph."""
+"""From as many on, learning from one time step of a record after the other saves more than its graph takes to build."""
 
 
 def child(seed: int, purpose: int, index: int = 0) -> np.random.SeedSequence:
@@ -116,7 +116,7 @@ def spec_of(config: Config, task: Task, environment: Any = None, folders: Sequen
         "dynamics": dynamics,
         "dynamics_source": getattr(environment, "source", None),
         "chunk": chunk,
-        "blocks": chunk if algorithm.name == "reinforce" and episodes_at(config, 0) >= MANY_EPISODES else None,
+        "step_by_step": bool(dynamics) and algorithm.name == "reinforce" and episodes_at(config, 0) >= MANY_EPISODES,
     }
 
 

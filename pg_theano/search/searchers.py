@@ -14,8 +14,8 @@ NAMES = ("cem", "pgpe", "es", "cmaes")
 def default_population(name: str, size: int) -> int:
     """Candidates in a generation for D parameters.
 
-        n = 4 + ⌊3·log D⌋                       Hansen 2016, eq. 48: cmaes, whose rates are made for it
-        2·n for pgpe and es (even),  4·n for cem (whose elites are a fifth of them)
+    n = 4 + ⌊3·log D⌋                       Hansen 2016, eq. 48: cmaes, whose rates are made for it
+    2·n for pgpe and es (even),  4·n for cem (whose elites are a fifth of them)
     """
     number = 4 + math.floor(3 * math.log(size))
     return {"cmaes": 1, "pgpe": 2, "es": 2, "cem": 4}[name] * number

@@ -6,7 +6,7 @@ import pytest
 from helpers_graphs import KNOBS
 from helpers_runs import as_arguments, assert_equal_runs, assert_equal_states, ran, records, result, resumed, small
 
-from pg_theano import collecting, compiling, config, environments, evaluate, minibatches, programs, screen, train
+from pg_theano import compiling, config, environments, evaluate, minibatches, programs, screen, train
 from pg_theano.by_hand import optimizers, program
 from pg_theano.graphs import ppo, vpg
 from pg_theano.types import EXPLORE, GREEDY, SAMPLE, ActionSpace, Rollout, UserError

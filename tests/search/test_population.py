@@ -268,7 +268,7 @@ def test_the_command_trains_evaluates_and_plots_a_search(tmp_path):
 
 def test_greedy_of_the_mean_is_what_is_evaluated():
     """The policy that `evaluate` plays is the mean, by the same NumPy pass as everywhere."""
-    _, spec, player = player_of({"policy": {"hidden": [3]}})
+    _, _spec, player = player_of({"policy": {"hidden": [3]}})
     state = player.program.init(np.random.default_rng(0))
     obs = np.random.default_rng(1).normal(size=(6, 4))
     one = player.program.act(state, obs, np.zeros((6, 1)), {"exploration_rate": 0.0}, GREEDY)[0]
