@@ -13,6 +13,7 @@ own evaluations during training is judged, as everywhere in this project.
 from __future__ import annotations
 
 import argparse
+import hashlib
 import json
 import statistics
 import subprocess
@@ -245,8 +246,9 @@ def main() -> int:
     for config in wanted:
         number = options.seeds or TASKS[config].seeds
         resolved = to_dict(read_config(ROOT / "configs" / f"{config}.yaml", options.overrides))
+        knobs = hashlib.sha256(json.dumps(resolved, sort_keys=True).encode()).hexdigest()[:16]
         found = [
-            cells.get({"config": config, "seed": seed, "knobs": resolved}, lambda c=config, s=seed: cell(options, c, s))
+            cells.get({"config": config, "seed": seed, "knobs": knobs}, lambda c=config, s=seed: cell(options, c, s))
             for seed in range(number)
         ]
         means = [one["mean"] for one in found]

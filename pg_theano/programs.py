@@ -244,7 +244,7 @@ def _check_actions(config: Config, task: Task) -> None:
 
 def spec_from(facts: Mapping[str, Any]) -> dict[str, Any]:
     """The spec as a run folder recorded it. Errors: `UserError` for a run of before there were other algorithms."""
-    spec = dict(facts["spec"])
+    spec = {"logistic": False} | facts["spec"]  # which runs of before there was one do not say
     if "action" not in spec:
         raise UserError("the run was made by an older version of pg_theano, whose policies this one does not read")
     return spec
