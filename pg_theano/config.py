@@ -329,10 +329,18 @@ ALGORITHM_DEFAULTS: dict[str, dict[str, Any]] = {
         "policy": {"hidden": [32], "activation": "tanh", "initialization": "orthogonal"},
         "algorithm": {"baseline": "value", "standardize_advantages": True, "target_kl": 0.01},
     },
-    "cem": {"policy": {"hidden": []}},
-    "pgpe": {"policy": {"hidden": []}},
-    "es": {"policy": {"hidden": []}},
-    "cmaes": {"policy": {"hidden": []}},
+    "cem": {"policy": {"hidden": []}, "normalize": {"observations": True}},
+    "pgpe": {
+        "policy": {"hidden": []},
+        "normalize": {"observations": True},
+        "schedules": {"learning_rate": {"initial": 0.2}},
+    },
+    "es": {
+        "policy": {"hidden": []},
+        "normalize": {"observations": True},
+        "schedules": {"learning_rate": {"initial": 0.2}},
+    },
+    "cmaes": {"policy": {"hidden": []}, "normalize": {"observations": True}},
 }
 """What another algorithm than REINFORCE changes of the defaults above; the user's own knobs lie over it."""
 
