@@ -8,8 +8,6 @@ from pg_theano.search.fitness import best_first
 from pg_theano.types import Array, Searcher, SearchState
 
 
-
-
 def elite_count(population_size: int, elite_fraction: float) -> int:
     """How many are elites: the nearest whole number, and two at least, for one has no spread."""
     return min(population_size, max(2, round(population_size * elite_fraction)))

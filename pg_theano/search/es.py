@@ -56,7 +56,11 @@ def make(*, size: int, population_size: int, initial_std: float, dtype: str, opt
         uphill = std * gradient_of(candidates, signal, state["mean"], std)  # [D], of the mean in units of the std
         (uphill,), _ = optimizers.clip_by_global_norm([uphill], knobs.get("max_gradient_norm"))
         moved = optimizers.BY_NAME[optimizer](
-            state, "mean", -uphill, learning_rate=knobs["learning_rate"] * std, **{name: knobs[name] for name in constants}
+            state,
+            "mean",
+            -uphill,
+            learning_rate=knobs["learning_rate"] * std,
+            **{name: knobs[name] for name in constants},
         )
         return {name: np.asarray(value, dtype) for name, value in moved.items()}
 
