@@ -1,4 +1,4 @@
-"""Search without gradients: of parameters (cem, pgpe, es, cmaes), of hyper-parameters (`python -m pg_theano.search`)."""
+"""Search without gradients: of parameters (cem, pgpe, es, cmaes), of hyper-parameters (the command)."""
 
 from pg_theano.search.minimise import Generation, Result, minimise
 

@@ -9,7 +9,8 @@ from pg_theano.search import mirrored
 from pg_theano.search.fitness import centred_ranks
 from pg_theano.types import Array, Searcher, SearchState, UserError
 
-KNOBS = {"sgd": ("learning_rate",), "adam": ("learning_rate", "beta1", "beta2", "epsilon")}
+CONSTANTS = {"sgd": (), "adam": ("beta1", "beta2", "epsilon")}
+"""What each optimiser reads beside the learning rate."""
 
 
 def gradient_of(candidates: Array, signal: Array, mean: Array, std: Array) -> Array:
@@ -40,7 +41,6 @@ def make(*, size: int, population_size: int, initial_std: float, dtype: str, opt
     mirrored.check_even(population_size)
     if optimizer not in optimizers.BY_NAME:
         raise UserError(f"optimizer: got {optimizer}; es expects {' or '.join(optimizers.BY_NAME)}")
-    constants = KNOBS[optimizer][1:]
 
     def init(x0: Array) -> SearchState:
         state = {"mean": np.array(x0, dtype), "std": np.array(initial_std, dtype)}
@@ -55,13 +55,9 @@ def make(*, size: int, population_size: int, initial_std: float, dtype: str, opt
         signal = centred_ranks(fitness).astype(dtype)
         uphill = std * gradient_of(candidates, signal, state["mean"], std)  # [D], of the mean in units of the std
         (uphill,), _ = optimizers.clip_by_global_norm([uphill], knobs.get("max_gradient_norm"))
-        moved = optimizers.BY_NAME[optimizer](
-            state,
-            "mean",
-            -uphill,
-            learning_rate=knobs["learning_rate"] * std,
-            **{name: knobs[name] for name in constants},
-        )
+        constants = {name: knobs[name] for name in CONSTANTS[optimizer]}
+        rate = knobs["learning_rate"] * std
+        moved = optimizers.BY_NAME[optimizer](state, "mean", -uphill, learning_rate=rate, **constants)
         return {name: np.asarray(value, dtype) for name, value in moved.items()}
 
     return Searcher(init, ask, tell)

@@ -16,8 +16,8 @@ def worst_last(fitness: Array) -> Array:
     finite = np.isfinite(fitness)
     if not finite.any():
         raise UserError(
-            f"fitness: none of the {fitness.size} candidates of this generation is finite (the first: {fitness[0]});"
-            " expected a finite number for at least one; try a smaller initial_std"
+            f"fitness: none of the {fitness.size} candidates has a finite one (the first: {fitness[0]}); "
+            "expected a finite number for at least one; try a smaller initial_std"
         )
     return np.where(finite, fitness, -np.inf)
 

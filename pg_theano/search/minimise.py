@@ -80,9 +80,9 @@ def minimise(
     covariance, optimizer, **knobs
                      as in `searchers.make`; a knob is a number, or a function of the generation
 
-    A value that is not finite is worse than all others. Knobs default to `defaults(method, initial_std)`. Errors:
-    `UserError` for an x0 that is not a finite vector inside the bounds, an unknown method or knob, a budget of less than
-    one generation, an odd population with mirrored sampling (pgpe, es), a function that returns anything but a number
+    A value that is not finite is worse than all others. Knobs default to those of `defaults`. Errors:
+    `UserError` for an x0 that is not a finite vector inside the bounds, an unknown method or knob, a budget below one
+    generation, an odd population with mirrored sampling (pgpe, es), a function that returns anything but a number
     (or [P]), or none that is finite in a whole generation.
     """
     start = _vector(x0)
@@ -101,11 +101,12 @@ def minimise(
         raise UserError(f"budget: got {budget} evaluations; expected {number} or more, which is one generation")
     if batch and workers is not None:
         raise UserError("workers: the function takes a whole generation at once (batch); expected one of the two")
-    chosen = _knobs(method, initial_std, knobs)
+    chosen = _knobs(method, initial_std, budget // number, knobs)
     rng = np.random.default_rng(np.random.SeedSequence(seed))
 
     state = searcher_of.init(start)
-    best, best_x, evaluations, history, reason = math.inf, start, 0, [], "budget"
+    history: list[Generation] = []
+    best, best_x, evaluations, reason = math.inf, start, 0, "budget"
     while evaluations + number <= budget:
         at = {name: float(knob(len(history)) if callable(knob) else knob) for name, knob in chosen.items()}
         candidates = searcher_of.ask(state, rng, at)
@@ -134,19 +135,25 @@ def minimise(
     return Result(best_x, best, inside(state["mean"]), evaluations, len(history), history, reason)
 
 
-def defaults(method: str, initial_std: float) -> dict[str, Knob]:
-    """What the knobs are where nobody says."""
-    adam = {"beta1": 0.9, "beta2": 0.999, "epsilon": 1e-8}
-    return {
+def defaults(method: str, initial_std: float, generations: int) -> dict[str, Knob]:
+    """What the knobs are where nobody says, for a search of so many generations.
+
+    cem's extra noise falls by a twentieth a generation. es, whose std stays, comes to rest by its learning rate
+    alone: it falls to e⁻⁵ of what it was by the end of the budget.
+    """
+    adam: dict[str, Knob] = {"beta1": 0.9, "beta2": 0.999, "epsilon": 1e-8}
+    of: dict[str, dict[str, Knob]] = {
         "cmaes": {},
         "cem": {"elite_fraction": 0.2, "extra_std": lambda k: 0.5 * initial_std * math.exp(-0.05 * k)},
         "pgpe": {"learning_rate": 0.3, "std_learning_rate": 0.5, "max_gradient_norm": math.inf, **adam},
-        "es": {"learning_rate": lambda k: 0.3 / (1 + k / 50), "max_gradient_norm": math.inf, **adam},
-    }[method]
+        "es": {"learning_rate": lambda k: 0.3 * math.exp(-5 * k / generations), "max_gradient_norm": math.inf, **adam},
+    }
+    return of[method]
 
 
-def _knobs(method: str, initial_std: float, given: dict[str, Knob]) -> dict[str, Knob]:
-    known = defaults(method, initial_std) | {name: 0.9 for name in ("momentum", "rmsprop_decay") if method == "pgpe"}
+def _knobs(method: str, initial_std: float, generations: int, given: dict[str, Knob]) -> dict[str, Knob]:
+    known = defaults(method, initial_std, generations)
+    known |= {name: 0.9 for name in ("momentum", "rmsprop_decay") if method == "pgpe"}
     for name in given:
         if name not in known:
             raise UserError(

@@ -14,11 +14,13 @@ NAMES = ("cem", "pgpe", "es", "cmaes")
 def default_population(name: str, size: int) -> int:
     """Candidates in a generation for D parameters.
 
-    n = 4 + ⌊3·log D⌋                       Hansen 2016, eq. 48: cmaes, whose rates are made for it
-    2·n for pgpe and es (even),  4·n for cem (whose elites are a fifth of them)
+        n = 4 + ⌊3·log D⌋                       Hansen 2016, eq. 48
+
+    cmaes, whose rates are made for it, has n; pgpe n, or n + 1 if that is odd; es, which never narrows its search, 2·n;
+    cem, whose elites are a fifth of them, 4·n.
     """
     number = 4 + math.floor(3 * math.log(size))
-    return {"cmaes": 1, "pgpe": 2, "es": 2, "cem": 4}[name] * number
+    return {"cmaes": number, "pgpe": number + number % 2, "es": 2 * number, "cem": 4 * number}[name]
 
 
 def make(
@@ -74,7 +76,12 @@ def make(
         raise UserError(f"dtype: got {dtype}; expected float32 or float64")
     if covariance not in ("diagonal", "full"):
         raise UserError(f"covariance: got {covariance}; expected diagonal or full")
-    common = {"size": size, "population_size": population_size, "initial_std": initial_std, "dtype": dtype}
+    common: dict[str, Any] = {
+        "size": size,
+        "population_size": population_size,
+        "initial_std": initial_std,
+        "dtype": dtype,
+    }
     # Each is imported when it is asked for: pgpe brings the compiler with it, cmaes the package.
     if name == "cem":
         from pg_theano.search import cem
