@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import logging
 import math
 import multiprocessing
 import os
@@ -20,7 +21,7 @@ import time
 import traceback
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures import FIRST_COMPLETED, CancelledError, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from multiprocessing import resource_tracker
 from multiprocessing.reduction import ForkingPickler
@@ -77,7 +78,7 @@ def opened(*, workers: int = 1, cluster: str | None = None, timeout: float = 30.
     `timeout` seconds; a worker of it has other versions than this process.
     """
     if cluster is not None:
-        raise UserError("cluster: not yet")
+        return Workers(_Cluster(cluster, timeout))
     if workers < 1:
         raise UserError(f"workers: got {workers}; expected a whole number from 1")
     return Workers(_Processes(workers) if workers > 1 else None)
@@ -331,3 +332,146 @@ class _Processes:
         self.abandon()
         while self._idle:
             self._idle.pop().end(at_once=False)
+
+
+# -- a cluster
+
+
+class _Cluster:
+    """A Dask cluster, through the executor of a client. What a dead worker had, Dask itself gives to another.
+
+    It gives a task up with `KilledWorker` when several workers died that it was assigned to, waiting or running; so
+    who killed them is found by running the tasks of such a batch again, one at a time.
+    """
+
+    exact = False
+
+    def __init__(self, address: str, timeout: float):
+        try:
+            import distributed
+        except ImportError:
+            raise UserError(
+                f'cluster {address}: Dask is not installed; expected the extra cluster: pip install "pg_theano[cluster]"'
+            ) from None
+        self._killed = distributed.KilledWorker
+        self._address = address
+        self._timeout = timeout
+        self._versions = _versions()
+        self._futures: set[Future[Answer]] = set()
+        self._gone_since: float | None = None
+        began = time.monotonic()
+        self._client = _connected(address, timeout)
+        try:
+            self._client.wait_for_workers(1, timeout=max(1.0, timeout - (time.monotonic() - began)))
+            self._refuse_others()
+        except TimeoutError:
+            self._client.close()
+            raise UserError(
+                f"cluster {address}: it answers, but no worker joined it within {timeout:g} seconds; expected one or "
+                f"more; start one with: dask worker {address}"
+            ) from None
+        except BaseException:
+            self._client.close()
+            raise
+        self._count()
+        self._executor = self._client.get_executor(pure=False)
+
+    def _refuse_others(self) -> None:
+        for worker, found in sorted(self._client.run(runs.versions, on_error="return").items()):
+            if isinstance(found, Exception):
+                raise UserError(f"cluster {self._address}: {self._unreadable(f'worker {worker}', found)}")
+            if found != self._versions:
+                raise self._refusal(f"worker {worker}", found)
+
+    def _refusal(self, worker: str, found: dict[str, str]) -> UserError:
+        ours = self._versions
+        names = [name for name in {**ours, **found} if ours.get(name) != found.get(name)]
+        theirs, here = (", ".join(f"{n} {v.get(n, 'missing')}" for n in names) for v in (found, ours))
+        return UserError(
+            f"cluster {self._address}: {worker} has {theirs}; expected what this process has: {here}; "
+            "install the same on both"
+        )
+
+    def _unreadable(self, worker: str, error: BaseException) -> str:
+        return (
+            f"{worker} could not take its task ({type(error).__name__}: {error}); expected it to have this pg_theano, "
+            "and the module of the function, on its path"
+        )
+
+    def _count(self) -> None:
+        """A worker takes one batch at a time; a second one each waits there, so that none waits for the network."""
+        self.workers = max(1, len(self._client.nthreads()))
+        self.most_in_flight = 2 * self.workers
+
+    def submit(self, function: Callable[[Any], Any], tasks: list[Any]) -> Future[Answer]:
+        future = self._executor.submit(evaluate, function, tasks, self._versions)
+        self._futures.add(future)
+        return future
+
+    def answer(self, future: Future[Answer]) -> Answer | Lost:
+        self._futures.discard(future)
+        try:
+            answer = future.result()
+        except self._killed as error:
+            return Lost(error.allowed_failures + 1, "as Dask says: KilledWorker")
+        except CancelledError:
+            raise UserError(
+                f"cluster {self._address}: the scheduler is gone or has dropped the tasks; expected it to stay; start "
+                "it and its workers again"
+            ) from None
+        except Exception as error:  # the function's own ones come inside an answer
+            raise UserError(f"cluster {self._address}: {self._unreadable('a worker', error)}") from error
+        if answer.refused is not None:  # it joined after the others had been asked
+            raise self._refusal("a worker", answer.refused)
+        return answer
+
+    def check(self) -> None:
+        """Errors: `UserError` when there has been no scheduler, or no worker, for as long as it had to answer."""
+        there = self._client.status == "running"
+        if there:
+            with contextlib.suppress(OSError):
+                self._count()
+            there = bool(self._client.nthreads())
+        now = time.monotonic()
+        self._gone_since = None if there else self._gone_since or now
+        if self._gone_since is not None and now - self._gone_since > self._timeout:
+            raise UserError(
+                f"cluster {self._address}: no scheduler or no worker for {self._timeout:g} seconds; expected one or "
+                f"more workers; start one with: dask worker {self._address}"
+            )
+
+    def abandon(self) -> None:
+        while self._futures:
+            self._futures.pop().cancel()
+
+    def close(self) -> None:
+        self.abandon()
+        if self._client.status != "running":  # it logs the traceback of its own attempts to connect again
+            logging.getLogger("distributed.client").setLevel(logging.CRITICAL)
+        self._client.close()
+
+
+def _connected(address: str, timeout: float) -> Any:
+    """A client. In a thread, because Dask waits for ever for somebody who takes the call and says nothing."""
+    from distributed import Client
+
+    found: list[Any] = []
+
+    def connect() -> None:
+        try:
+            found.append(Client(address, timeout=timeout, set_as_default=False))
+        except Exception as error:
+            found.append(error)
+
+    thread = threading.Thread(target=connect, daemon=True)
+    thread.start()
+    thread.join(timeout + 1.0)
+    outcome = found[0] if found else OSError("it takes the connection and says nothing")
+    if isinstance(outcome, OSError):
+        raise UserError(
+            f"cluster {address}: no answer within {timeout:g} seconds ({outcome}); expected a running scheduler; start "
+            "one with: dask scheduler"
+        )
+    if isinstance(outcome, Exception):
+        raise UserError(f"cluster: got {address} ({outcome}); expected a scheduler's address, such as tcp://host:8786")
+    return outcome
