@@ -81,8 +81,8 @@ def spin(seconds):
 
 
 @contextlib.contextmanager
-def killed_in_the_middle(pids, *, cpu_seconds=0.06):
-    """One of the worker processes `pids` gets SIGKILL once it has worked for so long inside the `with`.
+def killed_in_the_middle(pids, *, cpu_seconds=0.06, at_work=lambda pid: True):
+    """One of the worker processes `pids` gets SIGKILL once it has worked for so long inside the `with`, and is at work.
 
     Whatever is inside may be any search or any generation that evaluates with these workers. Yields the list that will
     hold the pid; asserts at the end that somebody was killed.
@@ -93,7 +93,7 @@ def killed_in_the_middle(pids, *, cpu_seconds=0.06):
     def watch():
         while not ended.wait(0.005):
             for pid in pids:
-                if cpu_time(pid) - before[pid] >= cpu_seconds:
+                if cpu_time(pid) - before[pid] >= cpu_seconds and at_work(pid):
                     os.kill(pid, signal.SIGKILL)
                     killed.append(pid)
                     return
