@@ -1,4 +1,4 @@
-"""What a second worker brings, what a task costs to send, and where it would stop scaling: the tables of docs/scaling.md.
+"""What a second worker brings, what sending a task costs, where it stops scaling: the tables of docs/scaling.md.
 
     python benchmarks/scaling.py               # about two minutes on two cores
     python benchmarks/scaling.py --page        # only write the page again, from benchmarks/results/scaling.json
@@ -15,6 +15,7 @@ import json
 import math
 import os
 import re
+import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -44,12 +45,27 @@ ENDLESS, GENERATION = 1_000_000, 1_000  # tasks of a map in the model
 
 
 @contextlib.contextmanager
-def batches_of(seconds: float) -> Iterator[None]:
-    before, distribute.SECONDS_PER_BATCH = distribute.SECONDS_PER_BATCH, seconds
+def each_alone() -> Iterator[None]:
+    """No batches."""
+    before = distribute.Workers._batch_size
+    distribute.Workers._batch_size = lambda *_: 1
     try:
         yield
     finally:
-        distribute.SECONDS_PER_BATCH = before
+        distribute.Workers._batch_size = before
+
+
+def bare_processes() -> dict[str, float]:
+    """Two processes that know nothing of each other, over one with the work of both: what the machine itself gives."""
+    walls = []
+    for count, seconds in ((1, 2.0), (2, 1.0)):
+        script = f"import time\nwhile time.process_time() < {seconds}: pass"
+        began = time.perf_counter()
+        running = [subprocess.Popen([sys.executable, "-c", script]) for _ in range(count)]
+        for process in running:
+            process.wait()
+        walls.append(time.perf_counter() - began)
+    return {"speed_up": walls[0] / walls[1]}
 
 
 def wall(workers: distribute.Workers, function: Callable[[Any], Any], tasks: Sequence[Any]) -> float:
@@ -70,9 +86,9 @@ def measure(workers: distribute.Workers, scheduler: int | None) -> dict[str, Any
         found["batched"][str(seconds)] = wall(workers, helpers.busy, busy(seconds, count))
     slices = helpers.population(400, size=4, steps=200)
     found["population"] = wall(workers, helpers.play, slices)
-    with batches_of(0.0):
+    with each_alone():
         for seconds, count in TASKS.items():
-            if seconds < distribute.SECONDS_PER_BATCH or seconds < 0.1:
+            if seconds < distribute.SECONDS_PER_BATCH:
                 found["single"][str(seconds)] = wall(workers, helpers.busy, busy(seconds, count))
         for size, count in DATA.items():
             tasks = busy(0.0, count, size)
@@ -102,7 +118,7 @@ def dask(count: int) -> Iterator[tuple[distribute.Workers, int]]:
 @contextlib.contextmanager
 def processes(count: int) -> Iterator[tuple[distribute.Workers, None]]:
     """Also of one, which `opened` would not make."""
-    with distribute.Workers(distribute._Processes(count)) as workers:
+    with distribute.Workers(distribute.Processes(count)) as workers:
         yield workers, None
 
 
@@ -115,10 +131,13 @@ def measured(rounds: int) -> dict[str, Any]:
             with distribute.opened() as loop:
                 walls = {str(s): wall(loop, helpers.busy, busy(s, n)) for s, n in TASKS.items() if s < 1.0}
                 walls["1.0"] = 10 * walls["0.1"] * TASKS[1.0] / TASKS[0.1]
-                alone = {"batched": walls, "population": wall(loop, helpers.play, helpers.population(400, size=4, steps=200))}
+                alone = {
+                    "batched": walls,
+                    "population": wall(loop, helpers.play, helpers.population(400, size=4, steps=200)),
+                }
             with maker(count) as (workers, scheduler):
                 values = measure(workers, scheduler)
-            values["loop"] = alone
+            values["loop"] = alone | {"bare": bare_processes()}
             found.setdefault(name, []).append(values)
             print(f"  round {number + 1}, {name}: {json.dumps(efficiencies(values, count))}", flush=True)
     return {name: middle(values) for name, values in found.items()}
@@ -151,27 +170,30 @@ def costs(found: dict[str, Any], engine: str) -> dict[str, float]:
     }
 
 
-def map_seconds(workers: int, tasks: int, seconds: float, batch_seconds: float, cost: dict[str, float]) -> float:
+def map_seconds(workers: int, tasks: int, seconds: float, batched: bool, cost: dict[str, float]) -> float:
     """T = r + max(n·c, ⌈n/W⌉·(b·t + g)), with n = ⌈N/b⌉ batches of b = min(⌈s/t⌉, ⌈N/W⌉) tasks.
 
-    W workers, N tasks of t seconds, batches of s seconds; c serial seconds a batch, g the worker's gap between two
-    batches, r the round trip at the end.
+    W workers, N tasks of t seconds, batches of s = max(0.1, 0.005·W) seconds; c serial seconds a batch, g the worker's
+    gap between two batches, r the round trip at the end.
     """
-    size = max(1, min(math.ceil(batch_seconds / seconds), math.ceil(tasks / workers)))
+    size = 1
+    if batched:
+        wanted = max(distribute.SECONDS_PER_BATCH, distribute.SECONDS_A_WORKER * workers)
+        size = min(math.ceil(wanted / seconds), math.ceil(tasks / workers))
     count = math.ceil(tasks / size)
     busiest = math.ceil(count / workers) * (size * seconds + cost["gap"])
     return cost["round_trip"] + max(count * cost["serial"], busiest)
 
 
-def modelled(workers: int, tasks: int, seconds: float, batch_seconds: float, cost: dict[str, float]) -> float:
+def modelled(workers: int, tasks: int, seconds: float, batched: bool, cost: dict[str, float]) -> float:
     """Efficiency: N·t / (W·T)."""
-    return tasks * seconds / (workers * map_seconds(workers, tasks, seconds, batch_seconds, cost))
+    return tasks * seconds / (workers * map_seconds(workers, tasks, seconds, batched, cost))
 
 
-def most_workers(tasks: int, seconds: float, batch_seconds: float, cost: dict[str, float], wanted: float) -> int:
+def most_workers(tasks: int, seconds: float, batched: bool, cost: dict[str, float], wanted: float) -> int:
     """As many as keep the efficiency at `wanted` or more; it is looked for among 1, 2, ... 100,000."""
     grid = sorted({int(10 ** (k / 40)) for k in range(201)})
-    good = [w for w in grid if modelled(w, tasks, seconds, batch_seconds, cost) >= wanted]
+    good = [w for w in grid if modelled(w, tasks, seconds, batched, cost) >= wanted]
     return max(good, default=0)
 
 
@@ -179,7 +201,9 @@ def most_workers(tasks: int, seconds: float, batch_seconds: float, cost: dict[st
 
 
 def in_units(seconds: float) -> str:
-    return f"{seconds:g} s" if seconds >= 1 else f"{1e3 * seconds:g} ms" if seconds >= 1e-3 else f"{1e6 * seconds:.0f} µs"
+    return (
+        f"{seconds:g} s" if seconds >= 1 else f"{1e3 * seconds:g} ms" if seconds >= 1e-3 else f"{1e6 * seconds:.0f} µs"
+    )
 
 
 def rounded(seconds: float) -> str:
@@ -190,6 +214,7 @@ def section(data: dict[str, Any]) -> str:
     found, facts = data["found"], data["facts"]
     machine = facts["machine"]
     engines = list(found)
+    bare = median([values["loop"]["bare"]["speed_up"] for values in found.values()]) or math.nan
     shares = {name: efficiencies(values, int(name[-1])) for name, values in found.items()}
     rows: list[list[Any]] = [[in_units(t), *(f"{shares[name][str(t)]:.0%}" for name in engines)] for t in TASKS]
     rows.append(["population", *(f"{shares[name]['population']:.0%}" for name in engines)])
@@ -198,9 +223,10 @@ def section(data: dict[str, Any]) -> str:
         f"{facts['load_average_at_the_end']:.1f}; commit {facts['commit'] or 'unknown'}; medians of {data['rounds']} "
         f"rounds.* `{facts['command']}`",
         "",
-        "Efficiency: seconds of a plain loop over (workers x seconds of the map). Batches of 0.1 s; `population` is 400 "
-        "slices of four linear policies, an episode of CartPole each. Two workers of Dask share two cores with the "
-        "scheduler and the coordinator.",
+        "Efficiency: seconds of a plain loop over (workers x seconds of the map), in batches. `population` is 400 "
+        + "slices of four linear policies, an episode of CartPole each. Two workers of Dask share two cores with the "
+        + f"scheduler and the coordinator. Meanwhile two bare processes were {bare:.2f} times as fast as one, so that "
+        + f"two workers could reach about {bare / 2:.0%}.",
         "",
         table(["task time", *engines], rows),
         "",
@@ -208,10 +234,18 @@ def section(data: dict[str, Any]) -> str:
         "",
     ]
     single = [
-        [in_units(t), *(f"{v['loop']['batched'][str(t)] / v['single'][str(t)] / int(n[-1]):.0%}" for n, v in found.items())]
+        [
+            in_units(t),
+            *(f"{v['loop']['batched'][str(t)] / v['single'][str(t)] / int(n[-1]):.0%}" for n, v in found.items()),
+        ]
         for t in (0.001, 0.01)
     ]
-    text += [table(["task time", *engines], single), "", "What an empty task costs, sent alone, data there and back:", ""]
+    text += [
+        table(["task time", *engines], single),
+        "",
+        "What an empty task costs, sent alone, data there and back:",
+        "",
+    ]
     rows = []
     for size in DATA:
         cells: list[Any] = [f"{size:,} bytes"]
@@ -226,7 +260,6 @@ def section(data: dict[str, Any]) -> str:
 
 def model_text(found: dict[str, Any]) -> str:
     cost = {name: costs(found, name) for name in ("pool", "Dask")}
-    batch = distribute.SECONDS_PER_BATCH
     symbols = [
         ("c, serial seconds a batch", "serial", "the greater of coordinator's and scheduler's CPU, 1,000 bytes"),
         ("g, gap between two batches of a worker", "gap", "one worker, tasks of 10 ms sent alone, over the loop"),
@@ -235,7 +268,7 @@ def model_text(found: dict[str, Any]) -> str:
     rows = [[what, *(rounded(cost[e][name]) for e in ("pool", "Dask")), how] for what, name, how in symbols]
     lines = [table(["taken from the measurements", "pool", "Dask", "how"], rows), ""]
     check = [
-        [f"{name}, {in_units(t)}", f"{modelled(int(name[-1]), TASKS[t], t, batch, cost[name.split()[0]]):.0%}",
+        [f"{name}, {in_units(t)}", f"{modelled(int(name[-1]), TASKS[t], t, True, cost[name.split()[0]]):.0%}",
          f"{efficiencies(values, int(name[-1]))[str(t)]:.0%}"]
         for name, values in found.items() for t in (0.01, 0.1)
     ]  # fmt: skip
@@ -243,11 +276,10 @@ def model_text(found: dict[str, Any]) -> str:
     rows = []
     for tasks, kind in ((ENDLESS, "endless (1,000,000 tasks)"), (GENERATION, "a generation of 1,000 tasks")):
         for t in TASKS:
-            for size, words in ((batch, "0.1 s"), (0.0, "none")):
-                if size and t >= size:
-                    continue
-                shares = [f"{modelled(w, tasks, t, size, cost['Dask']):.0%}" for w in (10, 100, 1000)]
-                most = most_workers(tasks, t, size, cost["Dask"], 0.8)
+            for batched in (True, False):
+                shares = [f"{modelled(w, tasks, t, batched, cost['Dask']):.0%}" for w in (10, 100, 1000)]
+                most = most_workers(tasks, t, batched, cost["Dask"], 0.8)
+                words = "yes" if batched else "no"
                 rows.append([kind, in_units(t), words, *shares, f"{most:,}" if most < 100_000 else "over 100,000"])
     head = ["map", "task time", "batches", "10 workers", "100", "1,000", "workers at 80%"]
     lines += ["Dask, efficiency as modelled, and the most workers that keep 80%:", "", table(head, rows), ""]
@@ -267,11 +299,9 @@ def draw(data: dict[str, Any], path: Path) -> None:
     ):
         panel.loglog(WORKERS, WORKERS, color="0.7", linewidth=5, alpha=0.5, label="ideal")
         for number, t in enumerate(TASKS):
-            for size, style in ((distribute.SECONDS_PER_BATCH, "-"), (0.0, "--")):
-                if style == "--" and t >= distribute.SECONDS_PER_BATCH:
-                    continue
-                speed = [w * modelled(w, tasks, t, size, cost) for w in WORKERS]
-                label = f"{in_units(t)}{'' if style == '-' else ', sent alone'}"
+            for batched, style in ((True, "-"), (False, "--")):
+                speed = [w * modelled(w, tasks, t, batched, cost) for w in WORKERS]
+                label = f"{in_units(t)}{'' if batched else ', sent alone'}"
                 panel.loglog(WORKERS, speed, style, color=f"C{number}", label=label, linewidth=1.5)
             measured_speed = [n * efficiencies(found[f"Dask {n}"], n)[str(t)] for n in (1, 2)]
             panel.loglog((1, 2), measured_speed, "o", color=f"C{number}", markersize=5)

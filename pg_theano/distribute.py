@@ -10,48 +10,22 @@ Everything goes through `concurrent.futures.Executor`: that of the standard libr
 from __future__ import annotations
 
 import contextlib
-import functools
 import logging
 import math
-import multiprocessing
-import os
-import signal
 import threading
 import time
-import traceback
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, CancelledError, Future, ProcessPoolExecutor, wait
-from concurrent.futures.process import BrokenProcessPool
-from multiprocessing import resource_tracker
-from multiprocessing.reduction import ForkingPickler
-from typing import Any, NamedTuple, Protocol
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import FIRST_COMPLETED, CancelledError, Future, wait
+from typing import Any, Protocol
 
 from pg_theano import runs
+from pg_theano.processes import MOST_DEATHS, SECONDS_PER_BATCH, Answer, Lost, Processes, evaluate, versions
 from pg_theano.types import UserError
 
-SECONDS_PER_BATCH = 0.1
-"""So long a batch of tasks runs at least, where there are enough of them: sending one costs 0.1 to 5 ms."""
-MOST_DEATHS = 3
-"""Workers that one task may take with it; and beginnings of a worker process that may fail, one after the other."""
-ONE_THREAD = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
-"""1 in a worker process, unless the user has set it: the workers share the cores already."""
-
-
-class Answer(NamedTuple):
-    """What a worker sends back for a batch: results up to the first error, or its versions where they are others."""
-
-    results: list[Any]
-    error: Exception | None = None
-    seconds: float = 0.0
-    refused: dict[str, str] | None = None
-
-
-class Lost(NamedTuple):
-    """A batch whose worker died, or whose workers did."""
-
-    deaths: int
-    how: str
+SECONDS_A_WORKER = 0.005
+"""A batch runs so much longer for every worker of a cluster: a scheduler is busy for about 2 ms with each batch, and
+serves a thousand workers when it has twice that for each (docs/scaling.md)."""
 
 
 class Engine(Protocol):
@@ -60,6 +34,7 @@ class Engine(Protocol):
     exact: bool  # when a batch is lost, it is certain that its worker died of it, and not of another's
     most_in_flight: int
     workers: int
+    seconds_per_batch: float
 
     def submit(self, function: Callable[[Any], Any], tasks: list[Any]) -> Future[Answer]: ...
     def answer(self, future: Future[Answer]) -> Answer | Lost: ...
@@ -81,7 +56,7 @@ def opened(*, workers: int = 1, cluster: str | None = None, timeout: float = 30.
         return Workers(_Cluster(cluster, timeout))
     if workers < 1:
         raise UserError(f"workers: got {workers}; expected a whole number from 1")
-    return Workers(_Processes(workers) if workers > 1 else None)
+    return Workers(Processes(workers) if workers > 1 else None)
 
 
 class Workers:
@@ -104,7 +79,7 @@ class Workers:
     def map(
         self, function: Callable[[Any], Any], tasks: Iterable[Any], *, seconds_per_task: float | None = None
     ) -> list[Any]:
-        """`[function(task) for task in tasks]`, in batches of 0.1 seconds or more.
+        """`[function(task) for task in tasks]`, in batches of 0.1 seconds or more (many workers: longer).
 
         `function` stands in a module and depends on its task alone; tasks and results are plain data (numbers, seeds,
         flat arrays, dicts of them) that it does not change. `seconds_per_task` is a first guess at its duration; it
@@ -141,7 +116,7 @@ class Workers:
                 if suspects:
                     batch: Sequence[int] = [suspects.pop(0)]
                 else:
-                    batch = range(begun, begun + self._batch_size(function, end - begun, engine.workers))
+                    batch = range(begun, begun + self._batch_size(function, end - begun, engine))
                     begun = batch[-1] + 1
                 running[engine.submit(function, [tasks[index] for index in batch])] = batch
             if not running:
@@ -173,165 +148,15 @@ class Workers:
             raise errors[min(errors)]
         return results
 
-    def _batch_size(self, function: Callable[[Any], Any], left: int, workers: int) -> int:
+    def _batch_size(self, function: Callable[[Any], Any], left: int, engine: Engine) -> int:
         """Tasks of 0.1 seconds together, but no more than each worker's share of what is left; 1 where unknown."""
-        seconds = self._seconds.get(function, SECONDS_PER_BATCH)
-        wanted = math.ceil(SECONDS_PER_BATCH / max(seconds, 1e-6))
-        return max(1, min(wanted, math.ceil(left / workers)))
+        seconds = self._seconds.get(function, math.inf)
+        wanted = math.ceil(engine.seconds_per_batch / max(seconds, 1e-6))
+        return max(1, min(wanted, math.ceil(left / engine.workers)))
 
     def _learn(self, function: Callable[[Any], Any], seconds: float) -> None:
         """Half of it is the latest batch: the first includes compiling."""
         self._seconds[function] = (self._seconds.get(function, seconds) + seconds) / 2
-
-
-# -- in a worker
-
-
-_ONE_AT_A_TIME = threading.Lock()
-"""A Dask worker may have several threads; what it evaluates need not be ready for that."""
-
-
-def evaluate(function: Callable[[Any], Any], tasks: Sequence[Any], expected: dict[str, str] | None) -> Answer:
-    """A batch, in a worker. `expected`: versions that this process must have."""
-    with _ONE_AT_A_TIME:
-        if expected is not None and _versions() != expected:
-            return Answer([], refused=_versions())
-        began = time.perf_counter()
-        results: list[Any] = []
-        for task in tasks:
-            try:
-                results.append(function(task))
-            except Exception as error:
-                return Answer(results, _sendable(error))
-        return Answer(results, seconds=time.perf_counter() - began)
-
-
-@functools.cache
-def _versions() -> dict[str, str]:
-    return runs.versions()
-
-
-def _sendable(error: Exception) -> Exception:
-    """The error with the worker's traceback as a note; another of the same words where it cannot travel.
-
-    One that can be sent but not received would break the pool.
-    """
-    error.add_note(f"In the worker:\n{traceback.format_exc()}")
-    try:
-        ForkingPickler.loads(ForkingPickler.dumps(error))
-        return error
-    except Exception:
-        return RuntimeError(f"{type(error).__name__}: {error}")
-
-
-def _begin() -> None:
-    """First thing in a worker process: Ctrl-C is the coordinator's to judge; without it there is nothing to do.
-
-    A worker waits for work at a pipe that it holds open itself, so it would never notice that the coordinator is gone.
-    """
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
-    threading.Thread(target=_end_with_parent, daemon=True).start()
-
-
-def _end_with_parent() -> None:
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        parent.join()
-        os._exit(1)
-
-
-# -- processes beside this one
-
-
-class _Process:
-    """An executor of a single process."""
-
-    def __init__(self) -> None:
-        self.executor = ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn"), initializer=_begin)
-        with _surroundings_of_a_worker():
-            self.began = self.executor.submit(os.getpid)
-        (self.process,) = self.executor._processes.values()
-
-    def end(self, *, at_once: bool) -> None:
-        if at_once:
-            self.process.kill()
-        self.executor.shutdown(cancel_futures=True)
-
-
-@contextlib.contextmanager
-def _surroundings_of_a_worker() -> Iterator[None]:
-    """What a process inherits that is started meanwhile: one thread; and no Ctrl-C before it can ignore it itself."""
-    resource_tracker.ensure_running()  # it starts with the first process, and would unblock the signal again
-    added = {name: "1" for name in ONE_THREAD if name not in os.environ}
-    os.environ.update(added)
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    try:
-        yield
-    finally:
-        for name in added:
-            os.environ.pop(name, None)
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
-
-
-class _Processes:
-    """Executors of one process each, which have one batch at a time.
-
-    When a process of a larger ProcessPoolExecutor dies, all that was given to the pool is lost, and nobody knows of
-    which task it died. Here one batch is lost, it is the one to blame, and the other processes go on.
-    """
-
-    exact = True
-
-    def __init__(self, count: int):
-        self.workers = self.most_in_flight = count
-        self._idle = [_Process() for _ in range(count)]
-        self._busy: dict[Future[Answer], _Process] = {}
-        self._failed_beginnings = 0
-
-    def submit(self, function: Callable[[Any], Any], tasks: list[Any]) -> Future[Answer]:
-        process = self._idle.pop(0) if self._idle else _Process()
-        try:
-            future = process.executor.submit(evaluate, function, tasks, None)
-        except BrokenProcessPool:  # it died while it was idle
-            process.end(at_once=True)
-            process = _Process()
-            future = process.executor.submit(evaluate, function, tasks, None)
-        self._busy[future] = process
-        return future
-
-    def answer(self, future: Future[Answer]) -> Answer | Lost:
-        process = self._busy.pop(future)
-        error = future.exception()
-        if not isinstance(error, BrokenProcessPool):
-            self._idle.append(process)
-            return future.result()
-        process.end(at_once=True)
-        process.process.join(10)
-        code = process.process.exitcode
-        how = f"signal {-code}" if code is not None and code < 0 else f"exit code {code}"
-        if process.began.exception() is not None:
-            self._failed_beginnings += 1
-            if self._failed_beginnings >= MOST_DEATHS:
-                raise UserError(
-                    f"workers: a worker process ended while it began, {MOST_DEATHS} times ({how}); expected it to "
-                    'start; a script of your own must do its work under `if __name__ == "__main__":`'
-                ) from None
-            return Lost(0, how)
-        self._failed_beginnings = 0
-        return Lost(1, how)
-
-    def check(self) -> None:
-        pass
-
-    def abandon(self) -> None:
-        while self._busy:
-            self._busy.popitem()[1].end(at_once=True)
-
-    def close(self) -> None:
-        self.abandon()
-        while self._idle:
-            self._idle.pop().end(at_once=False)
 
 
 # -- a cluster
@@ -351,12 +176,13 @@ class _Cluster:
             import distributed
         except ImportError:
             raise UserError(
-                f'cluster {address}: Dask is not installed; expected the extra cluster: pip install "pg_theano[cluster]"'
+                f"cluster {address}: Dask is not installed; expected the extra cluster; "
+                'try pip install "pg_theano[cluster]"'
             ) from None
         self._killed = distributed.KilledWorker
         self._address = address
         self._timeout = timeout
-        self._versions = _versions()
+        self._versions = versions()
         self._futures: set[Future[Answer]] = set()
         self._gone_since: float | None = None
         began = time.monotonic()
@@ -402,6 +228,7 @@ class _Cluster:
         """A worker takes one batch at a time; a second one each waits there, so that none waits for the network."""
         self.workers = max(1, len(self._client.nthreads()))
         self.most_in_flight = 2 * self.workers
+        self.seconds_per_batch = max(SECONDS_PER_BATCH, SECONDS_A_WORKER * self.workers)
 
     def submit(self, function: Callable[[Any], Any], tasks: list[Any]) -> Future[Answer]:
         future = self._executor.submit(evaluate, function, tasks, self._versions)
