@@ -101,7 +101,7 @@ def test_short_tasks_travel_together_and_a_worker_has_its_share(pool, monkeypatc
     tasks = [{"seconds": 0.005, "data": i} for i in range(300)]
     assert pool.map(helpers.busy, tasks) == list(range(300))
     assert sum(sizes) == 300 and sizes[0] == 1
-    assert 8 <= np.median(sizes) <= 22
+    assert 3 <= np.median(sizes) <= 21  # 20, fewer where the machine is slow
     sizes.clear()
     pool.map(helpers.busy, tasks[:4])
     assert max(sizes) <= 2
