@@ -20,8 +20,7 @@ TASKS = helpers.population(24)
 def pool():
     """Two processes that have begun."""
     with distribute.opened(workers=2) as workers:
-        begun = lambda: {pid for pid, _ in workers.map(helpers.process_and_environment, range(2), seconds_per_task=1.0)}  # noqa: E731
-        helpers.until(lambda: len(begun()) == 2)
+        helpers.until(lambda: len(dict(workers.map(helpers.process_and_environment, range(2)))) == 2)
         yield workers
 
 
