@@ -109,7 +109,8 @@ def test_short_tasks_travel_together_and_a_worker_has_its_share(pool, monkeypatc
     assert max(sizes) <= 2
 
 
-def test_workers_have_one_thread_and_this_process_what_it_had(pool, monkeypatch):
+def test_workers_have_one_thread_and_this_process_what_it_had(monkeypatch):
+    """Caught, when planted: the variables not set; not taken out again."""
     monkeypatch.delenv("MKL_NUM_THREADS", raising=False)
     monkeypatch.setenv("OMP_NUM_THREADS", "3")  # what the user has set is his
     with distribute.opened(workers=2) as workers:
@@ -161,6 +162,7 @@ def test_ctrl_c_is_not_for_workers(pool):
 
 
 def test_a_process_killed_while_idle_is_replaced(pool):
+    """Caught, when planted: the BrokenProcessPool of `submit` raised."""
     victim = pids_of(pool)[0]
     os.kill(victim, signal.SIGKILL)
     helpers.until(lambda: not helpers.alive(victim))
@@ -202,7 +204,6 @@ def test_workers_end_with_their_coordinator(what, tmp_path):
 
 @pytest.mark.slow
 def test_a_cluster_gives_the_result_of_one_process(on_cluster, expected):
-    """Caught, when planted: results in the order in which batches end."""
     assert exactly(on_cluster.map(helpers.play, TASKS)) == expected
     assert on_cluster.map(helpers.late_at_first, range(6)) == list(range(6))
     with pytest.raises(ValueError, match="task 5"):
@@ -265,6 +266,7 @@ def test_a_task_that_kills_workers_of_a_cluster_is_named(tmp_path, monkeypatch):
 
 @pytest.mark.slow
 def test_a_cluster_without_workers_and_one_that_loses_them_says_so(tmp_path):
+    """Caught, when planted: not asking, while nothing comes, whether anybody is there (it waits for ever)."""
     cluster = helpers.DaskCluster(tmp_path)
     try:
         with pytest.raises(UserError, match=f"{cluster.address}: it answers, but no worker joined it within 0.5 sec"):
