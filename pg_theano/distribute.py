@@ -10,47 +10,22 @@ Everything goes through `concurrent.futures.Executor`: that of the standard libr
 from __future__ import annotations
 
 import contextlib
-import functools
+import logging
 import math
-import multiprocessing
-import os
-import signal
 import threading
 import time
-import traceback
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
-from concurrent.futures.process import BrokenProcessPool
-from multiprocessing import resource_tracker
-from multiprocessing.reduction import ForkingPickler
-from typing import Any, NamedTuple, Protocol
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import FIRST_COMPLETED, CancelledError, Future, wait
+from typing import Any, Protocol
 
 from pg_theano import runs
+from pg_theano.processes import MOST_DEATHS, SECONDS_PER_BATCH, Answer, Lost, Processes, evaluate, versions
 from pg_theano.types import UserError
 
-SECONDS_PER_BATCH = 0.1
-"""So long a batch of tasks runs at least, where there are enough of them: sending one costs 0.1 to 5 ms."""
-MOST_DEATHS = 3
-"""Workers that one task may take with it; and beginnings of a worker process that may fail, one after the other."""
-ONE_THREAD = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
-"""1 in a worker process, unless the user has set it: the workers share the cores already."""
-
-
-class Answer(NamedTuple):
-    """What a worker sends back for a batch: results up to the first error, or its versions where they are others."""
-
-    results: list[Any]
-    error: Exception | None = None
-    seconds: float = 0.0
-    refused: dict[str, str] | None = None
-
-
-class Lost(NamedTuple):
-    """A batch whose worker died, or whose workers did."""
-
-    deaths: int
-    how: str
+SECONDS_A_WORKER = 0.005
+"""A batch runs so much longer for every worker of a cluster: a scheduler is busy for about 2 ms with each batch, and
+serves a thousand workers when it has twice that for each (docs/scaling.md)."""
 
 
 class Engine(Protocol):
@@ -59,6 +34,7 @@ class Engine(Protocol):
     exact: bool  # when a batch is lost, it is certain that its worker died of it, and not of another's
     most_in_flight: int
     workers: int
+    seconds_per_batch: float
 
     def submit(self, function: Callable[[Any], Any], tasks: list[Any]) -> Future[Answer]: ...
     def answer(self, future: Future[Answer]) -> Answer | Lost: ...
@@ -77,10 +53,10 @@ def opened(*, workers: int = 1, cluster: str | None = None, timeout: float = 30.
     `timeout` seconds; a worker of it has other versions than this process.
     """
     if cluster is not None:
-        raise UserError("cluster: not yet")
+        return Workers(_Cluster(cluster, timeout))
     if workers < 1:
         raise UserError(f"workers: got {workers}; expected a whole number from 1")
-    return Workers(_Processes(workers) if workers > 1 else None)
+    return Workers(Processes(workers) if workers > 1 else None)
 
 
 class Workers:
@@ -103,7 +79,7 @@ class Workers:
     def map(
         self, function: Callable[[Any], Any], tasks: Iterable[Any], *, seconds_per_task: float | None = None
     ) -> list[Any]:
-        """`[function(task) for task in tasks]`, in batches of 0.1 seconds or more.
+        """`[function(task) for task in tasks]`, in batches of 0.1 seconds or more (many workers: longer).
 
         `function` stands in a module and depends on its task alone; tasks and results are plain data (numbers, seeds,
         flat arrays, dicts of them) that it does not change. `seconds_per_task` is a first guess at its duration; it
@@ -140,7 +116,7 @@ class Workers:
                 if suspects:
                     batch: Sequence[int] = [suspects.pop(0)]
                 else:
-                    batch = range(begun, begun + self._batch_size(function, end - begun, engine.workers))
+                    batch = range(begun, begun + self._batch_size(function, end - begun, engine))
                     begun = batch[-1] + 1
                 running[engine.submit(function, [tasks[index] for index in batch])] = batch
             if not running:
@@ -172,162 +148,157 @@ class Workers:
             raise errors[min(errors)]
         return results
 
-    def _batch_size(self, function: Callable[[Any], Any], left: int, workers: int) -> int:
+    def _batch_size(self, function: Callable[[Any], Any], left: int, engine: Engine) -> int:
         """Tasks of 0.1 seconds together, but no more than each worker's share of what is left; 1 where unknown."""
-        seconds = self._seconds.get(function, SECONDS_PER_BATCH)
-        wanted = math.ceil(SECONDS_PER_BATCH / max(seconds, 1e-6))
-        return max(1, min(wanted, math.ceil(left / workers)))
+        seconds = self._seconds.get(function, math.inf)
+        wanted = math.ceil(engine.seconds_per_batch / max(seconds, 1e-6))
+        return max(1, min(wanted, math.ceil(left / engine.workers)))
 
     def _learn(self, function: Callable[[Any], Any], seconds: float) -> None:
         """Half of it is the latest batch: the first includes compiling."""
         self._seconds[function] = (self._seconds.get(function, seconds) + seconds) / 2
 
 
-# -- in a worker
+# -- a cluster
 
 
-_ONE_AT_A_TIME = threading.Lock()
-"""A Dask worker may have several threads; what it evaluates need not be ready for that."""
+class _Cluster:
+    """A Dask cluster, through the executor of a client. What a dead worker had, Dask itself gives to another.
 
-
-def evaluate(function: Callable[[Any], Any], tasks: Sequence[Any], expected: dict[str, str] | None) -> Answer:
-    """A batch, in a worker. `expected`: versions that this process must have."""
-    with _ONE_AT_A_TIME:
-        if expected is not None and _versions() != expected:
-            return Answer([], refused=_versions())
-        began = time.perf_counter()
-        results: list[Any] = []
-        for task in tasks:
-            try:
-                results.append(function(task))
-            except Exception as error:
-                return Answer(results, _sendable(error))
-        return Answer(results, seconds=time.perf_counter() - began)
-
-
-@functools.cache
-def _versions() -> dict[str, str]:
-    return runs.versions()
-
-
-def _sendable(error: Exception) -> Exception:
-    """The error with the worker's traceback as a note; another of the same words where it cannot travel.
-
-    One that can be sent but not received would break the pool.
-    """
-    error.add_note(f"In the worker:\n{traceback.format_exc()}")
-    try:
-        ForkingPickler.loads(ForkingPickler.dumps(error))
-        return error
-    except Exception:
-        return RuntimeError(f"{type(error).__name__}: {error}")
-
-
-def _begin() -> None:
-    """First thing in a worker process: Ctrl-C is the coordinator's to judge; without it there is nothing to do.
-
-    A worker waits for work at a pipe that it holds open itself, so it would never notice that the coordinator is gone.
-    """
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
-    threading.Thread(target=_end_with_parent, daemon=True).start()
-
-
-def _end_with_parent() -> None:
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        parent.join()
-        os._exit(1)
-
-
-# -- processes beside this one
-
-
-class _Process:
-    """An executor of a single process."""
-
-    def __init__(self) -> None:
-        self.executor = ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn"), initializer=_begin)
-        with _surroundings_of_a_worker():
-            self.began = self.executor.submit(os.getpid)
-        (self.process,) = self.executor._processes.values()
-
-    def end(self, *, at_once: bool) -> None:
-        if at_once:
-            self.process.kill()
-        self.executor.shutdown(cancel_futures=True)
-
-
-@contextlib.contextmanager
-def _surroundings_of_a_worker() -> Iterator[None]:
-    """What a process inherits that is started meanwhile: one thread; and no Ctrl-C before it can ignore it itself."""
-    resource_tracker.ensure_running()  # it starts with the first process, and would unblock the signal again
-    added = {name: "1" for name in ONE_THREAD if name not in os.environ}
-    os.environ.update(added)
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    try:
-        yield
-    finally:
-        for name in added:
-            os.environ.pop(name, None)
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
-
-
-class _Processes:
-    """Executors of one process each, which have one batch at a time.
-
-    When a process of a larger ProcessPoolExecutor dies, all that was given to the pool is lost, and nobody knows of
-    which task it died. Here one batch is lost, it is the one to blame, and the other processes go on.
+    It gives a task up with `KilledWorker` when several workers died that it was assigned to, waiting or running; so
+    who killed them is found by running the tasks of such a batch again, one at a time.
     """
 
-    exact = True
+    exact = False
 
-    def __init__(self, count: int):
-        self.workers = self.most_in_flight = count
-        self._idle = [_Process() for _ in range(count)]
-        self._busy: dict[Future[Answer], _Process] = {}
-        self._failed_beginnings = 0
+    def __init__(self, address: str, timeout: float):
+        try:
+            import distributed
+        except ImportError:
+            raise UserError(
+                f"cluster {address}: Dask is not installed; expected the extra cluster; "
+                'try pip install "pg_theano[cluster]"'
+            ) from None
+        self._killed = distributed.KilledWorker
+        self._address = address
+        self._timeout = timeout
+        self._versions = versions()
+        self._futures: set[Future[Answer]] = set()
+        self._gone_since: float | None = None
+        began = time.monotonic()
+        self._client = _connected(address, timeout)
+        try:
+            self._client.wait_for_workers(1, timeout=max(1.0, timeout - (time.monotonic() - began)))
+            self._refuse_others()
+        except TimeoutError:
+            self._client.close()
+            raise UserError(
+                f"cluster {address}: it answers, but no worker joined it within {timeout:g} seconds; expected one or "
+                f"more; start one with: dask worker {address}"
+            ) from None
+        except BaseException:
+            self._client.close()
+            raise
+        self._count()
+        self._executor = self._client.get_executor(pure=False)
+
+    def _refuse_others(self) -> None:
+        for worker, found in sorted(self._client.run(runs.versions, on_error="return").items()):
+            if isinstance(found, Exception):
+                raise UserError(f"cluster {self._address}: {self._unreadable(f'worker {worker}', found)}")
+            if found != self._versions:
+                raise self._refusal(f"worker {worker}", found)
+
+    def _refusal(self, worker: str, found: dict[str, str]) -> UserError:
+        ours = self._versions
+        names = [name for name in {**ours, **found} if ours.get(name) != found.get(name)]
+        theirs, here = (", ".join(f"{n} {v.get(n, 'missing')}" for n in names) for v in (found, ours))
+        return UserError(
+            f"cluster {self._address}: {worker} has {theirs}; expected what this process has: {here}; "
+            "install the same on both"
+        )
+
+    def _unreadable(self, worker: str, error: BaseException) -> str:
+        return (
+            f"{worker} could not take its task ({type(error).__name__}: {error}); expected it to have this pg_theano, "
+            "and the module of the function, on its path"
+        )
+
+    def _count(self) -> None:
+        """A worker takes one batch at a time; a second one each waits there, so that none waits for the network."""
+        self.workers = max(1, len(self._client.nthreads()))
+        self.most_in_flight = 2 * self.workers
+        self.seconds_per_batch = max(SECONDS_PER_BATCH, SECONDS_A_WORKER * self.workers)
 
     def submit(self, function: Callable[[Any], Any], tasks: list[Any]) -> Future[Answer]:
-        process = self._idle.pop(0) if self._idle else _Process()
-        try:
-            future = process.executor.submit(evaluate, function, tasks, None)
-        except BrokenProcessPool:  # it died while it was idle
-            process.end(at_once=True)
-            process = _Process()
-            future = process.executor.submit(evaluate, function, tasks, None)
-        self._busy[future] = process
+        future = self._executor.submit(evaluate, function, tasks, self._versions)
+        self._futures.add(future)
         return future
 
     def answer(self, future: Future[Answer]) -> Answer | Lost:
-        process = self._busy.pop(future)
-        error = future.exception()
-        if not isinstance(error, BrokenProcessPool):
-            self._idle.append(process)
-            return future.result()
-        process.end(at_once=True)
-        process.process.join(10)
-        code = process.process.exitcode
-        how = f"signal {-code}" if code is not None and code < 0 else f"exit code {code}"
-        if process.began.exception() is not None:
-            self._failed_beginnings += 1
-            if self._failed_beginnings >= MOST_DEATHS:
-                raise UserError(
-                    f"workers: a worker process ended while it began, {MOST_DEATHS} times ({how}); expected it to "
-                    'start; a script of your own must do its work under `if __name__ == "__main__":`'
-                ) from None
-            return Lost(0, how)
-        self._failed_beginnings = 0
-        return Lost(1, how)
+        self._futures.discard(future)
+        try:
+            answer = future.result()
+        except self._killed as error:
+            return Lost(error.allowed_failures + 1, "as Dask says: KilledWorker")
+        except CancelledError:
+            raise UserError(
+                f"cluster {self._address}: the scheduler is gone or has dropped the tasks; expected it to stay; start "
+                "it and its workers again"
+            ) from None
+        except Exception as error:  # the function's own ones come inside an answer
+            raise UserError(f"cluster {self._address}: {self._unreadable('a worker', error)}") from error
+        if answer.refused is not None:  # it joined after the others had been asked
+            raise self._refusal("a worker", answer.refused)
+        return answer
 
     def check(self) -> None:
-        pass
+        """Errors: `UserError` when there has been no scheduler, or no worker, for as long as it had to answer."""
+        there = self._client.status == "running"
+        if there:
+            with contextlib.suppress(OSError):
+                self._count()
+            there = bool(self._client.nthreads())
+        now = time.monotonic()
+        self._gone_since = None if there else self._gone_since or now
+        if self._gone_since is not None and now - self._gone_since > self._timeout:
+            raise UserError(
+                f"cluster {self._address}: no scheduler or no worker for {self._timeout:g} seconds; expected one or "
+                f"more workers; start one with: dask worker {self._address}"
+            )
 
     def abandon(self) -> None:
-        while self._busy:
-            self._busy.popitem()[1].end(at_once=True)
+        while self._futures:
+            self._futures.pop().cancel()
 
     def close(self) -> None:
         self.abandon()
-        while self._idle:
-            self._idle.pop().end(at_once=False)
+        if self._client.status != "running":  # it logs the traceback of its own attempts to connect again
+            logging.getLogger("distributed.client").setLevel(logging.CRITICAL)
+        self._client.close()
+
+
+def _connected(address: str, timeout: float) -> Any:
+    """A client. In a thread, because Dask waits for ever for somebody who takes the call and says nothing."""
+    from distributed import Client
+
+    found: list[Any] = []
+
+    def connect() -> None:
+        try:
+            found.append(Client(address, timeout=timeout, set_as_default=False))
+        except Exception as error:
+            found.append(error)
+
+    thread = threading.Thread(target=connect, daemon=True)
+    thread.start()
+    thread.join(timeout + 1.0)
+    outcome = found[0] if found else OSError("it takes the connection and says nothing")
+    if isinstance(outcome, OSError):
+        raise UserError(
+            f"cluster {address}: no answer within {timeout:g} seconds ({outcome}); expected a running scheduler; start "
+            "one with: dask scheduler"
+        )
+    if isinstance(outcome, Exception):
+        raise UserError(f"cluster: got {address} ({outcome}); expected a scheduler's address, such as tcp://host:8786")
+    return outcome
