@@ -125,6 +125,8 @@ OPTIONAL = {
     "rich": {"pg_theano.screen"},
     "PIL": {"pg_theano.watch"},
     "dask": {"pg_theano.distribute"},
+    "distributed": {"pg_theano.distribute"},
+    "cmaes": {"pg_theano.search.cma"},
 }
 
 
