@@ -1,4 +1,4 @@
-"""PGPE: the graph's gradient against the papers' formulas, differences and the truth; its step; its speed of a call."""
+"""PGPE: the graph's gradient against the papers' formulas, differences and the truth; its step."""
 
 import itertools
 
@@ -41,8 +41,8 @@ def less_the_other_pairs(signal):
 def test_the_gradient_is_the_one_on_paper(gradient, seed):
     """Sehnke et al. 2010, eq. 11: ∇_μ log p = (θ−μ)/σ², ∇_σ log p = ((θ−μ)² − σ²)/σ³, and ∇_log σ = σ·∇_σ.
 
-    Caught, when planted: a baseline with the pair's own signal in it; half the gradient by log std; 1/P forgotten; the
-    density without −log σ; pairs taken as neighbours.
+    Caught, when planted: a baseline with the pair's own signal in it; half the gradient by log std; 1/P forgotten; a
+    density of another σ.
     """
     mean, std, candidates, signal = a_generation(seed)
     advantage = less_the_other_pairs(signal)[:, None]
@@ -78,7 +78,8 @@ def test_the_gradient_is_unbiased_exactly(gradient):
     The raw fitness as the signal. The expectation is exact: over every generation of 2 pairs whose 6 draws ε are nodes
     (−√3, 0, √3) of Gauss-Hermite quadrature, weighted (1/6, 2/3, 1/6), which is N(0, 1) to the fifth moment; the
     estimate is of degree 4 in each. Caught, when planted: a baseline with the pair's own signal (the std's gradient
-    half of what it should be); (θ−μ)/σ; a fixed factor on either.
+    half of what it should be); a density of another σ; half
+    the gradient by log std; 1/P forgotten.
     """
     rng = np.random.default_rng(3)
     root = rng.standard_normal((3, 3))
@@ -111,7 +112,8 @@ def searcher():
 def test_a_generation_is_one_step_of_each_natural_gradient(gradient, searcher):
     """μ' = μ + η·σ²·∇_μ, σ' = σ·exp(η_σ·½·∇_log σ), with the graph's own gradients (checked above) of the ranks.
 
-    Caught, when planted: descent; the step of the mean not in units of σ; the raw fitness for its ranks.
+    Caught, when planted: descent; the step of the mean not in units of σ; the raw fitness for its ranks; pairs
+    taken as neighbours.
     """
     mean, std, candidates, values = a_generation(2)
     state = {"mean": mean, "std": std}
