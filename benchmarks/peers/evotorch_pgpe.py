@@ -19,9 +19,9 @@ from judge import ID, Judge, arguments, finish
 def main() -> None:
     parser = arguments(__doc__, 1_000_000)
     parser.add_argument("--population", type=int, default=50)
-    parser.add_argument("--center-learning-rate", type=float, default=0.5)
+    parser.add_argument("--center-learning-rate", type=float, default=0.1)
     parser.add_argument("--std-learning-rate", type=float, default=0.1)
-    parser.add_argument("--std", type=float, default=1.0)
+    parser.add_argument("--std", type=float, default=0.5)
     parser.add_argument("--generations", type=int, default=400)
     options = parser.parse_args()
     logging.disable(logging.CRITICAL)
