@@ -32,7 +32,7 @@ def expected_improvement(mean: Array, std: Array, best: float) -> Array:
     gain = best - mean
     z = gain / np.maximum(std, 1e-300)
     cdf = 0.5 * (1.0 + erf(z / np.sqrt(2.0)))
-    density = np.exp(-0.5 * np.minimum(z**2, 1400.0)) / np.sqrt(2.0 * np.pi)
+    density = np.exp(-0.5 * np.clip(z, -38.0, 38.0) ** 2) / np.sqrt(2.0 * np.pi)
     return np.where(std > 0, gain * cdf + std * density, np.maximum(gain, 0.0))
 
 

@@ -137,6 +137,9 @@ def _slice(axes: Any, plan: Plan, axis: Axis, trials: Sequence[Trial]) -> None:
         return
     if axis.log:
         axes.set_xscale("log")
+        ticks = [axis.value(unit) for unit in (0.0, 1 / 3, 2 / 3, 1.0)]
+        axes.set_xticks(ticks, [f"{tick:.2g}" for tick in ticks])
+        axes.minorticks_off()
     ends = np.array([axis.unit(axis.low) - 0.04, axis.unit(axis.high) + 0.04])
     axes.set_xlim(_values(axis, ends))
 

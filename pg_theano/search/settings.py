@@ -219,13 +219,14 @@ def flattened(space: Any) -> Any:
         nests = isinstance(value, dict) and value and not set(value) & set(Range.model_fields)
         if nests and all(isinstance(inner, dict) for inner in value.values()):
             for key, inner in value.items():
-                visit(inner, f"{path}.{key}" if path else key)
+                visit(inner, f"{path}.{key}")
             return
         merged = isinstance(value, dict) and isinstance(flat.get(path), dict)
         flat[path] = {**flat[path], **value} if merged else value
 
-    visit(space, "")
-    return {} if flat == {"": {}} else flat
+    for key, value in space.items():
+        visit(value, key)
+    return flat
 
 
 def lines_of_flat(lines: Mapping[tuple, int]) -> dict[tuple, int]:

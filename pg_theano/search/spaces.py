@@ -58,7 +58,11 @@ def label(value: Any) -> Any:
 
 
 def product(values: Mapping[str, Sequence[Any]], limit: int, limit_name: str) -> list[dict[str, Any]]:
-    """The Cartesian product, the last name changing fastest. Errors: `UserError` where it is over the limit."""
+    """The Cartesian product, its neighbours far apart in the list. Errors: `UserError` where it is over the limit.
+
+    In the order of an odometer a batch would hold one value of the first name alone, and fail as a whole where that
+    value is a bad one; a stride of about the golden ratio of the size, prime to it, visits every point once.
+    """
     size = math.prod(map(len, values.values()))
     if size > limit:
         sizes = " x ".join(str(len(one)) for one in values.values())
@@ -66,7 +70,9 @@ def product(values: Mapping[str, Sequence[Any]], limit: int, limit_name: str) ->
             f"search.space: a grid of {sizes} = {size:,} points; the limit is {limit:,} ({limit_name}). Take fewer "
             "points or knobs, or raise it"
         )
-    return [dict(zip(values, combination, strict=True)) for combination in itertools.product(*values.values())]
+    points = [dict(zip(values, combination, strict=True)) for combination in itertools.product(*values.values())]
+    stride = next(one for one in itertools.count(max(round(0.618 * size), 1)) if math.gcd(one, size) == 1)
+    return [points[i * stride % size] for i in range(size)]
 
 
 def uniform(axes: Sequence[Axis], rng: np.random.Generator) -> dict[str, Any]:

@@ -90,12 +90,11 @@ class Store:
         self.storage.set_trial_intermediate_value(self._id_of(number), rung, score)
 
     def end(self, trial: Trial) -> None:
-        """Its facts, and then its state, which makes it ended."""
+        """Its facts, in one operation (each is synced to the disk), and then its state, which makes it ended."""
         id = self._id_of(trial.number)
         begun = self.storage.get_trial(id).user_attrs
-        for name, value in trial.facts.items():
-            if name not in begun:
-                self.storage.set_trial_user_attr(id, name, value)
+        facts = {name: value for name, value in trial.facts.items() if name not in begun}
+        self.storage.set_trial_user_attr(id, "result", facts)
         state = _state_of(trial.state)
         self.storage.set_trial_state_values(id, state, None if trial.score is None else [trial.score])
 
@@ -226,7 +225,8 @@ def _thawed(frozen: Any, axes: Sequence[Axis]) -> Trial:
         _decoded(frozen.params, axes),
         STATES[frozen.state.name],
         score,
-        dict(frozen.user_attrs),
+        {name: value for name, value in frozen.user_attrs.items() if name != "result"}
+        | (frozen.user_attrs.get("result", {}) if frozen.state.is_finished() else {}),
         {int(rung): float(value) for rung, value in frozen.intermediate_values.items()},
     )
 
