@@ -5,7 +5,6 @@ import pytest
 from scipy import integrate, stats
 
 from pg_theano.search import bayesian, samplers, settings, spaces
-from pg_theano.search.spaces import Axis
 from pg_theano.search.storage import Trial
 from pg_theano.yaml_lines import Document
 
