@@ -125,6 +125,8 @@ OPTIONAL = {
     "rich": {"pg_theano.screen"},
     "PIL": {"pg_theano.watch"},
     "dask": {"pg_theano.distribute"},
+    "optuna": {"pg_theano.search.storage"},
+    "sklearn": {"pg_theano.search.bayesian"},
 }
 
 

@@ -17,11 +17,11 @@ from typing import Any
 
 import numpy as np
 
-from pg_theano.search.spaces import Axis, encoded, label, uniform
+from pg_theano.search.spaces import Axis, encoded, label, rows_of, uniform
 from pg_theano.types import Array, UserError
 
 FIRST = 10  # trials drawn uniformly before there is a process
-CANDIDATES = 1000  # drawn uniformly, among which EI is maximised
+CANDIDATES = 1000  # drawn uniformly, among which EI is maximised first
 SPREADS = (0.2, 0.1, 0.05, 0.02, 0.005)  # then around the best: std of 100 more at each, in unit intervals
 
 
@@ -71,29 +71,21 @@ def best_point(process: Process, axes: Sequence[Axis], rng: np.random.Generator)
     """The point of the greatest expected improvement among many drawn, and among more around the best of them."""
     best = float(process.outcomes.min())
 
-    def improvements(points: list[dict[str, Any]]) -> Array:
-        return expected_improvement(*process.predict(encoded(axes, points)), best)
+    def improvements(units: Array) -> Array:
+        return expected_improvement(*process.predict(rows_of(axes, units)), best)
 
-    points = [uniform(axes, rng) for _ in range(CANDIDATES)]
-    gains = improvements(points)
-    top, gain = points[int(np.argmax(gains))], float(gains.max())
-    for spread in SPREADS:
-        near = [_moved(top, axes, spread, rng) for _ in range(100)]
+    units = rng.random((CANDIDATES, len(axes)))
+    gains = improvements(units)
+    top, gain = units[int(np.argmax(gains))], float(gains.max())
+    chosen = np.array([axis.choices is not None for axis in axes])
+    for spread in SPREADS:  # a number moves a little, a choice is drawn anew one time in five
+        moved = np.clip(top + spread * rng.normal(size=(100, len(axes))), 0.0, 1.0)
+        drawn = np.where(rng.random(moved.shape) < 0.2, rng.random(moved.shape), top)
+        near = np.where(chosen, drawn, moved)
         gains = improvements(near)
         if gains.max() > gain:
             top, gain = near[int(np.argmax(gains))], float(gains.max())
-    return top
-
-
-def _moved(point: dict[str, Any], axes: Sequence[Axis], spread: float, rng: np.random.Generator) -> dict[str, Any]:
-    """A point nearby: each number moved by N(0, spread²) of its interval, each choice drawn anew one time in five."""
-    moved = {}
-    for axis, normal, draw in zip(axes, rng.normal(size=len(axes)), rng.random((len(axes), 2)), strict=True):
-        if axis.choices is None:
-            moved[axis.name] = axis.value(axis.unit(point[axis.name]) + spread * normal)
-        else:
-            moved[axis.name] = axis.value(draw[1]) if draw[0] < 0.2 else point[axis.name]
-    return moved
+    return {axis.name: axis.value(unit) for axis, unit in zip(axes, top, strict=True)}
 
 
 def sampler_class(base: type, axes: Sequence[Axis], maximise: bool, generator: Callable[[int], Any]) -> type:

@@ -101,6 +101,23 @@ def encoded(axes: Sequence[Axis], points: Sequence[Mapping[str, Any]]) -> Array:
     return np.array(rows, dtype=np.float64).reshape(len(points), -1)
 
 
+def rows_of(axes: Sequence[Axis], units: Array) -> Array:
+    """`encoded` of the points at these unit coordinates [N, number of axes], many at once. [N, D]"""
+    columns: list[Array] = []
+    for axis, unit in zip(axes, units.T, strict=True):
+        if axis.choices is not None:
+            taken = np.minimum((unit * len(axis.choices)).astype(int), len(axis.choices) - 1)
+            columns += [(taken == i).astype(np.float64) for i in range(len(axis.choices))]
+        elif axis.integer:
+            low, high = (np.log(axis.low), np.log(axis.high)) if axis.log else (axis.low, axis.high)
+            value = low + unit * (high - low)
+            whole = np.log(np.round(np.exp(value))) if axis.log else np.round(value)
+            columns.append((whole - low) / (high - low))
+        else:
+            columns.append(unit)
+    return np.stack(columns, axis=1)
+
+
 def set_in(data: dict[str, Any], knob: str, value: Any) -> None:
     """Set `a.b.c` in nested dicts, in place."""
     *sections, last = knob.split(".")

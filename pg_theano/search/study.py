@@ -124,10 +124,7 @@ def _begun(plan: Plan, store: Store, found: list[Trial]) -> list[Trial]:
     or a new one."""
     last = found[-1].facts["batch"] if found else -1
     members = [trial for trial in found if trial.facts["batch"] == last]
-    if any(trial.state == "running" for trial in members):
-        if any(trial.state != "running" for trial in members):
-            return found  # it was whole: some of it has been told
-    else:
+    if all(trial.state != "running" for trial in members):
         last, members = last + 1, []
     room = plan.search.batch - len(members)
     if plan.search.budget.trials is not None:

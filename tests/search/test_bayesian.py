@@ -59,8 +59,7 @@ def hill(point):
 def test_it_finds_more_than_drawing_at_random():
     """A function of two variables, 32 trials, 8 seeds: ten times nearer in the median, and nearer for all but one.
 
-    Caught, when planted: EI of the outcomes' negative; the least likely point taken; the running ones not believed
-    (all of a batch alike).
+    Caught, when planted: outcomes not turned round where the score is maximised.
     """
     gaps = {}
     for method in ("bayesian", "random"):

@@ -23,7 +23,7 @@ AXES = [
 
 @given(st.floats(0, 1))
 def test_unit_and_value_are_inverses(unit):
-    """Caught, when planted: the logarithm to base 10 one way and e the other; exp(log(x)) beside the range."""
+    """Caught, when planted: the window of a log axis laid out in the value itself."""
     for axis in AXES:
         value = axis.value(unit)
         assert axis.value(axis.unit(value)) == pytest.approx(value) if axis.choices is None else value in axis.choices
@@ -33,9 +33,25 @@ def test_unit_and_value_are_inverses(unit):
     assert math.log(AXES[1].value(unit)) == pytest.approx((1 - unit) * math.log(1e-3))
 
 
+def test_no_value_lies_beside_its_range():
+    """exp(log(x)) is not x. Caught, when planted: the result of `exp` as it is."""
+    for low in np.random.default_rng(0).random(200):
+        axis = Axis("r", float(low), float(low) * 10, log=True)
+        assert axis.low <= axis.value(0.0) < axis.value(1.0) <= axis.high
+
+
 def test_every_choice_is_its_own():
     for choice in AXES[3].choices:
         assert AXES[3].value(AXES[3].unit(choice)) == choice
+
+
+def test_many_points_are_encoded_as_one_is():
+    """Caught, when planted: an integer not rounded; a choice one further."""
+    axes = [*AXES, Axis("e", 2, 5, integer=True)]
+    units = np.random.default_rng(0).random((50, len(axes)))
+    points = [{axis.name: axis.value(u) for axis, u in zip(axes, row, strict=True)} for row in units]
+    assert np.allclose(spaces.rows_of(axes, units), spaces.encoded(axes, points), rtol=0, atol=1e-12)
+    assert spaces.encoded(axes, points).shape == (50, 3 + 3 + 1)
 
 
 def test_uniform_draws_are_uniform():

@@ -43,8 +43,7 @@ def kill_at(monkeypatch, operation, how):
 @pytest.mark.slow
 @pytest.mark.parametrize("method", METHODS)
 def test_a_search_killed_at_any_operation_goes_on_to_the_same_trials(tmp_path, monkeypatch, method):
-    """Operations of the storage, all of them or every fifth, are each the last. Caught, when planted: a batch that was partly told filled up
-    with new candidates; a live generator in place of one for each number; running trials left running; a torn line left
+    """Operations of the storage, all of them or every fifth, are each the last. Caught, when planted: a live generator in place of one for each number; running trials left running; a torn line left
     in the journal; running trials not told to the sampler."""
     options = {"budget": {"trials": 18 if method == "cho" else 14}}
     undisturbed = searched(plan_of(method, **options), tmp_path / "whole", monkeypatch)
