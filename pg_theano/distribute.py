@@ -22,7 +22,7 @@ class Workers:
 
 
 @contextmanager
-def opened(workers: int = 1, cluster: str | None = None, timeout: float = 30.0) -> Iterator[Workers]:
+def opened(*, workers: int = 1, cluster: str | None = None, timeout: float = 30.0) -> Iterator[Workers]:
     if cluster is not None:
         raise NotImplementedError("H4")
     pool = ProcessPoolExecutor(workers, multiprocessing.get_context("spawn")) if workers > 1 else None

@@ -89,7 +89,7 @@ def _again(plan: Plan, folder: Path, top: Trial) -> float:
         }
         for i in range(AGAIN)
     ]
-    with distribute.opened(plan.search.workers, plan.search.cluster) as workers:
+    with distribute.opened(workers=plan.search.workers, cluster=plan.search.cluster) as workers:
         results = workers.map(trials.evaluate, tasks)
     scores = [result["score"] for result in results if result["score"] is not None]
     return float(np.mean(scores)) if scores else float("nan")

@@ -92,7 +92,7 @@ def _searched(plan: Plan, folder: Path, store: Store, show: Shown, say: Callable
     waited = 0.0
     found = store.trials()
     status = "budget"
-    with distribute.opened(plan.search.workers, plan.search.cluster) as workers:
+    with distribute.opened(workers=plan.search.workers, cluster=plan.search.cluster) as workers:
         try:
             while True:
                 show(plan, found, time.perf_counter() - began)

@@ -117,6 +117,18 @@ def store_of(folder):
     return storage.Store(folder, plan.search.storage, plan.name, plan.axes, plan.maximise)
 
 
+def test_a_budget_in_seconds_ends_between_two_batches(tmp_path, monkeypatch):
+    """Caught, when planted: seconds looked at only where there is no budget of trials."""
+
+    def evaluate(task):
+        time.sleep(0.06)
+        return pretended(task)
+
+    outcome = searched(plan_of("random", budget={"trials": 100, "seconds": 0.2}), tmp_path / "s", monkeypatch, evaluate)
+    assert (outcome.status, len(outcome.trials)) == ("budget", 4)
+    assert not any(one.state == "running" for one in outcome.trials)
+
+
 def test_one_process_at_a_time(tmp_path, monkeypatch):
     """Told who holds it. Caught, when planted: the lock let go of as soon as the search has begun."""
 
@@ -239,3 +251,25 @@ def test_a_search_killed_with_sigkill_goes_on(elsewhere, workers):
     assert any(trial.state == "running" for trial in trials_in(elsewhere / "killed"))
     command("--resume", "killed", "--no-plot", cwd=elsewhere)
     assert trials_in(elsewhere / "killed") == trials_in(elsewhere / "whole")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("workers", [1, 2])
+def test_ctrl_c_leaves_a_search_that_goes_on(elsewhere, workers):
+    """Exit code 130 and what to type; the trials in the end are those of an undisturbed search."""
+    path = real(elsewhere / "s.yaml", workers=workers)
+    command(path, "--run-dir", "whole", "--no-plot", "search.workers=1", cwd=elsewhere)
+    begun = subprocess.Popen(
+        [sys.executable, "-m", "pg_theano.search", path, "--run-dir", "stopped", "--no-plot"],
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, cwd=elsewhere, start_new_session=True,
+    )  # fmt: skip
+    until = time.monotonic() + 60
+    while not (elsewhere / "stopped" / "trials" / "00004" / "seed-0").exists():
+        assert time.monotonic() < until and begun.poll() is None
+        time.sleep(0.005)
+    os.killpg(begun.pid, signal.SIGINT)
+    said, _ = begun.communicate(timeout=60)
+    assert begun.returncode == 130, said
+    assert "to go on: python -m pg_theano.search --resume stopped" in said
+    command("--resume", "stopped", "--no-plot", cwd=elsewhere)
+    assert trials_in(elsewhere / "stopped") == trials_in(elsewhere / "whole")
