@@ -145,7 +145,7 @@ def _seeds(plan: Plan, repeat: int) -> list[int]:
 
 
 def _evaluated(
-    plan: Plan, folder: Path, store: Store, workers: Any, found: Sequence[Trial], batch: Sequence[Trial]
+    plan: Plan, folder: Path, store: Store, workers: distribute.Workers, found: Sequence[Trial], batch: Sequence[Trial]
 ) -> list[Trial]:
     """The running trials of a batch, ended, in the order of their numbers; from each rung those left go on together.
 
