@@ -21,6 +21,7 @@ and is left out of the means. Outcomes are minimised.
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
@@ -28,7 +29,6 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from pg_theano.search.spaces import Axis, product
-from pg_theano.types import Array
 
 
 class Fit(NamedTuple):
@@ -141,8 +141,11 @@ def quadratic(units: Sequence[float], means: Sequence[float]) -> tuple[float, fl
     return a - b * middle + c * middle**2, b - 2 * c * middle, c
 
 
-def minimum_of_sum(quadratics: Sequence[tuple[float, float, float]], bounds: Sequence[tuple[float, float]]) -> Array:
-    """Where Σ a_i + b_i·u_i + c_i·u_i² is least within the bounds. [len(quadratics)]
+@functools.lru_cache(maxsize=10_000)  # a search replays its rounds each time it asks
+def minimum_of_sum(
+    quadratics: tuple[tuple[float, float, float], ...], bounds: tuple[tuple[float, float], ...]
+) -> tuple[float, ...]:
+    """Where Σ a_i + b_i·u_i + c_i·u_i² is least within the bounds, one coordinate each.
 
     The sum is separable, so the start is the best of each axis's two ends and middle: a parabola that opens downwards
     then ends at its lower end.
@@ -163,7 +166,7 @@ def minimum_of_sum(quadratics: Sequence[tuple[float, float, float]], bounds: Seq
         method="L-BFGS-B",
         options={"ftol": 1e-15, "gtol": 1e-12},
     )
-    return np.clip(found.x, low, high)
+    return tuple(np.clip(found.x, low, high).tolist())
 
 
 # -- the end of a round
@@ -175,10 +178,9 @@ def _closed(state: State) -> State:
     centre, choices = dict(state.centre), dict(state.choices)
     numbers = [axis for axis in group if axis.choices is None]
     if numbers and any(outcome is not None for _, outcome in state.told):
-        quadratics = [fits[axis.name].coefficients or (0.0, 0.0, 0.0) for axis in numbers]
-        windows = [_window(state, axis) for axis in numbers]
-        found = minimum_of_sum(quadratics, windows)
-        centre |= {axis.name: float(u) for axis, u in zip(numbers, found, strict=True)}
+        quadratics = tuple(fits[axis.name].coefficients or (0.0, 0.0, 0.0) for axis in numbers)
+        found = minimum_of_sum(quadratics, tuple(_window(state, axis) for axis in numbers))
+        centre |= {axis.name: u for axis, u in zip(numbers, found, strict=True)}
     for axis in group:
         if axis.choices is not None:
             fit = fits[axis.name]

@@ -164,7 +164,7 @@ def test_the_minimum_of_a_sum_of_quadratics():
     for _ in range(50):
         quadratics = rng.normal(size=(2, 3)) * 10.0 ** rng.integers(-6, 6)
         bounds = np.sort(rng.random((2, 2)), axis=1)
-        found = cho.minimum_of_sum([tuple(one) for one in quadratics.tolist()], [tuple(one) for one in bounds.tolist()])
+        found = cho.minimum_of_sum(tuple(map(tuple, quadratics.tolist())), tuple(map(tuple, bounds.tolist())))
         for (_, b, c), (low, high), u in zip(quadratics, bounds, found, strict=True):
             fine = np.linspace(low, high, 1001)
             least = (b * fine + c * fine**2).min()

@@ -31,8 +31,8 @@ def small(elsewhere):
     ],
 )
 def test_the_best_config_reproduces_the_score_exactly(elsewhere, small, objective, more):
-    """Train it as the command says, and work the score out from its result. Caught, when planted: the best config
-    without its seed; with the base's parameters in place of the trial's."""
+    """Train it as the command says, and work the score out from its result. Caught, when planted: the
+    best config with the base's parameters in place of the trial's."""
     words = [f"search.objective={objective}", "solved.threshold=3", "--seed", "3", "--no-plot", "--json", *more]
     code, out, error = command("search", small, *words, cwd=elsewhere)
     assert code == 0, error
@@ -200,6 +200,7 @@ def test_intervals_and_the_best_so_far():
 
 
 def test_a_best_config_says_where_it_came_from(elsewhere):
+    """And has the seeds of its own trial, a repeat's. Caught, when planted: the base's seed."""
     from helpers_search import plan_of
 
     from pg_theano.search import best
