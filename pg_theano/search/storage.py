@@ -43,7 +43,7 @@ class Store:
     def __init__(self, folder: Path, address: str | None, name: str, axes: Sequence[Axis], maximise: bool):
         optuna = _optuna()
         self.axes, self.maximise, self.name = tuple(axes), maximise, name
-        self.place = str(folder / JOURNAL) if address is None else address
+        self.place, self.shared = str(folder / JOURNAL) if address is None else address, address is not None
         try:
             self.storage = _journal(optuna, folder / JOURNAL) if address is None else _rdb(optuna, address)
             self.study = optuna.create_study(
@@ -74,7 +74,7 @@ class Store:
                 f"{before.get('objective')} over {space}, of {found.get('holder')}; {', '.join(differ)} differ. Give "
                 "this one another name or storage"
             )
-        if found.get("holder") != holder:
+        if self.shared and found.get("holder") != holder:  # a journal file moves with its folder
             raise UserError(
                 f"{self.place}: study {self.name} is the search of {found.get('holder')}; to go on with it: "
                 "--resume that folder, or give this one another name"

@@ -173,6 +173,8 @@ def test_what_a_resumed_search_may_not_change(tmp_path, monkeypatch):
     searched(plan_of("random", budget={"trials": 2}), tmp_path / "s", monkeypatch)
     with pytest.raises(UserError, match=r"search.batch=2: a resumed search keeps its config"):
         resumed(tmp_path / "s", "search.batch=2")
+    (tmp_path / "s").rename(tmp_path / "elsewhere")
+    assert len(resumed(tmp_path / "elsewhere", "search.budget.trials=3").trials) == 3
     with pytest.raises(UserError, match=r"no search in it \(no search.yaml\)"):
         resumed(tmp_path)
 
