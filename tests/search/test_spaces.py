@@ -1,6 +1,7 @@
 """The space and the settings of a search: what values there are, and what is refused with which words."""
 
 import math
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ from pg_theano.search import samplers, settings, spaces, study
 from pg_theano.search.spaces import Axis
 from pg_theano.types import UserError
 
+ROOT = Path(__file__).resolve().parents[2]
 AXES = [
     Axis("a", -3.0, 5.0),
     Axis("b", 1e-3, 1.0, log=True),
@@ -216,6 +218,6 @@ def test_an_endless_search_needs_a_budget(tmp_path):
 
 
 def test_the_example_of_the_repository_reads():
-    data = yaml.safe_load(settings.written(settings.read_plan("configs/search-cartpole.yaml")))
+    data = yaml.safe_load(settings.written(settings.read_plan(ROOT / "configs" / "search-cartpole.yaml")))
     assert len(data["search"]["space"]) == 4
     assert data_of("cho")["search"]["method"] == "cho"
