@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -99,6 +99,35 @@ class LiveScreen(Screen):
 
 def make(file: TextIO, title: str) -> Screen:
     return LiveScreen(file, title) if file.isatty() else Screen(file)
+
+
+class LiveTable(Screen):
+    """On a terminal: a table below what is said, redrawn in place."""
+
+    def __init__(self, file: TextIO):
+        from rich.console import Console
+        from rich.live import Live
+
+        super().__init__(file)
+        self.live = Live(console=Console(file=file), auto_refresh=False, transient=True)
+        self.live.start()
+
+    def event(self, text: str) -> None:
+        self.live.console.print(text, highlight=False, markup=False)
+
+    def show(self, title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+        from rich.table import Table
+        from rich.text import Text
+
+        table = Table(title=Text(title), title_justify="left", expand=False)
+        for column in columns:
+            table.add_column(Text(column), justify="right", no_wrap=True, overflow="ellipsis")
+        for row in rows:
+            table.add_row(*map(Text, row))
+        self.live.update(table, refresh=True)
+
+    def close(self) -> None:
+        self.live.stop()
 
 
 def quiet() -> Screen:

@@ -369,15 +369,18 @@ def run(
     seed: int | None = None,
     plot: bool = True,
     display: Callable[[str], screen.Screen] | None = None,
+    folder_of_config: Path | None = None,
 ) -> Result:
     """Train as the command does: a config (or file, or dict, or nothing for the defaults), and where to.
+
+    `folder_of_config` is where the modules that a config names are looked for, where it comes from no file.
 
     Errors: `UserError` for everything that the user can mend.
     """
     display = display or (lambda title: screen.make(sys.stdout, title))
     if resume is not None:
         return _resumed(Path(resume), overrides, display, plot)
-    folder_of_config = Path.cwd()
+    folder_of_config = folder_of_config or Path.cwd()
     if config is None or isinstance(config, (str, os.PathLike)):
         folder_of_config = Path(config).resolve().parent if config is not None else folder_of_config
         config = configs.read_config(config, overrides, seed)
