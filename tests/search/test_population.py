@@ -25,7 +25,8 @@ ACTIONS = {
 
 def player_of(chosen, dtype="float64"):
     """(config, spec, Player) of a config's changes over the defaults of cem."""
-    made = config.from_dict({"algorithm": {"name": "cem", "population_size": 4}, "dtype": dtype} | chosen)
+    plain = {"algorithm": {"name": "cem", "population_size": 4}, "normalize": {"observations": False}}
+    made = config.from_dict(plain | {"dtype": dtype} | chosen)
     environment = programs.environment_of(made, [])
     spec = programs.spec_of(made, environment.task, environment)
     program = learner.load(made, spec, lambda what, seconds: None)
