@@ -237,8 +237,9 @@ def load(
     folders: Sequence[Path] = (),
     *,
     first: str = "train",
+    agents: bool = False,
 ) -> Program:
-    """The program of a spec: compiled, or the NumPy twin. `first` is what is built now: see `compiling.load`."""
+    """The program of a spec: compiled, or the NumPy twin. `first` and `agents`: see `compiling.load`."""
     if config.gradients == "by_hand":
         from pg_theano.by_hand import program as twin
 
@@ -250,6 +251,7 @@ def load(
         around=around(spec, folders),
         rows=config.environment.num_envs,
         first=first,
+        agents=agents,
     )
     return program._replace(act=acting_for(config, spec, program))
 
