@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import contextlib
 import json
-from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -192,16 +192,16 @@ def _a_call(agents: int, columns: int) -> int:
     return min(AGENTS_A_CALL, power_of_two(agents), power_of_two(fits + 1) // 2)
 
 
-def _groups(places: Iterable[int], alike: Callable[[int], Hashable], a_call: Callable[[Any], int]) -> Iterator[list[int]]:
+def _groups(sizes: dict[int, tuple[int, ...]], a_call: Callable[[tuple[int, ...]], int]) -> Iterator[list[int]]:
     """The places whose arrays have the same sizes, as many at a time as a call takes; the last is filled up."""
-    kinds: dict[Hashable, list[int]] = {}
-    for place in places:
-        kinds.setdefault(alike(place), []).append(place)
-    for kind, members in kinds.items():
-        size = a_call(kind)
-        for start in range(0, len(members), size):
-            part = members[start : start + size]
-            yield part + part[-1:] * (size - len(part))
+    alike: dict[tuple[int, ...], list[int]] = {}
+    for place, size in sizes.items():
+        alike.setdefault(size, []).append(place)
+    for size, members in alike.items():
+        number = a_call(size)
+        for start in range(0, len(members), number):
+            part = members[start : start + number]
+            yield part + part[-1:] * (number - len(part))
 
 
 def _stacked(parts: Sequence[dict[str, Any]]) -> dict[str, Array]:
@@ -225,7 +225,8 @@ def _collect(trainers: dict[int, Any], knobs: dict[int, Knobs]) -> dict[int, Pla
     program, number, played = first.program, first.config.agents_per_process, {}
     while asked:
         given, asked = asked, {}
-        for group in _groups(given, lambda place: given[place]["env_state"].shape, lambda _: _a_call(number, 0)):
+        sizes = {place: values["env_state"].shape for place, values in given.items()}
+        for group in _groups(sizes, lambda _: _a_call(number, 0)):
             states = [_acting(trainers[place].state) for place in group]
             values = _stacked([given[place] for place in group])
             out = program.rollout(_stacked(states), [knobs[place] for place in group], values)
@@ -249,11 +250,8 @@ def _learn(
     """(State, metrics) of every agent after its update. Those with records of one length learn in one call."""
     first = next(iter(trainers.values()))
     program, number, learned = first.program, first.config.agents_per_process, {}
-
-    def sizes(place: int) -> tuple[int, ...]:
-        return played[place].rollout.values.shape
-
-    for group in _groups(trainers, sizes, lambda shape: _a_call(number, shape[0] * shape[-1])):
+    sizes = {place: one.rollout.values.shape for place, one in played.items()}
+    for group in _groups(sizes, lambda size: _a_call(number, size[0] * size[-1])):
         rollouts = [played[place].rollout for place in group]
         record = Record(np.stack([one.values for one in rollouts], axis=1), rollouts[0].columns)
         order = _stacked([orders[place] for place in group]) if orders[group[0]] else None

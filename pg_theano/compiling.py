@@ -301,8 +301,8 @@ BY_TIME = ("record", "noise", "index", "weight")
 def agent_axis(name: str, dims: Sequence[Any]) -> int:
     """Where the axis of agents stands in an array with these other dimensions: first, or after the time of a loop.
 
-    There a loop takes its row [A, ...] without a copy of the whole: 1.7 instead of 1.4 times as quick as one agent after
-    the other, for 125 steps of 16 agents with 16 episodes each.
+    There a loop takes its row [A, ...] without a copy of the whole: 1.7 instead of 1.4 times as quick as one agent
+    after the other, for 125 steps of 16 agents with 16 episodes each.
     """
     return int(name in BY_TIME or (name == "initial_noise" and len(dims) == 3))
 
@@ -359,7 +359,7 @@ class _JaxFunctions:
         return state_and_rest(outputs, results, state if function == "train" else {})
 
     def prepare(self, wanted: list[tuple]) -> None:
-        """Have (function, E, T), (function, E, T, B) or (function, E, T, B, A) compiled side by side, to be called soon.
+        """Have (function, E, T), with B and A where there are, compiled side by side, for whoever will call them soon.
 
         Graphs are built here and in turn, because PyTensor is not thread-safe; XLA works on those already built
         meanwhile, without Python's lock. What comes from the cache is waited for: it takes a tenth of a second, and

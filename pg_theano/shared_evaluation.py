@@ -46,8 +46,8 @@ class Evaluator:
     def play(self, wanted: Iterable[tuple[Any, int, int, str]]) -> None:
         """Leave with each trainer what it will ask for: (trainer, purpose, choice, "newest" or "best" State).
 
-        The first time, one agent's result is compared with what it gets alone; should they differ, because a class keeps
-        more than we see of its rows, none is played here again.
+        The first time, one agent's result is compared with what it gets alone; should they differ, because a class
+        keeps more than we see of its rows, none is played here again.
         """
         asked = [
             Asked(trainer, purpose, choice, trainer.state if which == "newest" else trainer.best_state)

@@ -532,7 +532,9 @@ def _together(
         agents.load(
             trainers,
             [folder_of_config],
-            lambda what, seconds: shown.event(f"compiled {what}: {seconds:.2f} s" if seconds else f"compiling {what} ..."),
+            lambda what, seconds: shown.event(
+                f"compiled {what}: {seconds:.2f} s" if seconds else f"compiling {what} ..."
+            ),
         )
         for trainer, checkpoint in zip(trainers, found, strict=True):
             if checkpoint is None:
