@@ -87,7 +87,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     with measuring.scratch() as cache:
         for number in map(int, options.numbers.split(",")):
             for how in ("loop", "together"):  # one beside the other, round by round
-                if how == "loop" and number > LONGEST_LOOP:
+                if number > LONGEST_LOOP if how == "loop" else number == 1:
                     continue
                 for what, words in (("fixed", fixed), ("solve", whole)):
                     if what == "solve" and number != 16:

@@ -7,7 +7,7 @@ an observation.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -64,6 +64,27 @@ def numpy_act(spec: dict[str, Any], *, with_log_prob: bool = True) -> Callable[.
             obs = _normalized(obs, *kept["normalizer"])
         outputs, hidden = _forward(spec, kept["layers"], obs)
         return choose(outputs, hidden, kept["log_std"], noise, knobs["exploration_rate"], choice)
+
+    return act
+
+
+def greedy_of_agents(spec: dict[str, Any], states: Sequence[State]) -> Callable[[Array], Array]:
+    """The likeliest actions of several agents, each by its own parameters: act(obs [A, E, F]) -> [A·E, ...].
+
+    Row by row the numbers of `numpy_act`: the same products, of one agent after the other.
+    """
+    choose = CHOOSERS[spec["action"]["kind"]](spec, False)
+    each = [_layers(spec, parameters.views(np.asarray(state["params"]), spec["layout"])) for state in states]
+    # A weight is [A, inputs, outputs], a bias [A, 1, outputs].
+    layers = [np.stack([part if part.ndim == 2 else part[None] for part in parts]) for parts in zip(*each, strict=True)]
+    if spec["normalize_observations"]:
+        mean, std = (np.stack(parts)[:, None] for parts in zip(*map(_normalizer, states), strict=True))  # [A, 1, F]
+
+    def act(obs):
+        if spec["normalize_observations"]:
+            obs = _normalized(obs, mean, std)
+        outputs, hidden = (x.reshape(-1, x.shape[-1]) for x in _forward(spec, layers, obs))
+        return choose(outputs, hidden, (None, None), None, 0.0, GREEDY)[0]
 
     return act
 

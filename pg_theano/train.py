@@ -480,7 +480,9 @@ def train_group(
         else:
             if hindrance not in said:
                 said.add(hindrance)
-                display("agents_per_process").event(f"agents_per_process: one after the other: {hindrance}")
+                shown = display("agents_per_process")
+                shown.event(f"agents_per_process: one after the other: {hindrance}")
+                shown.close()
             trained = [_or_failed(configs[place], run_dirs[place], folder_of_config, display) for place in places]
         for place, one in zip(places, trained, strict=True):
             figures[place] = one
@@ -511,6 +513,7 @@ def _together(
     display: Callable[[str], screen.Screen],
 ) -> list[dict[str, Any]]:
     """Several runs of one graph at once, each in its folder, new or resumed."""
+    runs.allow_open(2 * len(members))
     first, above = members[0][0], members[0][1].parent
     shown = display(f"{first.environment.id} · {len(members)} agents at once · {above}")
     trainers: list[Trainer] = []
