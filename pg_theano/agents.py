@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -82,7 +83,7 @@ def load(trainers: Sequence[Any], folders: Sequence[Path], report: Callable[[str
             trainer.parts.seconds["compile"] += seconds / len(trainers)
         report(what, seconds)
 
-    first = trainers[0]
+    first, began = trainers[0], time.perf_counter()
     program = programs.load(first.config, first.spec, shared_report, folders, agents=True)
     for trainer in trainers:
         trainer.share(program)
@@ -91,6 +92,10 @@ def load(trainers: Sequence[Any], folders: Sequence[Path], report: Callable[[str
         number = _a_call(first.config.agents_per_process, rows * (steps or 0))
         wanted.append((function, rows, steps, *(batch or [None]), number))
     first.program.prepare(wanted)
+    # As in a run alone: importing JAX or PyTensor is no part of compiling, nor of training.
+    rest = time.perf_counter() - began - len(trainers) * first.parts.seconds["compile"]
+    for trainer in trainers:
+        trainer.parts.seconds["import"] += max(rest, 0.0) / len(trainers)
 
 
 def train(trainers: Sequence[Any], say: Callable[[str], None]) -> list[dict[str, Any]]:
