@@ -7,7 +7,7 @@ an observation.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -88,6 +88,27 @@ def numpy_population_act(spec: dict[str, Any]) -> Callable[[State, Array], Array
             x = ACTIVATIONS[spec["activation"]](np.matmul(x[:, None], weight)[:, 0] + bias)
         outputs = np.matmul(x[:, None], layers[-2])[:, 0] + layers[-1]
         return choose(outputs, x, (None, None), None, 0.0, GREEDY)[0]
+
+    return act
+
+
+def greedy_of_agents(spec: dict[str, Any], states: Sequence[State]) -> Callable[[Array], Array]:
+    """The likeliest actions of several agents, each by its own parameters: act(obs [A, E, F]) -> [A·E, ...].
+
+    Row by row the numbers of `numpy_act`: the same products, of one agent after the other.
+    """
+    choose = CHOOSERS[spec["action"]["kind"]](spec, False)
+    each = [_layers(spec, parameters.views(np.asarray(state["params"]), spec["layout"])) for state in states]
+    # A weight is [A, inputs, outputs], a bias [A, 1, outputs].
+    layers = [np.stack([part if part.ndim == 2 else part[None] for part in parts]) for parts in zip(*each, strict=True)]
+    if spec["normalize_observations"]:
+        mean, std = (np.stack(parts)[:, None] for parts in zip(*map(_normalizer, states), strict=True))  # [A, 1, F]
+
+    def act(obs):
+        if spec["normalize_observations"]:
+            obs = _normalized(obs, mean, std)
+        outputs, hidden = (x.reshape(-1, x.shape[-1]) for x in _forward(spec, layers, obs))
+        return choose(outputs, hidden, (None, None), None, 0.0, GREEDY)[0]
 
     return act
 

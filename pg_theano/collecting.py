@@ -17,7 +17,7 @@ import numpy as np
 from pg_theano import environments, programs
 from pg_theano.compiling import power_of_two
 from pg_theano.config import Config
-from pg_theano.rollout import collect, collect_compiled, rungs
+from pg_theano.rollout import Playing, collect, drive, episodes_compiled, rungs
 from pg_theano.segments import CompiledSegments, Segments
 from pg_theano.types import Array, Knobs, Played, Program, Record, Rollout, State
 
@@ -104,17 +104,23 @@ class WholeEpisodes(_Common):
     replays = True
 
     def collect(self, state: State, knobs: Knobs, update: int) -> Played:
-        common: dict[str, Any] = {
+        if self.compiled:
+            return drive(self.playing(update), lambda values: self.program.rollout(state, knobs, values))
+        keep = self.program.manifest["takes"]
+        return collect(self.environment, self.program.act, state, knobs, keep=keep, **self._drawn(update))
+
+    def playing(self, update: int) -> Playing:
+        facts, limit = self.program.manifest["environment"], self.environment.task.time_limit
+        return episodes_compiled(facts, time_limit=limit, **self._drawn(update))
+
+    def _drawn(self, update: int) -> dict[str, Any]:
+        return {
             "num_episodes": programs.episodes_at(self.config, update),
             "episode_seeds": self.generator(programs.EPISODE_SEEDS, update),
             "action_noise": self.generator(programs.ACTION_NOISE, update),
             "draw": self.draw,
             "dtype": self.config.dtype,
         }
-        if self.compiled:
-            return collect_compiled(self.program, state, knobs, time_limit=self.environment.task.time_limit, **common)
-        keep = self.program.manifest["takes"]
-        return collect(self.environment, self.program.act, state, knobs, keep=keep, **common)
 
     def first_calls(self) -> list[tuple]:
         if not self.compiled:
@@ -152,11 +158,16 @@ class Stretches(_Common):
             self.segments = Segments(environment, dtype=config.dtype, keep=keep)
 
     def collect(self, state: State, knobs: Knobs, update: int) -> Played:
-        noise = self.draw(self.generator(programs.ACTION_NOISE, update), self.steps, self.rows)
-        episode_seeds = self.generator(programs.EPISODE_SEEDS, update)
         if self.compiled:
-            return self.segments.collect(state, knobs, noise=noise, episode_seeds=episode_seeds)
-        return self.segments.collect(self.program.act, state, knobs, noise=noise, episode_seeds=episode_seeds)
+            return self.segments.collect(state, knobs, **self._drawn(update))
+        return self.segments.collect(self.program.act, state, knobs, **self._drawn(update))
+
+    def playing(self, update: int) -> Playing:
+        return self.segments.playing(**self._drawn(update))
+
+    def _drawn(self, update: int) -> dict[str, Any]:
+        noise = self.draw(self.generator(programs.ACTION_NOISE, update), self.steps, self.rows)
+        return {"noise": noise, "episode_seeds": self.generator(programs.EPISODE_SEEDS, update)}
 
     def first_calls(self) -> list[tuple]:
         batches = self.spec["num_minibatches"]

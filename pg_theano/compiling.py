@@ -23,7 +23,7 @@ import sys
 import tempfile
 import time
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from pathlib import Path
 from typing import Any
@@ -42,7 +42,7 @@ FIRST_BUCKET = 64
 FORMAT = 1
 MOST_KEPT = 64
 _threads: list[ThreadPoolExecutor] = []
-_kept: dict[tuple[str, str], _JaxFunctions] | None = None  # functions of earlier runs of this process; see `keep`
+_kept: dict[tuple[str, str, bool], _JaxFunctions] | None = None  # functions of earlier runs of this process; see `keep`
 
 
 def cache_folder() -> Path:
@@ -67,21 +67,28 @@ def power_of_two(number: int) -> int:
 
 
 def functions(
-    spec: dict[str, Any], first: str, *, report: Report, around: Around = contextlib.nullcontext, backend: str = "jax"
+    spec: dict[str, Any],
+    first: str,
+    *,
+    report: Report,
+    around: Around = contextlib.nullcontext,
+    backend: str = "jax",
+    agents: bool = False,
 ) -> _JaxFunctions | _PyTensorFunctions:
     """The functions of a spec, each built when it is first called; `first`, whose manifest is read now.
 
-    `around` is a context in which a user's own module can be imported, entered only while a graph is built.
+    `around` is a context in which a user's own module can be imported, entered only while a graph is built. With
+    `agents`, what collects and learns does so for several agents at once (see `agent_axis`).
     """
     if backend != "jax":
         return _PyTensorFunctions(spec, first, backend, report, around)
     if _kept is None:
-        return _JaxFunctions(spec, first, report, around)
-    key = (_key(spec), first)
+        return _JaxFunctions(spec, first, report, around, agents)
+    key = (_key(spec), first, agents)
     if key not in _kept:
         while len(_kept) >= MOST_KEPT:
             _kept.pop(next(iter(_kept))).threads.shutdown(wait=False)
-        _kept[key] = _JaxFunctions(spec, first, report, around)
+        _kept[key] = _JaxFunctions(spec, first, report, around, agents)
     _kept[key].report, _kept[key].around = report, around  # of the run that uses them now
     return _kept[key]
 
@@ -106,15 +113,19 @@ def load(
     around: Around = contextlib.nullcontext,
     rows: int = 1,
     first: str = "train",
+    agents: bool = False,
 ) -> Program:
     """The program of a spec, from the cache where it is there, else built now.
+
+    With `agents` (backend jax), `rollout` and `train` are those of A agents at once: every array has a further axis
+    (see `agent_axis`), and `knobs` is a list of A.
 
     `spec` is plain data: all of the config that shapes the graph (see `graphs/skeleton.py`). `rows` is the number of
     environments, of which State may keep something each; `first` is the function built now, "act" where nothing will
     be trained. Errors: `UserError` where the backend cannot work on this
     machine.
     """
-    compiled = functions(spec, first, report=report, around=around, backend=backend)
+    compiled = functions(spec, first, report=report, around=around, backend=backend, agents=agents)
     manifest = compiled.manifest
     dtype = spec["dtype"]
 
@@ -131,6 +142,9 @@ def load(
         with np.errstate(over="ignore"):  # a rate beyond float32 is infinite, and stops the run as such
             return np.array([knobs[name] for name in manifest["knobs"]], dtype)
 
+    def vectors(knobs: Any) -> np.ndarray:
+        return np.stack([vector(one) for one in knobs]) if agents else vector(knobs)
+
     def act(state, obs, noise, knobs, choice):
         values = {"obs": obs, "noise": noise, "knobs": vector(knobs), "choice": np.asarray(choice, "int32")}
         out = compiled.call("act", {"E": obs.shape[0]}, state, values)
@@ -138,18 +152,19 @@ def load(
 
     def block(rollout):
         if isinstance(rollout, Record):
-            steps, _, episodes = rollout.values.shape
-            return {"record": rollout.values}, {"E": episodes, "T": steps}
+            steps, *number, _, episodes = rollout.values.shape
+            return {"record": rollout.values}, {"E": episodes, "T": steps} | ({"A": number[0]} if agents else {})
         episodes, steps = rollout.mask.shape
         return rollout._asdict(), {"E": episodes, "T": steps}
 
     def train(state, rollout, knobs, minibatches=None):
         values, sizes = block(rollout)
         if minibatches:
-            values, sizes = values | minibatches, sizes | {"B": minibatches["index"].shape[1]}
-        out = compiled.call("train", sizes, state, values | {"knobs": vector(knobs)})
-        metrics = dict(zip(manifest["metrics"], np.asarray(out.pop("metrics")).tolist(), strict=True))
-        return out, metrics
+            values, sizes = values | minibatches, sizes | {"B": minibatches["index"].shape[-1]}
+        out = compiled.call("train", sizes, state, values | {"knobs": vectors(knobs)})
+        rows = np.asarray(out.pop("metrics")).reshape(-1, len(manifest["metrics"])).tolist()
+        metrics = [dict(zip(manifest["metrics"], row, strict=True)) for row in rows]
+        return out, metrics if agents else metrics[0]
 
     def gradient(state, rollout, knobs, at=None):
         values, sizes = block(rollout)
@@ -158,7 +173,9 @@ def load(
         return {name: np.asarray(value) for name, value in out.items()}
 
     def rollout(state, knobs, values):
-        return compiled.call("rollout", {"E": values["env_state"].shape[1]}, state, values | {"knobs": vector(knobs)})
+        *number, _, episodes = values["env_state"].shape
+        sizes = {"E": episodes} | ({"A": number[0]} if agents else {})
+        return compiled.call("rollout", sizes, state, values | {"knobs": vectors(knobs)})
 
     return Program(init, act, train, gradient, rollout, compiled.prepare, manifest)
 
@@ -291,18 +308,50 @@ def state_and_rest(outputs: list[str], values: Any, state: State) -> dict[str, A
     return state | dict(zip(outputs, values, strict=True))
 
 
+# -- several agents at once
+
+BY_TIME = ("record", "noise", "index", "weight")
+"""Arrays that a loop reads or writes a row at a time, time (or gradient steps) first."""
+
+
+def agent_axis(name: str, dims: Sequence[Any]) -> int:
+    """Where the axis of agents stands in an array with these other dimensions: first, or after the time of a loop.
+
+    There a loop takes its row [A, ...] without a copy of the whole: 1.7 instead of 1.4 times as quick as one agent
+    after the other, for 125 steps of 16 agents with 16 episodes each.
+    """
+    return int(name in BY_TIME or (name == "initial_noise" and len(dims) == 3))
+
+
+def _of_agents(jax: Any, jit_function: Any, manifest: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
+    """A function, and its manifest, with a leading axis of agents on everything that goes in and out."""
+    inputs = [(name, dtype, list(dims), agent_axis(name, dims)) for name, dtype, dims in manifest["inputs"]]
+    mapped = jax.vmap(
+        jit_function,
+        in_axes=[axis for *_, axis in inputs],
+        out_axes=tuple(agent_axis(name, ()) for name in manifest["outputs"]),
+    )
+    with_agents = [[name, dtype, [*dims[:axis], "A", *dims[axis:]]] for name, dtype, dims, axis in inputs]
+    return mapped, manifest | {"inputs": with_agents}
+
+
 # -- JAX: artifacts
+
+
+_SIZES = ("E", "T", "B", "A")
+"""Of a function's key, after its name; None where it has no such dimension."""
 
 
 class _JaxFunctions:
     """The functions of a program as StableHLO artifacts, run by JAX.
 
     An artifact has E symbolic and T fixed: one file a function and T. Each concrete (E, T) is lowered and compiled
-    ahead of time, which JAX's persistent cache answers in 0.03 to 0.06 s when it has seen it before.
+    ahead of time, which JAX's persistent cache answers in 0.03 to 0.06 s when it has seen it before. That of several
+    agents is a file of its own, with their number A symbolic too.
     """
 
-    def __init__(self, spec: dict[str, Any], first: str, report: Report, around: Around):
-        self.spec, self.report, self.around = spec, report, around
+    def __init__(self, spec: dict[str, Any], first: str, report: Report, around: Around, agents: bool):
+        self.spec, self.report, self.around, self.agents = spec, report, around, agents
         self.key = _key(spec)
         self.exported: dict[str, Any] = {}
         self.compiled: dict[tuple, Any] = {}
@@ -316,7 +365,7 @@ class _JaxFunctions:
         self.manifest = self._artifact(first, steps)[1]
 
     def call(self, function: str, sizes: dict[str, int], state: State, values: dict[str, Any]) -> dict[str, Any]:
-        key = (function, sizes["E"], sizes.get("T"), *([sizes["B"]] if "B" in sizes else []))
+        key = (function, *(sizes.get(name) for name in _SIZES))
         if key not in self.compiled:
             self.compiled[key] = self._wait(key)
         run, inputs, outputs = self.compiled[key]
@@ -326,16 +375,17 @@ class _JaxFunctions:
         return state_and_rest(outputs, results, state if function == "train" else {})
 
     def prepare(self, wanted: list[tuple]) -> None:
-        """Have (function, E, T), or (function, E, T, B), compiled side by side, for whoever will call them soon.
+        """Have (function, E, T), with B and A where there are, compiled side by side, for whoever will call them soon.
 
         Graphs are built here and in turn, because PyTensor is not thread-safe; XLA works on those already built
         meanwhile, without Python's lock. What comes from the cache is waited for: it takes a tenth of a second, and
         would take it from the training that begins right after.
         """
+        wanted = [(*key, *[None] * (1 + len(_SIZES) - len(key))) for key in wanted]
         for key in wanted:
             if key not in self.compiled and key not in self.pending:
                 artifact = self._artifact(key[0], key[2])
-                sizes = dict(zip(("E", "T", "B"), key[1:], strict=False))
+                sizes = dict(zip(_SIZES, key[1:], strict=True))
                 self.pending[key] = self.threads.submit(self._compile, artifact, sizes)
         began = time.perf_counter()
         cached = [key for key in wanted if key in self.pending and self._cached(key)]
@@ -351,9 +401,9 @@ class _JaxFunctions:
         self.prepare([key])  # which has said itself how long a graph took
         compiled = self.pending.pop(key).result()
         seconds = time.perf_counter() - began - (self.graph_seconds - graphs)
-        function, episodes, steps, *batch = key
-        size = f"E={episodes}" + (f", T={steps}" if steps else "") + "".join(f", B={number}" for number in batch)
-        origin = self._artifact(function, steps)[2]
+        function, sizes = key[0], zip(_SIZES, key[1:], strict=True)
+        size = ", ".join(f"{name}={number}" for name, number in sizes if number is not None)
+        origin = self._artifact(function, key[2])[2]
         self.report(f"{function} [{size}] to machine code, {origin}", max(seconds, 1e-9))
         return compiled
 
@@ -369,7 +419,8 @@ class _JaxFunctions:
 
     def _artifact(self, function: str, steps: int | None) -> tuple[Any, dict[str, Any], str]:
         """(exported function, manifest, where it came from), from memory, the cache folder, or built now."""
-        name = function if steps is None else f"{function}-T{steps}"
+        agents = self.agents and function in ("rollout", "train")
+        name = (function if steps is None else f"{function}-T{steps}") + ("-agents" if agents else "")
         if name not in self.exported:
             path = cache_folder() / "artifacts" / f"{self.key[:32]}-{name}.stablehlo"
             found = _read_artifact(path, self.key)
@@ -379,7 +430,7 @@ class _JaxFunctions:
                 except Exception as error:  # written by a JAX that this one does not understand, though the key agreed
                     _warn(f"{path}: not readable by this JAX ({error}); building it anew")
             if name not in self.exported:
-                exported, manifest = self._export(function, steps)
+                exported, manifest = self._export(function, steps, agents)
                 facts = manifest | {"function": name, "key": self.key, "about": _about(self.spec)}
                 _write_artifact(path, facts, exported.serialize())
                 self.exported[name] = (exported, facts, "anew")
@@ -391,7 +442,7 @@ class _JaxFunctions:
             for _, dtype, shape in manifest["inputs"]
         ]
 
-    def _export(self, function: str, steps: int | None) -> tuple[Any, dict[str, Any]]:
+    def _export(self, function: str, steps: int | None, agents: bool) -> tuple[Any, dict[str, Any]]:
         jax = self.jax
         if function not in self.jit_functions:
             self.report(f"{function}: building, differentiating and rewriting its graph", 0.0)
@@ -407,8 +458,10 @@ class _JaxFunctions:
             self.graph_seconds += seconds
             self.report(f"the graph of {function}", seconds)
         jit_function, manifest = self.jit_functions[function]
-        episodes, batch = jax.export.symbolic_shape("E, B")
-        shapes = self._shapes(manifest, {"E": episodes, "T": steps, "B": batch})
+        if agents:
+            jit_function, manifest = _of_agents(jax, jit_function, manifest)
+        number, episodes, batch = jax.export.symbolic_shape("A, E, B")
+        shapes = self._shapes(manifest, {"A": number, "E": episodes, "T": steps, "B": batch})
         with _wide(jax, self.spec["dtype"]), warnings.catch_warnings():
             warnings.filterwarnings("ignore", message="Explicitly requested dtype")
             return jax.export.export(jax.jit(jit_function))(*shapes), manifest

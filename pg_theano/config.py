@@ -268,6 +268,12 @@ class Config(Section):
     name: Name | None = Field(None, description="of the run; default: the config file's name, or the environment's")
     seed: int = Field(0, ge=0, le=2**63 - 1, description="everything random follows from it")
     runs: int = Field(1, ge=1, le=10_000, description="repeat over seeds seed, seed+1, ... and summarise")
+    agents_per_process: int = Field(
+        1,
+        ge=1,
+        le=4096,
+        description="seeds of `runs` (or settings of a search) trained at once; compiled environments, backend jax",
+    )
     backend: Literal["jax", "numba", "c"] = Field(
         "jax", description="code generator of PyTensor; numba and c compile for one to three minutes"
     )

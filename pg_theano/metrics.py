@@ -54,7 +54,7 @@ def summarised(name: str, environment: str, figures: Sequence[Mapping[str, Any]]
     steps = [f["env_steps"] for f in figures]
     return {
         "name": name,
-        "status": "interrupted" if figures[-1]["status"] == "interrupted" else "finished",
+        "status": "interrupted" if any(f["status"] == "interrupted" for f in figures) else "finished",
         "environment": environment,
         "runs": len(figures),
         "solved": sum(f["status"] == "solved" for f in figures),

@@ -257,8 +257,9 @@ def load(
     folders: Sequence[Path] = (),
     *,
     first: str = "train",
+    agents: bool = False,
 ) -> Program:
-    """The program of a spec: compiled, or the NumPy twin. `first` is what is built now: see `compiling.load`."""
+    """The program of a spec: compiled, or the NumPy twin. `first` and `agents`: see `compiling.load`."""
     if config.gradients == "by_hand":
         from pg_theano.by_hand import program as twin
 
@@ -274,6 +275,7 @@ def load(
         around=around(spec, folders),
         rows=config.environment.num_envs,
         first=first,
+        agents=agents,
     )
     return program._replace(act=acting_for(config, spec, program))
 
@@ -300,15 +302,16 @@ def around(spec: dict[str, Any], folders: Sequence[Path]) -> compiling.Around:
 
 def acting_for(config: Config, spec: dict[str, Any], program: Program | None) -> Callable[..., Any]:
     """Who chooses actions: the compiled graph, or NumPy where it is quicker, asked for, or all there is."""
-    how = config.policy.act
-    if spec["policy"] == "dense" and (
-        program is None
-        or how == "numpy"
-        or (how == "auto" and acting.quicker_in_numpy(spec, config.environment.num_envs))
-    ):
+    if spec["policy"] == "dense" and (program is None or acts_in_numpy(config, spec)):
         return acting.numpy_act(spec, with_log_prob=program is not None and "log_prob" in program.manifest["takes"])
     assert program is not None  # noqa: S101  a policy of one's own has no NumPy twin: see `acting_alone`
     return program.act
+
+
+def acts_in_numpy(config: Config, spec: dict[str, Any]) -> bool:
+    """Whether a dense policy's actions are NumPy's while it is trained."""
+    how, rows = config.policy.act, config.environment.num_envs
+    return spec["policy"] == "dense" and (how == "numpy" or (how == "auto" and acting.quicker_in_numpy(spec, rows)))
 
 
 def acting_alone(config: Config, spec: dict[str, Any], folders: Sequence[Path]) -> Callable[..., Any]:

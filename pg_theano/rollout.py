@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Generator
 from typing import Any
 
 import numpy as np
@@ -123,10 +123,30 @@ def rungs(chunk: int, limit: int | None) -> list[int]:
     return sizes
 
 
-def collect_compiled(
-    program: Program,
-    state: State,
-    knobs: Knobs,
+Playing = Generator[dict[str, Any], dict[str, Any], Played]
+"""A compiled environment being played: yields what each call of `rollout` is given, is sent what came out of it, and
+returns what was played. So whoever makes the calls may make those of several agents in one."""
+
+
+def drive(playing: Playing, rollout: Callable[[dict[str, Any]], dict[str, Any]]) -> Played:
+    """Play to the end, one call after the other."""
+    values = next(playing)
+    while True:
+        out = rollout(values)
+        try:
+            values = playing.send(out)
+        except StopIteration as end:
+            return end.value
+
+
+def collect_compiled(program: Program, state: State, knobs: Knobs, **options: Any) -> Played:
+    """Play whole episodes on a compiled environment: `options` are those of `episodes_compiled`."""
+    playing = episodes_compiled(program.manifest["environment"], **options)
+    return drive(playing, lambda values: program.rollout(state, knobs, values))
+
+
+def episodes_compiled(
+    facts: dict[str, Any],
     *,
     num_episodes: int,
     time_limit: int | None,
@@ -134,9 +154,12 @@ def collect_compiled(
     action_noise: np.random.Generator,
     draw: Callable[..., Array],
     dtype: str,
-) -> Played:
-    """Play `num_episodes` whole episodes on a compiled environment, side by side, in chunks until all have ended."""
-    facts, kind = program.manifest["environment"], np.dtype(dtype)
+) -> Playing:
+    """Play `num_episodes` whole episodes on a compiled environment, side by side, in chunks until all have ended.
+
+    `facts` is what a program's manifest says of the environment.
+    """
+    kind = np.dtype(dtype)
     rows, chunk = power_of_two(num_episodes), facts["chunk"]
     alive: Any = (np.arange(rows) < num_episodes).astype(kind)
     env_state: Any = np.zeros((facts["state_size"], rows), kind)
@@ -147,18 +170,14 @@ def collect_compiled(
         elapsed = len(parts) * chunk
         if elapsed >= limit and time_limit is None:
             raise UserError(f"an episode has not ended after {limit} steps; give the environment a time limit")
-        out = program.rollout(
-            state,
-            knobs,
-            {
-                "env_state": env_state,
-                "alive": alive,
-                "elapsed": np.asarray(elapsed, kind),
-                "begins": np.asarray(not parts, kind),
-                "initial_noise": initial_noise,
-                "noise": np.ascontiguousarray(draw(action_noise, chunk, rows).swapaxes(1, 2)),
-            },
-        )
+        out = yield {
+            "env_state": env_state,
+            "alive": alive,
+            "elapsed": np.asarray(elapsed, kind),
+            "begins": np.asarray(not parts, kind),
+            "initial_noise": initial_noise,
+            "noise": np.ascontiguousarray(draw(action_noise, chunk, rows).swapaxes(1, 2)),
+        }
         env_state, alive = out["env_state"], out["alive"]
         parts.append(out["record"])
     values = parts[0]

@@ -9,6 +9,7 @@ import json
 import os
 import platform
 import re
+import resource
 import socket
 import sys
 from collections.abc import Mapping, Sequence
@@ -65,6 +66,16 @@ def exact_folder(path: Path) -> Path:
     if occupied:
         raise UserError(f"{path}: not empty; expected a new folder, or use --resume {path} to go on with that run")
     return path
+
+
+def allow_open(files: int) -> None:
+    """Raise this process's limit of open files, where the system lets it: a run folder has two open."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = files + 256
+    if hard != resource.RLIM_INFINITY:
+        wanted = min(wanted, hard)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
 class RunFolder:

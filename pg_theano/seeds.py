@@ -39,28 +39,34 @@ def read_plan(path: Path) -> tuple[Config, Path]:
 def play(
     config: Config,
     path: Path,
-    one: Callable[[Config, Path], dict[str, Any]],
-    resume: Callable[[Path], dict[str, Any]],
+    train: Callable[[list[Config], list[Path]], list[dict[str, Any]]],
 ) -> list[dict[str, Any]]:
-    """The figures of every seed, in order: read where it is finished, resumed where it was begun, else run now.
+    """The figures of every seed, in order: read where it is finished, else of `train`, `agents_per_process` at a time.
 
-    Stops after one that was interrupted.
+    `train` gets configs and their folders, and goes on with a run that is in one. Stops after one that was interrupted.
     """
     figures: list[dict[str, Any]] = []
-    for number in range(config.runs):
-        seed = config.seed + number
-        folder = path / f"seed-{seed}"
-        finished = result_of(folder)
-        if finished is not None and finished["status"] in ("solved", "budget"):
-            figures.append(finished)
-        elif (folder / "config.yaml").exists():
-            figures.append(resume(folder))
-        else:
+    for start in range(0, config.runs, config.agents_per_process):
+        numbers = range(config.seed + start, config.seed + min(start + config.agents_per_process, config.runs))
+        folders = [path / f"seed-{seed}" for seed in numbers]
+        found = {folder: finished(folder) for folder in folders}
+        left = [(seed, folder) for seed, folder in zip(numbers, folders, strict=True) if found[folder] is None]
+        for _, folder in left:
             folder.mkdir(exist_ok=True)
-            figures.append(one(config.model_copy(update={"seed": seed, "runs": 1}), folder))
-        if figures[-1]["status"] == "interrupted":
+        if left:
+            configs = [config.model_copy(update={"seed": seed, "runs": 1}) for seed, _ in left]
+            trained = train(configs, [folder for _, folder in left])
+            found |= dict(zip((folder for _, folder in left), trained, strict=True))
+        figures += [one for folder in folders if (one := found[folder]) is not None]
+        if any(one["status"] == "interrupted" for one in figures):
             break
     return figures
+
+
+def finished(folder: Path) -> dict[str, Any] | None:
+    """The result of a run that has come to its end, None of one that has not."""
+    result = result_of(folder)
+    return result if result is not None and result["status"] in ("solved", "budget") else None
 
 
 def result_of(folder: Path) -> dict[str, Any] | None:

@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from pg_theano.environments import Slot, Slots
-from pg_theano.rollout import LONGEST_EPISODE, check_finite
+from pg_theano.rollout import LONGEST_EPISODE, Playing, check_finite, drive
 from pg_theano.types import EXPLORE, Array, Knobs, Played, Program, Record, Rollout, State, UserError
 
 STEPS_TRIED = 16
@@ -239,19 +239,20 @@ class CompiledSegments:
 
     def collect(self, state: State, knobs: Knobs, *, noise: Array, episode_seeds: np.random.Generator) -> Played:
         """Play T steps of every environment with the noise [T, N, U]; the episodes begun have their own noise."""
+        playing = self.playing(noise=noise, episode_seeds=episode_seeds)
+        return drive(playing, lambda values: self.program.rollout(state, knobs, values))
+
+    def playing(self, *, noise: Array, episode_seeds: np.random.Generator) -> Playing:
+        """The same, for whoever makes the call."""
         opened = self._open
         fresh = episode_seeds.random((self.num_steps + 1, self._num_noise, self.num_envs), self.kind)
-        out = self.program.rollout(
-            state,
-            knobs,
-            {
-                "env_state": opened.env_state,
-                "elapsed": opened.lengths,
-                "begins": opened.begins,
-                "initial_noise": fresh,
-                "noise": np.ascontiguousarray(noise.swapaxes(1, 2)),
-            },
-        )
+        out = yield {
+            "env_state": opened.env_state,
+            "elapsed": opened.lengths,
+            "begins": opened.begins,
+            "initial_noise": fresh,
+            "noise": np.ascontiguousarray(noise.swapaxes(1, 2)),
+        }
         record = Record(out["record"], self.columns)
         returns, lengths, open_returns = self._ended(record, opened)
         begins = np.zeros_like(opened.begins)

@@ -15,6 +15,7 @@ import numpy as np
 
 from pg_theano import (
     BEGAN,
+    agents,
     checkpoints,
     collecting,
     commands,
@@ -28,7 +29,7 @@ from pg_theano import (
 from pg_theano import config as configs
 from pg_theano.config import Config
 from pg_theano.evaluate import Evaluator
-from pg_theano.types import GREEDY, SAMPLE, Played, Program, Record, State, UserError
+from pg_theano.types import GREEDY, SAMPLE, Knobs, Played, Program, Record, State, UserError
 
 
 class Counters(NamedTuple):
@@ -45,15 +46,23 @@ class Counters(NamedTuple):
 class Trainer:
     """One run: what it is made of, and its state while it goes."""
 
-    def __init__(self, config: Config, folder: runs.RunFolder, folders: Sequence[Path], display: screen.Screen):
+    def __init__(
+        self,
+        config: Config,
+        folder: runs.RunFolder,
+        folders: Sequence[Path],
+        display: screen.Screen,
+        environment: Any = None,  # where another run's, which keeps nothing between two calls, will do
+    ):
         self.config, self.folder, self.folders, self.display = config, folder, folders, display
         self.parts = metrics.Parts()
         self.parts.seconds["import"] = self.parts.total()
-        self.environment = programs.environment_of(config, folders)
+        self.environment = environment or programs.environment_of(config, folders)
         self.task = self.environment.task
         self.threshold = config.solved.threshold if config.solved.threshold is not None else self.task.threshold
         self.spec = programs.spec_of(config, self.task, self.environment, folders)
         self.evaluator = Evaluator(config, self.spec, folders)
+        self.evaluated: dict[tuple[int, int], dict[str, float]] = {}  # (purpose, choice): played beforehand
         self.program: Program
         self.collector: collecting.Collector
         self.state: State
@@ -72,6 +81,11 @@ class Trainer:
         # What `load` does beside reported compilation (importing JAX or PyTensor) is no part of training either.
         self.parts.seconds["import"] += max(time.perf_counter() - began - self.parts.seconds["compile"], 0.0)
 
+    def share(self, program: Program) -> None:
+        """Take the program of several agents of one spec, instead of one of our own."""
+        self.program = program._replace(act=programs.acting_for(self.config, self.spec, program))
+        self.collector = collecting.collector_of(self.config, self.spec, self.environment, self.program)
+
     def _report(self, what: str, seconds: float) -> None:
         self.parts.seconds["compile"] += seconds
         self.display.event(f"compiled {what}: {seconds:.2f} s" if seconds else f"compiling {what} ...")
@@ -84,47 +98,57 @@ class Trainer:
             return "solved"
         first = self.counters.updates
         while not self.budget_spent():
-            counters = self.counters
-            knobs = programs.knobs_at(self.config, counters.updates)
+            knobs = programs.knobs_at(self.config, self.counters.updates)
             with self.parts.of("collect"):
-                played = self.collector.collect(self.state, knobs, counters.updates)
+                played = self.collector.collect(self.state, knobs, self.counters.updates)
                 order = self.minibatches(played)
             with self.parts.of("update"):
                 state, measured = self.program.train(self.state, played.rollout, knobs, order)
-            self.check_finite(measured, played)
-            self.state = state
-            self.counters = counters._replace(
-                updates=counters.updates + 1,
-                env_steps=counters.env_steps + played.env_steps,
-                episodes=counters.episodes + len(played.returns),
-                seconds=self.seconds(),
-            )
-            record = {
-                "update": counters.updates,
-                "env_steps": self.counters.env_steps,
-                "episodes": self.counters.episodes,
-                **metrics.of_episodes(played.returns, played.lengths),
-                **measured,
-                "learning_rate": knobs["learning_rate"],
-                "exploration_rate": knobs["exploration_rate"],
-            }
-            if not self.spec["num_steps"]:
-                record["episodes_per_update"] = len(played.returns)
-            solved = self.evaluation_due(measured) and self.evaluate(record)
-            record["seconds"] = self.seconds()
-            self.folder.record(record)
-            self.display.update(record, self.share_of_budget())
-            if counters.updates == first and self.collector.replays is False:
+            record = self.learned(played, state, measured, knobs)
+            if record["update"] == first and self.collector.replays is False:
                 self.display.event(
                     f"{self.task.id} does not replay (same seed, same actions, other steps): after every update its "
                     "episodes are begun anew"
                 )
-            if solved and self.confirmed():
-                self.settle()
+            if self.finish_update(record):
                 return "solved"
-            self.settle()
-            self.checkpoint_when_due()
         return "budget"
+
+    def learned(self, played: Played, state: State, measured: dict[str, float], knobs: Knobs) -> dict[str, Any]:
+        """Take what an update gave for our state; returns its record."""
+        self.check_finite(measured, played)
+        self.state = state
+        before = self.counters
+        self.counters = before._replace(
+            updates=before.updates + 1,
+            env_steps=before.env_steps + played.env_steps,
+            episodes=before.episodes + len(played.returns),
+            seconds=self.seconds(),
+        )
+        record = {
+            "update": before.updates,
+            "env_steps": self.counters.env_steps,
+            "episodes": self.counters.episodes,
+            **metrics.of_episodes(played.returns, played.lengths),
+            **measured,
+            "learning_rate": knobs["learning_rate"],
+            "exploration_rate": knobs["exploration_rate"],
+        }
+        if not self.spec["num_steps"]:
+            record["episodes_per_update"] = len(played.returns)
+        return record
+
+    def finish_update(self, record: dict[str, Any]) -> bool:
+        """Evaluate and save where it is due, and write the record; returns whether the run is solved."""
+        solved = self.evaluation_due(record) and self.evaluate(record)
+        record["seconds"] = self.seconds()
+        self.folder.record(record)
+        self.display.update(record, self.share_of_budget())
+        solved = solved and self.confirmed()
+        self.settle()
+        if not solved:
+            self.checkpoint_when_due()
+        return solved
 
     def minibatches(self, played: Played) -> dict[str, Any] | None:
         """Which steps this update's gradient steps learn from, for an algorithm that takes several."""
@@ -177,9 +201,9 @@ class Trainer:
 
     # -- evaluation
 
-    def evaluation_due(self, measured: Mapping[str, float]) -> bool:
+    def evaluation_due(self, record: Mapping[str, Any]) -> bool:
         """Every so many updates; and when the best quarter of a population does what solving takes."""
-        promising = self.threshold is not None and measured.get("fitness_elites", -np.inf) >= self.threshold
+        promising = self.threshold is not None and record.get("fitness_elites", -np.inf) >= self.threshold
         return promising or self.counters.updates % self.config.evaluation.every_updates == 0
 
     def evaluate(self, record: dict[str, Any]) -> bool:
@@ -195,6 +219,8 @@ class Trainer:
         return self.config.solved.stop and self.threshold is not None and greedy["mean"] >= self.threshold
 
     def evaluation(self, purpose: int, choice: int, state: State | None = None) -> dict[str, float]:
+        if (purpose, choice) in self.evaluated:
+            return self.evaluated.pop((purpose, choice))
         return self.evaluator(
             self.program.act,
             self.state if state is None else state,
@@ -324,24 +350,31 @@ class Trainer:
 
     def run(self) -> dict[str, Any]:
         """Train to the end, whatever it is, and leave the folder whole."""
-        self.steps_before = self.counters.env_steps
-        self.settle()
+        self.begin()
         try:
             status = self.train()
-            reason = {
-                "solved": f"mean of {self.config.evaluation.episodes} greedy episodes reached {self.threshold}, twice",
-                "budget": "the budget is spent",
-            }[status]
         except KeyboardInterrupt:
-            status, reason = "interrupted", "Ctrl-C"
             self.go_back()
+            status = "interrupted"
         except UserError as error:
             self.go_back()
-            self.save()
-            self.folder.finish(self.result("failed", str(error)))
+            self.finish("failed", str(error))
             raise
+        return self.finish(status)
+
+    def begin(self) -> None:
+        self.steps_before = self.counters.env_steps
+        self.settle()
+
+    def finish(self, status: str, reason: str | None = None) -> dict[str, Any]:
+        """Save the last update, and the result, which is returned."""
         self.save()
-        result = self.result(status, reason)
+        reasons = {
+            "solved": f"mean of {self.config.evaluation.episodes} greedy episodes reached {self.threshold}, twice",
+            "budget": "the budget is spent",
+            "interrupted": "Ctrl-C",
+        }
+        result = self.result(status, reason or reasons[status])
         self.folder.finish(result)
         return result
 
@@ -430,16 +463,122 @@ def _one(
             trainer.close()
 
 
+def train_group(
+    configs: Sequence[Config],
+    run_dirs: Sequence[Path],
+    folder_of_config: Path,
+    *,
+    display: Callable[[str], screen.Screen] | None = None,
+) -> list[dict[str, Any] | None]:
+    """Train several configs, each in a folder of its own, at once where they share a graph; their results, in order.
+
+    A finished run is only read, one that was begun goes on. One that fails does so alone: its result has status
+    "failed" and the reason in "stop_reason". After Ctrl-C what was not begun has None.
+    """
+    display = display or (lambda title: screen.quiet())
+    figures: list[dict[str, Any] | None] = [seeds.finished(path) for path in run_dirs]
+    left = [place for place, found in enumerate(figures) if found is None]
+    said = set()
+    for group, environment, hindrance in agents.batches([configs[place] for place in left], [folder_of_config]):
+        places = [left[index] for index in group]
+        if hindrance is None:
+            members = [(configs[place], run_dirs[place]) for place in places]
+            trained = _together(members, folder_of_config, environment, display)
+        else:
+            if hindrance not in said:
+                said.add(hindrance)
+                shown = display("agents_per_process")
+                shown.event(f"agents_per_process: one after the other: {hindrance}")
+                shown.close()
+            trained = [_or_failed(configs[place], run_dirs[place], folder_of_config, display) for place in places]
+        for place, one in zip(places, trained, strict=True):
+            figures[place] = one
+        if any(one["status"] == "interrupted" for one in trained):
+            break
+    return figures
+
+
+def _or_failed(
+    config: Config, path: Path, folder_of_config: Path, display: Callable[[str], screen.Screen]
+) -> dict[str, Any]:
+    """One run alone; the result that it wrote where it failed."""
+    try:
+        if (path / "config.yaml").exists():
+            return _resumed(path, (), display, False).figures
+        return _one(config, path, folder_of_config, display, None)
+    except UserError:
+        result = seeds.result_of(path)
+        if result is None or result["status"] != "failed":
+            raise
+        return result
+
+
+def _together(
+    members: Sequence[tuple[Config, Path]],
+    folder_of_config: Path,
+    environment: Any,
+    display: Callable[[str], screen.Screen],
+) -> list[dict[str, Any]]:
+    """Several runs of one graph at once, each in its folder, new or resumed."""
+    runs.allow_open(2 * len(members))
+    first, above = members[0][0], members[0][1].parent
+    shown = display(f"{first.environment.id} · {len(members)} agents at once · {above}")
+    trainers: list[Trainer] = []
+    found: list[checkpoints.Checkpoint | None] = []
+    try:
+        for config, path in members:
+            checkpoint = None
+            if (path / "config.yaml").exists():
+                config, _, checkpoint = runs.resumable(path, ())
+            folder = runs.RunFolder(path)
+            trainers.append(Trainer(config, folder, [folder_of_config], screen.quiet(), environment))
+            found.append(checkpoint)
+            if checkpoint is None:
+                facts = {"folder": str(folder_of_config), "spec": trainers[-1].spec}
+                folder.begin(config, facts | {"task": trainers[-1].task._asdict()})
+        one = trainers[0]
+        described = screen.described(one.task, environment, one.spec, first.gradients)
+        shown.event(f"{above}: {len(trainers)} agents at once; {described}")
+        agents.load(
+            trainers,
+            [folder_of_config],
+            lambda what, seconds: shown.event(
+                f"compiled {what}: {seconds:.2f} s" if seconds else f"compiling {what} ..."
+            ),
+        )
+        for trainer, checkpoint in zip(trainers, found, strict=True):
+            if checkpoint is None:
+                trainer.start_fresh()
+            else:
+                trainer.start_from(checkpoint)
+                trainer.folder.go_on(trainer.config, checkpoint.facts["metrics_bytes"])
+        return agents.train(trainers, shown.event)
+    except KeyboardInterrupt:
+        shown.event(f"to go on: python -m pg_theano.train --resume {above}")
+        raise
+    finally:
+        shown.close()
+        for trainer in trainers:
+            trainer.folder.close()
+            trainer.close()
+
+
 def _several(
     config: Config, path: Path, folder_of_config: Path, display: Callable[[str], screen.Screen], plot: bool
 ) -> Result:
-    """`runs` seeds in turn, and their summary."""
-    figures = seeds.play(
-        config,
-        path,
-        lambda one, folder: _one(one, folder, folder_of_config, display, None),
-        lambda folder: _resumed(folder, (), display, False).figures,
-    )
+    """`runs` seeds, in turn or `agents_per_process` at once, and their summary."""
+
+    def train(configs: list[Config], folders: list[Path]) -> list[dict[str, Any]]:
+        if config.agents_per_process > 1:
+            return [one for one in train_group(configs, folders, folder_of_config, display=display) if one]
+        (folder,) = folders
+        if (folder / "config.yaml").exists():
+            return [_resumed(folder, (), display, False).figures]
+        return [_one(configs[0], folder, folder_of_config, display, None)]
+
+    figures = seeds.play(config, path, train)
+    if all(one["status"] == "failed" for one in figures):
+        raise UserError(f"{path}: every seed failed, the first of them so: {figures[0]['stop_reason']}")
     task = config.environment.dynamics or config.environment.id
     summary = metrics.summarised(path.name, task, figures, time.perf_counter() - BEGAN)
     checkpoints.write_atomically(path / "summary.json", json.dumps(summary, indent=1).encode() + b"\n")

@@ -4,7 +4,8 @@ Environment, collecting and updating are one function under `jit`, a scan over u
 chunk of 20 updates, 10,240 steps. `--environment gymnax` is what PureJaxRL uses; importing gymnax costs about as much
 as all other imports together, so `--environment inline` has its CartPole written out here (source: gymnax,
 environments/classic_control/cartpole.py, which follows Gymnasium's) and stands for the quickest that such a program
-can be. JAX's persistent cache is used when JAX_COMPILATION_CACHE_DIR is set.
+can be. JAX's persistent cache is used when JAX_COMPILATION_CACHE_DIR is set. `--agents N` trains N seeds at once, under
+`jax.vmap`, and evaluates none.
 """
 
 from __future__ import annotations
@@ -185,6 +186,7 @@ def main() -> None:
     parser = arguments(__doc__, 500_000)
     parser.add_argument("--environment", choices=("gymnax", "inline"), default="gymnax")
     parser.add_argument("--no-evaluation", action="store_true", help="train on to the end of the budget")
+    parser.add_argument("--agents", type=int, default=1, metavar="N", help="seeds trained at once")
     options = parser.parse_args()
     if jax.config.jax_compilation_cache_dir:  # keep everything, however small and quick to compile
         jax.config.update("jax_persistent_cache_min_compile_time_secs", 0)
@@ -194,7 +196,10 @@ def main() -> None:
     updates = options.total_steps // BATCH
     start, chunk = make(*environment(), updates)
     imported = time.perf_counter()
-    run = jax.jit(start)(jax.random.key(options.seed))
+    key = jax.random.key(options.seed)
+    if options.agents > 1:
+        start, chunk, key = jax.vmap(start), jax.vmap(chunk), jax.random.split(key, options.agents)
+    run = jax.jit(start)(key)
     chunk = jax.jit(chunk).lower(run).compile()
     jax.block_until_ready(run)
     compiling = time.perf_counter() - imported
@@ -204,11 +209,11 @@ def main() -> None:
         run = jax.block_until_ready(chunk(run))
         training += time.perf_counter() - began
         done += UPDATES_BETWEEN
-        if not options.no_evaluation:
+        if not options.no_evaluation and options.agents == 1:
             solved = judge.passes(greedy_mlp(jax.tree.map(np.asarray, run.params["actor"])))
     finish(
         "jax_ppo" if options.environment == "gymnax" else "jax_ppo_inline", options.seed, judge, solved=solved,
-        env_steps=done * BATCH, training=training, compile_seconds=compiling,
+        env_steps=done * BATCH * options.agents, training=training, compile_seconds=compiling,
         uses=("jax", "optax", "gymnasium", "numpy", *(["gymnax"] if options.environment == "gymnax" else [])),
     )  # fmt: skip
 
