@@ -47,6 +47,7 @@ bench: $(VENV)/.train $(BENCH)/.bench
 	@$(RUN) benchmarks/learning.py
 	@$(RUN) benchmarks/time_to_solve.py $(ARGS)
 	@$(RUN) benchmarks/throughput.py $(ARGS)
+	@$(RUN) benchmarks/agents.py
 	@$(RUN) benchmarks/limit.py $(ARGS)
 	@$(RUN) benchmarks/growth.py $(ARGS)
 	@$(RUN) benchmarks/report.py

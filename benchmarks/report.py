@@ -15,13 +15,14 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import agents
 import growth
 import limit
 import throughput
 import time_to_solve
 from measuring import HERE, table
 
-PARTS: tuple[ModuleType, ...] = (time_to_solve, throughput, limit, growth)
+PARTS: tuple[ModuleType, ...] = (time_to_solve, throughput, agents, limit, growth)
 HEAD = """# Benchmarks
 
 `make bench` measures all of this again: it makes `.venv-bench` for the peers from `benchmarks/requirements.txt`, runs
