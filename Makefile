@@ -46,6 +46,7 @@ BENCH := .venv-bench
 bench: $(VENV)/.train $(BENCH)/.bench
 	@$(RUN) benchmarks/learning.py
 	@$(RUN) benchmarks/time_to_solve.py $(ARGS)
+	@$(RUN) benchmarks/populations.py $(ARGS)
 	@$(RUN) benchmarks/throughput.py $(ARGS)
 	@$(RUN) benchmarks/agents.py
 	@$(RUN) benchmarks/limit.py $(ARGS)

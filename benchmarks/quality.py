@@ -13,6 +13,7 @@ own evaluations during training is judged, as everywhere in this project.
 from __future__ import annotations
 
 import argparse
+import hashlib
 import json
 import statistics
 import subprocess
@@ -53,6 +54,12 @@ TASKS = {
     "ppo-lunarlander": Reference("LunarLander-v3", 242.119, 1_000_000, 10),
     "ppo-bipedalwalker": Reference("BipedalWalker-v3", 213.299, 5_000_000, 3),
 }
+SEARCHES = {
+    "pgpe-pendulum": Reference("Pendulum-v1", -200.0, 0, 10),
+    "pgpe-lunarlander": Reference("LunarLander-v3", 200.0, 0, 3),
+}
+"""Searches of parameters: the task, the mean that was asked for, and seeds."""
+KNOWN = TASKS | SEARCHES
 SPEED = {"ppo-acrobot": 2300, "ppo-pendulum": 880, "ppo-lunarlander": 1350}
 """SB3's steps per second of CPU time on a machine of this kind, as they were given to us."""
 
@@ -118,6 +125,8 @@ def interval(values: list[float], rng: np.random.Generator) -> tuple[float, floa
 def section(data: dict[str, Any]) -> str:
     rows = []
     for config, figures in data["tasks"].items():
+        if config in SEARCHES:
+            continue
         reference = TASKS[config]
         reached = "yes" if figures["high"] >= reference.mean else "no"
         rows.append(
@@ -145,6 +154,31 @@ def section(data: dict[str, Any]) -> str:
         table(head, rows),
         "",
     ]
+    searched = {config: figures for config, figures in data["tasks"].items() if config in SEARCHES}
+    if searched:
+        head = ["config", "asked for", "seeds", "env steps, median", "IQM (95 %)", "worst", "best", "reached"]
+        rows = [
+            [
+                f"`{config}.yaml`",
+                f"{SEARCHES[config].mean:g}",
+                len(figures["means"]),
+                f"{statistics.median(figures['env_steps']):,.0f}",
+                f"**{figures['iqm']:.1f}** ({figures['low']:.1f} to {figures['high']:.1f})",
+                f"{min(figures['means']):.1f}",
+                f"{max(figures['means']):.1f}",
+                "yes" if figures["iqm"] >= SEARCHES[config].mean else "no",
+            ]
+            for config, figures in searched.items()
+        ]
+        lines += [
+            "## Searches of parameters",
+            "",
+            "Policy gradients with parameter-based exploration, no gradient of the policy; judged in the same way.",
+            "Reached: the interquartile mean itself is at the figure that was asked for.",
+            "",
+            table(head, rows),
+            "",
+        ]
     if data.get("speed"):
         lines += [
             "## Steps per second on Gymnasium's environments",
@@ -231,28 +265,30 @@ def main() -> int:
         return 0
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     measuring.add_options(parser)
-    parser.add_argument("--only", default=",".join(TASKS), metavar="A,B", help="configs (all)")
+    parser.add_argument("--only", default=",".join(KNOWN), metavar="A,B", help="configs (all)")
     parser.add_argument("--seeds", type=int, metavar="N", help="seeds 0 to N-1 (10; BipedalWalker 3)")
     parser.add_argument("--speed", action="store_true", help="measure steps per second too")
     parser.add_argument("--page", type=Path, default=HERE / "quality.md", help="the table")
     parser.add_argument("overrides", nargs="*", metavar="knob=value", help="knobs set over the configs")
     options = parser.parse_intermixed_args()
     wanted = options.only.split(",")
-    unknown = [name for name in wanted if name not in TASKS]
+    unknown = [name for name in wanted if name not in KNOWN]
     if unknown:
-        parser.error(f"--only: got {', '.join(unknown)}; expected some of {', '.join(TASKS)}")
+        parser.error(f"--only: got {', '.join(unknown)}; expected some of {', '.join(KNOWN)}")
     cells, rng, data = Cells(options, NAME), np.random.default_rng(0), {}
     for config in wanted:
-        number = options.seeds or TASKS[config].seeds
+        number = options.seeds or KNOWN[config].seeds
         resolved = to_dict(read_config(ROOT / "configs" / f"{config}.yaml", options.overrides))
+        knobs = hashlib.sha256(json.dumps(resolved, sort_keys=True).encode()).hexdigest()[:16]
         found = [
-            cells.get({"config": config, "seed": seed, "knobs": resolved}, lambda c=config, s=seed: cell(options, c, s))
+            cells.get({"config": config, "seed": seed, "knobs": knobs}, lambda c=config, s=seed: cell(options, c, s))
             for seed in range(number)
         ]
         means = [one["mean"] for one in found]
         low, high = interval(means, rng)
         data[config] = {
             "means": means,
+            "env_steps": [one["env_steps"] for one in found],
             "iqm": interquartile_mean(means),
             "low": low,
             "high": high,
@@ -262,7 +298,7 @@ def main() -> int:
     speed = known.get("speed", {})
     if options.speed:
         speed |= {config: speed_of(options, config) for config in wanted if config in SPEED}
-    tasks = {config: data.get(config) or known.get("tasks", {}).get(config) for config in TASKS}
+    tasks = {config: data.get(config) or known.get("tasks", {}).get(config) for config in KNOWN}
     everything = {
         "tasks": {config: figures for config, figures in tasks.items() if figures},
         "speed": speed,

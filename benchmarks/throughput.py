@@ -26,7 +26,8 @@ ENVS = {16: 60, 64: 40, 256: 30, 1024: 20, 4096: 15}  # environments: updates
 WIDTHS = (8, 16, 32, 64, 128, 256)
 OWN_PPO = PEERS / "own_ppo.yaml"
 """Our PPO with the pure-JAX peer's network and numbers."""
-PARTS = ("default", "environments", "width", "baseline", "peer")
+BACKENDS = ("jax", "c", "numba")
+PARTS = ("default", "environments", "width", "backend", "baseline", "peer")
 
 
 def ours(options: argparse.Namespace, cache: Path, envs: int, updates: int, seed: int, *more: str) -> dict[str, Any]:
@@ -114,6 +115,9 @@ def plan(options: argparse.Namespace, cache: Path) -> list[tuple[dict[str, Any],
             rate = f"schedules.learning_rate.initial={0.4 / width}"
             more = (f"environment.engine={engine}", f"policy.hidden=[{width}]", rate)
             add("width", facts, mine(256, 15, *more))
+    for backend in BACKENDS:  # on Gymnasium's environments: only jax has compiled ones
+        more = ("environment.engine=gymnasium", f"backend={backend}", "policy.act=compiled")
+        add("backend", {"backend": backend, "envs": 64, "updates": 40}, mine(64, 40, *more))
     add("baseline", {"what": "random actions, no learning"}, lambda seed: baseline(options, cache, seed))
     for episodes, updates in ((64, 60), (512, 60)):  # with more, environments whose episode has ended idle less
         more = ("environment.engine=gymnasium", f"schedules.episodes_per_update.initial={episodes}")
@@ -149,12 +153,18 @@ def main(argv: Sequence[str] | None = None) -> None:
             print(f"round {number + 1}")
             for index, (facts, measure) in enumerate(planned):
 
-                def warm(index: int = index, measure: Callable[[int], dict[str, Any]] = measure) -> dict[str, Any]:
-                    if index not in warmed:
+                def warm(
+                    index: int = index,
+                    facts: dict[str, Any] = facts,
+                    measure: Callable[[int], dict[str, Any]] = measure,
+                ) -> dict[str, Any]:
+                    if index not in warmed and facts.get("backend", "jax") == "jax":  # the others keep nothing
                         warmed.add(index)
                         measure(1000)
                     return measure(number + 1)  # noqa: B023 (called at once)
 
+                if number and facts.get("backend", "jax") != "jax":  # minutes of compiling each: one round
+                    continue
                 found[index].append(cells.get(facts | {"seed": number + 1, "code": code}, warm))
     data = {
         "rounds": options.rounds,
@@ -205,6 +215,13 @@ def section(data: dict[str, Any]) -> str:
         if parts[part]:
             rows = [[f"{cell['engine']}, {cell[first]:,}", cell["updates"], *measured(cell)] for cell in parts[part]]
             text += [title, "", table(["engine", "updates", *heads], rows), ""]
+    if parts["backend"]:
+        rows = [[cell["backend"], *measured(cell)] for cell in parts["backend"]]
+        text += [
+            "Backend: 64 of Gymnasium's environments, actions by the compiled `act` (`c` and `numba`: one round):",
+            "",
+        ]
+        text += [table(["backend", *heads], rows), ""]
     if parts["baseline"]:
         text += ["Gymnasium's own vectorised CartPole, 64 environments, real steps only:", ""]
         speeds = [cell.get("steps_per_second") for cell in parts["baseline"]]

@@ -23,6 +23,7 @@ LABELS = {
     "pg_theano": "**pg_theano**, REINFORCE (no plot)",
     "pg_theano_plot": "**pg_theano**, the default command (with plot)",
     "pg_theano_ppo": "**pg_theano**, PPO, 2x64 tanh (no plot)",
+    "pg_theano_cem": "**pg_theano**, cross-entropy method, linear policy (no plot)",
     "sb3_ppo": "Stable-Baselines3 PPO, rl-zoo's tuned",
     "torch_ppo": "torch PPO, CleanRL's defaults",
     "jax_ppo_published": "pure-JAX PPO, PureJaxRL's, gymnax",
@@ -81,6 +82,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     )
     options = parser.parse_args(argv)
     options.programs = {"pg_theano": [], "pg_theano_plot": [], "pg_theano_ppo": ["algorithm.name=ppo"]}
+    options.programs["pg_theano_cem"] = ["algorithm.name=cem"]
     for name, _, words in (text.partition("=") for text in options.also):
         existing = [(options.source / word) for word in shlex.split(words)]
         options.programs[name] = [

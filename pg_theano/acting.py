@@ -68,6 +68,30 @@ def numpy_act(spec: dict[str, Any], *, with_log_prob: bool = True) -> Callable[.
     return act
 
 
+def numpy_population_act(spec: dict[str, Any]) -> Callable[[State, Array], Array]:
+    """(state with params [D, N], obs [N, F]) -> the likeliest action of each row by its own column, [N] or [N, C].
+
+    The same as `graphs/population.act`.
+    """
+    choose = CHOOSERS[spec["action"]["kind"]](spec, False)
+    kept: dict[str, Any] = {"params": None}
+
+    def act(state: State, obs: Array) -> Array:
+        if kept["params"] is not state["params"]:
+            rows = np.ascontiguousarray(state["params"].T)  # [N, D]
+            named = parameters.views(rows, spec["layout"])
+            kept["params"], kept["layers"] = state["params"], _layers(spec, named)
+        if spec["normalize_observations"]:
+            obs = _normalized(obs, *_normalizer(state))
+        x, layers = obs, kept["layers"]
+        for weight, bias in zip(layers[:-2:2], layers[1:-2:2], strict=True):
+            x = ACTIVATIONS[spec["activation"]](np.matmul(x[:, None], weight)[:, 0] + bias)
+        outputs = np.matmul(x[:, None], layers[-2])[:, 0] + layers[-1]
+        return choose(outputs, x, (None, None), None, 0.0, GREEDY)[0]
+
+    return act
+
+
 def greedy_of_agents(spec: dict[str, Any], states: Sequence[State]) -> Callable[[Array], Array]:
     """The likeliest actions of several agents, each by its own parameters: act(obs [A, E, F]) -> [A·E, ...].
 
@@ -107,7 +131,7 @@ def _layers(spec: dict[str, Any], named: dict[str, Array]) -> list[Array]:
     for place in range(0, len(layers), 2):
         weight, bias = layers[place], layers[place + 1]
         if place > 0:
-            weight, bias = half * weight, bias + half * weight.sum(axis=0)
+            weight, bias = half * weight, bias + half * weight.sum(axis=-2)
         if place < last:
             weight, bias = half * weight, half * bias
         layers[place], layers[place + 1] = weight, bias
@@ -243,8 +267,8 @@ def _choose_multi_binary(spec: dict[str, Any], with_log_prob: bool) -> Callable[
 
 def _log_std_of(spec: dict[str, Any]) -> Callable[[dict[str, Array]], Any]:
     """What depends on the parameter policy/log_std alone, made once for all the observations to come."""
-    if "policy/log_std" not in [name for name, *_ in spec["layout"]]:
-        return lambda named: None
+    if "policy/log_std" not in [name for name, *_ in spec["layout"]]:  # the network gives it, or there is none
+        return lambda named: (None, None)
     if spec["noise"] == "state_dependent":
         return lambda named: (np.exp(named["policy/log_std"]), np.exp(2 * named["policy/log_std"]))
     return lambda named: (np.exp(named["policy/log_std"]), float(named["policy/log_std"].sum()))

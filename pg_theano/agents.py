@@ -19,9 +19,9 @@ from typing import Any
 
 import numpy as np
 
-from pg_theano import collecting, environments, programs, shared_evaluation
+from pg_theano import environments, programs, shared_evaluation
 from pg_theano.compiling import agent_axis, power_of_two
-from pg_theano.config import Config, to_dict
+from pg_theano.config import SEARCHES, Config, to_dict
 from pg_theano.types import GREEDY, SAMPLE, Array, Knobs, Played, Record, State, UserError
 
 AGENTS_A_CALL = 8
@@ -34,6 +34,8 @@ COLUMNS_A_CALL = 2**15
 
 def hindrance(config: Config, environment: Any) -> str | None:
     """Why agents of a config cannot train together; None where they can."""
+    if config.algorithm.name in SEARCHES:
+        return f"algorithm.name: {config.algorithm.name} is a population already, and trains one agent at a time"
     if config.gradients == "by_hand":
         return "gradients: by_hand trains one agent at a time"
     if config.backend != "jax":
@@ -56,7 +58,7 @@ def batches(configs: Sequence[Config], folders: Sequence[Path]) -> list[tuple[li
         data = to_dict(config)
         where = json.dumps([data[name] for name in ("environment", "backend", "dtype", "gradients")])
         if where not in shared:
-            shared[where] = collecting.environment_of(config, folders)
+            shared[where] = programs.environment_of(config, folders)
         environment = shared[where]
         if hindrance(config, environment):
             groups[f"alone {place}"], found[f"alone {place}"] = [place], environment
@@ -164,7 +166,9 @@ def _update(going: dict[int, Any], figures: dict[int, Any], evaluator: Any, say:
             records[place] = trainer.learned(played[place], *learned[place], knobs[place])
         except UserError as error:
             _fail(going, figures, place, error, say)
-    _evaluate([trainers[place] for place in records], evaluator)
+    _evaluate(
+        [trainers[place] for place, record in records.items() if trainers[place].evaluation_due(record)], evaluator
+    )
     solved = []
     for place, record in records.items():
         try:
@@ -175,9 +179,8 @@ def _update(going: dict[int, Any], figures: dict[int, Any], evaluator: Any, say:
     return solved
 
 
-def _evaluate(trainers: Sequence[Any], evaluator: Any) -> None:
+def _evaluate(due: Sequence[Any], evaluator: Any) -> None:
     """Play beforehand what `finish_update` is going to ask for, of all agents that are due at once."""
-    due = [one for one in trainers if one.evaluation_due()]
     evaluator.play((one, programs.EVALUATION, GREEDY, "newest") for one in due)
     evaluator.play((one, programs.EVALUATION, SAMPLE, "newest") for one in due if one.config.evaluation.sampled)
     likely = []

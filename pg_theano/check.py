@@ -245,11 +245,11 @@ def _small(config: Config, folders: Sequence[Path]) -> tuple[Config, Any]:
     if environment.dynamics is None:
         changes["environment"]["engine"] = "gymnasium"
     small = changed(config, changes)
-    made = collecting.environment_of(small, folders)
+    made = programs.environment_of(small, folders)
     if made.task.time_limit is None or made.task.time_limit > MOST_EPISODE:
         made.close()
         small = changed(small, {"environment": {"max_episode_steps": MOST_EPISODE}})
-        made = collecting.environment_of(small, folders)
+        made = programs.environment_of(small, folders)
     return small, made
 
 

@@ -31,29 +31,20 @@ class Collector(Protocol):
     @property
     def replays(self) -> bool | None: ...  # False: nothing stays open from one update to the next
     def collect(self, state: State, knobs: Knobs, update: int) -> Played: ...
-    def playing(self, update: int) -> Playing: ...  # of a compiled environment, for whoever makes the calls
     def first_calls(self) -> list[tuple]: ...
     def settle(self) -> Any: ...
     def arrays(self, picture: Any) -> dict[str, Array]: ...
     def restore(self, arrays: Mapping[str, Array]) -> None: ...
+    def close(self) -> None: ...
 
 
-def environment_of(config: Config, folders: Sequence[Path]) -> Any:
-    """The compiled engine, where it is wanted and is the same task; else Gymnasium's environments."""
-    engine = None
-    if config.gradients == "symbolic":
-        engine = environments.engine_of(config.environment, dtype=config.dtype, backend=config.backend, folders=folders)
-    return engine or environments.make(
-        config.environment,
-        num_envs=config.environment.num_envs,
-        dtype=config.dtype,
-        folders=folders,
-        squash=config.policy.squash,
-        single_environments=config.algorithm.num_steps is not None,
-    )
+def collector_of(
+    config: Config, spec: dict[str, Any], environment: Any, program: Program, folders: Sequence[Path] = ()
+) -> Collector:
+    if program.ask is not None:
+        from pg_theano.search.population import Population
 
-
-def collector_of(config: Config, spec: dict[str, Any], environment: Any, program: Program) -> Collector:
+        return Population(config, spec, environment, program, folders)
     if spec["num_steps"]:
         return Stretches(config, spec, environment, program)
     return WholeEpisodes(config, spec, environment, program)
@@ -102,6 +93,9 @@ class _Common:
 
     def generator(self, purpose: int, update: int) -> np.random.Generator:
         return programs.generator(self.config.seed, purpose, update)
+
+    def close(self) -> None:
+        """Nothing: the environment is whoever made it's to close."""
 
 
 class WholeEpisodes(_Common):

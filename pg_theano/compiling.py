@@ -40,7 +40,9 @@ Around = Callable[[], contextlib.AbstractContextManager[None]]
 
 FIRST_BUCKET = 64
 FORMAT = 1
+MOST_KEPT = 64
 _threads: list[ThreadPoolExecutor] = []
+_kept: dict[tuple[str, str, bool], _JaxFunctions] | None = None  # functions of earlier runs of this process; see `keep`
 
 
 def cache_folder() -> Path:
@@ -78,9 +80,23 @@ def functions(
     `around` is a context in which a user's own module can be imported, entered only while a graph is built. With
     `agents`, what collects and learns does so for several agents at once (see `agent_axis`).
     """
-    if backend == "jax":
+    if backend != "jax":
+        return _PyTensorFunctions(spec, first, backend, report, around)
+    if _kept is None:
         return _JaxFunctions(spec, first, report, around, agents)
-    return _PyTensorFunctions(spec, first, backend, report, around)
+    key = (_key(spec), first, agents)
+    if key not in _kept:
+        while len(_kept) >= MOST_KEPT:
+            _kept.pop(next(iter(_kept))).threads.shutdown(wait=False)
+        _kept[key] = _JaxFunctions(spec, first, report, around, agents)
+    _kept[key].report, _kept[key].around = report, around  # of the run that uses them now
+    return _kept[key]
+
+
+def keep() -> None:
+    """From now on this process keeps its JAX functions, for runs in turn (not at once) that share a graph."""
+    global _kept
+    _kept = {} if _kept is None else _kept
 
 
 def finish() -> None:

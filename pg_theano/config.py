@@ -90,7 +90,9 @@ class Policy(Section):
 
 
 class Algorithm(Section):
-    name: Literal["reinforce", "vpg", "a2c", "ppo", "npg", "trpo"] = Field("reinforce", description="the learner")
+    name: Literal["reinforce", "vpg", "a2c", "ppo", "npg", "trpo", "cem", "pgpe", "es", "cmaes"] = Field(
+        "reinforce", description="the learner: by the gradient of a policy, or by a search of its parameters"
+    )
     discount: Fraction = Field(0.99, description="γ, per step")
     signal: Literal["reward", "episode_return", "reward_to_go"] = Field(
         "reward_to_go",
@@ -136,6 +138,12 @@ class Algorithm(Section):
         description="the algorithm's own, or a function of your own, module:function",
     )
     objective_kwargs: dict[str, Any] = Field({}, description="keyword arguments of your own objective")
+    population_size: int = Field(32, ge=2, le=10**6, description="cem, pgpe, es, cmaes: candidates in a generation")
+    episodes_per_candidate: int = Field(
+        1, ge=1, le=10_000, description="cem, pgpe, es, cmaes: episodes whose mean return is a candidate's fitness"
+    )
+    initial_std: Positive = Field(1.0, description="cem, pgpe, es, cmaes: spread of the first generation")
+    covariance: Literal["diagonal", "full"] = Field("diagonal", description="cem: of the Gaussian over parameters")
 
 
 class Exploration(Section):
@@ -177,6 +185,12 @@ class Schedules(Section):
     )
     exploration_rate: Schedule = Field(Schedule(initial=0.0), description="ε of the ε-strategies, 0 to 1")
     episodes_per_update: Schedule = Field(Schedule(initial=16), description="size of the minibatch, rounded")
+    elite_fraction: Schedule = Field(Schedule(initial=0.2), description="cem: share of a generation that is kept")
+    extra_std: Schedule = Field(
+        Schedule(kind="exponential_decay", initial=0.3, decay_rate=0.1),
+        description="cem: a standard deviation whose square is added to the elites' variance",
+    )
+    std_learning_rate: Schedule = Field(Schedule(initial=0.1), description="pgpe: step size of the standard deviations")
 
     @model_validator(mode="after")
     def in_range(self) -> Schedules:
@@ -185,6 +199,9 @@ class Schedules(Section):
             ("value_learning_rate", 0.0, float("inf")),
             ("exploration_rate", 0.0, 1.0),
             ("episodes_per_update", 1.0, 65536.0),
+            ("elite_fraction", 0.0, 1.0),
+            ("extra_std", 0.0, float("inf")),
+            ("std_learning_rate", 0.0, float("inf")),
         ):
             schedule = getattr(self, name)
             for key in ("initial", "final", "minimum", "maximum"):
@@ -229,6 +246,16 @@ class Evaluation(Section):
     sampled: bool = Field(False, description="also evaluate the policy with sampled actions, each time")
 
 
+class Distribute(Section):
+    """Who plays a generation of cem, pgpe, es or cmaes. The outcome does not depend on it."""
+
+    workers: int = Field(1, ge=1, le=4096, description="cem, pgpe, es, cmaes: processes that play a generation")
+    cluster: str | None = Field(
+        None, pattern=r"^(tcp|tls|ucx|ws|wss)://.+:\d+$", description="the same by a Dask cluster: tcp://host:8786"
+    )
+    tasks: int = Field(8, ge=1, le=10**6, description="parts that a generation is given to workers in")
+
+
 class Checkpoint(Section):
     every_updates: Count | None = Field(None, description="updates between two checkpoints")
     every_seconds: Positive | None = Field(10.0, description="seconds between two checkpoints")
@@ -265,6 +292,7 @@ class Config(Section):
     solved: Solved = Solved()
     evaluation: Evaluation = Evaluation()
     checkpoint: Checkpoint = Checkpoint()
+    distribute: Distribute = Distribute()
 
     @model_validator(mode="after")
     def fits_together(self) -> Config:
@@ -307,8 +335,25 @@ ALGORITHM_DEFAULTS: dict[str, dict[str, Any]] = {
         "policy": {"hidden": [32], "activation": "tanh", "initialization": "orthogonal"},
         "algorithm": {"baseline": "value", "standardize_advantages": True, "target_kl": 0.01},
     },
+    "cem": {"policy": {"hidden": []}, "normalize": {"observations": True}},
+    "pgpe": {
+        "policy": {"hidden": []},
+        "normalize": {"observations": True},
+        "schedules": {"learning_rate": {"initial": 0.2}},
+    },
+    "es": {
+        "policy": {"hidden": []},
+        "normalize": {"observations": True},
+        "schedules": {"learning_rate": {"initial": 0.2}},
+    },
+    "cmaes": {"policy": {"hidden": []}, "normalize": {"observations": True}},
 }
 """What another algorithm than REINFORCE changes of the defaults above; the user's own knobs lie over it."""
+
+BY_GRADIENT = ("reinforce", "vpg", "a2c", "ppo", "npg", "trpo")
+LEARNS_VALUES = BY_GRADIENT[1:]
+SEARCHES = ("cem", "pgpe", "es", "cmaes")
+"""Algorithms that search the policy's parameters without a gradient through the policy."""
 
 READERS: dict[str, tuple[str, ...]] = {
     "algorithm.signal": ("reinforce",),
@@ -331,6 +376,28 @@ READERS: dict[str, tuple[str, ...]] = {
     "policy.shared": ("a2c", "ppo"),
     "schedules.value_learning_rate": ("vpg", "npg", "trpo"),
     "normalize.rewards": ("vpg", "a2c", "ppo", "npg", "trpo"),
+    "algorithm.discount": BY_GRADIENT,
+    "algorithm.baseline": BY_GRADIENT,
+    "algorithm.standardize_advantages": BY_GRADIENT,
+    "algorithm.entropy_coefficient": BY_GRADIENT,
+    "exploration.name": BY_GRADIENT,
+    "schedules.exploration_rate": BY_GRADIENT,
+    "schedules.episodes_per_update": BY_GRADIENT,
+    "schedules.learning_rate": (*BY_GRADIENT, "pgpe", "es"),
+    "policy.name": BY_GRADIENT,
+    "policy.log_std": BY_GRADIENT,
+    "policy.initial_log_std": BY_GRADIENT,
+    "policy.noise": BY_GRADIENT,
+    "evaluation.sampled": BY_GRADIENT,
+    "algorithm.population_size": SEARCHES,
+    "algorithm.episodes_per_candidate": SEARCHES,
+    "algorithm.initial_std": SEARCHES,
+    "algorithm.covariance": ("cem",),
+    "schedules.elite_fraction": ("cem",),
+    "schedules.extra_std": ("cem",),
+    "schedules.std_learning_rate": ("pgpe",),
+    "distribute.workers": SEARCHES,
+    "distribute.cluster": SEARCHES,
 }
 """Knobs that not every algorithm reads, and those that do."""
 
@@ -348,7 +415,10 @@ def _foreign_knobs(config: Config) -> Iterator[str]:
 
 def _contradictions(config: Config) -> Iterator[str]:
     algorithm, policy = config.algorithm, config.policy
-    reinforce = algorithm.name == "reinforce"
+    reinforce, searches = algorithm.name == "reinforce", algorithm.name in SEARCHES
+    if searches:
+        yield from _beyond_a_search(config)
+        return
     if reinforce and algorithm.baseline == "value":
         yield "algorithm.baseline: value needs a value network: vpg, a2c, ppo, npg or trpo; algorithm.name is reinforce"
     if not reinforce and algorithm.baseline not in ("value", "none"):
@@ -391,6 +461,22 @@ def _contradictions(config: Config) -> Iterator[str]:
         yield from _beyond_the_twin(config)
 
 
+def _beyond_a_search(config: Config) -> Iterator[str]:
+    """What makes no sense for a search of parameters."""
+    algorithm = config.algorithm
+    if algorithm.name in ("pgpe", "es") and algorithm.population_size % 2:
+        yield (
+            f"algorithm.population_size: must be even for mirrored sampling ({algorithm.name}); got "
+            f"{algorithm.population_size}"
+        )
+    if config.gradients == "by_hand":
+        yield f"gradients: by_hand has no twin of {algorithm.name}; expected algorithm.name=vpg or ppo"
+    if config.policy.name_kwargs:
+        yield "policy.name_kwargs: policy.name is dense, which takes none"
+    if config.policy.noise_every is not None:
+        yield f"policy.noise_every: needs policy.noise=state_dependent; got {config.policy.noise}"
+
+
 def _beyond_the_twin(config: Config) -> Iterator[str]:
     """What the NumPy twin does not cover."""
     twin = "gradients=by_hand covers"
@@ -429,13 +515,13 @@ def with_defaults(data: dict[str, Any]) -> dict[str, Any]:
     """The knobs of a file over the defaults of the algorithm that it names."""
     section = data.get("algorithm")
     name = section.get("name") if isinstance(section, dict) else None
-    return _laid_over(_copied(ALGORITHM_DEFAULTS.get(name, {}) if isinstance(name, str) else {}), data)
+    return laid_over(_copied(ALGORITHM_DEFAULTS.get(name, {}) if isinstance(name, str) else {}), data)
 
 
-def _laid_over(under: dict[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+def laid_over(under: dict[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
     for key, value in over.items():
         both = isinstance(value, Mapping) and isinstance(under.get(key), dict)
-        under[key] = _laid_over(under[key], value) if both else value
+        under[key] = laid_over(under[key], value) if both else value
     return under
 
 
@@ -443,6 +529,14 @@ def read_config(
     path: str | os.PathLike[str] | None = None, overrides: Iterable[str] = (), seed: int | None = None
 ) -> Config:
     """The config of a file (or the defaults), with `a.b=value` overrides in turn and a seed on top."""
+    document = read_data(path, overrides, seed)
+    return from_dict(document.data, document.lines, document.name)
+
+
+def read_data(
+    path: str | os.PathLike[str] | None = None, overrides: Iterable[str] = (), seed: int | None = None
+) -> yaml_lines.Document:
+    """What the file and the overrides say, as plain data that nobody has checked yet."""
     document = yaml_lines.Document({}, {}, "defaults") if path is None else yaml_lines.read_file(path)
     data, lines = _copied(document.data), dict(document.lines)
     for override in overrides:
@@ -452,15 +546,23 @@ def read_config(
         lines[("seed",)] = 0
     if path is not None and "name" not in data:
         data["name"] = re.sub(r"[^A-Za-z0-9._-]", "-", Path(path).stem).lstrip("._-")[:64] or None
-    return from_dict(data, lines, document.name)
+    return yaml_lines.Document(data, lines, document.name)
 
 
 def from_dict(data: Mapping[str, Any], lines: Mapping[tuple, int] | None = None, name: str = "config") -> Config:
     """The config of plain nested dicts; what is missing keeps its default."""
+    return validated(Config, with_defaults(_copied(data)), lines or {}, name)
+
+
+Model = typing.TypeVar("Model", bound="Section")
+
+
+def validated(model: type[Model], data: dict[str, Any], lines: Mapping[tuple, int], name: str) -> Model:
+    """Plain nested dicts as this model. Errors: `UserError` with file, line and key of the first thing wrong."""
     try:
-        return Config.model_validate(_whole_numbers(Config, with_defaults(_copied(data))))
+        return model.model_validate(_whole_numbers(model, data))
     except ValidationError as error:
-        raise UserError(_explain(error, lines or {}, name)) from None
+        raise UserError(_explain(error, lines, name, model)) from None
 
 
 def to_dict(config: Config) -> dict[str, Any]:
@@ -483,17 +585,20 @@ def knobs(model: type[BaseModel] = Config, prefix: str = "") -> list[tuple[str, 
     return rows
 
 
-def help_text() -> str:
-    """The table of knobs as every command's `-h` prints it."""
-    rows = knobs()
+def table(rows: list[tuple[str, str, str, str]]) -> list[str]:
+    """Rows of `knobs` as the lines of a help text."""
     width = max(len(key) + len(default) for key, _, default, _ in rows) + 3
-    lines = ["knobs (YAML keys, or a.b=value on the command line) and their defaults:"]
-    lines += [
+    return [
         f"  {f'{key} = {default}':<{width}}  {meaning}{f' ({kind})' if '|' in kind else ''}"
         for key, kind, default, meaning in rows
     ]
+
+
+def help_text() -> str:
+    """The table of knobs as every command's `-h` prints it."""
+    lines = ["knobs (YAML keys, or a.b=value on the command line) and their defaults:", *table(knobs())]
     lines += ["", "a schedule is {kind, initial, ...}:"]
-    lines += [f"  {f'{key} = {default}':<{width}}  {meaning}" for key, _, default, meaning in knobs(Schedule)]
+    lines += table(knobs(Schedule))
     return "\n".join(lines)
 
 
@@ -538,7 +643,7 @@ def _whole_numbers(model: type[BaseModel], data: Any) -> Any:
     return data
 
 
-def _explain(error: ValidationError, lines: Mapping[tuple, int], name: str) -> str:
+def _explain(error: ValidationError, lines: Mapping[tuple, int], name: str, model: type[Section]) -> str:
     """One line: file:line key: what was got; what is expected."""
     errors = error.errors()
     # A misspelt key is the cause where another key is missing.
@@ -552,27 +657,36 @@ def _explain(error: ValidationError, lines: Mapping[tuple, int], name: str) -> s
         if extra:
             path += tuple(extra[1].split("."))
             message = message[extra.end() :]
-        return f"{_where(path, lines, name)}: {message}"
+        return f"{where(path, lines, name)}: {message}"
     if kind == "extra_forbidden":
-        known = [key for key, *_ in knobs()] + _sections()
-        known += [
-            f"{key}.{part}" for key, kind_, *_ in knobs() if kind_ == "schedule" for part in Schedule.model_fields
-        ]
+        known = known_keys(model) + _sections(model)
+        owner = _model_at(path[:-1], model)
+        if owner is not None:  # inside a mapping whose keys are the user's own
+            known += [
+                key for part in owner.model_fields if (key := ".".join([*map(str, path[:-1]), part])) not in known
+            ]
         wanted = ".".join(map(str, path))
         siblings = [key for key in known if key.rpartition(".")[0] == wanted.rpartition(".")[0]]
         near = difflib.get_close_matches(wanted, siblings, 1, 0.5) or difflib.get_close_matches(wanted, known, 1, 0.5)
         leaf = [key for key in known if key.rpartition(".")[2] == str(path[-1])]
         guess = next(iter(near or leaf), None)
         hint = f"did you mean {guess}?" if guess else f"known here: {', '.join(siblings[:12])}"
-        return f"{_where(path, lines, name)}: unknown knob; {hint}"
+        return f"{where(path, lines, name)}: unknown knob; {hint}"
     if kind == "missing":
-        return f"{_where(path, lines, name)}: missing; it has no default"
+        return f"{where(path, lines, name)}: missing; it has no default"
     got = first["input"]
     shown = _shown(got) if not isinstance(got, (dict, list)) else ("a mapping" if isinstance(got, dict) else "a list")
-    return f"{_where(path, lines, name)}: got {shown}; expected {_expected(first, path)}"
+    return f"{where(path, lines, name)}: got {shown}; expected {_expected(first, path, model)}"
 
 
-def _where(path: tuple, lines: Mapping[tuple, int], name: str) -> str:
+def known_keys(model: type[BaseModel] = Config) -> list[str]:
+    """Every key that can be set, the parts of schedules too."""
+    rows = knobs(model)
+    parts = [f"{key}.{part}" for key, kind, *_ in rows if kind == "schedule" for part in Schedule.model_fields]
+    return [key for key, *_ in rows] + parts
+
+
+def where(path: tuple, lines: Mapping[tuple, int], name: str) -> str:
     key = ".".join(map(str, path))
     for length in range(len(path), 0, -1):
         line = lines.get(path[:length])
@@ -581,10 +695,10 @@ def _where(path: tuple, lines: Mapping[tuple, int], name: str) -> str:
     return f"{name} {key}" if key else name
 
 
-def _expected(error: Any, path: tuple) -> str:
+def _expected(error: Any, path: tuple, model: type[Section]) -> str:
     limits = error.get("ctx") or {}
     kind = error["type"]
-    field = _field(path)
+    field = _field(path, model)
     annotation = field.annotation if field is not None else None
     if isinstance(path[-1], int) and typing.get_args(annotation):  # an item of a list
         (annotation,) = typing.get_args(annotation)
@@ -619,15 +733,38 @@ def _expected(error: Any, path: tuple) -> str:
     return names.get(kind, error["msg"])
 
 
-def _field(path: tuple) -> Any:
-    model: Any = Config
+def _field(path: tuple, root: type[Section]) -> Any:
+    """The field that a path leads to; of an item of a list, the list's."""
+    model: Any = root
     field = None
-    for part in path:
+    for index, part in enumerate(path):
         if model is None or part not in model.model_fields:
             return field if isinstance(part, int) else None
         field = model.model_fields[part]
         model = _section(field.annotation)
+        of_values = _section_of_values(field.annotation)
+        if of_values is not None and index + 2 < len(path):
+            return _field(path[index + 2 :], of_values)
     return field
+
+
+def _model_at(path: tuple, root: type[Section]) -> type[Section] | None:
+    """The model of the section that a path leads to."""
+    model: Any = root
+    parts = iter(path)
+    for part in parts:
+        field = model.model_fields.get(part) if model is not None else None
+        annotation = getattr(field, "annotation", None)
+        model = _section(annotation)
+        if (of_values := _section_of_values(annotation)) is not None and next(parts, None) is not None:
+            model = of_values
+    return model
+
+
+def _section_of_values(annotation: Any) -> type[Section] | None:
+    """Range of `dict[str, Range]`."""
+    arguments = typing.get_args(annotation)
+    return _section(arguments[1]) if typing.get_origin(annotation) is dict else None
 
 
 def _annotated_bounds(annotation: Any) -> dict[str, float]:

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from pg_theano import collecting, commands, compiling, programs
+from pg_theano import commands, compiling, programs
 from pg_theano import config as configs
 from pg_theano.config import Config
 from pg_theano.types import UserError
@@ -60,7 +60,7 @@ def graph(
         config = configs.from_dict(config)
     if config.gradients == "by_hand":
         raise UserError("gradients: by_hand has no graph; expected symbolic")
-    environment = collecting.environment_of(config, [folder])
+    environment = programs.environment_of(config, [folder])
     try:
         spec = programs.spec_of(config, environment.task, environment, [folder])
     finally:

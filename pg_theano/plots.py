@@ -36,6 +36,7 @@ TICKS = (1, 2, 2.5, 5, 10)
 SCHEDULES = {
     "learning_rate": "learning rate\n(step size)",
     "exploration_rate": "exploration\n(probability)",
+    "spread": "spread of a\ngeneration (std)",
     "episodes_per_update": "episodes\n(per update)",
 }
 X_LABELS = {"env_steps": "environment steps", "update": "updates", "record": "records"}
@@ -406,14 +407,20 @@ def figure_of(runs: Sequence[Run], title: str | None = None) -> Figure:
     margins = {"left": 0.077, "right": 0.985, "top": 1 - top / height, "bottom": 0.52 / height}
     grid = figure.add_gridspec(2, 2, wspace=0.19, hspace=0.28, **margins)
     styles = looks(len(runs))
-    cost = Panel(figure.add_subplot(grid[0, 0]), x=updates, y_label="cost (loss of an update)", neutral=many)
+    searches = all(_known(seed, "fitness_elites") for seed in columns)
+    what = "fitness (return of a candidate)" if searches else "cost (loss of an update)"
+    cost = Panel(figure.add_subplot(grid[0, 0]), x=updates, y_label=what, neutral=many)
     length = Panel(figure.add_subplot(grid[0, 1]), x=steps, y_label="episode length (steps)", neutral=many)
     returns = Panel(figure.add_subplot(grid[1, 0]), x=steps, y_label="return (reward per episode)", neutral=many)
     for run, look in zip(runs, styles, strict=True):
         count = len(run.seeds)
         mean = f"mean of {count} seeds" if run.is_group and not many else "mean"
         band = "seeds, min–max" if run.is_group else "range of binned updates"
-        cost.line(curve_of_run(run, updates, "cost"), look, mean if run.is_group and not many else "cost", band)
+        if searches:
+            cost.line(curve_of_run(run, updates, "fitness_elites"), look, "best quarter", band)
+            cost.highs(curve_of_run(run, updates, "fitness_best"), look, "best")
+        else:
+            cost.line(curve_of_run(run, updates, "cost"), look, mean if run.is_group and not many else "cost", band)
         length.line(curve_of_run(run, steps, "length_mean"), look, mean, band)
         length.highs(curve_of_run(run, steps, "length_max"), look, "longest episode")
         returns_band = "seeds, min–max" if run.is_group else "episodes, ± std"
@@ -438,7 +445,9 @@ def figure_of(runs: Sequence[Run], title: str | None = None) -> Figure:
 
 def _draw_schedules(figure: Figure, cell: Any, runs: Sequence[Run], styles: Sequence[Look], x: str) -> None:
     """One small panel a schedule that anybody recorded, one above the other: three scales, three axes."""
-    names = [name for name in SCHEDULES if any(_known(seed, name) for run in runs for seed in run.seeds)]
+    every = [seed for run in runs for seed in run.seeds]
+    unused = {"exploration_rate"} if all(_known(seed, "spread") for seed in every) else set()  # of searches
+    names = [name for name in SCHEDULES if name not in unused and any(_known(seed, name) for seed in every)]
     if not names:
         axes = figure.add_subplot(cell)
         axes.set_axis_off()

@@ -10,7 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from pg_theano import acting, compiling, noise, parameters, schedules
+from pg_theano import acting, compiling, environments, noise, parameters, schedules
+from pg_theano import config as configs
 from pg_theano.config import Config
 from pg_theano.dynamics import fingerprint, importable
 from pg_theano.environments import Task
@@ -19,10 +20,12 @@ from pg_theano.types import Knobs, Program, UserError
 
 # One child of SeedSequence(seed) for each purpose and index: a generator's state follows from the counters, so that
 # the counters are all that a checkpoint must hold, and nothing that one purpose draws shifts another.
-INITIAL_WEIGHTS, EPISODE_SEEDS, ACTION_NOISE, MINIBATCHES, EVALUATION, CONFIRMATION, EVALUATE_COMMAND = range(7)
+INITIAL_WEIGHTS, EPISODE_SEEDS, ACTION_NOISE, MINIBATCHES, EVALUATION, CONFIRMATION, EVALUATE_COMMAND, CANDIDATES = (
+    range(8)
+)
 
 MANY_EPISODES = 64
-"""From as many on, learning in blocks of a record saves more than the second that it takes to build its graph."""
+"""From as many on, learning from one time step of a record after the other saves more than its graph takes to build."""
 
 
 def child(seed: int, purpose: int, index: int = 0) -> np.random.SeedSequence:
@@ -33,6 +36,21 @@ def generator(seed: int, purpose: int, index: int = 0) -> np.random.Generator:
     return np.random.default_rng(child(seed, purpose, index))
 
 
+def environment_of(config: Config, folders: Sequence[Path]) -> Any:
+    """The compiled engine, where it is wanted and is the same task; else Gymnasium's environments."""
+    engine = None
+    if config.gradients == "symbolic":
+        engine = environments.engine_of(config.environment, dtype=config.dtype, backend=config.backend, folders=folders)
+    return engine or environments.make(
+        config.environment,
+        num_envs=config.environment.num_envs,
+        dtype=config.dtype,
+        folders=folders,
+        squash=config.policy.squash,
+        single_environments=config.algorithm.num_steps is not None or config.algorithm.name in configs.SEARCHES,
+    )
+
+
 def spec_of(config: Config, task: Task, environment: Any = None, folders: Sequence[Path] = ()) -> dict[str, Any]:
     """All that shapes the graph, as plain data. What is missing here (rates, discounts, schedules) is an input.
 
@@ -41,7 +59,8 @@ def spec_of(config: Config, task: Task, environment: Any = None, folders: Sequen
     """
     algorithm, policy, space = config.algorithm, config.policy, task.action
     _check_actions(config, task)
-    learns_values = algorithm.name != "reinforce"
+    learns_values = algorithm.name in configs.LEARNS_VALUES
+    searches = algorithm.name in configs.SEARCHES
     dynamics = getattr(environment, "dynamics", None)
     chunk = (algorithm.num_steps or chunk_of(task.time_limit)) if dynamics else None
     layout = _layout(config, task, folders)
@@ -53,7 +72,7 @@ def spec_of(config: Config, task: Task, environment: Any = None, folders: Sequen
 
     minibatches = read_by("ppo", "vpg", "npg", "trpo")
     return {
-        "algorithm": algorithm.name,
+        "algorithm": "population" if searches else algorithm.name,
         "obs_size": task.obs_size,
         "action": space._asdict(),
         "squash": policy.squash and space.kind == "box",
@@ -73,7 +92,7 @@ def spec_of(config: Config, task: Task, environment: Any = None, folders: Sequen
         "num_value_params": parameters.count([entry for entry in layout if entry[0].startswith("value/")]),
         "activation": policy.activation,
         "signal": algorithm.signal,
-        "baseline": algorithm.baseline,
+        "baseline": algorithm.baseline if not searches else "none",
         "standardize_advantages": algorithm.standardize_advantages,
         "average": algorithm.average,
         "advantage": algorithm.advantage if learns_values else None,
@@ -87,7 +106,7 @@ def spec_of(config: Config, task: Task, environment: Any = None, folders: Sequen
         "num_cg_iterations": algorithm.num_cg_iterations if read_by("npg", "trpo") else None,
         "num_line_search_steps": algorithm.num_line_search_steps if read_by("trpo") else None,
         "exploration": config.exploration.name,
-        "optimizer": config.optimizer.name,
+        "optimizer": config.optimizer.name if not searches else "sgd",
         "clips_gradient": config.optimizer.max_gradient_norm is not None,
         "normalize_observations": config.normalize.observations,
         "normalize_rewards": config.normalize.rewards,
@@ -97,7 +116,7 @@ def spec_of(config: Config, task: Task, environment: Any = None, folders: Sequen
         "dynamics": dynamics,
         "dynamics_source": getattr(environment, "source", None),
         "chunk": chunk,
-        "blocks": chunk if not learns_values and episodes_at(config, 0) >= MANY_EPISODES else None,
+        "step_by_step": bool(dynamics) and algorithm.name == "reinforce" and episodes_at(config, 0) >= MANY_EPISODES,
     }
 
 
@@ -105,7 +124,7 @@ def _layout(config: Config, task: Task, folders: Sequence[Path]) -> parameters.L
     """Names, shapes and initial values of the policy's parameters, then of the value network's."""
     policy, how = config.policy, config.policy.initialization
     inputs, space = task.obs_size, task.action
-    learns_values = config.algorithm.name != "reinforce"
+    learns_values = config.algorithm.name in configs.LEARNS_VALUES
     outputs = parameters.num_outputs(space._asdict(), policy.log_std, policy.logistic)
     value_hidden = policy.hidden if policy.value_hidden is None else policy.value_hidden
 
@@ -120,7 +139,8 @@ def _layout(config: Config, task: Task, folders: Sequence[Path]) -> parameters.L
         layout += dense([policy.hidden[-1], outputs], "policy", 0.01)
     else:
         layout += dense([inputs, *policy.hidden, outputs], "policy", 0.01)
-    if space.kind == "box" and policy.log_std == "state_independent":
+    chance = config.algorithm.name not in configs.SEARCHES  # a search's policy has none, and so no log σ
+    if chance and space.kind == "box" and policy.log_std == "state_independent":
         shape = (policy.hidden[-1], space.size) if policy.noise == "state_dependent" else (space.size,)
         layout.append(("policy/log_std", shape, ["constant", policy.initial_log_std]))
     if learns_values:
@@ -224,7 +244,7 @@ def _check_actions(config: Config, task: Task) -> None:
 
 def spec_from(facts: Mapping[str, Any]) -> dict[str, Any]:
     """The spec as a run folder recorded it. Errors: `UserError` for a run of before there were other algorithms."""
-    spec = dict(facts["spec"])
+    spec = {"logistic": False} | facts["spec"]  # which runs of before there was one do not say
     if "action" not in spec:
         raise UserError("the run was made by an older version of pg_theano, whose policies this one does not read")
     return spec
@@ -244,6 +264,10 @@ def load(
         from pg_theano.by_hand import program as twin
 
         return twin.load(spec)
+    if config.algorithm.name in configs.SEARCHES:
+        from pg_theano.search import learner
+
+        return learner.load(config, spec, report)
     program = compiling.load(
         spec,
         backend=config.backend,
@@ -330,15 +354,17 @@ def constant_knobs(config: Config) -> Knobs:
         "learning_rate": config.schedules.learning_rate.initial,
         "value_learning_rate": config.schedules.value_learning_rate.initial,
         "exploration_rate": config.schedules.exploration_rate.initial,
+        "elite_fraction": config.schedules.elite_fraction.initial,
+        "extra_std": config.schedules.extra_std.initial,
+        "std_learning_rate": config.schedules.std_learning_rate.initial,
     }
 
 
 def knobs_at(config: Config, update: int) -> Knobs:
     """Every knob's value at an update."""
+    names = [name for name in type(config.schedules).model_fields if name != "episodes_per_update"]
     return constant_knobs(config) | {
-        "learning_rate": schedules.value_at(config.schedules.learning_rate, update),
-        "value_learning_rate": schedules.value_at(config.schedules.value_learning_rate, update),
-        "exploration_rate": schedules.value_at(config.schedules.exploration_rate, update),
+        name: schedules.value_at(getattr(config.schedules, name), update) for name in names
     }
 
 

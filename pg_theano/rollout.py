@@ -28,7 +28,7 @@ def collect(
     *,
     num_episodes: int,
     draw: Callable[..., Array],
-    episode_seeds: np.random.Generator,
+    episode_seeds: np.random.Generator | Array,
     action_noise: np.random.Generator,
     dtype: str,
     choice: int = EXPLORE,
@@ -39,10 +39,13 @@ def collect(
     None is dropped and none is begun that will not be finished: taking the first to end would favour short ones. An
     environment that has no episode left idles; its rows have mask 0. In the rollout E is `num_episodes` rounded up to a
     power of two, and T comes from the ladder. `keep` names its fields that are wanted, `reward` among them; without any
-    there is no rollout. `draw(action_noise, steps, N)` gives noise [steps, N, U].
+    there is no rollout. `draw(action_noise, steps, N)` gives noise [steps, N, U]; `episode_seeds` draws a seed for
+    each episode, or is them.
     """
     num_envs, kind = environment.num_envs, np.dtype(dtype)
-    seeds = episode_seeds.integers(0, 2**31 - 1, size=num_episodes)
+    seeds = episode_seeds
+    if isinstance(seeds, np.random.Generator):
+        seeds = seeds.integers(0, 2**31 - 1, size=num_episodes)
     limit = environment.task.time_limit or LONGEST_EPISODE
     records = _Records(keep, num_envs, environment.task, kind) if keep else None
     returns, lengths = np.zeros(num_episodes), np.zeros(num_episodes, np.int64)

@@ -83,7 +83,7 @@ class RunFolder:
 
     def __init__(self, path: Path):
         self.path = path
-        self._lock = _locked(path)
+        self._lock = locked(path)
         self._metrics: Any = None
 
     @property
@@ -143,7 +143,7 @@ class RunFolder:
         checkpoints.write_atomically(self.path / name, json.dumps(value, indent=1).encode() + b"\n")
 
 
-def _locked(folder: Path) -> int:
+def locked(folder: Path) -> int:
     """The descriptor that holds a run folder's lock. Errors: `UserError` that names the process that has it."""
     path = folder / "lock"
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
@@ -188,7 +188,7 @@ def resumable(path: Path, overrides: Sequence[str]) -> tuple[Config, dict[str, A
                 f"{override}: a resumed run keeps its config; only {', '.join(RESUMABLE)[:-1]} knobs may change"
             )
     _, facts = read_run(path)
-    os.close(_locked(path))  # before its files are read: a live run changes them
+    os.close(locked(path))  # before its files are read: a live run changes them
     config = read_config(path / "config.yaml", overrides)
     if not any((path / "checkpoints").glob("update-*.json")):  # the best one is written before the first of these
         return config, facts, None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -86,15 +86,7 @@ class LiveScreen(Screen):
             ("", sparkline(self.returns)),
             ("update", f"{record['update'] + 1:,}   {record['env_steps']:,} steps   {record['episodes']:,} episodes"),
             ("speed", f"{record['env_steps'] / max(record['seconds'], 1e-9):,.0f} steps/s"),
-            (
-                "cost",
-                f"{record['cost']:.4g}   entropy {record['entropy']:.3f}   gradient {record['gradient_norm']:.3g}",
-            ),
-            (
-                "schedules",
-                f"learning rate {record['learning_rate']:.4g}   exploration {record['exploration_rate']:.3g}"
-                + (f"   episodes {record['episodes_per_update']}" if "episodes_per_update" in record else ""),
-            ),
+            *_of_learner(record),
             ("budget", f"{100 * budget:.0f} %   at most {duration(left)} left"),
         ]
         for row in rows:
@@ -107,6 +99,35 @@ class LiveScreen(Screen):
 
 def make(file: TextIO, title: str) -> Screen:
     return LiveScreen(file, title) if file.isatty() else Screen(file)
+
+
+class LiveTable(Screen):
+    """On a terminal: a table below what is said, redrawn in place."""
+
+    def __init__(self, file: TextIO):
+        from rich.console import Console
+        from rich.live import Live
+
+        super().__init__(file)
+        self.live = Live(console=Console(file=file), auto_refresh=False, transient=True)
+        self.live.start()
+
+    def event(self, text: str) -> None:
+        self.live.console.print(text, highlight=False, markup=False)
+
+    def show(self, title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+        from rich.table import Table
+        from rich.text import Text
+
+        table = Table(title=Text(title), title_justify="left", expand=False)
+        for column in columns:
+            table.add_column(Text(column), justify="right", no_wrap=True, overflow="ellipsis")
+        for row in rows:
+            table.add_row(*map(Text, row))
+        self.live.update(table, refresh=True)
+
+    def close(self) -> None:
+        self.live.stop()
 
 
 def quiet() -> Screen:
@@ -129,6 +150,18 @@ def returned(record: Mapping[str, Any]) -> str:
     return f"{record['return_mean']:.1f}   (min {record['return_min']:g}, max {record['return_max']:g})"
 
 
+def _of_learner(record: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """The rows that a search has, or a learner by gradients."""
+    if "spread" in record:
+        best = f"best {record['fitness_best']:.1f}   best quarter {record['fitness_elites']:.1f}"
+        moved = f"spread {record['spread']:.3g}   mean moved by {record['gradient_norm']:.3g}"
+        return [("generation", f"{best}   {moved}")]
+    episodes = f"   episodes {record['episodes_per_update']}" if "episodes_per_update" in record else ""
+    rates = f"learning rate {record['learning_rate']:.4g}   exploration {record['exploration_rate']:.3g}"
+    numbers = f"entropy {record['entropy']:.3f}   gradient {record['gradient_norm']:.3g}"
+    return [("cost", f"{record['cost']:.4g}   {numbers}"), ("schedules", rates + episodes)]
+
+
 def line_of(record: Mapping[str, Any]) -> str:
     """One record as one line."""
     text = f"update {record['update'] + 1:>5} {record['env_steps']:>11,} steps  "
@@ -138,6 +171,8 @@ def line_of(record: Mapping[str, Any]) -> str:
         text += f"return {record['return_mean']:>7.1f} ± {record['return_std']:<6.1f}"
     if "evaluation_mean" in record:  # before the rest: a narrow terminal shows 80 columns
         text += f" evaluation {record['evaluation_mean']:.1f} ± {record['evaluation_std']:.1f} "
+    if "spread" in record:
+        return f"{text} best {record['fitness_best']:.1f}, spread {record['spread']:.3g}"
     return f"{text} cost {record['cost']:.4g}, entropy {record['entropy']:.3f}"
 
 

@@ -57,7 +57,7 @@ class Trainer:
         self.config, self.folder, self.folders, self.display = config, folder, folders, display
         self.parts = metrics.Parts()
         self.parts.seconds["import"] = self.parts.total()
-        self.environment = environment or collecting.environment_of(config, folders)
+        self.environment = environment or programs.environment_of(config, folders)
         self.task = self.environment.task
         self.threshold = config.solved.threshold if config.solved.threshold is not None else self.task.threshold
         self.spec = programs.spec_of(config, self.task, self.environment, folders)
@@ -74,7 +74,7 @@ class Trainer:
     def compile(self) -> None:
         began = time.perf_counter()
         self.program = programs.load(self.config, self.spec, self._report, self.folders)
-        self.collector = collecting.collector_of(self.config, self.spec, self.environment, self.program)
+        self.collector = collecting.collector_of(self.config, self.spec, self.environment, self.program, self.folders)
         if said := collecting.said_of_minibatches(self.config):
             self.display.event(said)
         self.program.prepare(self.collector.first_calls())
@@ -140,7 +140,7 @@ class Trainer:
 
     def finish_update(self, record: dict[str, Any]) -> bool:
         """Evaluate and save where it is due, and write the record; returns whether the run is solved."""
-        solved = self.evaluation_due() and self.evaluate(record)
+        solved = self.evaluation_due(record) and self.evaluate(record)
         record["seconds"] = self.seconds()
         self.folder.record(record)
         self.display.update(record, self.share_of_budget())
@@ -201,8 +201,10 @@ class Trainer:
 
     # -- evaluation
 
-    def evaluation_due(self) -> bool:
-        return self.counters.updates % self.config.evaluation.every_updates == 0
+    def evaluation_due(self, record: Mapping[str, Any]) -> bool:
+        """Every so many updates; and when the best quarter of a population does what solving takes."""
+        promising = self.threshold is not None and record.get("fitness_elites", -np.inf) >= self.threshold
+        return promising or self.counters.updates % self.config.evaluation.every_updates == 0
 
     def evaluate(self, record: dict[str, Any]) -> bool:
         """Add an evaluation to the record, keep the best; returns whether it reaches the threshold."""
@@ -379,6 +381,8 @@ class Trainer:
     def close(self) -> None:
         self.environment.close()
         self.evaluator.close()
+        if hasattr(self, "collector"):
+            self.collector.close()
 
 
 class Result(NamedTuple):
@@ -398,15 +402,18 @@ def run(
     seed: int | None = None,
     plot: bool = True,
     display: Callable[[str], screen.Screen] | None = None,
+    folder_of_config: Path | None = None,
 ) -> Result:
     """Train as the command does: a config (or file, or dict, or nothing for the defaults), and where to.
+
+    `folder_of_config` is where the modules that a config names are looked for, where it comes from no file.
 
     Errors: `UserError` for everything that the user can mend.
     """
     display = display or (lambda title: screen.make(sys.stdout, title))
     if resume is not None:
         return _resumed(Path(resume), overrides, display, plot)
-    folder_of_config = Path.cwd()
+    folder_of_config = folder_of_config or Path.cwd()
     if config is None or isinstance(config, (str, os.PathLike)):
         folder_of_config = Path(config).resolve().parent if config is not None else folder_of_config
         config = configs.read_config(config, overrides, seed)

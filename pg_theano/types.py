@@ -123,6 +123,8 @@ class Program(NamedTuple):
     rollout   (state, knobs, inputs by name) -> outputs by name: C further steps of E episodes (see
               `graphs/rollout.py`); compiled environments only
     prepare   ([(function, E, T) or (function, E, T, B)]) -> None; compiles them side by side, ahead of the first call
+    ask       (state, rng, knobs) -> candidates [P, D]; searches only, whose `train` is told how each has done
+    act_all   (state with params [D, N], obs [N, F]) -> action of each by its own column; searches only
     """
 
     init: Callable[..., State]
@@ -132,3 +134,5 @@ class Program(NamedTuple):
     rollout: Callable[..., dict[str, Any]]
     prepare: Callable[..., None]
     manifest: dict[str, Any]
+    ask: Callable[..., Array] | None = None
+    act_all: Callable[..., Array] | None = None

@@ -73,7 +73,7 @@ def make_spec(*, hidden=(3,), num_actions=3, value_hidden=None, **changes) -> di
         "dynamics": None,
         "dynamics_source": None,
         "chunk": None,
-        "blocks": None,
+        "step_by_step": False,
         "policy": "dense",
         "policy_kwargs": {},
         "policy_source": None,

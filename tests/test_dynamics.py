@@ -104,30 +104,30 @@ def test_actions_of_a_compiled_rollout_are_those_of_act_on_the_same_noise(cartpo
     ],
     ids=["softmax", "epsilon_softmax, normalised"],
 )
-def test_an_update_in_blocks_is_the_update_at_once(words):
+def test_an_update_step_by_step_is_the_update_at_once(words):
     """Both on two chunks of MountainCar, of three actions. Caught, when planted: the rows of the gradient
     in another order, mean and variance of the normaliser exchanged."""
     made, environment, spec, at_once = compiled_program("environment.id=MountainCar-v0", "dtype=float64", *words)
-    assert spec["blocks"] is None
-    in_blocks = programs.load(made, spec | {"blocks": spec["chunk"]}, lambda what, seconds: None)
+    assert not spec["step_by_step"]
+    in_turn = programs.load(made, spec | {"step_by_step": True}, lambda what, seconds: None)
     rollout = play(made, environment, at_once, 13).rollout
     state, knobs = at_once.init(np.random.default_rng(0)), programs.knobs_at(made, 0)
     if spec["normalize_observations"]:
         state |= {"normalizer/mean": np.array([-0.4, 0.01]), "normalizer/variance": np.array([0.04, 0.0004])}
     for name, expected in at_once.gradient(state, rollout, knobs).items():
-        found = in_blocks.gradient(state, rollout, knobs)[name]
+        found = in_turn.gradient(state, rollout, knobs)[name]
         np.testing.assert_allclose(found, expected, rtol=1e-10, atol=1e-12)
         assert np.abs(expected).max() > 1e-3
-    (one, first), (other, second) = (program.train(state, rollout, knobs) for program in (at_once, in_blocks))
+    (one, first), (other, second) = (program.train(state, rollout, knobs) for program in (at_once, in_turn))
     assert first == pytest.approx(second, rel=1e-10)
     for name in one:
         np.testing.assert_allclose(np.asarray(one[name]), np.asarray(other[name]), rtol=0, atol=1e-9)
 
 
 @pytest.mark.slow
-def test_many_episodes_are_learned_from_in_blocks():
+def test_many_episodes_are_learned_from_in_turn():
     words = ["environment.id=MountainCar-v0", "schedules.episodes_per_update.initial=64"]
-    assert compiled_program(*words)[2]["blocks"] == 100
+    assert compiled_program(*words)[2]["step_by_step"]
 
 
 def test_rows_that_are_no_episode_never_count(played):

@@ -125,6 +125,10 @@ OPTIONAL = {
     "rich": {"pg_theano.screen"},
     "PIL": {"pg_theano.watch"},
     "dask": {"pg_theano.distribute"},
+    "distributed": {"pg_theano.distribute"},
+    "cmaes": {"pg_theano.search.cma"},
+    "optuna": {"pg_theano.search.storage"},
+    "sklearn": {"pg_theano.search.bayesian"},
 }
 
 

@@ -14,8 +14,6 @@ import gymnasium
 import numpy as np
 from judge import ID, LIMIT, Judge, arguments, finish
 
-EPISODES_EACH = 8
-
 
 def lengths(envs, weights, seed: int):
     """Steps of the first episode of each environment; row i of `weights` [N, 4] steers environment i."""
@@ -33,17 +31,19 @@ def lengths(envs, weights, seed: int):
 
 
 def main() -> None:
-    options = arguments(__doc__, 500_000).parse_args()
+    parser = arguments(__doc__, 500_000)
+    parser.add_argument("--episodes-each", type=int, default=8, help="episodes of a candidate")
+    options = parser.parse_args()
     judge = Judge(options.seed)
     seeds = np.random.default_rng(options.seed)
     search = cma.CMAEvolutionStrategy(np.zeros(4), 1.0, {"seed": options.seed + 1, "verbose": -9})
-    envs = gymnasium.make_vec(ID, search.popsize * EPISODES_EACH, vectorization_mode="vector_entry_point")
+    envs = gymnasium.make_vec(ID, search.popsize * options.episodes_each, vectorization_mode="vector_entry_point")
     env_steps, solved, training = 0, False, 0.0
     while env_steps < options.total_steps and not solved:
         began = time.perf_counter()
         candidates = np.array(search.ask())  # [P, 4]
-        length = lengths(envs, np.repeat(candidates, EPISODES_EACH, axis=0), int(seeds.integers(2**31 - 1)))
-        search.tell(list(candidates), list(-length.reshape(-1, EPISODES_EACH).mean(axis=1)))
+        length = lengths(envs, np.repeat(candidates, options.episodes_each, axis=0), int(seeds.integers(2**31 - 1)))
+        search.tell(list(candidates), list(-length.reshape(-1, options.episodes_each).mean(axis=1)))
         env_steps += int(length.sum())
         training += time.perf_counter() - began
         mean = search.mean

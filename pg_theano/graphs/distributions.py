@@ -384,6 +384,20 @@ def bounded_log_std(log_std):
     return LEAST_LOG_STD + pt.softplus(below - LEAST_LOG_STD)
 
 
+def mode_of(spec, outputs):
+    """The likeliest action, from what a policy's network gives: for that no probability is needed.
+
+    Shapes: `outputs` [K, N]; the result [N], or [C, N].
+    """
+    action = spec["action"]
+    if action["kind"] == "discrete":
+        return pt.gt(outputs[0], 0).astype("int32") if spec["logistic"] else greedy(outputs)
+    if action["kind"] == "multi_discrete":
+        ends = np.cumsum(action["choices"]).tolist()
+        return multi_discrete_mode([outputs[a:b] for a, b in zip([0, *ends[:-1]], ends, strict=True)])
+    return multi_binary_mode((outputs,)) if action["kind"] == "multi_binary" else outputs[: action["size"]]
+
+
 def inputs_of(spec, outputs, log_std, features):
     """A distribution's inputs from what the policy network gives.
 

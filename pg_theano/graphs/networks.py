@@ -8,18 +8,19 @@ import operator
 
 import pytensor.tensor as pt
 
+from pg_theano.graphs.common import total
 from pg_theano.types import NARROW
 
 ACTIVATIONS = {"sigmoid": pt.sigmoid, "tanh": pt.tanh, "relu": lambda x: pt.maximum(x, 0)}
 
 
 def views(params, layout):
-    """The arrays of a layout as parts of the flat vector `params` [D], by name."""
-    named, start = {}, 0
+    """The arrays of a layout as parts of the flat vector `params` [D], by name; of [D, N], each with N columns."""
+    named, start, columns = {}, 0, (-1,) * (params.type.ndim - 1)
     for name, shape, *_ in layout:
         size = math.prod(shape)
         part = params[start : start + size]
-        named[name] = part if len(shape) == 1 else part.reshape(shape)
+        named[name] = part if len(shape) == 1 else part.reshape((*shape, *columns))
         start += size
     return named
 
@@ -74,6 +75,13 @@ def own_product(weight, x):
     rows = pt.split(x, len(weight) * [1], n_splits=len(weight), axis=0)
     products = [own * pt.specify_broadcastable(row, 0) for own, row in zip(weight, rows, strict=True)]
     return functools.reduce(operator.add, products)
+
+
+def columnwise(weight, x):
+    """Wᵀ·x where each column has weights of its own: `weight` [inputs, outputs, N]."""
+    if weight.type.shape[0] > NARROW:
+        return total(weight * x[:, None, :], axis=0)
+    return functools.reduce(operator.add, (weight[i] * x[i][None, :] for i in range(weight.type.shape[0])))
 
 
 def product(weight, x):

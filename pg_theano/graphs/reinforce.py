@@ -7,6 +7,7 @@ import pytensor.tensor as pt
 from pytensor.gradient import disconnected_grad
 
 from pg_theano.graphs import advantages, baselines, distributions, networks, objectives, own, skeleton
+from pg_theano.graphs import rollout as rollouts
 from pg_theano.graphs.common import total
 from pg_theano.graphs.skeleton import act, graph, rollout
 
@@ -41,8 +42,9 @@ def loss_and_gradient(spec, state, params, knobs, rollout):
     flat_mask, weight = mask.reshape((-1,)), (advantage * mask).reshape((-1,))
     steps = total(flat_mask)
     number = pt.maximum(steps if spec["average"] == "steps" else total(pt.max(mask, axis=0)), 1.0)
-    if in_blocks(spec):
-        weighted, entropy, gradient = sums_by_blocks(spec, state, params, knobs, block, weight, flat_mask)
+    if step_by_step(spec):
+        weight = advantage * mask
+        weighted, entropy, gradient = sums_over_steps(spec, state, params, knobs, rollout["record"], weight)
         loss, gradient = -weighted / number, -gradient / number
         return loss, gradient, block, signal, advantage, entropy / pt.maximum(steps, 1.0)
 
@@ -62,50 +64,56 @@ def loss_and_gradient(spec, state, params, knobs, rollout):
     return loss, skeleton.flat_gradient(loss, layers), block, signal, advantage, entropy
 
 
-def in_blocks(spec):
-    """Whether blocks of columns are quicker: many episodes, narrow layers, and the plain loss of a softmax."""
+def step_by_step(spec):
+    """Whether time steps one after the other are quicker: many episodes, narrow layers, the plain loss of a softmax."""
     plain = spec["policy"] == "dense" and not spec["objective"] and not spec["uses_entropy"]
     narrow = all(shape[0] <= networks.NARROW for _, shape, *_ in spec["layout"] if len(shape) == 2)
-    return bool(spec["blocks"]) and plain and narrow and spec["action"]["kind"] == "discrete"
+    return bool(spec["step_by_step"]) and plain and narrow and spec["action"]["kind"] == "discrete"
 
 
-def sums_by_blocks(spec, state, params, knobs, block, weight, mask):
-    """(Σ w·log π(a|o), Σ m·H, gradient [D] of the first), B blocks of columns one after the other.
+def sums_over_steps(spec, state, params, knobs, record, weight):
+    """(Σ w·log π(a|o), Σ m·H, gradient [D] of the first), one time step of all episodes after the other.
 
-    So what is computed on the way stays in the cache. Every column of a block has parameters of its own, and so a
-    gradient of its own. They are summed over blocks first and over columns last: XLA adds vectors quickly, and the
-    numbers within a vector slowly. T is a multiple of B. Shapes: `weight`, `mask` [N].
+    So what is computed on the way stays in the cache. Every episode has parameters of its own, and so a gradient of
+    its own. They are summed over time first and over episodes last: XLA adds vectors quickly, and the numbers within a
+    vector slowly. Shapes: `record` [T, K, E], `weight` [T, E].
     """
     layers = skeleton.layers_of(spec, params)
     sizes = [layer.type.shape[0] if layer.type.ndim == 2 else 0 for layer in layers.values()]
     by_layer = zip(layers.values(), sizes, strict=True)
     rows = [row for layer, size in by_layer for row in ([layer[i] for i in range(size)] or [layer])]
     normalizer = {name: value for name, value in state.items() if name.startswith("normalizer/")}
-    blocks = [block.obs.reshape((spec["obs_size"], spec["blocks"], -1)).transpose(1, 0, 2)]  # [B, F, N/B]
-    blocks += [part.reshape((spec["blocks"], -1)) for part in (block.action, weight, mask)]  # [B, N/B] each
-    zeros = pt.zeros_like(blocks[-1][0])  # [N/B]
+    columns, zeros = rollouts.columns(spec), pt.zeros_like(weight[0])  # [E]
 
-    def step(*arguments):
+    def step(fields, *arguments):
         rest = iter(arguments)
-        parts, sums = [next(rest) for _ in blocks], [next(rest) for _ in (*rows, "weighted", "entropy")]
-        own_rows = [next(rest)[:, None] + pt.zeros_like(parts[-1]) for _ in rows]  # [outputs, N/B] each
-        of_block, rate = {name: next(rest) for name in normalizer}, next(rest)
+        time = next(rest)
+        sums = [next(rest) for _ in (*rows, "weighted", "entropy")]
+        weight = next(rest)[time]  # [E]; as a second sequence it would be cut to a length that JAX does not know
+        own_rows = [next(rest)[:, None] + pt.zeros_like(weight) for _ in rows]  # [outputs, E] each
+        of_step, rate = {name: next(rest) for name in normalizer}, next(rest)
         ungrouped = iter(own_rows)
         own_layers = [[next(ungrouped) for _ in range(size)] or next(ungrouped) for size in sizes]
-        obs, action, weight, mask = parts
+        obs = fields[: spec["obs_size"]]  # [F, E]
+        action, mask = fields[columns["action"][0]].astype("int32"), fields[columns["mask"][0]]
         named = dict(zip(layers, own_layers, strict=True))
-        inputs = skeleton.distribution(spec, named, of_block, obs, multiply=networks.own_product)
+        inputs = skeleton.distribution(spec, named, of_step, obs, multiply=networks.own_product)
         log_prob = skeleton.log_prob_of(spec, inputs, action, {"exploration_rate": rate})
         weighted, entropy = log_prob * weight, distributions.of(spec).entropy(inputs) * mask
         added = [*pytensor.grad(total(weighted), own_rows), weighted, entropy]
-        return [before + more for before, more in zip(sums, added, strict=True)]
+        return [time + 1, *(before + more for before, more in zip(sums, added, strict=True))]
 
-    sums = pytensor.scan(
+    _, *sums = pytensor.scan(
         step,
-        sequences=blocks,
-        outputs_info=[*(pt.zeros_like(row)[:, None] + zeros for row in rows), zeros, zeros],
-        non_sequences=[*rows, *normalizer.values(), knobs["exploration_rate"]],
-        n_steps=spec["blocks"],
+        sequences=[record],
+        outputs_info=[
+            pt.zeros((), dtype="int64"),
+            *(pt.zeros_like(row)[:, None] + zeros for row in rows),
+            zeros,
+            zeros,
+        ],
+        non_sequences=[weight, *rows, *normalizer.values(), knobs["exploration_rate"]],
+        n_steps=record.shape[0],  # a number when the graph is exported
         strict=True,
         return_updates=False,
     )

@@ -20,7 +20,12 @@ FIELDS = ("obs", "action", "log_prob", "reward", "next_obs", "terminated", "trun
 
 
 def takes(spec):
-    """The fields of a rollout that the algorithm learns from; REINFORCE needs half of them."""
+    """The fields of a rollout that the algorithm learns from; REINFORCE needs half of them, a population the rewards.
+
+    And what it saw, where observations are normalised by what a population saw.
+    """
+    if spec["algorithm"] == "population":
+        return ["obs", "reward", "mask"] if spec["normalize_observations"] else ["reward", "mask"]
     return ["obs", "action", "reward", "mask"] if spec["algorithm"] == "reinforce" else list(FIELDS)
 
 
@@ -86,6 +91,8 @@ def rollout(spec, environment, state, knobs):
 
     discrete, components = spec["action"]["kind"] == "discrete", spec["action"]["size"]
     fields = takes(spec)
+    population = spec["algorithm"] == "population"  # each column acts by parameters of its own, and draws nothing
+    multiply = networks.columnwise if population else networks.in_scan
     # What the network gives is enough to know log π later, of all steps at once; of gSDE its features would be needed.
     tells_numbers = goes_on and spec["noise"] != "state_dependent"
     num_told = spec["num_outputs"] if tells_numbers else 1
@@ -106,7 +113,9 @@ def rollout(spec, environment, state, knobs):
         if normalizer:
             obs = normalizers.normalize(obs, *rest[len(named) :])
         own = dict(zip(named, rest[: len(named)], strict=True))
-        numbers, features = actors.outputs(spec, own, obs, multiply=networks.in_scan)
+        numbers, features = actors.outputs(spec, own, obs, multiply=multiply)
+        if population:
+            return current, observed, distributions.mode_of(spec, numbers), None, None
         drawn_from_logits = discrete and not spec["logistic"]
         if drawn_from_logits and (tells_numbers or "log_prob" not in fields):  # what is drawn needs no more
             action = exploration.draw(spec["exploration"], numbers, uniform, exploration_rate=rate)
@@ -208,8 +217,10 @@ def rollout(spec, environment, state, knobs):
         outputs = {"env_state": states[-1], "elapsed": counts[-1], "record": unpacked(rows)}
         return given | {"noise": noise}, outputs
     time = elapsed + np.arange(1, chunk + 1, dtype=dtype)  # [C] steps played after this one
+    step = (lambda *arguments: frozen_step(None, *arguments)) if population else frozen_step
+    sequences = {"noise": noise} if not population else {}
     states, alives, record = pytensor.scan(
-        frozen_step, sequences=[noise, time], outputs_info=[start, alive, None], **common
+        step, sequences=[*sequences.values(), time], outputs_info=[start, alive, None], **common
     )
     outputs = {"env_state": states[-1], "alive": alives[-1], "record": record}
-    return given | {"alive": alive, "noise": noise}, outputs
+    return given | {"alive": alive} | sequences, outputs

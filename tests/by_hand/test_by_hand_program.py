@@ -6,7 +6,7 @@ import pytest
 from helpers_graphs import KNOBS
 from helpers_runs import as_arguments, assert_equal_runs, assert_equal_states, ran, records, result, resumed, small
 
-from pg_theano import collecting, compiling, config, environments, evaluate, minibatches, programs, screen, train
+from pg_theano import compiling, config, environments, evaluate, minibatches, programs, screen, train
 from pg_theano.by_hand import optimizers, program
 from pg_theano.graphs import ppo, vpg
 from pg_theano.types import EXPLORE, GREEDY, SAMPLE, ActionSpace, Rollout, UserError
@@ -288,7 +288,7 @@ def test_gymnasium_steps_and_the_screen_says_whose_gradients_they_are():
     lines = []
     for gradients in ("by_hand", "symbolic"):
         chosen = config.from_dict({"algorithm": {"name": "vpg"}, "gradients": gradients})
-        environment = collecting.environment_of(chosen, [])
+        environment = programs.environment_of(chosen, [])
         spec = programs.spec_of(chosen, environment.task, environment)
         lines.append(screen.described(environment.task, environment, spec, gradients))
         environment.close()

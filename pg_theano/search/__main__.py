@@ -1,0 +1,148 @@
+"""Search hyper-parameters: `python -m pg_theano.search CONFIG.yaml [knob=value ...]`."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from pg_theano import commands
+from pg_theano import config as configs
+from pg_theano.search import best, settings, study
+from pg_theano.search.display import Display, described, headline, number
+from pg_theano.types import UserError
+
+EXAMPLE = "python -m pg_theano.search configs/search-cartpole.yaml search.method=bayesian search.workers=2"
+
+
+def search(
+    path: str | None = None,
+    *,
+    resume: str | None = None,
+    run_dir: str | None = None,
+    overrides: Sequence[str] = (),
+    seed: int | None = None,
+    plot: bool = True,
+    file: Any = None,
+) -> dict[str, Any]:
+    """Search as the command does; returns its figures. Errors: `UserError` for everything that the user can mend."""
+    shown = Display(sys.stdout if file is None else file)
+    try:
+        if resume is not None:
+            outcome = study.resume(Path(resume), overrides, shown.show, shown.say)
+        else:
+            if path is None:
+                raise UserError(f"expected a config with a section `search`, such as: {EXAMPLE}")
+            outcome = study.new(settings.read_plan(path, overrides, seed), run_dir, shown.show, shown.say)
+    finally:
+        shown.close()
+    return finished(outcome, plot)
+
+
+def finished(outcome: study.Outcome, plot: bool) -> dict[str, Any]:
+    """The figures of a search, once its best config is written and its figure drawn."""
+    plan, found = outcome.plan, outcome.trials
+    top = study.best(found, plan.maximise)
+    drawn = None
+    if plot and top is not None:
+        from pg_theano.search import figures
+
+        drawn = figures.draw(plan, found, Path("plots") / f"{plan.name}.png")
+    return {
+        "name": plan.name,
+        "status": outcome.status,
+        "method": plan.search.method,
+        "objective": plan.search.objective,
+        "score": None if top is None else top.score,
+        "trial": None if top is None else top.number,
+        "params": None if top is None else top.params,
+        "config": None if top is None else best.config_of(plan, top),
+        "best": None if top is None else str(best.write(plan, top, outcome.folder, len(found))),
+        "trials": study.counted(found),
+        "seconds": outcome.seconds,
+        "bookkeeping_seconds": outcome.bookkeeping,
+        "folder": str(outcome.folder),
+        "plot": None if drawn is None else str(drawn),
+        "headline": headline(plan, found, outcome.seconds),
+        "described": None if top is None else described(plan, top.params),
+    }
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    rows = configs.knobs(settings.Search, "search.") + configs.knobs(settings.Range, "search.space.KNOB.")
+    table = "\n".join(["knobs of the search:", *configs.table(rows)])
+    parser = commands.parser("search", __doc__, f"{EXAMPLE}\n\n{table}")
+    parser.add_argument(
+        "what",
+        nargs="*",
+        metavar="CONFIG.yaml | knob=value",
+        help="a config with a section `search`, then knobs over it",
+    )
+    parser.add_argument("--seed", type=commands.natural, metavar="N", help="everything random follows from it")
+    parser.add_argument("--run-dir", metavar="D", help="exact folder of the search (default: runs/<name>)")
+    parser.add_argument("--resume", metavar="RUN", help="go on with the search of this folder")
+    parser.add_argument("--no-plot", action="store_true", help="draw no figure at the end")
+    parser.add_argument("--json", action="store_true", help="print the result as one JSON object; progress to stderr")
+    parser.add_argument(
+        "--compare", action="store_true", help="several methods on the same space and budget, over --seeds"
+    )
+    parser.add_argument("--seeds", type=commands.positive, default=5, metavar="N", help="--compare: searches each (5)")
+    parser.add_argument("--page", metavar="FILE.md", help="--compare: where the table is written as well")
+    return commands.run(parser, _search, argv)
+
+
+def _search(arguments: argparse.Namespace) -> int:
+    file, overrides = commands.config_and_overrides(arguments.what)
+    stream = sys.stderr if arguments.json else sys.stdout
+    if arguments.resume and (file or arguments.seed is not None or arguments.run_dir or arguments.compare):
+        raise UserError("--resume takes its config, seed and folder from the search; give search.budget knobs at most")
+    if arguments.compare:
+        from pg_theano.search import compare
+
+        table = compare.compare(
+            file or "configs/search-cartpole.yaml",
+            overrides,
+            seed=arguments.seed,
+            seeds=arguments.seeds,
+            run_dir=arguments.run_dir,
+            page=arguments.page,
+            say=lambda text: print(text, file=stream, flush=True),
+        )
+        print(json.dumps(table["methods"]) if arguments.json else table["text"])
+        return 0
+    result = search(
+        file,
+        resume=arguments.resume,
+        run_dir=arguments.run_dir,
+        overrides=overrides,
+        seed=arguments.seed,
+        plot=not arguments.no_plot,
+        file=stream,
+    )
+    print("\n".join(_closing(result)), file=stream)
+    if arguments.json:
+        print(json.dumps({key: value for key, value in result.items() if key not in ("headline", "described")}))
+    return 130 if result["status"] == "interrupted" else 0
+
+
+def _closing(result: dict[str, Any]) -> list[str]:
+    """The last lines: the outcome, where things are, what to do next."""
+    lines = [f"{result['headline']}; ended: {result['status']}"]
+    if result["score"] is None:
+        lines.append("no trial was completed")
+    else:
+        lines.append(
+            f"best: trial {result['trial']}, {result['objective']} {number(result['score'])}: {result['described']}"
+        )
+        lines.append(f"to train it: python -m pg_theano.train {result['best']}")
+    if result["status"] != "finished":
+        more = " search.budget.trials=..." if result["status"] == "budget" else ""
+        lines.append(f"to go on: python -m pg_theano.search --resume {result['folder']}{more}")
+    return [*lines, f"search: {result['folder']}" + (f"   plot: {result['plot']}" if result["plot"] else "")]
+
+
+if __name__ == "__main__":
+    commands.leave(main())

@@ -1,0 +1,42 @@
+"""What all searchers do with fitness: the order of a generation, and ranks instead of values."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from pg_theano.types import Array, UserError
+
+
+def worst_last(fitness: Array) -> Array:
+    """Fitness as float64, −∞ where it is not finite: such a candidate is worse than every other. [P] to [P].
+
+    Errors: `UserError` where none is finite, for then there is nothing to learn from.
+    """
+    fitness = np.asarray(fitness, np.float64)
+    finite = np.isfinite(fitness)
+    if not finite.any():
+        raise UserError(
+            f"fitness: none of the {fitness.size} candidates has a finite one (the first: {fitness[0]}); "
+            "expected a finite number for at least one; try a smaller initial_std"
+        )
+    return np.where(finite, fitness, -np.inf)
+
+
+def best_first(fitness: Array) -> Array:
+    """Indices of the candidates, best first; of equals the first drawn, and what is not finite last. [P] to [P]."""
+    return np.argsort(-worst_last(fitness), kind="stable")
+
+
+def centred_ranks(fitness: Array) -> Array:
+    """How many of the others each one beats, from −½ (none) to ½ (all).
+
+        u_p = (#{q: F_q < F_p} + ½·#{q ≠ p: F_q = F_p}) / (P − 1) − ½           Salimans et al. 2017, section 2
+
+    Equals share the mean of their ranks (theirs are ranked by chance), so that a generation in which all are equal
+    has no gradient. The sum is 0. Shapes: [P] to [P], P at least 2.
+    """
+    fitness = worst_last(fitness)
+    ordered = np.sort(fitness)
+    below = np.searchsorted(ordered, fitness, "left")
+    not_above = np.searchsorted(ordered, fitness, "right")
+    return (below + not_above - 1) / (2.0 * (len(fitness) - 1)) - 0.5

@@ -1,0 +1,249 @@
+"""What a search has found, in Optuna's storage; and Optuna's samplers, asked without it. The only importer of optuna.
+
+One process writes: the coordinator. A trial is begun in one operation, with its parameters, and ended in one, after
+all that is known of it: a process killed anywhere leaves trials that are whole, or running and evaluated again.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import warnings
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+
+from pg_theano.search.spaces import Axis, label
+from pg_theano.types import UserError
+
+TrialState = Literal["running", "complete", "pruned", "failed"]
+STATES: dict[str, TrialState] = {
+    "RUNNING": "running", "WAITING": "running", "COMPLETE": "complete", "PRUNED": "pruned", "FAIL": "failed",
+}  # fmt: skip
+JOURNAL = "study.journal"
+
+
+class Trial(NamedTuple):
+    """One candidate and what became of it."""
+
+    number: int
+    params: dict[str, Any]
+    state: TrialState = "running"
+    score: float | None = None  # of a pruned one, at its last rung
+    facts: dict[str, Any] = {}  # batch, repeat, seeds, scores, seconds, env_steps, reason
+    rungs: dict[int, float] = {}  # rung -> score there
+
+
+class Store:
+    """The study of one search, from opening to closing. Errors: `UserError` where it is another's."""
+
+    def __init__(self, folder: Path, address: str | None, name: str, axes: Sequence[Axis], maximise: bool):
+        optuna = _optuna()
+        self.axes, self.maximise, self.name = tuple(axes), maximise, name
+        self.place, self.shared = str(folder / JOURNAL) if address is None else address, address is not None
+        try:
+            self.storage = _journal(optuna, folder / JOURNAL) if address is None else _rdb(optuna, address)
+            self.study = optuna.create_study(
+                storage=self.storage,
+                study_name=name,
+                direction="maximize" if maximise else "minimize",
+                load_if_exists=True,
+            )
+        except (optuna.exceptions.OptunaError, ValueError, KeyError) as error:
+            raise UserError(f"{self.place}: not a storage that Optuna can open ({error})") from None
+        self.id = self.study._study_id
+
+    def claim(self, identity: dict[str, Any], holder: str) -> None:
+        """Take a new study, or go on with one's own. Errors: `UserError` where the study is another search's."""
+        found = self.study.user_attrs
+        if "identity" not in found:
+            if self.study.get_trials(deepcopy=False):
+                raise UserError(f"{self.place}: study {self.name} was not made by pg_theano.search; give another name")
+            self.study.set_user_attr("holder", holder)
+            self.study.set_user_attr("identity", json.dumps(identity, sort_keys=True))
+            return
+        before = json.loads(found["identity"])
+        if before != json.loads(json.dumps(identity)):
+            differ = sorted(key for key in before | identity if before.get(key) != _plain(identity.get(key)))
+            space = ", ".join(before.get("space", {}))
+            raise UserError(
+                f"{self.place}: study {self.name} is another search's: {before.get('method')} for "
+                f"{before.get('objective')} over {space}, of {found.get('holder')}; {', '.join(differ)} differ. Give "
+                "this one another name or storage"
+            )
+        if self.shared and found.get("holder") != holder:  # a journal file moves with its folder
+            raise UserError(
+                f"{self.place}: study {self.name} is the search of {found.get('holder')}; to go on with it: "
+                "--resume that folder, or give this one another name"
+            )
+
+    def trials(self) -> list[Trial]:
+        return [_thawed(one, self.axes) for one in self.study.get_trials(deepcopy=False)]
+
+    def begin(self, trial: Trial) -> None:
+        self.study.add_trial(_frozen(trial, self.axes))
+
+    def report(self, number: int, rung: int, score: float) -> None:
+        self.storage.set_trial_intermediate_value(self._id_of(number), rung, score)
+
+    def end(self, trial: Trial) -> None:
+        """Its facts, in one operation (each is synced to the disk), and then its state, which makes it ended."""
+        id = self._id_of(trial.number)
+        begun = self.storage.get_trial(id).user_attrs
+        facts = {name: value for name, value in trial.facts.items() if name not in begun}
+        self.storage.set_trial_user_attr(id, "result", facts)
+        state = _state_of(trial.state)
+        self.storage.set_trial_state_values(id, state, None if trial.score is None else [trial.score])
+
+    def _id_of(self, number: int) -> int:
+        return self.storage.get_trial_id_from_study_id_trial_number(self.id, number)
+
+
+def proposals(
+    axes: Sequence[Axis], trials: Sequence[Trial], count: int, maximise: bool, sampler_of: Callable[[int], Any]
+) -> list[dict[str, Any]]:
+    """What an Optuna sampler proposes for the next `count` trials, each knowing of those before it.
+
+    Asked in memory of a copy of the history: a function of history and seed, the same in a search that was killed and
+    resumed. `sampler_of` (trial number) -> sampler.
+    """
+    optuna = _optuna()
+    study = optuna.create_study(direction="maximize" if maximise else "minimize")
+    study.add_trials([_frozen(trial, axes) for trial in trials])
+    distributions = {axis.name: _distribution(axis) for axis in axes}
+    made = []
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # that this option of a sampler is experimental
+        for number in range(len(trials), len(trials) + count):
+            study.sampler = sampler_of(number)
+            made.append(_decoded(study.ask(distributions).params, axes))
+    return made
+
+
+def importances(axes: Sequence[Axis], trials: Sequence[Trial], maximise: bool) -> dict[str, float]:
+    """Each knob's share of the variance of the scores (fANOVA, Hutter et al. 2014); {} of fewer than four trials."""
+    optuna = _optuna()
+    complete = [trial for trial in trials if trial.state == "complete"]
+    if len(complete) < 4 or len({trial.score for trial in complete}) < 2:
+        return {}
+    study = optuna.create_study(direction="maximize" if maximise else "minimize")
+    study.add_trials([_frozen(trial, axes) for trial in complete])
+    varied = [axis.name for axis in axes if len({label(trial.params[axis.name]) for trial in complete}) > 1]
+    evaluator = optuna.importance.FanovaImportanceEvaluator(n_trees=32, seed=0)
+    return dict(optuna.importance.get_param_importances(study, evaluator=evaluator, params=varied))
+
+
+def tpe(seed: int) -> Any:
+    """Tree-structured Parzen estimator (Bergstra et al. 2011), multivariate; running trials count as bad ones."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return _optuna().samplers.TPESampler(seed=seed, multivariate=True, constant_liar=True)
+
+
+def gp(seed: int) -> Any:
+    """Optuna's own Gaussian process. Errors: `UserError` without torch."""
+    try:
+        import torch  # noqa: F401 - Optuna needs it later, and would fail in the middle
+    except ImportError:
+        raise UserError(
+            "search.method: gp is Optuna's sampler on torch, which is missing; pip install torch, or take bayesian"
+        ) from None
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return _optuna().samplers.GPSampler(seed=seed)
+
+
+def base_sampler() -> Any:
+    """The class that a sampler of one's own derives from."""
+    return _optuna().samplers.BaseSampler
+
+
+# -- between ours and Optuna's
+
+
+def _optuna() -> Any:
+    try:
+        import optuna
+    except ImportError:
+        raise UserError('pg_theano.search needs Optuna: pip install "pg_theano[search]"') from None
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    return optuna
+
+
+def _journal(optuna: Any, path: Path) -> Any:
+    """A journal file, mended where its last writer was killed: we hold the folder's lock, so nobody writes now."""
+    Path(f"{path}.lock").unlink(missing_ok=True)  # a link that a killed writer left: the next would wait for 30 s
+    if path.exists():
+        content = path.read_bytes()
+        whole = content.rfind(b"\n") + 1
+        if whole < len(content):
+            os.truncate(path, whole)
+    return optuna.storages.JournalStorage(optuna.storages.journal.JournalFileBackend(str(path)))
+
+
+def _rdb(optuna: Any, address: str) -> Any:
+    try:
+        return optuna.storages.RDBStorage(address)
+    except Exception as error:  # SQLAlchemy's own, of which there are many, and those of each database's driver
+        first = str(error).strip().splitlines()[0]
+        raise UserError(f"search.storage: {address} cannot be opened ({first})") from None
+
+
+def _state_of(state: TrialState) -> Any:
+    optuna = _optuna()
+    return optuna.trial.TrialState[next(name for name, ours in STATES.items() if ours == state)]
+
+
+def _distribution(axis: Axis) -> Any:
+    kinds = _optuna().distributions
+    if axis.choices is not None:
+        return kinds.CategoricalDistribution([label(choice) for choice in axis.choices])
+    if axis.integer:
+        return kinds.IntDistribution(int(axis.low), int(axis.high), log=axis.log)
+    return kinds.FloatDistribution(axis.low, axis.high, log=axis.log)
+
+
+def _frozen(trial: Trial, axes: Sequence[Axis]) -> Any:
+    return _optuna().create_trial(
+        state=_state_of(trial.state),
+        value=trial.score if trial.state in ("complete", "pruned") else None,
+        params={axis.name: label(trial.params[axis.name]) for axis in axes},
+        distributions={axis.name: _distribution(axis) for axis in axes},
+        user_attrs=trial.facts,
+        intermediate_values=trial.rungs,
+    )
+
+
+def _thawed(frozen: Any, axes: Sequence[Axis]) -> Trial:
+    values = frozen.values
+    score = values[0] if values and math.isfinite(values[0]) else None
+    return Trial(
+        frozen.number,
+        _decoded(frozen.params, axes),
+        STATES[frozen.state.name],
+        score,
+        {name: value for name, value in frozen.user_attrs.items() if name != "result"}
+        | (frozen.user_attrs.get("result", {}) if frozen.state.is_finished() else {}),
+        {int(rung): float(value) for rung, value in frozen.intermediate_values.items()},
+    )
+
+
+def _decoded(params: dict[str, Any], axes: Sequence[Axis]) -> dict[str, Any]:
+    return {
+        axis.name: params[axis.name]
+        if axis.choices is None
+        else next(choice for choice in axis.choices if label(choice) == params[axis.name])
+        for axis in axes
+    }
+
+
+def _plain(value: Any) -> Any:
+    return json.loads(json.dumps(value))
+
+
+def seed_of(entropy: np.random.SeedSequence) -> int:
+    """The whole number that a sampler is seeded with."""
+    return int(entropy.generate_state(1)[0])

@@ -1,0 +1,239 @@
+"""The coordinator: asks for a batch, has it evaluated, tells its results in the order of their numbers, and again.
+
+It alone writes; workers only evaluate. What is asked depends on the trials before it and on nothing else, and a batch
+is asked for and told as a whole: the outcome is the same with one worker or eight, and after a kill anywhere.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from pg_theano import checkpoints, distribute, runs
+from pg_theano.search import samplers, trials
+from pg_theano.search.settings import CHANGEABLE, PLAN, Plan, read_plan, written
+from pg_theano.search.storage import Store, Trial, TrialState
+from pg_theano.types import UserError
+
+Shown = Callable[[Plan, Sequence[Trial], float], None]
+"""Called with the trials so far whenever some have been told, and the seconds."""
+
+
+class Outcome(NamedTuple):
+    """What a search left."""
+
+    plan: Plan
+    folder: Path
+    trials: list[Trial]
+    status: str  # finished | budget | interrupted
+    seconds: float  # of this process; of a resumed search, since it was resumed
+    bookkeeping: float  # seconds of these in which the coordinator asked, told and wrote, and nobody was waited for
+
+
+def new(plan: Plan, run_dir: str | os.PathLike[str] | None, show: Shown, say: Callable[[str], None]) -> Outcome:
+    """Begin a search in a new folder: `run_dir`, or runs/<name>, or the next free."""
+    samplers.next_candidates(plan, [], 1)  # a grid over the limit, a missing library: before there is a folder
+    folder = runs.new_folder(plan.name) if run_dir is None else runs.exact_folder(Path(run_dir))
+    lock = runs.locked(folder)
+    try:
+        facts = {"folder": str(plan.folder), "versions": runs.versions(), "argv": sys.argv}
+        store = _opened(plan, folder)
+        checkpoints.write_atomically(folder / "search.json", json.dumps(facts, indent=1).encode() + b"\n")
+        checkpoints.write_atomically(folder / PLAN, written(plan).encode())  # last: it makes the folder a search
+        return _searched(plan, folder, store, show, say)
+    finally:
+        os.close(lock)
+
+
+def resume(path: Path, overrides: Sequence[str], show: Shown, say: Callable[[str], None]) -> Outcome:
+    """Go on with the search of a folder. Errors: `UserError`: none, in use (by whom), a knob that may not change."""
+    for override in overrides:
+        if not override.startswith(CHANGEABLE):
+            raise UserError(
+                f"{override}: a resumed search keeps its config; only search.budget, search.workers and search.cluster "
+                "may change"
+            )
+    read_folder(path)  # before the lock is made in a folder that is none
+    lock = runs.locked(path)
+    try:
+        plan = read_folder(path, overrides)
+        return _searched(plan, path, _opened(plan, path), show, say)
+    finally:
+        os.close(lock)
+
+
+def read_folder(path: Path, overrides: Sequence[str] = ()) -> Plan:
+    """The plan of a search's folder. Errors: `UserError` where it is none."""
+    if not (path / PLAN).is_file():
+        raise UserError(f"{path}: no search in it (no {PLAN}); expected a folder such as runs/search-cartpole")
+    try:
+        folder = Path(json.loads((path / "search.json").read_text())["folder"])
+    except (OSError, ValueError, KeyError, TypeError):
+        raise UserError(f"{path / 'search.json'}: missing or damaged; expected what pg_theano.search wrote") from None
+    return read_plan(path / PLAN, overrides)._replace(folder=folder)
+
+
+def _opened(plan: Plan, folder: Path) -> Store:
+    store = Store(folder, plan.search.storage, plan.name, plan.axes, plan.maximise)
+    store.claim(plan.identity(), f"{folder.resolve()} on {socket.gethostname()}")
+    return store
+
+
+def _searched(plan: Plan, folder: Path, store: Store, show: Shown, say: Callable[[str], None]) -> Outcome:
+    """Batch after batch until the method or the budget ends."""
+    began = time.perf_counter()
+    waited = 0.0
+    found = store.trials()
+    status = "budget"
+    with distribute.opened(workers=plan.search.workers, cluster=plan.search.cluster) as workers:
+        try:
+            while True:
+                show(plan, found, time.perf_counter() - began)
+                spent = plan.search.budget.seconds
+                is_open = any(trial.state == "running" for trial in found)
+                if not is_open and spent is not None and time.perf_counter() - began >= spent:
+                    break
+                found = _begun(plan, store, found)
+                batch = [trial for trial in found if trial.facts["batch"] == found[-1].facts["batch"]] if found else []
+                if all(trial.state != "running" for trial in batch):
+                    left = plan.search.budget.trials
+                    status = "budget" if left is not None and len(found) >= left else "finished"
+                    break
+                asked = time.perf_counter()
+                ended = _evaluated(plan, folder, store, workers, found, batch)
+                waited += time.perf_counter() - asked
+                for trial in ended:  # in the order of their numbers
+                    store.end(trial)
+                found = store.trials()
+                _stop_if_all_failed(plan, found, ended, say)
+        except KeyboardInterrupt:
+            status = "interrupted"
+    seconds = time.perf_counter() - began
+    return Outcome(plan, folder, store.trials(), status, seconds, seconds - waited)
+
+
+def _begun(plan: Plan, store: Store, found: list[Trial]) -> list[Trial]:
+    """The trials with a batch that is running: the one that was left open, filled up where it was killed being asked,
+    or a new one."""
+    last = found[-1].facts["batch"] if found else -1
+    members = [trial for trial in found if trial.facts["batch"] == last]
+    if all(trial.state != "running" for trial in members):
+        last, members = last + 1, []
+    room = plan.search.batch - len(members)
+    if plan.search.budget.trials is not None:
+        room = min(room, plan.search.budget.trials - len(found))
+    if room <= 0:
+        return found
+    for candidate in samplers.next_candidates(plan, found, room):
+        trial = Trial(len(found), candidate.params, facts={"batch": last, "seeds": _seeds(plan, candidate.repeat)})
+        store.begin(trial)
+        found = [*found, trial]
+    return found
+
+
+def _seeds(plan: Plan, repeat: int) -> list[int]:
+    """Those of a trial's runs: the same for all candidates, so that luck is shared; a repeat has its own."""
+    count = plan.search.seeds_per_trial
+    return [plan.config.seed + repeat * count + i for i in range(count)]
+
+
+def _evaluated(
+    plan: Plan, folder: Path, store: Store, workers: distribute.Workers, found: Sequence[Trial], batch: Sequence[Trial]
+) -> list[Trial]:
+    """The running trials of a batch, ended, in the order of their numbers; from each rung those left go on together.
+
+    Trials of the batch that were told before a kill count at the rungs as they did.
+    """
+    search = plan.search
+    shares = [*search.rungs, 1.0] if search.pruning != "none" else [1.0]
+    going = {trial.number: trial for trial in batch if trial.state == "running"}
+    ended: dict[int, Trial] = {}
+    for rung, share in enumerate(shares):
+        tasks = [_task(plan, folder, trial, share) for trial in going.values()]
+        results = {result["number"]: result for result in workers.map(trials.evaluate, tasks)}
+        here = {trial.number: trial.rungs[rung] for trial in batch if rung in trial.rungs}
+        for number, trial in list(going.items()):
+            result = results[number]
+            if result["score"] is None or result["ended"]:
+                ended[number] = _ended(trial, result)
+                del going[number]
+            if result["score"] is not None and share < 1:
+                here[number] = result["score"]
+                store.report(number, rung, result["score"])
+        if share < 1:
+            earlier = [
+                one.rungs[rung] for one in found if one.facts["batch"] < batch[0].facts["batch"] and rung in one.rungs
+            ]
+            kept = survivors(here, earlier, search.pruning)
+            for number in sorted(set(going) - kept):
+                ended[number] = _ended(going.pop(number), results[number])._replace(state="pruned")
+    return [ended[number] for number in sorted(ended)]
+
+
+def survivors(here: Mapping[int, float], earlier: Sequence[float], pruning: str) -> set[int]:
+    """Who goes on from a rung, where greater is better: `here` are a batch's scores there, `earlier` other batches'.
+
+    median: who is not below the median of all that were ever here (Golovin et al. 2017, section 3.2).
+    successive_halving: the better half of the batch, rounded up (Jamieson and Talwalkar 2016); on a tie the earlier.
+    """
+    if not here:
+        return set()
+    if pruning == "median":
+        values = sorted([*here.values(), *earlier])
+        middle = (values[(len(values) - 1) // 2] + values[len(values) // 2]) / 2
+        return {number for number, score in here.items() if score >= middle}
+    order = sorted(here, key=lambda number: (-here[number], number))
+    return set(order[: (len(order) + 1) // 2])
+
+
+def _task(plan: Plan, folder: Path, trial: Trial, share: float) -> dict[str, Any]:
+    return {
+        "number": trial.number,
+        "base": plan.base,
+        "params": trial.params,
+        "seeds": trial.facts["seeds"],
+        "path": str((folder / "trials" / f"{trial.number:05}").resolve()),
+        "folder": str(plan.folder),
+        "objective": plan.search.objective,
+        "share": share,
+    }
+
+
+def _ended(trial: Trial, result: Mapping[str, Any]) -> Trial:
+    facts = {key: result[key] for key in ("scores", "seconds", "env_steps", "reason") if key in result}
+    state: TrialState = "failed" if result["score"] is None else "complete"
+    return trial._replace(state=state, score=result["score"], facts=trial.facts | facts)
+
+
+def _stop_if_all_failed(plan: Plan, found: Sequence[Trial], ended: Sequence[Trial], say: Callable[[str], None]) -> None:
+    """A failure is told and the search goes on; where a whole batch of them failed it would go on for nothing."""
+    for trial in ended:
+        if trial.state == "failed":
+            say(f"trial {trial.number} failed: {trial.facts['reason']}")
+    last = found[-plan.search.batch :]
+    if all(trial.state == "failed" for trial in [*ended, *last]):
+        reason = ended[0].facts["reason"]
+        raise UserError(f"{len(last)} of {len(last)} trials of a batch failed; the first: {reason}")
+
+
+# -- results
+
+
+def best(outcome_trials: Sequence[Trial], maximise: bool) -> Trial | None:
+    """The best complete trial, the earlier of equals; None where there is none."""
+    complete = [trial for trial in outcome_trials if trial.state == "complete" and trial.score is not None]
+    sign = -1.0 if maximise else 1.0
+    return min(complete, key=lambda trial: (sign * (trial.score or 0.0), trial.number), default=None)
+
+
+def counted(found: Sequence[Trial]) -> dict[str, int]:
+    """Trials by state, all four named."""
+    counts = Counter(trial.state for trial in found)
+    return {state: counts[state] for state in ("complete", "pruned", "failed", "running")}

@@ -1,0 +1,161 @@
+"""One trial: its runs, one a seed, through the loop of `pg_theano.train`. What the workers call."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import shutil
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from pg_theano import compiling, runs, screen, seeds, train
+from pg_theano import config as configs
+from pg_theano.config import Config
+from pg_theano.search.settings import with_params
+from pg_theano.types import UserError
+
+FREE_AFTER = 60.0  # seconds at most that a run of a killed search, which its worker still ends, is waited for
+UNSOLVED = 2.0  # budgets that a run counts as which was not solved
+
+
+def evaluate(task: Mapping[str, Any]) -> dict[str, Any]:
+    """Run one candidate up to a share of its budget.
+
+    `task` is plain data: number, base and params (knobs), seeds, path (of the trial), folder (of the user's modules),
+    objective, share (of the budget; 1 is all of it). The result too: number, score (the mean over seeds), scores,
+    ended (no run would go on), seconds, env_steps; where it failed, score is None and reason says why.
+    """
+    began = time.perf_counter()
+    compiling.keep()
+    made: dict[str, Any] = {"number": task["number"], "score": None, "scores": [], "ended": True, "env_steps": 0}
+    try:
+        for seed in task["seeds"]:
+            data = with_params(task["base"], task["params"])
+            whole = configs.from_dict(data | {"seed": seed}, {}, f"trial {task['number']}")
+            config = whole if task["share"] >= 1 else _shortened(whole, task["share"])
+            figures = _figures(config, Path(task["path"]) / f"seed-{seed}", Path(task["folder"]))
+            made["scores"].append(_score(task["objective"], figures, whole, Path(task["path"]) / f"seed-{seed}"))
+            made["env_steps"] += figures["env_steps"]
+            made["ended"] &= figures["status"] == "solved" or task["share"] >= 1
+        made["score"] = float(np.mean(made["scores"]))
+    except UserError as error:
+        made["reason"] = str(error)
+    except Exception as error:  # what a user's environment or a library raises ends this trial, not the search
+        made["reason"] = f"{type(error).__name__}: {' '.join(str(error).split())}"
+    return made | {"seconds": time.perf_counter() - began}
+
+
+def _shortened(config: Config, share: float) -> Config:
+    """The config whose budget is a share of this one's."""
+    limits = {
+        name: max(1, math.ceil(share * limit))
+        for name, limit in (("updates", config.budget.updates), ("env_steps", config.budget.env_steps))
+        if limit is not None
+    }
+    return config.model_copy(update={"budget": config.budget.model_copy(update=limits)})
+
+
+def _figures(config: Config, path: Path, folder: Path) -> dict[str, Any]:
+    """The result of a run: read where it is finished, gone on with where it was begun, else made now."""
+    if path.exists():
+        _await_free(path)
+    done = seeds.result_of(path)
+    if done is not None and _finished(done, config):
+        return done
+    if (path / "config.yaml").exists():
+        limits = config.budget.model_dump(exclude_none=True)
+        figures = train.run(
+            resume=path,
+            overrides=[f"budget.{name}={limit}" for name, limit in limits.items()],
+            plot=False,
+            display=_quiet,
+        ).figures
+    else:
+        shutil.rmtree(path, ignore_errors=True)  # begun by a process that was killed before its config was written
+        figures = train.run(config, run_dir=path, plot=False, display=_quiet, folder_of_config=folder).figures
+    if figures["status"] == "interrupted":
+        raise KeyboardInterrupt
+    return figures
+
+
+def _finished(done: Mapping[str, Any], config: Config) -> bool:
+    if done["status"] != "budget":
+        return done["status"] == "solved"
+    budget = config.budget
+    spent = ((done["updates"], budget.updates), (done["env_steps"], budget.env_steps))
+    return any(limit is not None and count >= limit for count, limit in spent)
+
+
+def _quiet(title: str) -> screen.Screen:
+    return screen.quiet()
+
+
+def _await_free(path: Path) -> None:
+    """Until no other process writes the run. Errors: `UserError` that names the one that does not end."""
+    until = time.monotonic() + FREE_AFTER
+    while True:
+        try:
+            os.close(runs.locked(path))
+            return
+        except UserError:
+            if time.monotonic() > until:
+                raise
+        time.sleep(0.05)
+
+
+# -- objectives
+
+
+def _score(objective: str, figures: Mapping[str, Any], config: Config, path: Path) -> float:
+    """What the search optimises, of one run. Errors: `UserError` where there is none, or it is not finite."""
+    if objective == "steps_to_solve":
+        score = steps_to_solve(figures, config)
+    elif objective == "learning_curve":
+        score = learning_curve(_records(path), figures, config)
+    else:
+        score = figures["evaluation"]["mean"]
+    if not math.isfinite(score):
+        raise UserError(f"{path}: its {objective} is {score}; expected a finite number")
+    return float(score)
+
+
+def steps_to_solve(figures: Mapping[str, Any], config: Config) -> float:
+    """Env steps until solved; of an unsolved run `UNSOLVED` times its budget, whatever it spent."""
+    if figures["threshold"] is None:
+        raise UserError(f"{figures['environment']}: has no registered threshold; set solved.threshold")
+    if figures["status"] == "solved":
+        return float(figures["env_steps"])
+    assert config.budget.env_steps is not None  # noqa: S101 - the settings see to it
+    return UNSOLVED * config.budget.env_steps
+
+
+def learning_curve(records: list[dict[str, Any]], figures: Mapping[str, Any], config: Config) -> float:
+    """The area under the mean return of an update, over the budget: a mean return per env step, or per update.
+
+        A = 1/B · Σ_k R_k·(x_{k+1} − x_k),   x in env steps where the budget has them, else in updates
+
+    A run that was solved before its budget B was spent holds its final evaluation from there on. Updates in which no
+    episode ended hold the return before.
+    """
+    by_steps = config.budget.env_steps is not None
+    budget = float((config.budget.env_steps if by_steps else config.budget.updates) or len(records))
+    area, before, held = 0.0, 0.0, None
+    for i, record in enumerate(records):
+        x = min(float(record["env_steps"]) if by_steps else i + 1.0, budget)
+        held = record["return_mean"] if record["return_mean"] is not None else held
+        if held is not None:
+            area += held * (x - before)
+            before = x
+    if held is None:
+        raise UserError("no episode ended; there is no learning curve")
+    rest = figures["evaluation"]["mean"] if figures["status"] == "solved" else held
+    return (area + rest * (budget - before)) / budget
+
+
+def _records(path: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in (path / "metrics.jsonl").read_text().splitlines()]

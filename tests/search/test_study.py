@@ -1,0 +1,277 @@
+"""The coordinator and its storage: the same outcome however it is worked off, interrupted or killed."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import optuna
+import pytest
+from helpers_search import DISCOUNT, HIDDEN, RATE, REAL, plain, plan_of, pretended, resumed, searched, written
+from optuna.storages.journal import JournalFileBackend
+
+from pg_theano.search import storage, study, trials
+from pg_theano.types import UserError
+
+METHODS = ("random", "tpe", "bayesian", "cho")
+
+
+class Killed(BaseException):
+    """What no part of a search may catch."""
+
+
+def kill_at(monkeypatch, operation, how):
+    """The process dies at this operation of the storage: before it, after it, or with half of its line written."""
+    real, count = JournalFileBackend.append_logs, iter(range(10**6))
+
+    def append(self, logs):
+        if next(count) == operation:
+            if how == "after":
+                real(self, logs)
+            elif how == "torn":
+                with open(self._file_path, "ab") as file:
+                    file.write(json.dumps(logs[0]).encode()[:20])
+                os.symlink(self._file_path, self._file_path + ".lock")  # and with the lock in its hands
+            raise Killed
+        real(self, logs)
+
+    monkeypatch.setattr(JournalFileBackend, "append_logs", append)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("method", METHODS)
+def test_a_search_killed_at_any_operation_goes_on_to_the_same_trials(tmp_path, monkeypatch, method):
+    """Operations of the storage, all of them or every fifth, are each the last. Caught, when planted: a live generator in place of one for each number; running trials left running; a torn line left
+    in the journal; running trials not told to the sampler."""
+    options = {"budget": {"trials": 18 if method == "cho" else 14}}
+    undisturbed = searched(plan_of(method, **options), tmp_path / "whole", monkeypatch)
+    operations = sum(1 for _ in open(tmp_path / "whole" / storage.JOURNAL))
+    assert undisturbed.status == "budget"
+    assert {one.state for one in undisturbed.trials} >= {"complete"}
+    hows = ("before", "after", "torn")
+    steps = range(3, operations, 1 if method == "random" else 5)
+    for operation in steps:  # before the third there is no search yet
+        folder = tmp_path / f"killed-{operation}"
+        with monkeypatch.context() as patched:
+            kill_at(patched, operation, hows[operation % 3])
+            with pytest.raises(Killed):
+                searched(plan_of(method, **options), folder, patched)
+        outcome = resumed(folder)
+        assert plain(outcome.trials) == plain(undisturbed.trials), operation
+        assert not any(one.state == "running" for one in outcome.trials)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("pruning", ["median", "successive_halving"])
+def test_pruning_is_the_same_after_a_kill(tmp_path, monkeypatch, pruning):
+    """Caught, when planted: only the trials that are left of the batch compared at its rungs."""
+    plan = plan_of("random", pruning=pruning)
+    undisturbed = searched(plan, tmp_path / "whole", monkeypatch)
+    operations = sum(1 for _ in open(tmp_path / "whole" / storage.JOURNAL))
+    assert {one.state for one in undisturbed.trials} == {"complete", "pruned", "failed"}
+    for operation in range(3, operations, 3):
+        folder = tmp_path / f"killed-{operation}"
+        with monkeypatch.context() as patched:
+            kill_at(patched, operation, "before")
+            with pytest.raises(Killed):
+                searched(plan, folder, patched)
+        assert plain(resumed(folder).trials) == plain(undisturbed.trials), operation
+
+
+def test_survivors_by_hand():
+    here = {4: 1.0, 5: 3.0, 6: 2.0, 7: 3.0, 8: 0.0}
+    assert study.survivors(here, [], "median") == {5, 6, 7}
+    assert study.survivors(here, [9.0] * 6, "median") == set()
+    assert study.survivors(here, [9.0] * 6, "successive_halving") == {5, 6, 7}
+    assert study.survivors({4: 1.0, 5: 1.0}, [], "successive_halving") == {4}
+    assert study.survivors({}, [], "median") == set()
+
+
+def test_a_failed_trial_is_recorded_with_its_reason_and_the_search_goes_on(tmp_path, monkeypatch):
+    said = []
+    monkeypatch.setattr(trials, "evaluate", pretended)
+    outcome = study.new(plan_of("random"), tmp_path / "s", lambda *_: None, said.append)
+    failed = [one for one in outcome.trials if one.state == "failed"]
+    assert failed
+    assert all(one.params[RATE] > 0.5 and one.facts["reason"] == "the rate is too large" for one in failed)
+    assert len(outcome.trials) == 14
+    assert said == [f"trial {one.number} failed: the rate is too large" for one in failed]
+
+
+def test_where_a_whole_batch_fails_the_search_stops(tmp_path, monkeypatch):
+    with pytest.raises(UserError, match=r"4 of 4 trials of a batch failed; the first: the disk is full"):
+        searched(plan_of("random"), tmp_path / "s", monkeypatch, all_fail)
+    assert [one.state for one in study.read_folder(tmp_path / "s") and store_of(tmp_path / "s").trials()] == [
+        "failed"
+    ] * 4
+
+
+def all_fail(task):
+    return pretended(task) | {"score": None, "reason": "the disk is full"}
+
+
+def store_of(folder):
+    plan = study.read_folder(folder)
+    return storage.Store(folder, plan.search.storage, plan.name, plan.axes, plan.maximise)
+
+
+def test_a_budget_in_seconds_ends_between_two_batches(tmp_path, monkeypatch):
+    """Caught, when planted: seconds looked at only where there is no budget of trials."""
+
+    def evaluate(task):
+        time.sleep(0.06)
+        return pretended(task)
+
+    outcome = searched(plan_of("random", budget={"trials": 100, "seconds": 0.2}), tmp_path / "s", monkeypatch, evaluate)
+    assert (outcome.status, len(outcome.trials)) == ("budget", 4)
+    assert not any(one.state == "running" for one in outcome.trials)
+
+
+def test_one_process_at_a_time(tmp_path, monkeypatch):
+    """Told who holds it. Caught, when planted: the lock let go of as soon as the search has begun."""
+
+    def evaluate(task):
+        with pytest.raises(UserError, match=rf"in use by process {os.getpid()} on "):
+            resumed(tmp_path / "s")
+        return pretended(task)
+
+    searched(plan_of("random", budget={"trials": 2}), tmp_path / "s", monkeypatch, evaluate)
+    resumed(tmp_path / "s")  # and afterwards it is free
+
+
+def test_a_storage_of_another_search_is_refused_by_name(tmp_path, monkeypatch):
+    """Caught, when planted: the base left out of what a search is; the folder of the other not compared."""
+    address = f"sqlite:///{tmp_path}/study.db"
+    searched(plan_of("random", storage=address), tmp_path / "first", monkeypatch)
+    for changes in ({"method": "tpe"}, {"batch": 3}, {"base": {"policy": {"activation": "tanh"}}}):
+        other = plan_of(**{"method": "random", "storage": address, **changes})
+        with pytest.raises(
+            UserError, match=r"study tried is another search's: random for evaluation over .*first on"
+        ) as error:
+            searched(other, tmp_path / f"second-{len(changes)}-{next(iter(changes))}", monkeypatch)
+        assert ("base" if "base" in changes else next(iter(changes))) in str(error.value)
+    with pytest.raises(UserError, match=r"is the search of .*first on .*; to go on with it: --resume"):
+        searched(plan_of("random", storage=address), tmp_path / "third", monkeypatch)
+    more = resumed(tmp_path / "first", "search.budget.trials=16")
+    assert len(more.trials) == 16
+
+
+def test_a_storage_that_cannot_be_opened_is_named(tmp_path, monkeypatch):
+    with pytest.raises(UserError, match=r"search.storage: nothing://x cannot be opened"):
+        searched(plan_of("random", storage="nothing://x"), tmp_path / "s", monkeypatch)
+    foreign = f"sqlite:///{tmp_path}/foreign.db"
+    optuna.create_study(storage=foreign, study_name="tried", direction="maximize").add_trial(
+        optuna.create_trial(value=1.0)
+    )
+    with pytest.raises(UserError, match=r"study tried was not made by pg_theano.search"):
+        searched(plan_of("random", storage=foreign), tmp_path / "t", monkeypatch)
+
+
+def test_what_a_resumed_search_may_not_change(tmp_path, monkeypatch):
+    searched(plan_of("random", budget={"trials": 2}), tmp_path / "s", monkeypatch)
+    with pytest.raises(UserError, match=r"search.batch=2: a resumed search keeps its config"):
+        resumed(tmp_path / "s", "search.batch=2")
+    (tmp_path / "s").rename(tmp_path / "elsewhere")
+    assert len(resumed(tmp_path / "elsewhere", "search.budget.trials=3").trials) == 3
+    with pytest.raises(UserError, match=r"no search in it \(no search.yaml\)"):
+        resumed(tmp_path)
+
+
+@pytest.mark.parametrize("address", [None, "sqlite"])
+def test_optuna_reads_the_study_as_its_own(tmp_path, monkeypatch, address):
+    """What optuna-dashboard shows: direction, parameters with their distributions, states, intermediate values."""
+    address = address and f"sqlite:///{tmp_path}/study.db"
+    plan = plan_of("tpe", pruning="median", storage=address)
+    outcome = searched(plan, tmp_path / "s", monkeypatch)
+    backend = optuna.storages.JournalStorage(JournalFileBackend(str(tmp_path / "s" / storage.JOURNAL)))
+    found = optuna.load_study(study_name="tried", storage=address or backend)
+    assert found.direction.name == "MAXIMIZE"
+    assert found.best_trial.number == study.best(outcome.trials, True).number
+    first = found.trials[0]
+    assert first.distributions == {
+        RATE: optuna.distributions.FloatDistribution(1e-3, 1.0, log=True),
+        DISCOUNT: optuna.distributions.FloatDistribution(0.5, 1.0),
+        HIDDEN: optuna.distributions.CategoricalDistribution(("[4]", "[8]")),
+    }
+    assert first.user_attrs["batch"] == 0
+    assert all(one.datetime_complete for one in found.trials)
+    assert {one.state.name for one in found.trials} == {"COMPLETE", "PRUNED", "FAIL"}
+
+
+# -- real trials, real processes
+
+
+def real(path, **search):
+    return written(path, "random", REAL, **{"budget": {"trials": 6}, "batch": 3, **search})
+
+
+def command(*arguments, cwd):
+    done = subprocess.run(
+        [sys.executable, "-m", "pg_theano.search", *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        timeout=200,
+        cwd=cwd,
+    )
+    assert done.returncode == 0, done.stderr
+    return done
+
+
+def trials_in(folder):
+    return plain(store_of(folder).trials())
+
+
+@pytest.mark.slow
+def test_two_workers_find_what_one_finds(elsewhere):
+    """Caught, when planted: results taken in the order in which they came."""
+    path = real(elsewhere / "s.yaml", seeds_per_trial=2)
+    command(path, "--run-dir", "one", "--no-plot", cwd=elsewhere)
+    command(path, "--run-dir", "two", "--no-plot", "search.workers=2", cwd=elsewhere)
+    one, two = trials_in(elsewhere / "one"), trials_in(elsewhere / "two")
+    assert one == two
+    assert len({trial.score for trial in one}) > 1
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_search_killed_with_sigkill_goes_on(elsewhere, workers):
+    """The process group, in the middle of its second batch; the trials are those of an undisturbed search."""
+    path = real(elsewhere / "s.yaml", workers=workers)
+    command(path, "--run-dir", "whole", "--no-plot", "search.workers=1", cwd=elsewhere)
+    begun = subprocess.Popen(
+        [sys.executable, "-m", "pg_theano.search", path, "--run-dir", "killed", "--no-plot"],
+        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, cwd=elsewhere, start_new_session=True,
+    )  # fmt: skip
+    until = time.monotonic() + 60
+    while not (elsewhere / "killed" / "trials" / "00004" / "seed-0").exists():
+        assert time.monotonic() < until and begun.poll() is None
+        time.sleep(0.005)
+    os.killpg(begun.pid, signal.SIGKILL)
+    begun.wait()
+    assert any(trial.state == "running" for trial in trials_in(elsewhere / "killed"))
+    command("--resume", "killed", "--no-plot", cwd=elsewhere)
+    assert trials_in(elsewhere / "killed") == trials_in(elsewhere / "whole")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("workers", [1, 2])
+def test_ctrl_c_leaves_a_search_that_goes_on(elsewhere, workers):
+    """Exit code 130 and what to type; the trials in the end are those of an undisturbed search."""
+    path = real(elsewhere / "s.yaml", workers=workers)
+    command(path, "--run-dir", "whole", "--no-plot", "search.workers=1", cwd=elsewhere)
+    begun = subprocess.Popen(
+        [sys.executable, "-m", "pg_theano.search", path, "--run-dir", "stopped", "--no-plot"],
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, cwd=elsewhere, start_new_session=True,
+    )  # fmt: skip
+    until = time.monotonic() + 60
+    while not (elsewhere / "stopped" / "trials" / "00004" / "seed-0").exists():
+        assert time.monotonic() < until and begun.poll() is None
+        time.sleep(0.005)
+    os.killpg(begun.pid, signal.SIGINT)
+    said, _ = begun.communicate(timeout=60)
+    assert begun.returncode == 130, said
+    assert "to go on: python -m pg_theano.search --resume stopped" in said
+    command("--resume", "stopped", "--no-plot", cwd=elsewhere)
+    assert trials_in(elsewhere / "stopped") == trials_in(elsewhere / "whole")
