@@ -48,6 +48,7 @@ bench: $(VENV)/.train $(BENCH)/.bench
 	@$(RUN) benchmarks/time_to_solve.py $(ARGS)
 	@$(RUN) benchmarks/populations.py $(ARGS)
 	@$(RUN) benchmarks/throughput.py $(ARGS)
+	@$(RUN) benchmarks/agents.py
 	@$(RUN) benchmarks/limit.py $(ARGS)
 	@$(RUN) benchmarks/growth.py $(ARGS)
 	@$(RUN) benchmarks/report.py

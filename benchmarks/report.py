@@ -15,6 +15,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import agents
 import growth
 import limit
 import populations
@@ -22,7 +23,7 @@ import throughput
 import time_to_solve
 from measuring import HERE, table
 
-PARTS: tuple[ModuleType, ...] = (time_to_solve, populations, throughput, limit, growth)
+PARTS: tuple[ModuleType, ...] = (time_to_solve, populations, throughput, agents, limit, growth)
 HEAD = """# Benchmarks
 
 `make bench` measures all of this again: it makes `.venv-bench` for the peers from `benchmarks/requirements.txt`, runs

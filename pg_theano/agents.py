@@ -48,8 +48,8 @@ def hindrance(config: Config, environment: Any) -> str | None:
 def batches(configs: Sequence[Config], folders: Sequence[Path]) -> list[tuple[list[int], Any, str | None]]:
     """(places of the configs, their environment, why they cannot train together) of every batch.
 
-    Those of a batch share all that shapes the graph, what they are evaluated on, and where gymnasium steps nothing; a
-    batch is not larger than `agents_per_process`.
+    Those of a batch share all that shapes the graph, their environment and how they are evaluated; a batch is not
+    larger than `agents_per_process`. One that cannot train together is a batch of its own.
     """
     shared: dict[str, Any] = {}
     groups: dict[str, list[int]] = {}
@@ -103,7 +103,7 @@ def load(trainers: Sequence[Any], folders: Sequence[Path], report: Callable[[str
 def train(trainers: Sequence[Any], say: Callable[[str], None]) -> list[dict[str, Any]]:
     """Train until each is solved, has spent its budget or has failed; the result of each, as a run alone has it.
 
-    On Ctrl-C all that still train are left whole, as "interrupted".
+    On Ctrl-C all that still train are left whole, as "interrupted". A budget in seconds is of the common clock.
     """
     figures: dict[int, dict[str, Any]] = {}
     going = dict(enumerate(trainers))

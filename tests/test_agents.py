@@ -81,7 +81,7 @@ def test_a_curve_is_the_one_that_the_agent_has_alone(together, tmp_path, number)
     """Learning rates, discounts, seeds and ends differ within the batch.
 
     Caught, when planted: every agent gets the knobs of the first of its call, results of a call given to the next
-    agent, minibatches and episodes drawn by the first agent's seed.
+    agent, episodes drawn by the first agent's seed.
     """
     figures, paths, _ = together
     alone = tmp_path / "alone"
@@ -114,7 +114,7 @@ def test_evaluations_are_shared(together):
 
 @pytest.mark.slow
 def test_stretches_are_the_ones_that_the_agent_has_alone(tmp_path):
-    """PPO: open episodes and minibatches are each agent's own. Caught, when planted: open episodes of the first."""
+    """PPO: open episodes and minibatches are each agent's own. Caught, when planted: either is the first's."""
     settings = [{"seed": 1}, {"seed": 2, "algorithm": {"clip_range": 0.1}}, {"seed": 3}]
     base = merged(BASE, PPO)
     _, paths = trained(tmp_path, settings, base)
