@@ -46,6 +46,8 @@ def finished(outcome: study.Outcome, plot: bool) -> dict[str, Any]:
     """The figures of a search, once its best config is written and its figure drawn."""
     plan, found = outcome.plan, outcome.trials
     top = study.best(found, plan.maximise)
+    if top is not None and plan.config.agents_per_process > 1:
+        top = study.alone(plan, outcome.folder, top)
     drawn = None
     if plot and top is not None:
         from pg_theano.search import figures

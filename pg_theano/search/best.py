@@ -12,10 +12,15 @@ from pg_theano.search.settings import Plan, with_params
 from pg_theano.search.storage import Trial
 
 
+def by_itself(base: dict[str, Any]) -> dict[str, Any]:
+    """A base whose runs train one after the other."""
+    return {key: value for key, value in base.items() if key != "agents_per_process"}
+
+
 def config_of(plan: Plan, trial: Trial) -> dict[str, Any]:
     """The base with the trial's parameters, and its seeds: of several, the runs of one command."""
     seeds = trial.facts["seeds"]
-    data = with_params(plan.base, trial.params) | {"seed": seeds[0]}
+    data = with_params(by_itself(plan.base), trial.params) | {"seed": seeds[0]}
     return {"name": f"best-{plan.name}"[:64], **data, **({"runs": len(seeds)} if len(seeds) > 1 else {})}
 
 

@@ -18,6 +18,7 @@ from typing import Any, NamedTuple
 
 from pg_theano import checkpoints, distribute, runs
 from pg_theano.search import samplers, trials
+from pg_theano.search.best import by_itself
 from pg_theano.search.settings import CHANGEABLE, PLAN, Plan, read_plan, written
 from pg_theano.search.storage import Store, Trial, TrialState
 from pg_theano.types import UserError
@@ -157,7 +158,9 @@ def _evaluated(
     ended: dict[int, Trial] = {}
     for rung, share in enumerate(shares):
         tasks = [_task(plan, folder, trial, share) for trial in going.values()]
-        results = {result["number"]: result for result in workers.map(trials.evaluate, tasks)}
+        size = max(1, plan.config.agents_per_process // search.seeds_per_trial)
+        groups = [tasks[start : start + size] for start in range(0, len(tasks), size)]
+        results = {result["number"]: result for part in workers.map(trials.evaluate_group, groups) for result in part}
         here = {trial.number: trial.rungs[rung] for trial in batch if rung in trial.rungs}
         for number, trial in list(going.items()):
             result = results[number]
@@ -204,6 +207,18 @@ def _task(plan: Plan, folder: Path, trial: Trial, share: float) -> dict[str, Any
         "objective": plan.search.objective,
         "share": share,
     }
+
+
+def alone(plan: Plan, folder: Path, trial: Trial) -> Trial:
+    """The trial with the score that its config has by itself.
+
+    Agents that train together differ from those alone in their rounding, and a rounding may change an action. What is
+    reported of the best one is what its config reproduces.
+    """
+    path = folder / "best" / f"{trial.number:05}"
+    task = _task(plan, folder, trial, 1.0) | {"base": by_itself(plan.base), "path": str(path.resolve())}
+    result = trials.evaluate(task)
+    return trial if result["score"] is None else trial._replace(score=result["score"])
 
 
 def _ended(trial: Trial, result: Mapping[str, Any]) -> Trial:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
 import os
 import shutil
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -48,6 +49,30 @@ def evaluate(task: Mapping[str, Any]) -> dict[str, Any]:
     except Exception as error:  # what a user's environment or a library raises ends this trial, not the search
         made["reason"] = f"{type(error).__name__}: {' '.join(str(error).split())}"
     return made | {"seconds": time.perf_counter() - began}
+
+
+def evaluate_group(tasks: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Run several candidates, those of them that share a graph at once, up to `agents_per_process` runs together.
+
+    What cannot run together, or fails, or was begun before, does so alone, in `evaluate`.
+    """
+    compiling.keep()
+    together: list[tuple[Config, Path]] = []
+    for task in tasks:
+        with contextlib.suppress(UserError):  # which `evaluate` finds too, and records
+            data = with_params(task["base"], task["params"])
+            for seed in task["seeds"]:
+                config, path = configs.from_dict(data | {"seed": seed}), Path(task["path"]) / f"seed-{seed}"
+                if task["share"] >= 1 and config.agents_per_process > 1 and not path.exists():
+                    path.mkdir(parents=True)
+                    together.append((config, path))
+    if len(together) > 1:
+        figures = train.train_group(
+            [config for config, _ in together], [path for _, path in together], Path(tasks[0]["folder"])
+        )
+        if any(one is None or one["status"] == "interrupted" for one in figures):
+            raise KeyboardInterrupt
+    return [evaluate(task) for task in tasks]
 
 
 def _shortened(config: Config, share: float) -> Config:
