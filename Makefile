@@ -6,6 +6,8 @@ PYTHON ?= python3
 VENV := .venv
 RUN := $(VENV)/bin/python
 ARGS ?=
+# Tests side by side, a process a core: BESIDE= runs them one after the other.
+BESIDE ?= -n auto --maxprocesses 4 --dist worksteal
 
 .PHONY: train test lint fast bench quality clean
 
@@ -13,10 +15,10 @@ train: $(VENV)/.train
 	@$(RUN) -m pg_theano.train $(ARGS)
 
 test: lint
-	@$(RUN) -m pytest $(ARGS)
+	@$(RUN) -m pytest $(BESIDE) $(ARGS)
 
 fast: $(VENV)/.test
-	@$(RUN) -m pytest -m "not slow" $(ARGS)
+	@$(RUN) -m pytest $(BESIDE) -m "not slow" $(ARGS)
 
 lint: $(VENV)/.test
 	@$(VENV)/bin/ruff check .

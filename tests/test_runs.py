@@ -92,6 +92,7 @@ def test_the_same_config_and_seed_give_the_same_run(straight, tmp_path):
     assert records(straight) != records(tmp_path / "other")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("base", ENGINES, ids=["gymnasium", "default"])
 def test_evaluating_changes_nothing_in_the_training(base, tmp_path):
     """Often or never, 3 episodes or 40, sampled or not."""

@@ -158,6 +158,7 @@ def gone_on(folder):
         resumed(folder)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "every"), AT_RANDOM)
 def test_stopped_at_random_moments_and_resumed_equals_never_stopped(name, every, straight, tmp_path, monkeypatch):
     """By Ctrl-C, and killed without a word; then once more while it goes on.
@@ -182,6 +183,7 @@ def test_stopped_at_random_moments_and_resumed_equals_never_stopped(name, every,
             assert_equal_runs(reference, folder)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", range(1, 9))
 def test_a_set_killed_before_it_is_a_run_goes_on(number, tmp_path, monkeypatch):
     """At each of the first things that it writes: the set's, the first seed's, its best checkpoint and its newest.
@@ -335,6 +337,7 @@ def test_figures_are_null_where_no_episode_ended(endless):
     assert [record["env_steps"] for record in found] == [36 * (k + 1) for k in range(6)]
 
 
+@pytest.mark.slow
 def test_a_run_with_updates_in_which_no_episode_ended_is_drawn(endless, tmp_path):
     drawn = plots.draw([endless], tmp_path / "drawn.png")
     assert drawn.read_bytes().startswith(b"\x89PNG")

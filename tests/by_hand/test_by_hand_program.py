@@ -123,7 +123,7 @@ def test_fifty_updates_agree_with_the_graphs(name):
     assert np.abs(ours["params"] - starts(spec, 1)["params"]).max() > 0.1
 
 
-@pytest.mark.parametrize("name", ["vpg, gae, adam", "ppo, as it comes"])
+@pytest.mark.parametrize("name", [pytest.param("vpg, gae, adam", marks=pytest.mark.slow), "ppo, as it comes"])
 def test_a_few_updates_agree_with_the_graphs(name):
     """The same, three of them, for the quick suite."""
     spec = spec_of(*CASES[name])
