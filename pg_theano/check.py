@@ -75,12 +75,12 @@ def check(
 
     over the array: below the floor a difference of losses says nothing to six digits, as its rounding is that large.
     """
-    folder = Path.cwd()
-    if config is None or isinstance(config, (str, os.PathLike)):
-        folder = Path(config).resolve().parent if config is not None else folder
-        config = configs.read_config(config, overrides)
-    elif not isinstance(config, Config):
-        config = configs.from_dict(config)
+    config, folder = configs.resolved(config, overrides)
+    if config.algorithm.name in configs.SEARCHES:
+        raise UserError(
+            f"algorithm.name: {config.algorithm.name} follows no gradient of a loss; expected one of "
+            f"{', '.join(configs.BY_GRADIENT)}"
+        )
     if config.policy.noise == "state_dependent":
         raise UserError(
             "policy.noise: the gradient of state_dependent noise takes the features in its variance for constants, so "

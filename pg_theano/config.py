@@ -565,6 +565,25 @@ def validated(model: type[Model], data: dict[str, Any], lines: Mapping[tuple, in
         raise UserError(_explain(error, lines, name, model)) from None
 
 
+def resolved(
+    config: Config | Mapping[str, Any] | str | os.PathLike[str] | None,
+    overrides: Iterable[str] = (),
+    seed: int | None = None,
+    folder: Path | None = None,
+) -> tuple[Config, Path]:
+    """(config, where the modules that it names are looked for) of a file, of plain data, or of nothing: the defaults.
+
+    That is beside the file; for all else `folder`, or the current one.
+    """
+    if isinstance(config, Config):
+        return config, folder or Path.cwd()
+    if config is None:
+        return read_config(None, overrides, seed), folder or Path.cwd()
+    if isinstance(config, Mapping):
+        return from_dict(config), folder or Path.cwd()
+    return read_config(config, overrides, seed), Path(config).resolve().parent
+
+
 def to_dict(config: Config) -> dict[str, Any]:
     return config.model_dump(mode="json")
 

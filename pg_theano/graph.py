@@ -52,12 +52,9 @@ def graph(
     the config has no such function.
     """
     kind = _kind(out) if out is not None else None
-    folder = Path.cwd()
-    if config is None or isinstance(config, (str, os.PathLike)):
-        folder = Path(config).resolve().parent if config is not None else folder
-        config = configs.read_config(config, overrides)
-    elif not isinstance(config, Config):
-        config = configs.from_dict(config)
+    config, folder = configs.resolved(config, overrides)
+    if config.algorithm.name in configs.SEARCHES and function == "train":
+        raise UserError(f"--function train: {config.algorithm.name} has no such graph; expected act or rollout")
     if config.gradients == "by_hand":
         raise UserError("gradients: by_hand has no graph; expected symbolic")
     environment = programs.environment_of(config, [folder])

@@ -413,12 +413,7 @@ def run(
     display = display or (lambda title: screen.make(sys.stdout, title))
     if resume is not None:
         return _resumed(Path(resume), overrides, display, plot)
-    folder_of_config = folder_of_config or Path.cwd()
-    if config is None or isinstance(config, (str, os.PathLike)):
-        folder_of_config = Path(config).resolve().parent if config is not None else folder_of_config
-        config = configs.read_config(config, overrides, seed)
-    elif not isinstance(config, Config):
-        config = configs.from_dict(config)
+    config, folder_of_config = configs.resolved(config, overrides, seed, folder_of_config)
     name = config.name or runs.name_of(config.environment.dynamics or config.environment.id)
     path = runs.new_folder(name) if run_dir is None else runs.exact_folder(Path(run_dir))
     if config.runs == 1:

@@ -157,12 +157,16 @@ def test_every_module_says_what_it_is(path):
 
 
 @pytest.mark.parametrize(
-    "module", ["pg_theano", "pg_theano.train", "pg_theano.evaluate", "pg_theano.watch", "pg_theano.plot"]
+    "module",
+    [
+        f"pg_theano{name}"
+        for name in ("", ".train", ".evaluate", ".watch", ".plot", ".check", ".graph", ".search.__main__")
+    ],
 )
 def test_importing_a_command_is_cheap(module):
     """Neither PyTensor nor JAX nor matplotlib until they are needed. Caught, when planted: `import jax` at the top of
     compiling.py."""
-    heavy = "{'pytensor', 'jax', 'matplotlib', 'rich', 'scipy', 'PIL'}"
+    heavy = "{'pytensor', 'jax', 'matplotlib', 'rich', 'scipy', 'PIL', 'optuna', 'sklearn', 'distributed', 'cmaes'}"
     code = f"import sys, {module}; print(sorted({heavy} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=PACKAGE.parent)
     assert done.stdout.strip() == "[]"
