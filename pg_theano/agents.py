@@ -21,7 +21,8 @@ import numpy as np
 
 from pg_theano import environments, programs, shared_evaluation
 from pg_theano.compiling import agent_axis, power_of_two
-from pg_theano.config import SEARCHES, Config, to_dict
+from pg_theano.config import Config, to_dict
+from pg_theano.rules import SEARCHES
 from pg_theano.types import GREEDY, SAMPLE, Array, Knobs, Played, Record, State, UserError
 
 AGENTS_A_CALL = 8

@@ -10,8 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from pg_theano import acting, compiling, environments, noise, parameters, schedules
-from pg_theano import config as configs
+from pg_theano import acting, compiling, environments, noise, parameters, rules, schedules
 from pg_theano.config import Config
 from pg_theano.dynamics import fingerprint, importable
 from pg_theano.environments import Task
@@ -47,7 +46,7 @@ def environment_of(config: Config, folders: Sequence[Path]) -> Any:
         dtype=config.dtype,
         folders=folders,
         squash=config.policy.squash,
-        single_environments=config.algorithm.num_steps is not None or config.algorithm.name in configs.SEARCHES,
+        single_environments=config.algorithm.num_steps is not None or config.algorithm.name in rules.SEARCHES,
     )
 
 
@@ -59,8 +58,8 @@ def spec_of(config: Config, task: Task, environment: Any = None, folders: Sequen
     """
     algorithm, policy, space = config.algorithm, config.policy, task.action
     _check_actions(config, task)
-    learns_values = algorithm.name in configs.LEARNS_VALUES
-    searches = algorithm.name in configs.SEARCHES
+    learns_values = algorithm.name in rules.LEARNS_VALUES
+    searches = algorithm.name in rules.SEARCHES
     dynamics = getattr(environment, "dynamics", None)
     chunk = (algorithm.num_steps or chunk_of(task.time_limit)) if dynamics else None
     layout = _layout(config, task, folders)
@@ -124,7 +123,7 @@ def _layout(config: Config, task: Task, folders: Sequence[Path]) -> parameters.L
     """Names, shapes and initial values of the policy's parameters, then of the value network's."""
     policy, how = config.policy, config.policy.initialization
     inputs, space = task.obs_size, task.action
-    learns_values = config.algorithm.name in configs.LEARNS_VALUES
+    learns_values = config.algorithm.name in rules.LEARNS_VALUES
     outputs = parameters.num_outputs(space._asdict(), policy.log_std, policy.logistic)
     value_hidden = policy.hidden if policy.value_hidden is None else policy.value_hidden
 
@@ -139,7 +138,7 @@ def _layout(config: Config, task: Task, folders: Sequence[Path]) -> parameters.L
         layout += dense([policy.hidden[-1], outputs], "policy", 0.01)
     else:
         layout += dense([inputs, *policy.hidden, outputs], "policy", 0.01)
-    chance = config.algorithm.name not in configs.SEARCHES  # a search's policy has none, and so no log σ
+    chance = config.algorithm.name not in rules.SEARCHES  # a search's policy has none, and so no log σ
     if chance and space.kind == "box" and policy.log_std == "state_independent":
         shape = (policy.hidden[-1], space.size) if policy.noise == "state_dependent" else (space.size,)
         layout.append(("policy/log_std", shape, ["constant", policy.initial_log_std]))
@@ -264,7 +263,7 @@ def load(
         from pg_theano.by_hand import program as twin
 
         return twin.load(spec)
-    if config.algorithm.name in configs.SEARCHES:
+    if config.algorithm.name in rules.SEARCHES:
         from pg_theano.search import learner
 
         return learner.load(config, spec, report)

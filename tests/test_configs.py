@@ -8,7 +8,8 @@ import pytest
 import yaml
 
 from pg_theano import config as configs
-from pg_theano.config import READERS, Config, knobs, read_config
+from pg_theano.config import Config, knobs, read_config
+from pg_theano.rules import READERS
 
 ROOT = Path(__file__).resolve().parent.parent
 FILES = sorted(  # a search is read by tests/search/test_spaces.py; what a search found is the user's

@@ -1,0 +1,226 @@
+"""Which knobs go together: the defaults of each algorithm, who reads what, and what contradicts itself.
+
+Of a whole config, after `config.py` has seen to each knob by itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+ALGORITHM_DEFAULTS: dict[str, dict[str, Any]] = {
+    "vpg": {
+        "policy": {"hidden": [32], "activation": "tanh"},
+        "algorithm": {"baseline": "value", "standardize_advantages": True},
+        "schedules": {"learning_rate": {"initial": 0.02}},
+    },
+    "a2c": {
+        "policy": {"hidden": [64, 64], "activation": "tanh", "initialization": "orthogonal"},
+        "algorithm": {"baseline": "value", "num_steps": 8, "gae_lambda": 1.0},
+        "schedules": {"learning_rate": {"initial": 0.002}},
+        "optimizer": {"name": "rmsprop", "rmsprop_decay": 0.99, "epsilon": 1e-5, "max_gradient_norm": 0.5},
+        "evaluation": {"every_updates": 100},
+        "budget": {"updates": 8000},
+    },
+    "ppo": {
+        "policy": {"hidden": [64, 64], "activation": "tanh", "initialization": "orthogonal"},
+        "algorithm": {
+            "baseline": "value",
+            "standardize_advantages": True,
+            "num_steps": 64,
+            "num_epochs": 10,
+            "num_minibatches": 4,
+        },
+        "schedules": {"learning_rate": {"initial": 0.001}},
+        "optimizer": {"epsilon": 1e-5, "max_gradient_norm": 0.5},
+    },
+    "npg": {
+        "policy": {"hidden": [32], "activation": "tanh", "initialization": "orthogonal"},
+        "algorithm": {"baseline": "value", "standardize_advantages": True, "target_kl": 0.01},
+    },
+    "trpo": {
+        "policy": {"hidden": [32], "activation": "tanh", "initialization": "orthogonal"},
+        "algorithm": {"baseline": "value", "standardize_advantages": True, "target_kl": 0.01},
+    },
+    "cem": {"policy": {"hidden": []}, "normalize": {"observations": True}},
+    "pgpe": {
+        "policy": {"hidden": []},
+        "normalize": {"observations": True},
+        "schedules": {"learning_rate": {"initial": 0.2}},
+    },
+    "es": {
+        "policy": {"hidden": []},
+        "normalize": {"observations": True},
+        "schedules": {"learning_rate": {"initial": 0.2}},
+    },
+    "cmaes": {"policy": {"hidden": []}, "normalize": {"observations": True}},
+}
+"""What another algorithm than REINFORCE changes of the defaults above; the user's own knobs lie over it."""
+
+BY_GRADIENT = ("reinforce", "vpg", "a2c", "ppo", "npg", "trpo")
+LEARNS_VALUES = BY_GRADIENT[1:]
+SEARCHES = ("cem", "pgpe", "es", "cmaes")
+"""Algorithms that search the policy's parameters without a gradient through the policy."""
+
+READERS: dict[str, tuple[str, ...]] = {
+    "algorithm.signal": ("reinforce",),
+    "algorithm.average": ("reinforce",),
+    "algorithm.advantage": ("vpg", "a2c", "ppo", "npg", "trpo"),
+    "algorithm.gae_lambda": ("vpg", "a2c", "ppo", "npg", "trpo"),
+    "algorithm.bootstrap_steps": ("vpg", "a2c", "ppo", "npg", "trpo"),
+    "algorithm.num_steps": ("vpg", "a2c", "ppo", "npg", "trpo"),
+    "algorithm.num_epochs": ("vpg", "ppo", "npg", "trpo"),
+    "algorithm.num_minibatches": ("vpg", "ppo", "npg", "trpo"),
+    "algorithm.clip_range": ("ppo",),
+    "algorithm.value_clip_range": ("ppo",),
+    "algorithm.value_coefficient": ("a2c", "ppo"),
+    "algorithm.target_kl": ("ppo", "npg", "trpo"),
+    "algorithm.damping": ("npg", "trpo"),
+    "algorithm.num_cg_iterations": ("npg", "trpo"),
+    "algorithm.num_line_search_steps": ("trpo",),
+    "algorithm.objective": ("reinforce", "vpg", "a2c", "ppo"),
+    "policy.value_hidden": ("vpg", "a2c", "ppo", "npg", "trpo"),
+    "policy.shared": ("a2c", "ppo"),
+    "schedules.value_learning_rate": ("vpg", "npg", "trpo"),
+    "normalize.rewards": ("vpg", "a2c", "ppo", "npg", "trpo"),
+    "algorithm.discount": BY_GRADIENT,
+    "algorithm.baseline": BY_GRADIENT,
+    "algorithm.standardize_advantages": BY_GRADIENT,
+    "algorithm.entropy_coefficient": BY_GRADIENT,
+    "exploration.name": BY_GRADIENT,
+    "schedules.exploration_rate": BY_GRADIENT,
+    "schedules.episodes_per_update": BY_GRADIENT,
+    "schedules.learning_rate": (*BY_GRADIENT, "pgpe", "es"),
+    "policy.name": BY_GRADIENT,
+    "policy.log_std": BY_GRADIENT,
+    "policy.initial_log_std": BY_GRADIENT,
+    "policy.noise": BY_GRADIENT,
+    "evaluation.sampled": BY_GRADIENT,
+    "algorithm.population_size": SEARCHES,
+    "algorithm.episodes_per_candidate": SEARCHES,
+    "algorithm.initial_std": SEARCHES,
+    "algorithm.covariance": ("cem",),
+    "schedules.elite_fraction": ("cem",),
+    "schedules.extra_std": ("cem",),
+    "schedules.std_learning_rate": ("pgpe",),
+    "distribute.workers": SEARCHES,
+    "distribute.cluster": SEARCHES,
+}
+"""Knobs that not every algorithm reads, and those that do."""
+
+
+def foreign_knobs(config: Any) -> Iterator[str]:
+    """What is set to something else than its default, and would be ignored."""
+    name = config.algorithm.name
+    changed = ALGORITHM_DEFAULTS.get(name, {})
+    for knob, readers in READERS.items():
+        section, _, key = knob.partition(".")
+        default = changed.get(section, {}).get(key, type(getattr(config, section)).model_fields[key].default)
+        if name not in readers and getattr(getattr(config, section), key) != default:
+            yield f"{knob}: belongs to {', '.join(readers)}; algorithm.name is {name}"
+
+
+def contradictions(config: Any) -> Iterator[str]:
+    algorithm, policy = config.algorithm, config.policy
+    reinforce, searches = algorithm.name == "reinforce", algorithm.name in SEARCHES
+    if searches:
+        yield from _beyond_a_search(config)
+        return
+    if reinforce and algorithm.baseline == "value":
+        yield "algorithm.baseline: value needs a value network: vpg, a2c, ppo, npg or trpo; algorithm.name is reinforce"
+    if not reinforce and algorithm.baseline not in ("value", "none"):
+        yield f"algorithm.baseline: got {algorithm.baseline}; expected value or none with {algorithm.name}"
+    if not reinforce and algorithm.baseline == "none" and algorithm.advantage != "monte_carlo":
+        yield f"algorithm.baseline: none needs algorithm.advantage=monte_carlo; got {algorithm.advantage}"
+    if not reinforce and config.exploration.name not in ("softmax", "epsilon_softmax"):
+        yield (
+            f"exploration.name: got {config.exploration.name}; expected softmax or epsilon_softmax with "
+            f"{algorithm.name}, which needs the exact log-probability of what was done"
+        )
+    if algorithm.name in ("npg", "trpo") and algorithm.target_kl is None:
+        yield f"algorithm.target_kl: {algorithm.name} needs it, such as 0.01: it is the length of a step"
+    if policy.name != "dense":
+        for key, plain in (
+            ("shared", False),
+            ("logistic", False),
+            ("noise", "white"),
+            ("log_std", "state_independent"),
+            ("act", "auto"),
+        ):
+            value = getattr(policy, key)
+            if value != plain and (key, value) != ("act", "compiled"):
+                yield f"policy.{key}: {shown(value) if isinstance(value, bool) else value} needs policy.name=dense"
+    if policy.name == "dense" and policy.name_kwargs:
+        yield "policy.name_kwargs: policy.name is dense, which takes none"
+    if algorithm.objective == "default" and algorithm.objective_kwargs:
+        yield "algorithm.objective_kwargs: algorithm.objective is default, which takes none"
+    if policy.noise != "white" and algorithm.num_steps is None:
+        yield f"policy.noise: {policy.noise} is drawn for a stretch of algorithm.num_steps steps; set that too"
+    if policy.noise_every is not None and policy.noise != "state_dependent":
+        yield f"policy.noise_every: needs policy.noise=state_dependent; got {policy.noise}"
+    if policy.noise == "state_dependent" and policy.log_std != "state_independent":
+        yield "policy.log_std: state_dependent noise has a log σ for every feature; set state_independent"
+    if policy.noise == "state_dependent" and policy.squash:
+        yield "policy.squash: not with policy.noise=state_dependent"
+    if policy.noise == "state_dependent" and not policy.hidden:
+        yield "policy.noise: state_dependent needs a hidden layer, of whose features it is a function"
+    if config.gradients == "by_hand":
+        yield from _beyond_the_twin(config)
+
+
+def _beyond_a_search(config: Any) -> Iterator[str]:
+    """What makes no sense for a search of parameters."""
+    algorithm = config.algorithm
+    if algorithm.name in ("pgpe", "es") and algorithm.population_size % 2:
+        yield (
+            f"algorithm.population_size: must be even for mirrored sampling ({algorithm.name}); got "
+            f"{algorithm.population_size}"
+        )
+    if config.gradients == "by_hand":
+        yield f"gradients: by_hand has no twin of {algorithm.name}; expected algorithm.name=vpg or ppo"
+    if config.policy.name_kwargs:
+        yield "policy.name_kwargs: policy.name is dense, which takes none"
+    if config.policy.noise_every is not None:
+        yield f"policy.noise_every: needs policy.noise=state_dependent; got {config.policy.noise}"
+
+
+def _beyond_the_twin(config: Any) -> Iterator[str]:
+    """What the NumPy twin does not cover."""
+    twin = "gradients=by_hand covers"
+    if config.algorithm.name not in ("vpg", "ppo"):
+        yield f"gradients: by_hand has no twin of {config.algorithm.name}; expected algorithm.name=vpg or ppo"
+    for knob, plain, covered in (
+        ("policy.name", "dense", "dense networks"),
+        ("policy.shared", False, "separate networks"),
+        ("policy.squash", False, "the Gaussian without squashing"),
+        ("policy.log_std", "state_independent", "a log σ that does not depend on the observation"),
+        ("policy.noise", "white", "white noise"),
+        ("algorithm.objective", "default", "the algorithm's own objective"),
+        ("algorithm.value_clip_range", None, "the plain value loss"),
+        ("algorithm.target_kl", None, "a fixed number of epochs"),
+        ("exploration.name", "softmax", "samples of the policy itself"),
+        ("normalize.observations", False, "observations as they come"),
+        ("normalize.rewards", False, "rewards as they come"),
+        ("environment.dynamics", None, "environments that Gymnasium steps"),
+    ):
+        section, _, key = knob.partition(".")
+        value = getattr(getattr(config, section), key)
+        if value != plain:
+            yield f"{knob}: {shown(value)} has no twin; {twin} {covered}"
+    if config.algorithm.advantage not in ("gae", "monte_carlo"):
+        yield f"algorithm.advantage: {config.algorithm.advantage} has no twin; {twin} gae and monte_carlo"
+    if config.optimizer.name not in ("sgd", "adam"):
+        yield f"optimizer.name: {config.optimizer.name} has no twin; {twin} sgd and adam"
+    if config.environment.engine == "compiled":
+        yield f"environment.engine: compiled has no twin; {twin} environments that Gymnasium steps"
+    if config.policy.act == "compiled" or config.backend != "jax":
+        knob = "policy.act: compiled" if config.policy.act == "compiled" else f"backend: {config.backend}"
+        yield f"{knob} is for gradients=symbolic; by_hand compiles nothing"
+
+
+def shown(value: Any) -> str:
+    if value is None:
+        return "null"
+    if isinstance(value, bool):
+        return str(value).lower()
+    return f"{value:g}" if isinstance(value, float) else str(value) if isinstance(value, (int, list)) else repr(value)
