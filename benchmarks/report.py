@@ -37,14 +37,14 @@ How well PPO learns on seven tasks, against the tuned reference, is on a page of
 
 
 def origin(facts: dict[str, Any]) -> str:
-    """Where, when, how: the small print of a section."""
+    """Where, when, how: the small print of a section; `note` is what a person has to add."""
     machine = facts["machine"]
     line = (
         f"*{facts['date']}; {machine['processor']}, {machine['cores']} cores, {machine['memory_gib']} GiB, "
         f"{machine['system']}; pinned to core {machine['pinned_to_core']}; load average at the end "
         f"{facts['load_average_at_the_end']:.1f}; commit {facts['commit'] or 'unknown'}.* `{facts['command']}`"
     )
-    return line + "\n"
+    return line + (f" {facts['note']}" if facts.get("note") else "") + "\n"
 
 
 def learning() -> list[str]:
