@@ -17,7 +17,7 @@ import numpy as np
 from pg_theano import environments, programs
 from pg_theano.compiling import power_of_two
 from pg_theano.config import Config
-from pg_theano.rollout import Playing, collect, drive, episodes_compiled, rungs
+from pg_theano.rollout import NothingOpen, Playing, collect, drive, episodes_compiled, rungs
 from pg_theano.segments import CompiledSegments, Segments
 from pg_theano.types import Array, Knobs, Played, Program, Record, Rollout, State
 
@@ -98,10 +98,8 @@ class _Common:
         """Nothing: the environment is whoever made it's to close."""
 
 
-class WholeEpisodes(_Common):
+class WholeEpisodes(_Common, NothingOpen):
     """As many episodes as the schedule says, each from a reset to its end: nothing is open between two updates."""
-
-    replays = True
 
     def collect(self, state: State, knobs: Knobs, update: int) -> Played:
         if self.compiled:
@@ -133,15 +131,6 @@ class WholeEpisodes(_Common):
             return ("train", rows, length, *([-(-rows * length // batches)] if batches else []))
 
         return [learning(steps[0]), ("rollout", rows, None), *(learning(later) for later in steps[1:2])]
-
-    def settle(self) -> None:
-        return None
-
-    def arrays(self, picture: None) -> dict[str, Array]:
-        return {}
-
-    def restore(self, arrays: Mapping[str, Array]) -> None:
-        pass
 
 
 class Stretches(_Common):

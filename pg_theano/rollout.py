@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Collection, Generator
+from collections.abc import Callable, Collection, Generator, Mapping
 from typing import Any
 
 import numpy as np
@@ -191,6 +191,21 @@ def episodes_compiled(
     sums = np.asarray(values)[:, first : first + 2].sum(axis=0, dtype=np.float64)  # reward, mask
     lengths = sums[1, :num_episodes].astype(np.int64)
     return Played(record, sums[0, :num_episodes], lengths, int(lengths.sum()))
+
+
+class NothingOpen:
+    """What a checkpoint holds of open episodes where an update plays whole ones: nothing."""
+
+    replays = True
+
+    def settle(self) -> None:
+        return None
+
+    def arrays(self, picture: None) -> dict[str, Array]:
+        return {}
+
+    def restore(self, arrays: Mapping[str, Array]) -> None:
+        pass
 
 
 class _Records:

@@ -3,6 +3,7 @@
 import contextlib
 import functools
 import json
+import multiprocessing
 import os
 import signal
 import subprocess
@@ -13,6 +14,8 @@ from pathlib import Path
 
 import gymnasium
 import numpy as np
+
+from pg_theano import distribute
 
 HERE = Path(__file__).resolve().parent
 
@@ -158,6 +161,42 @@ class DaskCluster:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)
             process.wait()
+
+
+class Lent:
+    """Workers that outlive the run, or the search, that they are given to."""
+
+    def __init__(self, workers):
+        self.map = workers.map
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        pass
+
+    def close(self):
+        pass
+
+
+@contextlib.contextmanager
+def workers_of(who, folder):
+    """(workers, their pids): two "processes", or three of a "dask" cluster."""
+    cluster = DaskCluster(folder) if who == "dask" else None
+    try:
+        if cluster:
+            cluster.workers(3)
+        with distribute.opened(**({"cluster": cluster.address} if cluster else {"workers": 2})) as workers:
+
+            def pids():
+                if cluster:
+                    return list(workers._engine._client.run(os.getpid).values())
+                return [child.pid for child in multiprocessing.active_children()]
+
+            yield Lent(workers), lambda: until(lambda: len(pids()) == (3 if cluster else 2) and pids())
+    finally:
+        if cluster:
+            cluster.close()
 
 
 def until(found, seconds=30.0):

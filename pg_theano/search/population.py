@@ -6,7 +6,6 @@ then its own doing. Column p·K + k of a batch is episode k of candidate p.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -15,7 +14,7 @@ import numpy as np
 from pg_theano import distribute, environments, programs
 from pg_theano.compiling import power_of_two
 from pg_theano.config import Config, from_dict, to_dict
-from pg_theano.rollout import LONGEST_EPISODE, collect
+from pg_theano.rollout import LONGEST_EPISODE, NothingOpen, collect
 from pg_theano.search import learner
 from pg_theano.search.learner import Generation, Moments
 from pg_theano.types import Array, Knobs, Played, Program, State, UserError
@@ -29,10 +28,8 @@ class Tried(NamedTuple):
     seen: Moments | None
 
 
-class Population:
+class Population(NothingOpen):
     """The collector of a search: asks for candidates and tries them, here or by workers."""
-
-    replays = True
 
     def __init__(self, config: Config, spec: dict[str, Any], environment: Any, program: Program, folders: Any = ()):
         self.config, self.spec, self.program, self.folders = config, spec, program, [str(one) for one in folders]
@@ -63,15 +60,6 @@ class Population:
 
     def first_calls(self) -> list[tuple]:
         return [] if self.workers else self.player.first_calls(self.config.algorithm.population_size)
-
-    def settle(self) -> None:
-        return None
-
-    def arrays(self, picture: None) -> dict[str, Array]:
-        return {}
-
-    def restore(self, arrays: Mapping[str, Array]) -> None:
-        pass
 
     def close(self) -> None:
         self.player.close()

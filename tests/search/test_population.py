@@ -60,8 +60,8 @@ def likeliest(spec, outputs):
     ("multi_binary", (4,), "sigmoid"), ("box", (4, 3), "tanh"),
 ])  # fmt: skip
 def test_each_column_acts_by_its_own_parameters(kind, hidden, activation, how):
-    """Against a loop over rows. Caught, when planted: candidates shifted by one; weights summed over all columns in
-    folding the sigmoid; the mean of a box taken through its log-probabilities."""
+    """Against a loop over rows. Caught, when planted: candidates shifted by one; the sigmoid's halves folded
+    into the wrong bias; the first column's observation given to all."""
     if how == "compiled" and (kind, hidden) not in [("discrete", (20, 5)), ("box", (4, 3))]:
         pytest.skip("two graphs are enough: the outputs differ in nothing but the mode")
     changes = {"action": ACTIONS[kind]._asdict(), "hidden": hidden, "activation": activation, "algorithm": "population"}
@@ -95,7 +95,7 @@ def dense(spec, hidden):
 @pytest.mark.parametrize(("id", "hidden"), [("CartPole-v1", []), ("Pendulum-v1", [3])])
 def test_the_compiled_population_plays_what_gymnasium_would(id, hidden):
     """Every candidate's episodes again in Gymnasium, from the same state. Caught, when planted: candidates tiled where
-    they must be repeated; initial noise repeated where it must be tiled; mask of the first chunk kept for all."""
+    they must be repeated; initial noise repeated where it must be tiled; every chunk a beginning."""
     made, spec, player = player_of({
         "environment": {"id": id, "max_episode_steps": 150},
         "policy": {"hidden": hidden},
@@ -188,6 +188,18 @@ def test_moments_are_those_of_the_graph():
     assert np.allclose(of_real["normalizer/variance"], real.var(axis=0), rtol=1e-12)
 
 
+def test_every_generation_is_drawn_anew():
+    """From the same state, another update asks for other candidates; the same update for the same ones. Caught, when
+    planted: the generator of the first update for all of them."""
+    made, spec, player = player_of({"environment": {"id": "CartPole-v1", "max_episode_steps": 20}})
+    collector = population.Population(made, spec, player.environment, player.program)
+    state = player.program.init(np.random.default_rng(0))
+    knobs = programs.knobs_at(made, 0)
+    first, second, again = (collector.collect(state, knobs, update).rollout.candidates for update in (0, 1, 0))
+    assert np.array_equal(first, again)
+    assert not np.isclose(first, second).any()
+
+
 def small(name, **changes):
     chosen = {
         "environment": {"id": "CartPole-v1", "max_episode_steps": 40},
@@ -202,8 +214,8 @@ def small(name, **changes):
 
 @pytest.mark.parametrize("name", SEARCHES)
 def test_a_search_that_was_stopped_goes_on_bit_for_bit(name, tmp_path):
-    """Stopped by its budget after two of five generations. Caught, when planted: the searcher's generator kept alive
-    from one generation to the next; the normaliser left out of the checkpoint."""
+    """Stopped by its budget after two of five generations. Caught, when planted: the normaliser kept beside the
+    State, and so out of the checkpoint."""
     ran(small(name), tmp_path / "whole")
     ran(small(name, budget={"updates": 2}), tmp_path / "parts")
     resumed(tmp_path / "parts", "budget.updates=5")
@@ -215,7 +227,7 @@ def test_a_search_that_was_stopped_goes_on_bit_for_bit(name, tmp_path):
 @pytest.mark.parametrize("engine", ["compiled", "gymnasium"])
 def test_workers_change_nothing(engine, tmp_path):
     """Two processes, five parts, against this process alone: bit for bit. Caught, when planted: parts put together in
-    the order in which they ended; moments joined part by part."""
+    another order; the workers' episodes those of the first update."""
     chosen = small("pgpe", environment={"id": "CartPole-v1", "engine": engine, "max_episode_steps": 40})
     ran(chosen, tmp_path / "alone")
     ran(chosen | {"distribute": {"workers": 2, "tasks": 5}}, tmp_path / "two")

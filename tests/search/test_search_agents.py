@@ -24,8 +24,8 @@ SPACE = {RATE: {"low": 1e-3, "high": 1.0, "log": True}, "algorithm.discount": {"
 
 
 def test_trials_that_train_together_are_the_trials_alone(elsewhere, monkeypatch):
-    """And the best config gives the reported score. Caught, when planted: results of a group given to the next trial;
-    the groups' runs left out, so that nothing trained together."""
+    """And the best config gives the reported score. Caught, when planted: groups that are never trained
+    together."""
     search = {"space": SPACE, "budget": {"trials": 6}, "batch": 6, "seeds_per_trial": 2, "objective": "learning_curve"}
     scores = {}
     for agents in (1, 4):
