@@ -338,6 +338,7 @@ def test_returns_and_lengths_are_those_of_a_plain_loop(num_envs, num_steps, bloc
 # -- whole episodes, with what an actor-critic takes of them
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["cartpole", pytest.param("pendulum", marks=pytest.mark.slow)])
 def test_whole_episodes_say_how_they_ended(name):
     """Truncated by the limit alone, else terminated; frozen after either. Pendulum in two calls.

@@ -135,6 +135,7 @@ def test_rows_that_are_no_episode_never_count(played):
     assert len(played.returns) == len(played.lengths) == 13
 
 
+@pytest.mark.slow
 def test_the_time_limit_ends_an_episode(cartpole):
     """And ends the playing: no chunk is played after it. Caught, when planted: a limit one step late, elapsed not carried
     over to the next chunk (the rows beyond the limit are cut off, so that only the number of calls shows it).
@@ -162,6 +163,7 @@ def test_the_same_generators_play_the_same_episodes(cartpole, played):
     assert not np.array_equal(other.lengths, played.lengths)
 
 
+@pytest.mark.slow
 def test_an_update_from_a_record_is_the_update_from_its_episodes(cartpole, played):
     """The same experience as [T, K, E] and as [E, T, F], through two compiled graphs. Caught, when planted:
     T and E of the observations exchanged."""

@@ -209,6 +209,7 @@ def test_a_set_killed_before_it_is_a_run_goes_on(number, tmp_path, monkeypatch):
     assert resumed(tmp_path / "many").figures["seeds"] == [0, 1]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", EVERY)
 def test_evaluating_and_saving_often_or_never_changes_nothing(name, straight, tmp_path, monkeypatch):
     """Caught, when planted: a stretch begun anew at a checkpoint, or at an evaluation."""

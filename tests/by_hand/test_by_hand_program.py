@@ -203,6 +203,7 @@ def test_the_host_is_told_the_same(name):
     assert ours == theirs
 
 
+@pytest.mark.slow
 def test_it_begins_where_the_compiled_program_does():
     spec = spec_of("ppo", "gaussian", WHOLE, ADAM | {"dtype": "float32"})
     both = [one.init(np.random.default_rng(8)) for one in (program.load(spec), compiled(spec))]

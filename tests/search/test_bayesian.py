@@ -82,6 +82,7 @@ def test_candidates_of_a_batch_lie_apart_and_are_the_same_each_time():
     assert samplers.next_candidates(plan, [*found, *running], 2) == asked[2:]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", ["bayesian", "tpe"])
 def test_integers_choices_and_failed_trials(method):
     """Caught, when planted: failed trials with no outcome handed to the process; a list among choices not found again."""

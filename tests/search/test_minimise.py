@@ -51,6 +51,7 @@ def test_the_minimum_of_a_sphere_is_found(method, bound):
         assert result.fun == pytest.approx(sphere(result.x), rel=1e-12)
 
 
+@pytest.mark.slow
 def test_cmaes_solves_rosenbrock_in_as_many_evaluations_as_the_package_and_in_fewer_than_scipy():
     """Five dimensions, to 1e-8, from 0, three seeds. SciPy's simplex and differential evolution are given the same start,
     or a box of ±2. Caught, when planted: an evolution path of the step size that is not kept.

@@ -267,6 +267,7 @@ def test_what_a_search_cannot_have_is_refused(chosen, says):
         config.from_dict(chosen)
 
 
+@pytest.mark.slow
 def test_the_command_trains_evaluates_and_plots_a_search(tmp_path):
     """As a gradient learner's: one command each."""
     code, out, error = command(
