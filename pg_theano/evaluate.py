@@ -13,7 +13,7 @@ import numpy as np
 
 from pg_theano import checkpoints, commands, environments, programs, rollout, runs
 from pg_theano.config import Config
-from pg_theano.types import GREEDY, SAMPLE, Knobs, State
+from pg_theano.types import GREEDY, SAMPLE, Array, Knobs, State
 
 MOST_ENVIRONMENTS = 32
 
@@ -60,18 +60,22 @@ class Evaluator:
             choice=choice,
             keep=(),
         )
-        returns = played.returns
-        return {
-            "mean": float(returns.mean()),
-            "std": float(returns.std()),
-            "min": float(returns.min()),
-            "max": float(returns.max()),
-            "n": len(returns),
-        }
+        return figures_of(played.returns)
 
     def close(self) -> None:
         if self.environment is not None:
             self.environment.close()
+
+
+def figures_of(returns: Array) -> dict[str, float]:
+    """Mean, std, min, max and n of episode returns."""
+    return {
+        "mean": float(returns.mean()),
+        "std": float(returns.std()),
+        "min": float(returns.min()),
+        "max": float(returns.max()),
+        "n": len(returns),
+    }
 
 
 def evaluate(run: str | Path, *, episodes: int = 100, seed: int = 0, sampled: bool = False) -> dict[str, Any]:

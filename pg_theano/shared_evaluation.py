@@ -16,6 +16,7 @@ import numpy as np
 
 from pg_theano import acting, environments, programs
 from pg_theano.compiling import power_of_two
+from pg_theano.evaluate import figures_of
 from pg_theano.rollout import NOISE_BLOCK
 from pg_theano.types import GREEDY, Array, State, UserError
 
@@ -89,11 +90,11 @@ class Evaluator:
             first = asked[0]
             with first.trainer.parts.of("evaluate"):
                 alone = first.trainer.evaluation(first.purpose, first.choice, first.state)
-            self.trusted = alone == _figures(returns[0])
+            self.trusted = alone == figures_of(returns[0])
         if not self.trusted:
             return
         for one, own in zip(asked, returns, strict=True):
-            one.trainer.evaluated[one.purpose, one.choice] = _figures(own)
+            one.trainer.evaluated[one.purpose, one.choice] = figures_of(own)
             one.trainer.parts.seconds["evaluate"] += (time.perf_counter() - began) / len(asked)
 
     @np.errstate(over="ignore", invalid="ignore")
@@ -165,14 +166,3 @@ def _copy_rows(one: Any, many: Any, rows: int, where: slice) -> None:
             other = other.copy()  # what it has may be read-only, or somebody else's
             other[(slice(None),) * axes[0] + (where,)] = value
             setattr(many, name, other)
-
-
-def _figures(returns: Array) -> dict[str, float]:
-    """As `evaluate.Evaluator` gives them."""
-    return {
-        "mean": float(returns.mean()),
-        "std": float(returns.std()),
-        "min": float(returns.min()),
-        "max": float(returns.max()),
-        "n": len(returns),
-    }

@@ -17,7 +17,7 @@ import numpy as np
 from pg_theano import acting, compiling, parameters
 from pg_theano.config import Config
 from pg_theano.search import searchers
-from pg_theano.types import Array, Knobs, Program, State
+from pg_theano.types import Array, Knobs, Program, State, UserError
 
 METRICS = ["cost", "gradient_norm", "fitness_best", "fitness_elites", "spread", "finite"]
 NORMALIZER = ("normalizer/mean", "normalizer/variance", "normalizer/count")
@@ -89,7 +89,7 @@ def load(config: Config, spec: dict[str, Any], report: compiling.Report) -> Prog
         return (new if metrics["finite"] else state), metrics
 
     def gradient(*arguments: Any) -> Any:
-        raise NotImplementedError("a search has no gradient of a loss")
+        raise UserError(f"algorithm.name: {algorithm.name} follows no gradient of a loss; there is none to give")
 
     act: Any = acting.numpy_act(spec, with_log_prob=False)
     example = init(np.random.default_rng(0))
