@@ -9,7 +9,7 @@ ARGS ?=
 # Tests side by side, a process a core: BESIDE= runs them one after the other.
 BESIDE ?= -n auto --maxprocesses 4 --dist worksteal
 
-.PHONY: train test lint fast bench quality clean
+.PHONY: train test lint fast bench quality torture clean
 
 train: $(VENV)/.train
 	@$(RUN) -m pg_theano.train $(ARGS)
@@ -59,6 +59,10 @@ bench: $(VENV)/.train $(BENCH)/.bench
 quality: $(VENV)/.train
 	@$(RUN) -m pip install --quiet --disable-pip-version-check -e ".[box2d]"
 	@$(RUN) benchmarks/quality.py $(ARGS)
+
+# Every promise of reliability, held to its figure: hours; finished cells are skipped.
+torture: $(VENV)/.test
+	@$(RUN) benchmarks/torture $(ARGS)
 
 $(BENCH)/.bench: benchmarks/requirements.txt | $(RUN)
 	@echo "installing the peers into $(BENCH) (once; about 2 GB on disk)"

@@ -218,9 +218,13 @@ def facts(options: argparse.Namespace) -> dict[str, Any]:
             "system": platform.platform(),
         },
         "load_average_at_the_end": os.getloadavg()[0],
-        "commit": _said(["git", "-C", str(ROOT), "describe", "--always", "--dirty", "--abbrev=12"]),
+        "commit": facts_of_commit(),
         "versions": {"ours": _versions(options.python), "peers": _versions(options.peer_python)},
     }
+
+
+def facts_of_commit() -> str:
+    return _said(["git", "-C", str(ROOT), "describe", "--always", "--dirty", "--abbrev=12"])
 
 
 def _versions(python: str) -> dict[str, str]:
