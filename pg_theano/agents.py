@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 
-from pg_theano import environments, programs, shared_evaluation
+from pg_theano import environments, programs, shared_evaluation, stopping
 from pg_theano.compiling import agent_axis, power_of_two
 from pg_theano.config import Config, to_dict
 from pg_theano.rules import SEARCHES
@@ -115,6 +115,7 @@ def train(trainers: Sequence[Any], say: Callable[[str], None]) -> list[dict[str,
                 trainer.begin()
             _leave(going, figures, [place for place, one in going.items() if one.solved_before()], "solved", say)
             while going:
+                stopping.check()
                 spent = [place for place, one in going.items() if one.budget_spent()]
                 if spent:
                     evaluator.play((going[place], programs.CONFIRMATION, GREEDY, "best") for place in spent)

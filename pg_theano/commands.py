@@ -1,14 +1,17 @@
-"""What all commands share: a parser whose help lists every knob, and errors on one line with exit code 2."""
+"""What all commands share: a parser whose help lists every knob, errors on one line with exit code 2, a way to end."""
 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import os
+import signal
 import sys
 import traceback
 from collections.abc import Callable, Sequence
 from typing import NoReturn
 
+from pg_theano import stopping
 from pg_theano.types import UserError
 
 
@@ -34,39 +37,58 @@ def parser(name: str, about: str | None, example: str) -> argparse.ArgumentParse
 
 
 def run(made: argparse.ArgumentParser, command: Callable[[argparse.Namespace], int], argv: Sequence[str] | None) -> int:
-    """Parse and call. A `UserError` is one line on stderr and exit code 2; Ctrl-C is exit code 130."""
+    """Parse and call. A `UserError`, and what the system refuses (a full disk), is one line on stderr and exit code 2;
+    Ctrl-C is exit code 130, SIGTERM 143."""
     debug = "--debug" in (sys.argv if argv is None else argv)
-    try:
-        return command(made.parse_intermixed_args(argv))
-    except UserError as error:
-        return _failed(str(error), debug)
-    except BrokenPipeError:
-        sys.stderr.close()
-        return 1
-    except OSError as error:  # a full disk, a folder that cannot be written
-        return _failed(f"{error.filename}: {error.strerror}" if error.filename else str(error), debug)
-    except KeyboardInterrupt:
-        print("interrupted", file=sys.stderr)
-        return 130
+    with stopping.listening():
+        try:
+            code = command(made.parse_intermixed_args(argv))
+            sys.stdout.flush()
+            return code
+        except UserError as error:
+            return _failed(str(error), debug)
+        except BrokenPipeError:
+            _close_outputs()
+            return 1
+        except OSError as error:  # a full disk, a folder that cannot be written
+            return _failed(f"{error.filename}: {error.strerror}" if error.filename else str(error), debug)
+        except KeyboardInterrupt:
+            with contextlib.suppress(OSError):
+                print("interrupted", file=sys.stderr)
+            return stopping.exit_code()
 
 
 def _failed(message: str, debug: bool) -> int:
-    if debug:
-        traceback.print_exc()
-    print(f"error: {' '.join(message.split())}", file=sys.stderr)  # others' messages may have several lines
+    with contextlib.suppress(OSError):  # stderr may be what is full; the exit code says it still
+        if debug:
+            traceback.print_exc()
+        print(f"error: {' '.join(message.split())}", file=sys.stderr, flush=True)  # others' may have several lines
+    _close_outputs()
     return 2
+
+
+def _close_outputs() -> None:
+    """Give up what could not be written: Python would complain of it as it ends."""
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except (OSError, ValueError):
+            with contextlib.suppress(OSError):  # into nothing: closing writes what is left
+                os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 def leave(code: int) -> NoReturn:
     """End the process now, once everything is written.
 
     Taking JAX apart piece by piece took 0.3 of the 2 seconds of a whole run; the system frees its memory at once.
-    Compilations still under way are waited for, because they write to the cache.
+    Compilations still under way are waited for, because the next run wants them in the cache, but not by one that was
+    asked to stop.
     """
-    if "pg_theano.compiling" in sys.modules:
+    for number in stopping.SIGNALS:  # all is saved: whoever asks now need not wait
+        signal.signal(number, signal.SIG_DFL)
+    if "pg_theano.compiling" in sys.modules and not stopping.is_stopped(code):
         sys.modules["pg_theano.compiling"].finish()
-    sys.stdout.flush()
-    sys.stderr.flush()
+    _close_outputs()
     os._exit(code)
 
 

@@ -20,6 +20,7 @@ from pg_theano import (
     runs,
     screen,
     seeds,
+    stopping,
 )
 from pg_theano import config as configs
 from pg_theano.config import Config
@@ -289,7 +290,7 @@ def _train(arguments: argparse.Namespace) -> int:
     print("\n".join(screen.closing(result.folder, result.figures, result.plot)), file=stream)
     if arguments.json:
         print(json.dumps(result.figures))
-    return 130 if result.figures["status"] == "interrupted" else 0
+    return stopping.exit_code() if result.figures["status"] == "interrupted" else 0
 
 
 if __name__ == "__main__":

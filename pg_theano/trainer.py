@@ -17,6 +17,7 @@ from pg_theano import (
     programs,
     runs,
     screen,
+    stopping,
 )
 from pg_theano.config import Config
 from pg_theano.evaluate import Evaluator
@@ -89,6 +90,7 @@ class Trainer:
             return "solved"
         first = self.counters.updates
         while not self.budget_spent():
+            stopping.check()
             knobs = programs.knobs_at(self.config, self.counters.updates)
             with self.parts.of("collect"):
                 played = self.collector.collect(self.state, knobs, self.counters.updates)
@@ -277,11 +279,11 @@ class Trainer:
     def settle(self) -> None:
         """All of an update is done, its record too: what an interruption in the next one goes back to."""
         carried = self.collector.settle()
-        self.settled = self.state, self.best_state, self.counters, self.folder.size(), carried
+        self.settled = self.state, self.best_state, self.counters, self.final, self.folder.size(), carried
 
     def go_back(self) -> None:
         """Forget the update that was interrupted: what is saved is whole updates, so that a resumed run is equal."""
-        self.state, self.best_state, self.counters, size, _ = self.settled
+        self.state, self.best_state, self.counters, self.final, size, _ = self.settled
         self.folder.cut(size)
 
     def best_path(self) -> Path:
@@ -343,15 +345,14 @@ class Trainer:
         """Train to the end, whatever it is, and leave the folder whole."""
         self.begin()
         try:
-            status = self.train()
+            return self.finish(self.train())
         except KeyboardInterrupt:
             self.go_back()
-            status = "interrupted"
+            return self.finish("interrupted")
         except UserError as error:
             self.go_back()
             self.finish("failed", str(error))
             raise
-        return self.finish(status)
 
     def begin(self) -> None:
         self.steps_before = self.counters.env_steps
@@ -363,7 +364,7 @@ class Trainer:
         reasons = {
             "solved": f"mean of {self.config.evaluation.episodes} greedy episodes reached {self.threshold}, twice",
             "budget": "the budget is spent",
-            "interrupted": "Ctrl-C",
+            "interrupted": stopping.reason(),
         }
         result = self.result(status, reason or reasons[status])
         self.folder.finish(result)

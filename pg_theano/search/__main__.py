@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from pg_theano import commands
+from pg_theano import commands, stopping
 from pg_theano import config as configs
 from pg_theano.search import best, settings, study
 from pg_theano.search.display import Display, described, headline, number
@@ -46,7 +46,7 @@ def finished(outcome: study.Outcome, plot: bool) -> dict[str, Any]:
     """The figures of a search, once its best config is written and its figure drawn."""
     plan, found = outcome.plan, outcome.trials
     top = study.best(found, plan.maximise)
-    if top is not None and plan.config.agents_per_process > 1:
+    if top is not None and plan.config.agents_per_process > 1 and outcome.status != "interrupted":
         top = study.alone(plan, outcome.folder, top)
     drawn = None
     if plot and top is not None:
@@ -127,7 +127,7 @@ def _search(arguments: argparse.Namespace) -> int:
     print("\n".join(_closing(result)), file=stream)
     if arguments.json:
         print(json.dumps({key: value for key, value in result.items() if key not in ("headline", "described")}))
-    return 130 if result["status"] == "interrupted" else 0
+    return stopping.exit_code() if result["status"] == "interrupted" else 0
 
 
 def _closing(result: dict[str, Any]) -> list[str]:

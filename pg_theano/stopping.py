@@ -1,0 +1,80 @@
+"""Being asked to stop: Ctrl-C or SIGTERM ends a command with everything saved, a second Ctrl-C ends it at once.
+
+with stopping.listening():        # the commands; a library call leaves signals alone
+    ...                           # on the first signal `Stop` is raised, wherever the main thread is
+    stopping.check()              # once an update: again, where somebody else's code swallowed it
+return stopping.exit_code()       # 130 for Ctrl-C, 143 for SIGTERM
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import sys
+import threading
+from collections.abc import Iterator
+from types import FrameType
+
+SIGNALS = (signal.SIGINT, signal.SIGTERM)
+SHOW_CURSOR = "\x1b[?25h"
+_asked: signal.Signals | None = None
+
+
+class Stop(KeyboardInterrupt):
+    """Somebody asked this process to stop. What handles Ctrl-C handles this."""
+
+
+@contextlib.contextmanager
+def listening() -> Iterator[None]:
+    """Turn the first of the signals into `Stop`. One that the caller had ignored (`nohup`) stays ignored.
+
+    Anywhere but in the main thread, where Python has no signals, nothing is changed.
+    """
+    global _asked
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    _asked = None
+    before = {number: signal.getsignal(number) for number in SIGNALS}
+    heard = [number for number, handler in before.items() if handler is not signal.SIG_IGN]
+    for number in heard:
+        signal.signal(number, _hear)
+    try:
+        yield
+    finally:
+        for number in heard:
+            signal.signal(number, before[number])
+        _asked = None
+
+
+def _hear(number: int, frame: FrameType | None) -> None:
+    global _asked
+    if _asked is None:
+        _asked = signal.Signals(number)
+        raise Stop
+    if number == signal.SIGINT:  # somebody who does not want to wait; a second SIGTERM is no reason not to save
+        if sys.stdout.isatty():  # which a live display has hidden
+            os.write(sys.stdout.fileno(), SHOW_CURSOR.encode())
+        os._exit(exit_code())
+
+
+def check() -> None:
+    """Raise `Stop` where this process was asked and goes on: an exception in a callback or a `__del__` gets lost."""
+    if _asked is not None:
+        raise Stop
+
+
+def exit_code() -> int:
+    """What a shell says of a process that ended by the signal."""
+    return 128 + (_asked or signal.SIGINT)
+
+
+def is_stopped(code: int) -> bool:
+    """Whether an exit code says that a command was asked to end."""
+    return code in {128 + number for number in SIGNALS}
+
+
+def reason() -> str:
+    """Who asked, for a result."""
+    return "SIGTERM" if _asked == signal.SIGTERM else "Ctrl-C"
