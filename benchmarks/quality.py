@@ -24,6 +24,7 @@ from typing import Any, NamedTuple
 
 import measuring
 import numpy as np
+from bands import interquartile_mean
 from measuring import HERE, ROOT, Cells, table
 
 sys.path.insert(0, str(ROOT))
@@ -102,22 +103,9 @@ def cell(options: argparse.Namespace, config: str, seed: int) -> dict[str, Any]:
 # -- figures
 
 
-def interquartile_mean(values: Any) -> float:
-    """The mean of the middle half, an outer value counting for the share of it that lies inside.
-
-    Agarwal et al. 2021, section 4.3; with fewer than four values, that of fewer whole ones.
-    """
-    ordered = np.sort(np.asarray(values, float))
-    cut = len(ordered) / 4
-    edges = np.arange(len(ordered))
-    weight = np.clip(edges + 1 - cut, 0, 1) * np.clip(len(ordered) - cut - edges, 0, 1)
-    return float(np.sum(weight * ordered) / np.sum(weight))
-
-
 def interval(values: list[float], rng: np.random.Generator) -> tuple[float, float]:
     """95 % of the interquartile mean under resampling of seeds: one stratum, the task."""
-    drawn = rng.choice(np.asarray(values), (RESAMPLES, len(values)))
-    means = [interquartile_mean(row) for row in drawn]
+    means = interquartile_mean(rng.choice(np.asarray(values), (RESAMPLES, len(values))))
     low, high = np.percentile(means, [2.5, 97.5])
     return float(low), float(high)
 
@@ -289,7 +277,7 @@ def main() -> int:
         data[config] = {
             "means": means,
             "env_steps": [one["env_steps"] for one in found],
-            "iqm": interquartile_mean(means),
+            "iqm": float(interquartile_mean(means)),
             "low": low,
             "high": high,
         }
