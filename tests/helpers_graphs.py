@@ -254,14 +254,19 @@ def at_each_step(block, weigh) -> np.ndarray:
 
 
 def gae_by_definition(block, discount, gae_lambda) -> np.ndarray:
-    """Σ_l (γ·λ)ˡ·δ_{t+l}, Schulman et al. 2016, eq. 16, over the rest of the episode; V is 0 after a termination."""
+    """Σ_l (γ·λ)ˡ·δ_{t+l}, Schulman et al. 2016, eq. 16, over the rest of the episode; V is 0 after a termination.
+
+    γ and λ are numbers, or one a column.
+    """
+    columns = block["mask"].shape[1]
+    rates = list(zip(np.broadcast_to(discount, columns), np.broadcast_to(gae_lambda, columns), strict=True))
 
     def of(steps, terminated, e):
-        terms = []
+        terms, (gamma, decay) = [], rates[e]
         for k, s in enumerate(steps):
             after = 0.0 if terminated and s == steps[-1] else block["next_value"][s, e]
-            error = block["reward"][s, e] + discount * after - block["value"][s, e]
-            terms.append((discount * gae_lambda) ** k * error)
+            error = block["reward"][s, e] + gamma * after - block["value"][s, e]
+            terms.append((gamma * decay) ** k * error)
         return math.fsum(terms)
 
     return at_each_step(block, of)
@@ -269,13 +274,14 @@ def gae_by_definition(block, discount, gae_lambda) -> np.ndarray:
 
 def return_by_definition(block, discount, number) -> np.ndarray:
     """Σ_{k<n} γᵏ·r_{t+k} + γⁿ·V(o_{t+n}), Schulman et al. 2016, eq. 13 before V(o_t) is taken off; fewer rewards where
-    the episode ends sooner, or the record, and no V after a termination."""
+    the episode ends sooner, or the record, and no V after a termination. γ is a number, or one a column."""
+    discounts = np.broadcast_to(discount, block["mask"].shape[1])
 
     def of(steps, terminated, e):
-        seen = steps[:number]
-        rewards = [discount**k * block["reward"][s, e] for k, s in enumerate(seen)]
+        seen, gamma = steps[:number], discounts[e]
+        rewards = [gamma**k * block["reward"][s, e] for k, s in enumerate(seen)]
         over = terminated and len(seen) == len(steps)
-        return math.fsum(rewards) + (0.0 if over else discount ** len(seen) * block["next_value"][seen[-1], e])
+        return math.fsum(rewards) + (0.0 if over else gamma ** len(seen) * block["next_value"][seen[-1], e])
 
     return at_each_step(block, of)
 
