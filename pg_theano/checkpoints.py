@@ -117,25 +117,28 @@ def clear_temporaries(folder: Path) -> None:
 
 def write_atomically(path: Path, content: bytes, *, durable: bool = True) -> None:
     """Temporary file in the same folder, flush, sync, rename, sync of the folder."""
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-", suffix=".tmp")
     try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-            file.flush()
-            if durable:
-                os.fsync(file.fileno())
-        os.chmod(temporary, 0o644)
-        os.replace(temporary, path)
-    except BaseException:
-        with contextlib.suppress(OSError):
-            os.unlink(temporary)
-        raise
-    if durable:
-        descriptor = os.open(path.parent, os.O_RDONLY)
+        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-", suffix=".tmp")
         try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
+            with os.fdopen(handle, "wb") as file:
+                file.write(content)
+                file.flush()
+                if durable:
+                    os.fsync(file.fileno())
+            os.chmod(temporary, 0o644)
+            os.replace(temporary, path)
+        except BaseException:
+            with contextlib.suppress(OSError):
+                os.unlink(temporary)
+            raise
+        if durable:
+            descriptor = os.open(path.parent, os.O_RDONLY)
+            try:
+                os.fsync(descriptor)
+            finally:
+                os.close(descriptor)
+    except OSError as error:  # which names the temporary file, or none
+        raise OSError(error.errno, error.strerror or str(error), str(path)) from error
 
 
 def _seal(manifest: dict[str, Any]) -> str:

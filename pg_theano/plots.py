@@ -23,6 +23,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
+from pg_theano import sealed
 from pg_theano.types import Array, UserError
 
 POINTS = 1000  # a curve never has more: longer runs are binned
@@ -127,11 +128,11 @@ def read_result(folder: Path) -> dict[str, Any]:
     """`folder/result.json`; an empty dict while there is none."""
     path = Path(folder) / "result.json"
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        return sealed.read_json(path)
     except FileNotFoundError:
         return {}
-    except ValueError:
-        raise UserError(f"{path} is not JSON; remove it and plot again") from None
+    except UserError as error:
+        raise UserError(f"{error}; remove it and plot again") from None
 
 
 def read_run(folder: Path) -> Run:

@@ -3,23 +3,23 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
-import importlib.metadata
 import json
 import os
-import platform
 import re
 import resource
 import socket
 import sys
+import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
-import yaml
-
-from pg_theano import checkpoints
+from pg_theano import checkpoints, fingerprints, sealed
 from pg_theano.config import Config, from_dict, read_config, to_dict
+from pg_theano.fingerprints import versions
+from pg_theano.records import Records
 from pg_theano.types import UserError
 from pg_theano.yaml_lines import read_file
 
@@ -27,13 +27,13 @@ RESUMABLE = ("budget.", "solved.", "checkpoint.")
 """Knobs that a resumed run may change: when it stops and what it keeps, nothing that it learns from."""
 
 
-def versions() -> dict[str, str]:
-    """Of everything that a result depends on."""
-    found = {"python": platform.python_version()}
-    for name in ("pg_theano", "pytensor", "jax", "jaxlib", "gymnasium", "numpy"):
-        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
-            found[name] = importlib.metadata.version(name)
-    return found
+SECONDS_TO_NAME = 1.0
+"""So long whoever has just taken a lock may need to write its name into it."""
+
+
+def fingerprint(config: Config) -> dict[str, Any]:
+    """What this process has in common with every one in which the run comes out the same, bit for bit."""
+    return fingerprints.of(config.backend if config.gradients == "symbolic" else "numpy", config.dtype)
 
 
 def name_of(id: str) -> str:
@@ -60,12 +60,18 @@ def exact_folder(path: Path) -> Path:
     """The folder that the user named, made where it is missing, refused where something is in it."""
     try:
         path.mkdir(parents=True, exist_ok=True)
-        occupied = any(path.iterdir())
+        occupied = any(not _of_a_false_start(one) for one in path.iterdir())
     except OSError as error:
         raise UserError(f"{path}: cannot be made ({error.strerror}); name another with --run-dir") from None
     if occupied:
         raise UserError(f"{path}: not empty; expected a new folder, or use --resume {path} to go on with that run")
     return path
+
+
+def _of_a_false_start(path: Path) -> bool:
+    """Whether this is all that a run leaves which ends before it has written its config."""
+    left = path.name in ("lock", "run.json") or (path.name.startswith(".") and path.suffix == ".tmp")
+    return left or (path.name == "metrics.jsonl" and path.stat().st_size == 0)
 
 
 def allow_open(files: int) -> None:
@@ -84,7 +90,9 @@ class RunFolder:
     def __init__(self, path: Path):
         self.path = path
         self._lock = locked(path)
-        self._metrics: Any = None
+        self._records: Records
+        checkpoints.clear_temporaries(self.checkpoints)
+        checkpoints.clear_temporaries(self.path)
 
     @property
     def checkpoints(self) -> Path:
@@ -92,55 +100,63 @@ class RunFolder:
 
     def begin(self, config: Config, facts: Mapping[str, Any]) -> None:
         """A new run: where it came from, and its resolved config, last: this makes the folder a run."""
-        self._write_json("run.json", {"versions": versions(), "argv": sys.argv, **facts})
-        self._metrics = open(self.path / "metrics.jsonl", "wb")
+        began = {"versions": versions(), "argv": sys.argv, "sealed": ["config.yaml"]}
+        sealed.write_json(self.path / "run.json", began | dict(facts))
+        self._records = Records(self.path / "metrics.jsonl")
         self._write_config(config)
 
-    def go_on(self, config: Config, metrics_bytes: int) -> None:
-        """A resumed run: records written after the checkpoint are cut off; they will be written again."""
-        metrics = self.path / "metrics.jsonl"
-        if not metrics.is_file() or metrics.stat().st_size < metrics_bytes:
-            raise UserError(f"{metrics}: missing or cut short; its checkpoint expects {metrics_bytes:,} bytes or more")
-        checkpoints.clear_temporaries(self.checkpoints)
-        checkpoints.clear_temporaries(self.path)
+    def go_on(self, config: Config, facts: Mapping[str, Any], *, force: bool = False) -> None:
+        """A resumed run: records written after the checkpoint of these facts are cut off, and will be written again.
+
+        Errors: `UserError` where the records before it are not those that it counts on.
+        """
+        metrics, size = self.path / "metrics.jsonl", facts["metrics_bytes"]
+        if not metrics.is_file() or metrics.stat().st_size < size:
+            raise UserError(f"{metrics}: missing or cut short; its checkpoint expects {size:,} bytes or more")
+        self._records = Records(metrics, size)
+        if self._records.sha256() != facts.get("metrics_sha256", self._records.sha256()) and not force:
+            raise UserError(f"{metrics}: damaged: its checksum does not agree; to go on with it as it is: --force")
         (self.path / "result.json").unlink(missing_ok=True)
         self._write_config(config)  # what may change, such as a raised budget, holds for the next resume too
-        self._metrics = open(metrics, "r+b")
-        self.cut(metrics_bytes)
 
     def record(self, values: Mapping[str, Any]) -> None:
-        self._metrics.write(json.dumps(values).encode() + b"\n")
+        self._records.add(json.dumps(values).encode() + b"\n")
 
     def size(self) -> int:
         """Bytes recorded so far."""
-        return self._metrics.tell()
+        return self._records.size()
 
     def cut(self, size: int) -> None:
         """Forget the records after the first `size` bytes."""
-        self._metrics.truncate(size)
-        self._metrics.seek(size)
+        self._records.cut(size)
 
-    def flush(self) -> int:
-        """Everything recorded so far is on the disk; returns the size of metrics.jsonl."""
-        self._metrics.flush()
-        os.fsync(self._metrics.fileno())
-        return self._metrics.tell()
+    def flush(self) -> dict[str, Any]:
+        """Everything recorded so far is on the disk; returns what a checkpoint must know of it."""
+        size, digest = self._records.flush()
+        return {"metrics_bytes": size, "metrics_sha256": digest}
 
     def finish(self, result: Mapping[str, Any]) -> None:
         self.flush()
-        self._write_json("result.json", result)
+        sealed.write_json(self.path / "result.json", result)
 
     def close(self) -> None:
-        if self._metrics is not None:
-            self._metrics.close()
-        os.close(self._lock)
+        try:
+            if hasattr(self, "_records"):
+                self._records.close()
+        finally:
+            unlocked(self._lock)
 
     def _write_config(self, config: Config) -> None:
-        text = yaml.safe_dump(to_dict(config), sort_keys=False)
-        checkpoints.write_atomically(self.path / "config.yaml", text.encode())
+        sealed.write_yaml(self.path / "config.yaml", to_dict(config))
 
-    def _write_json(self, name: str, value: Mapping[str, Any]) -> None:
-        checkpoints.write_atomically(self.path / name, json.dumps(value, indent=1).encode() + b"\n")
+
+def fresh(path: Path) -> RunFolder:
+    """The folder of a new run, locked. Errors: `UserError` where another process has begun one in it meanwhile."""
+    folder = RunFolder(path)
+    if (path / "config.yaml").exists():
+        folder.close()
+        raise UserError(f"{path}: not empty; another process has just trained in it; name another with --run-dir")
+    return folder
 
 
 def locked(folder: Path) -> int:
@@ -149,17 +165,41 @@ def locked(folder: Path) -> int:
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        holder = path.read_text().strip() or "another process"
+    except OSError as error:
+        taken = error.errno in (errno.EWOULDBLOCK, errno.EACCES)
+        holder = _holder(descriptor) if taken else ""
         os.close(descriptor)
+        if not taken:
+            raise UserError(f"{path}: cannot be locked ({error.strerror}); name a folder on another disk") from None
         raise UserError(f"{folder}: in use by {holder}; wait for it, or stop it") from None
-    os.ftruncate(descriptor, 0)
-    os.write(descriptor, f"process {os.getpid()} on {socket.gethostname()}\n".encode())
+    with contextlib.suppress(OSError):  # a full disk: it is locked all the same
+        os.ftruncate(descriptor, 0)
+        os.pwrite(descriptor, f"process {os.getpid()} on {socket.gethostname()}\n".encode(), 0)
     return descriptor
 
 
-def read_run(path: Path) -> tuple[Config, dict[str, Any]]:
-    """(config, facts) of a run folder. Errors: `UserError` where it is none."""
+def unlocked(descriptor: int) -> None:
+    """Let go of a lock, and of the name in it."""
+    with contextlib.suppress(OSError):
+        os.ftruncate(descriptor, 0)
+    os.close(descriptor)
+
+
+def _holder(descriptor: int) -> str:
+    """Who has a lock: whoever took it a moment ago may not have written its name over that of one that was killed."""
+    until = time.monotonic() + SECONDS_TO_NAME
+    while True:
+        text = os.pread(descriptor, 300, 0).decode(errors="replace").strip()
+        found = re.fullmatch(r"process (\d+) on (\S+)", text)
+        if found and (found[2] != socket.gethostname() or Path("/proc", found[1]).exists()):
+            return text
+        if time.monotonic() > until:
+            return text or "another process"
+        time.sleep(0.01)
+
+
+def read_run(path: Path, *, force: bool = False) -> tuple[Config, dict[str, Any]]:
+    """(config, facts) of a run folder. Errors: `UserError` where it is none, or (without `force`) was changed."""
     if not (path / "config.yaml").is_file():
         known = [str(p) for p in sorted(Path(path).glob("seed-*")) if (p / "config.yaml").is_file()]
         hint = (
@@ -168,33 +208,61 @@ def read_run(path: Path) -> tuple[Config, dict[str, Any]]:
             else "expected a folder such as runs/cartpole"
         )
         raise UserError(f"{path}: no run folder (no config.yaml in it); {hint}")
-    document = read_file(path / "config.yaml")
     try:
-        facts = json.loads((path / "run.json").read_text())
+        facts = sealed.read_json(path / "run.json")
         _ = facts["folder"], facts["spec"]
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, KeyError, UserError):
         raise UserError(f"{path / 'run.json'}: missing or damaged; expected what `pg_theano.train` wrote") from None
-    return from_dict(document.data, document.lines, document.name), facts
+    document = read_file(path / "config.yaml")
+    config = from_dict(document.data, document.lines, document.name)
+    if not force and "config.yaml" in facts.get("sealed", ()) and not sealed.yaml_is_whole(path / "config.yaml"):
+        raise UserError(
+            f"{path / 'config.yaml'}: not as the run wrote it (its checksum does not agree); put it back: knobs that "
+            "may change are given when it is resumed, such as budget.updates=500. To go on with it as it is: --force"
+        )
+    return config, facts
 
 
-def resumable(path: Path, overrides: Sequence[str]) -> tuple[Config, dict[str, Any], checkpoints.Checkpoint | None]:
-    """(config, facts, newest checkpoint) of a run that can go on; None where it was stopped before there was one.
+class Resumable(NamedTuple):
+    """A run that can go on, in its folder, which is locked."""
 
-    Errors: `UserError`: in use, finished, damaged, no run.
+    folder: RunFolder
+    config: Config
+    facts: dict[str, Any]
+    checkpoint: checkpoints.Checkpoint | None  # the newest; None where the run was stopped before there was one
+
+
+def resumable(path: Path, overrides: Sequence[str], *, force: bool = False) -> Resumable:
+    """Whatever a run that can go on is made of.
+
+    Errors: `UserError`: in use, finished, damaged, no run; and where this process differs from the one that wrote the
+    checkpoint in what its numbers depend on, without `force`.
     """
     for override in overrides:
         if not override.startswith(RESUMABLE):
             raise UserError(
                 f"{override}: a resumed run keeps its config; only {', '.join(RESUMABLE)[:-1]} knobs may change"
             )
-    _, facts = read_run(path)
-    os.close(locked(path))  # before its files are read: a live run changes them
-    config = read_config(path / "config.yaml", overrides)
-    if not any((path / "checkpoints").glob("update-*.json")):  # the best one is written before the first of these
-        return config, facts, None
-    checkpoint = checkpoints.newest(path / "checkpoints")
-    counters = checkpoint.facts["counters"]
-    status = _status(path)
+    read_run(path, force=force)  # before a lock is made in a folder that is none
+    folder = RunFolder(path)
+    try:
+        _, facts = read_run(path, force=force)  # a live run changes its files
+        config = read_config(path / "config.yaml", overrides)
+        if not any(folder.checkpoints.glob("update-*.json")):  # the best one is written before the first of these
+            return Resumable(folder, config, facts, None)
+        checkpoint = checkpoints.newest(folder.checkpoints)
+        _check_unfinished(path, config, checkpoint, overrides)
+        then = checkpoint.facts.get("fingerprint", {"versions": facts.get("versions", {})})
+        check_fingerprint(path, then, fingerprint(config), force)
+        return Resumable(folder, config, facts, checkpoint)
+    except BaseException:
+        folder.close()
+        raise
+
+
+def _check_unfinished(path: Path, config: Config, checkpoint: checkpoints.Checkpoint, overrides: Sequence[str]) -> None:
+    counters, result = checkpoint.facts["counters"], read_result(path)
+    status = result["status"] if result else None
     if status == "solved" and not overrides:
         raise UserError(
             f"{path}: finished (solved after {counters['updates']} updates); nothing to resume. "
@@ -205,10 +273,29 @@ def resumable(path: Path, overrides: Sequence[str]) -> tuple[Config, dict[str, A
             raise UserError(
                 f"{path}: finished (budget.{name} = {limit} is spent); to train on, raise it: budget.{name}={2 * limit}"
             )
-    return config, facts, checkpoint
 
 
-def _status(path: Path) -> str | None:
-    with contextlib.suppress(OSError, ValueError):
-        return json.loads((path / "result.json").read_text()).get("status")
-    return None
+def check_fingerprint(path: Path, then: Mapping[str, Any], now: Mapping[str, Any], force: bool) -> None:
+    """Say where this process differs from the one before. Errors: `UserError` where that binds, without `force`."""
+    binding, others = fingerprints.differences(then, now)
+    if binding and not force:
+        raise UserError(
+            f"{path}: was made with {'; '.join(binding)}: what follows would not be what would have followed there; "
+            "go on where it was made, or here with --force"
+        )
+    if binding or others:
+        print(
+            f"warning: {path}: was made with {'; '.join([*binding, *others])}; the numbers may differ from here on",
+            file=sys.stderr,
+        )
+
+
+def read_result(path: Path) -> dict[str, Any] | None:
+    """The result of a run folder; None where there is none yet, or a damaged one, of which it is warned."""
+    try:
+        return sealed.read_json(path / "result.json")
+    except OSError:
+        return None
+    except UserError as error:
+        print(f"warning: {error}; taken as a run that has not ended", file=sys.stderr)
+        return None

@@ -23,20 +23,30 @@ def sparkline(values: list[float], width: int = 48) -> str:
 
 
 class Screen:
-    """Plain: a line for every event and evaluation, and for an update at most one a second."""
+    """Plain: a line for every event and evaluation, and for an update or a checkpoint at most one a second."""
 
     def __init__(self, file: TextIO):
         self.file = file
-        self._last = 0.0
+        self._last = self._last_saved = 0.0
 
     def event(self, text: str) -> None:
-        print(text, file=self.file, flush=True)
+        try:
+            print(text, file=self.file, flush=True)
+        except OSError as error:  # which does not say of what
+            raise OSError(error.errno, error.strerror, getattr(self.file, "name", "output")) from None
 
     def update(self, record: Mapping[str, Any], budget: float) -> None:
         now = time.monotonic()
         if "evaluation_mean" in record or now - self._last >= 1.0:
             self._last = now
-            print(line_of(record), file=self.file, flush=True)
+            self.event(line_of(record))
+
+    def saved(self, updates: int) -> None:
+        """A checkpoint after so many updates is on the disk: no kill takes it away any more."""
+        now = time.monotonic()
+        if now - self._last_saved >= 1.0:
+            self._last_saved = now
+            self.event(f"saved after {updates:,} updates")
 
     def close(self) -> None:
         pass
@@ -53,8 +63,12 @@ class LiveScreen(Screen):
         self.title = title
         self.returns: list[float] = []
         self.first: tuple[float, float] | None = None  # when the first update came, and the share of the budget then
+        self.on_disk: int | None = None  # updates of the newest checkpoint
         self.live = Live(console=Console(file=file), auto_refresh=False, transient=True)
         self.live.start()
+
+    def saved(self, updates: int) -> None:
+        self.on_disk = updates
 
     def event(self, text: str) -> None:
         self.live.console.print(text, highlight=False, markup=False, no_wrap="evaluation" in text, overflow="ellipsis")
@@ -89,6 +103,8 @@ class LiveScreen(Screen):
             *_of_learner(record),
             ("budget", f"{100 * budget:.0f} %   at most {duration(left)} left"),
         ]
+        if self.on_disk is not None:
+            rows.append(("saved", f"after {self.on_disk:,} updates"))
         for row in rows:
             table.add_row(*row)
         return Panel(table, title=self.title, title_align="left", expand=False)
@@ -140,6 +156,9 @@ class _Quiet(Screen):
         pass
 
     def update(self, record: Mapping[str, Any], budget: float) -> None:
+        pass
+
+    def saved(self, updates: int) -> None:
         pass
 
 

@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
-import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import yaml
-
-from pg_theano import checkpoints, runs
+from pg_theano import runs, sealed
 from pg_theano.config import Config, from_dict, to_dict
 from pg_theano.types import UserError
 from pg_theano.yaml_lines import read_file
@@ -21,19 +17,25 @@ PLAN = "seeds.yaml"
 
 def begin(config: Config, path: Path, folder_of_config: Path) -> None:
     """Write the plan, from which an interrupted set goes on; last, as without `run.json` it could not be read."""
-    facts = json.dumps({"folder": str(folder_of_config), "versions": runs.versions()}, indent=1)
-    checkpoints.write_atomically(path / "run.json", facts.encode() + b"\n")
-    checkpoints.write_atomically(path / PLAN, yaml.safe_dump(to_dict(config), sort_keys=False).encode())
+    facts = {"folder": str(folder_of_config), "versions": runs.versions(), "sealed": [PLAN]}
+    sealed.write_json(path / "run.json", facts)
+    sealed.write_yaml(path / PLAN, to_dict(config))
 
 
 def read_plan(path: Path) -> tuple[Config, Path]:
     """(config, folder of the config) of a set of seeds. Errors: `UserError` where there is none."""
-    document = read_file(path / PLAN)
     try:
-        facts = json.loads((path / "run.json").read_text())
-        return from_dict(document.data, document.lines, document.name), Path(facts["folder"])
-    except (OSError, ValueError, KeyError):
+        facts = sealed.read_json(path / "run.json")
+        folder = Path(facts["folder"])
+    except (OSError, KeyError, TypeError, UserError):
         raise UserError(f"{path / 'run.json'}: missing or damaged; expected what `pg_theano.train` wrote") from None
+    document = read_file(path / PLAN)
+    config = from_dict(document.data, document.lines, document.name)
+    if PLAN in facts.get("sealed", ()) and not sealed.yaml_is_whole(path / PLAN):
+        raise UserError(
+            f"{path / PLAN}: not as it was written (its checksum does not agree); put it back, or begin a new set"
+        )
+    return config, folder
 
 
 def play(
@@ -65,11 +67,5 @@ def play(
 
 def finished(folder: Path) -> dict[str, Any] | None:
     """The result of a run that has come to its end, None of one that has not."""
-    result = result_of(folder)
+    result = runs.read_result(folder)
     return result if result is not None and result["status"] in ("solved", "budget") else None
-
-
-def result_of(folder: Path) -> dict[str, Any] | None:
-    with contextlib.suppress(OSError, ValueError):
-        return json.loads((folder / "result.json").read_text())
-    return None

@@ -19,6 +19,7 @@ from pg_theano import (
     metrics,
     runs,
     screen,
+    sealed,
     seeds,
     stopping,
 )
@@ -46,31 +47,42 @@ def run(
     plot: bool = True,
     display: Callable[[str], screen.Screen] | None = None,
     folder_of_config: Path | None = None,
+    force: bool = False,
 ) -> Result:
     """Train as the command does: a config (or file, or dict, or nothing for the defaults), and where to.
 
-    `folder_of_config` is where the modules that a config names are looked for, where it comes from no file.
+    `folder_of_config` is where the modules that a config names are looked for, where it comes from no file. `force`
+    resumes a run though this process, or a file of the run, is not as it was.
 
     Errors: `UserError` for everything that the user can mend.
     """
     display = display or (lambda title: screen.make(sys.stdout, title))
     if resume is not None:
-        return _resumed(Path(resume), overrides, display, plot)
+        return _resumed(Path(resume), overrides, display, plot, force)
     config, folder_of_config = configs.resolved(config, overrides, seed, folder_of_config)
     name = config.name or runs.name_of(config.environment.dynamics or config.environment.id)
     path = runs.new_folder(name) if run_dir is None else runs.exact_folder(Path(run_dir))
     if config.runs == 1:
-        figures = _one(config, path, folder_of_config, display, None)
+        figures = _one(config, runs.fresh(path), folder_of_config, display)
         return Result(path, figures, _draw(path, figures) if plot else None)
-    seeds.begin(config, path, folder_of_config)
-    return _several(config, path, folder_of_config, display, plot)
+    lock = runs.locked(path)
+    try:
+        seeds.begin(config, path, folder_of_config)
+        return _several(config, path, folder_of_config, display, plot)
+    finally:
+        runs.unlocked(lock)
 
 
 def _one(
-    config: Config, path: Path, folder_of_config: Path, display: Callable[[str], screen.Screen], checkpoint: Any
+    config: Config,
+    folder: runs.RunFolder,
+    folder_of_config: Path,
+    display: Callable[[str], screen.Screen],
+    checkpoint: checkpoints.Checkpoint | None = None,
+    force: bool = False,
 ) -> dict[str, Any]:
     """One run in its folder, new or resumed."""
-    folder = runs.RunFolder(path)
+    path = folder.path
     shown = display(f"{config.environment.id} · seed {config.seed} · {path}")
     trainer = None
     try:
@@ -89,10 +101,11 @@ def _one(
             trainer.start_fresh()
         else:
             trainer.start_from(checkpoint)
-            folder.go_on(config, checkpoint.facts["metrics_bytes"])
+            folder.go_on(config, checkpoint.facts, force=force)
         return trainer.run()
     except KeyboardInterrupt:  # before the first update: while compiling, or in `finally` of what trained
-        shown.event(f"to go on: python -m pg_theano.train --resume {path}")
+        if (path / "config.yaml").exists():
+            shown.event(f"to go on: python -m pg_theano.train --resume {path}")
         raise
     finally:
         shown.close()
@@ -107,6 +120,7 @@ def train_group(
     folder_of_config: Path,
     *,
     display: Callable[[str], screen.Screen] | None = None,
+    force: bool = False,
 ) -> list[dict[str, Any] | None]:
     """Train several configs, each in a folder of its own, at once where they share a graph; their results, in order.
 
@@ -121,14 +135,16 @@ def train_group(
         places = [left[index] for index in group]
         if hindrance is None:
             members = [(configs[place], run_dirs[place]) for place in places]
-            trained = _together(members, folder_of_config, environment, display)
+            trained = _together(members, folder_of_config, environment, display, force)
         else:
             if hindrance not in said:
                 said.add(hindrance)
                 shown = display("agents_per_process")
                 shown.event(f"agents_per_process: one after the other: {hindrance}")
                 shown.close()
-            trained = [_or_failed(configs[place], run_dirs[place], folder_of_config, display) for place in places]
+            trained = [
+                _or_failed(configs[place], run_dirs[place], folder_of_config, display, force) for place in places
+            ]
         for place, one in zip(places, trained, strict=True):
             figures[place] = one
         if any(one["status"] == "interrupted" for one in trained):
@@ -137,15 +153,15 @@ def train_group(
 
 
 def _or_failed(
-    config: Config, path: Path, folder_of_config: Path, display: Callable[[str], screen.Screen]
+    config: Config, path: Path, folder_of_config: Path, display: Callable[[str], screen.Screen], force: bool
 ) -> dict[str, Any]:
     """One run alone; the result that it wrote where it failed."""
     try:
         if (path / "config.yaml").exists():
-            return _resumed(path, (), display, False).figures
-        return _one(config, path, folder_of_config, display, None)
+            return _resumed(path, (), display, False, force).figures
+        return _one(config, runs.fresh(path), folder_of_config, display)
     except UserError:
-        result = seeds.result_of(path)
+        result = runs.read_result(path)
         if result is None or result["status"] != "failed":
             raise
         return result
@@ -156,6 +172,7 @@ def _together(
     folder_of_config: Path,
     environment: Any,
     display: Callable[[str], screen.Screen],
+    force: bool,
 ) -> list[dict[str, Any]]:
     """Several runs of one graph at once, each in its folder, new or resumed."""
     runs.allow_open(2 * len(members))
@@ -167,8 +184,9 @@ def _together(
         for config, path in members:
             checkpoint = None
             if (path / "config.yaml").exists():
-                config, _, checkpoint = runs.resumable(path, ())
-            folder = runs.RunFolder(path)
+                folder, config, _, checkpoint = runs.resumable(path, (), force=force)
+            else:
+                folder = runs.fresh(path)
             trainers.append(Trainer(config, folder, [folder_of_config], screen.quiet(), environment))
             found.append(checkpoint)
             if checkpoint is None:
@@ -189,7 +207,7 @@ def _together(
                 trainer.start_fresh()
             else:
                 trainer.start_from(checkpoint)
-                trainer.folder.go_on(trainer.config, checkpoint.facts["metrics_bytes"])
+                trainer.folder.go_on(trainer.config, checkpoint.facts, force=force)
         return agents.train(trainers, shown.event)
     except KeyboardInterrupt:
         shown.event(f"to go on: python -m pg_theano.train --resume {above}")
@@ -202,17 +220,23 @@ def _together(
 
 
 def _several(
-    config: Config, path: Path, folder_of_config: Path, display: Callable[[str], screen.Screen], plot: bool
+    config: Config,
+    path: Path,
+    folder_of_config: Path,
+    display: Callable[[str], screen.Screen],
+    plot: bool,
+    force: bool = False,
 ) -> Result:
     """`runs` seeds, in turn or `agents_per_process` at once, and their summary."""
 
     def train(configs: list[Config], folders: list[Path]) -> list[dict[str, Any]]:
         if config.agents_per_process > 1:
-            return [one for one in train_group(configs, folders, folder_of_config, display=display) if one]
+            trained = train_group(configs, folders, folder_of_config, display=display, force=force)
+            return [one for one in trained if one]
         (folder,) = folders
         if (folder / "config.yaml").exists():
-            return [_resumed(folder, (), display, False).figures]
-        return [_one(configs[0], folder, folder_of_config, display, None)]
+            return [_resumed(folder, (), display, False, force).figures]
+        return [_one(configs[0], runs.fresh(folder), folder_of_config, display)]
 
     figures = seeds.play(config, path, train)
     if all(one["status"] == "failed" for one in figures):
@@ -223,15 +247,21 @@ def _several(
     return Result(path, summary, _draw(path, summary) if plot else None)
 
 
-def _resumed(path: Path, overrides: Sequence[str], display: Callable[[str], screen.Screen], plot: bool) -> Result:
+def _resumed(
+    path: Path, overrides: Sequence[str], display: Callable[[str], screen.Screen], plot: bool, force: bool
+) -> Result:
     """Go on with the run of a folder, from its newest whole checkpoint, or with the seeds of one that holds several."""
     if (path / seeds.PLAN).exists():
         if overrides:
             raise UserError(f"{overrides[0]}: a set of seeds keeps its config; resume one seed to change its budget")
-        config, folder_of_config = seeds.read_plan(path)
-        return _several(config, path, folder_of_config, display, plot)
-    config, facts, checkpoint = runs.resumable(path, overrides)
-    figures = _one(config, path, Path(facts["folder"]), display, checkpoint)
+        lock = runs.locked(path)
+        try:
+            config, folder_of_config = seeds.read_plan(path)
+            return _several(config, path, folder_of_config, display, plot, force)
+        finally:
+            runs.unlocked(lock)
+    folder, config, facts, checkpoint = runs.resumable(path, overrides, force=force)
+    figures = _one(config, folder, Path(facts["folder"]), display, checkpoint, force)
     return Result(path, figures, _draw(path, figures) if plot else None)
 
 
@@ -246,8 +276,7 @@ def _draw(path: Path, figures: dict[str, Any]) -> Path | None:
     if "updates" in figures:
         figures["seconds"]["plot"] = time.perf_counter() - began
         figures["seconds"]["total"] += figures["seconds"]["plot"]
-        content = json.dumps(figures, indent=1).encode() + b"\n"
-        checkpoints.write_atomically(path / "result.json", content, durable=False)
+        sealed.write_json(path / "result.json", figures, durable=False)
     return drawn
 
 
@@ -266,6 +295,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         "--run-dir", metavar="D", help="exact folder of the run (default: runs/<name>, or the next free)"
     )
     parser.add_argument("--resume", metavar="RUN", help="go on with the run of this folder")
+    parser.add_argument(
+        "--force", action="store_true", help="--resume: also where versions, backend, dtype or its files are others"
+    )
     parser.add_argument("--no-plot", action="store_true", help="draw no figure at the end")
     parser.add_argument(
         "--json", action="store_true", help="print the result as one JSON object; progress goes to stderr"
@@ -277,6 +309,8 @@ def _train(arguments: argparse.Namespace) -> int:
     file, overrides = commands.config_and_overrides(arguments.what)
     if arguments.resume and (file or arguments.seed is not None or arguments.run_dir):
         raise UserError("--resume takes its config, seed and folder from the run; give budget knobs at most")
+    if arguments.force and not arguments.resume:
+        raise UserError("--force: goes with --resume; a new run has nothing to differ from")
     stream = sys.stderr if arguments.json else sys.stdout
     result = run(
         file,
@@ -286,6 +320,7 @@ def _train(arguments: argparse.Namespace) -> int:
         seed=arguments.seed,
         plot=not arguments.no_plot,
         display=lambda title: screen.make(stream, title),
+        force=arguments.force,
     )
     print("\n".join(screen.closing(result.folder, result.figures, result.plot)), file=stream)
     if arguments.json:

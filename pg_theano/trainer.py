@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -60,6 +61,8 @@ class Trainer:
         self.state: State
         self.counters = Counters()
         self.final: dict[str, float] | None = None  # the evaluation that the result reports
+        self.fingerprint = runs.fingerprint(config)
+        self.saved: tuple[int, Any] | None = None  # updates and final of the checkpoint that is on the disk
         self.began = time.perf_counter()
         self.saved_at = self.began
 
@@ -266,6 +269,7 @@ class Trainer:
         self.state = self.best_state = learned
         self.collector.restore(carried)
         self.counters, self.final = Counters(**checkpoint.facts["counters"]), checkpoint.facts["final"]
+        self.saved = self.counters.updates, self.final
         checkpoints.forget_after(self.folder.checkpoints, self.counters.updates)
         if self.counters.best_update is not None:
             try:
@@ -296,22 +300,29 @@ class Trainer:
             self.save()
 
     def save(self) -> None:
-        """The newest checkpoint, and the best one if it is not on disk yet."""
+        """The newest checkpoint, and the best one if it is not on disk yet; then it is reported.
+
+        One that is there already stays: to write it again would take it away for a moment.
+        """
         with self.parts.of("checkpoint"):
             folder = self.folder.checkpoints
             facts = {
                 "counters": self.counters._asdict(),
                 "seed": self.config.seed,
                 "final": self.final,
-                "metrics_bytes": self.folder.flush(),
+                "fingerprint": self.fingerprint,
+                **self.folder.flush(),
             }
             if self.counters.best_update is not None and not self.best_path().with_suffix(".json").exists():
                 checkpoints.save(folder, self.best_path().stem, self.best_state, facts | {"best": self.counters.best})
-            carried = self.collector.arrays(self.settled[-1])
-            checkpoints.save(folder, f"update-{self.counters.updates:08}", self.state | carried, facts)
+            if self.saved != (self.counters.updates, self.final):
+                carried = self.collector.arrays(self.settled[-1])
+                checkpoints.save(folder, f"update-{self.counters.updates:08}", self.state | carried, facts)
+                self.saved = self.counters.updates, self.final
             for kind in ("best", "update"):  # as many of the best: each checkpoint that is kept may need its own
                 checkpoints.prune(folder, kind, self.config.checkpoint.keep)
         self.saved_at = time.perf_counter()
+        self.display.saved(self.counters.updates)
 
     # -- the end
 
@@ -339,6 +350,7 @@ class Trainer:
             "backend": self.config.backend if self.config.gradients == "symbolic" else "numpy",
             "dtype": self.config.dtype,
             "versions": runs.versions(),
+            "fingerprint": self.fingerprint,
         }
 
     def run(self) -> dict[str, Any]:
@@ -352,6 +364,11 @@ class Trainer:
         except UserError as error:
             self.go_back()
             self.finish("failed", str(error))
+            raise
+        except OSError as error:  # a full disk, a folder or an output that cannot be written
+            self.go_back()
+            with contextlib.suppress(OSError):  # what can be saved still; else the last checkpoint is there
+                self.finish("failed", str(error))
             raise
 
     def begin(self) -> None:

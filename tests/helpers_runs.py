@@ -46,8 +46,8 @@ def ran(config, folder, **options):
     return train.run(config, run_dir=folder, plot=False, display=lambda title: screen.quiet(), **options)
 
 
-def resumed(folder, *overrides):
-    return train.run(resume=folder, overrides=overrides, plot=False, display=lambda title: screen.quiet())
+def resumed(folder, *overrides, **options):
+    return train.run(resume=folder, overrides=overrides, plot=False, display=lambda title: screen.quiet(), **options)
 
 
 def command(name, *arguments, **options):

@@ -116,6 +116,7 @@ def test_several_runs_have_a_folder_each_and_a_summary(tmp_path):
         "seeds.yaml",
         "run.json",
         "summary.json",
+        "lock",
     }
     summary = json.loads((tmp_path / "many" / "summary.json").read_text())
     assert summary == done.figures
@@ -280,8 +281,10 @@ def test_another_architecture_is_refused(tmp_path):
     ran(small(budget={"updates": 1}), tmp_path / "run")
     text = (tmp_path / "run" / "config.yaml").read_text()
     (tmp_path / "run" / "config.yaml").write_text(re.sub(r"hidden:\n\s+- 4", "hidden: [6]", text))
-    with pytest.raises(UserError, match=r"another architecture: .*params"):
+    with pytest.raises(UserError, match=r"config.yaml: not as the run wrote it .*--force"):
         resumed(tmp_path / "run", "budget.updates=2")
+    with pytest.raises(UserError, match=r"another architecture: .*params"):
+        resumed(tmp_path / "run", "budget.updates=2", force=True)
 
 
 @pytest.mark.parametrize("damage", ["missing", "short"])
@@ -331,6 +334,79 @@ def test_a_live_run_is_refused_by_process_and_host(straight):
     finally:
         held.close()
     runs.RunFolder(straight).close()
+
+
+def test_whoever_takes_a_lock_is_named_though_another_name_still_stands_in_it(straight, tmp_path):
+    """The one before was killed, and left its name; the one now has not written its own yet.
+
+    Caught, when planted: the name of the dead one.
+    """
+    import threading
+
+    folder = tmp_path / "run"
+    shutil.copytree(straight, folder)
+    held = runs.locked(folder)
+    dead = subprocess.Popen([sys.executable, "-c", ""])
+    dead.wait()
+    mine = os.pread(held, 100, 0)
+    for before in (b"", f"process {dead.pid} on {socket.gethostname()}\n".encode()):
+        os.ftruncate(held, 0)
+        os.pwrite(held, before, 0)
+        writes = threading.Timer(0.2, lambda: (os.ftruncate(held, 0), os.pwrite(held, mine, 0)))
+        writes.start()
+        with pytest.raises(UserError, match=rf"in use by process {os.getpid()} on "):
+            runs.RunFolder(folder)
+        writes.join()
+    runs.unlocked(held)
+    assert (folder / "lock").read_bytes() == b""
+
+
+def test_who_comes_late_to_a_new_folder_does_not_write_over_the_run_that_is_in_it(tmp_path, monkeypatch):
+    """Both found it empty; the other was done before this one had its lock. Caught, when planted: no second look."""
+    original = runs.exact_folder
+
+    def late(path):
+        found = original(path)
+        monkeypatch.setattr(runs, "exact_folder", original)
+        ran(small(budget={"updates": 1}), path)
+        return found
+
+    monkeypatch.setattr(runs, "exact_folder", late)
+    with pytest.raises(UserError, match=r"not empty; another process has just trained in it"):
+        ran(small(budget={"updates": 2}), tmp_path / "run")
+    assert result(tmp_path / "run")["updates"] == 1
+
+
+def test_a_folder_in_which_nothing_began_can_be_taken_again(tmp_path, monkeypatch):
+    """Stopped before there was a config. Caught, when planted: its lock makes it occupied."""
+    monkeypatch.setattr(train.Trainer, "__init__", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+    with pytest.raises(KeyboardInterrupt):
+        ran(small(), tmp_path / "run")
+    monkeypatch.undo()
+    os.chdir(tmp_path)
+    assert ran(small(budget={"updates": 1}), tmp_path / "run").figures["updates"] == 1
+
+
+def test_the_set_of_seeds_has_one_writer(tmp_path):
+    """Caught, when planted: only the runs in it are locked."""
+    ran(small(runs=2, budget={"updates": 1}), tmp_path / "many")
+    held = runs.locked(tmp_path / "many")
+    with pytest.raises(UserError, match=rf"many: in use by process {os.getpid()}"):
+        resumed(tmp_path / "many")
+    runs.unlocked(held)
+
+
+def test_a_checkpoint_that_is_on_the_disk_is_not_taken_away_to_be_written_again(tmp_path, monkeypatch):
+    """Every update, and once more at the end. Caught, when planted: the last is taken apart by `finish`."""
+    written = []
+    original = checkpoints.save
+    monkeypatch.setattr(
+        checkpoints, "save", lambda folder, name, *rest: written.append(name) or original(folder, name, *rest)
+    )
+    ran(small(**EACH), tmp_path / "run")
+    (tmp_path / "run" / "result.json").unlink()
+    resumed(tmp_path / "run")
+    assert len(set(written)) == len(written)
 
 
 # -- processes

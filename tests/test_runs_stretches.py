@@ -301,7 +301,7 @@ def test_two_seeds_have_a_folder_each_and_the_set_goes_on(tmp_path, monkeypatch)
         result(tmp_path / "many" / "seed-1")["status"] == "interrupted"
     )
     again = resumed(tmp_path / "many")
-    assert seeds.result_of(tmp_path / "many" / "seed-1")["updates"] == 6
+    assert runs.read_result(tmp_path / "many" / "seed-1")["updates"] == 6
     for seed in ("seed-0", "seed-1"):
         assert_equal_runs(tmp_path / "whole" / seed, tmp_path / "many" / seed)
     assert again.figures["evaluation"] == whole.figures["evaluation"]

@@ -27,12 +27,13 @@ def search(
     seed: int | None = None,
     plot: bool = True,
     file: Any = None,
+    force: bool = False,
 ) -> dict[str, Any]:
     """Search as the command does; returns its figures. Errors: `UserError` for everything that the user can mend."""
     shown = Display(sys.stdout if file is None else file)
     try:
         if resume is not None:
-            outcome = study.resume(Path(resume), overrides, shown.show, shown.say)
+            outcome = study.resume(Path(resume), overrides, shown.show, shown.say, force=force)
         else:
             if path is None:
                 raise UserError(f"expected a config with a section `search`, such as: {EXAMPLE}")
@@ -86,6 +87,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--seed", type=commands.natural, metavar="N", help="everything random follows from it")
     parser.add_argument("--run-dir", metavar="D", help="exact folder of the search (default: runs/<name>)")
     parser.add_argument("--resume", metavar="RUN", help="go on with the search of this folder")
+    parser.add_argument(
+        "--force", action="store_true", help="--resume: also where versions, backend or dtype are others"
+    )
     parser.add_argument("--no-plot", action="store_true", help="draw no figure at the end")
     parser.add_argument("--json", action="store_true", help="print the result as one JSON object; progress to stderr")
     parser.add_argument(
@@ -101,6 +105,8 @@ def _search(arguments: argparse.Namespace) -> int:
     stream = sys.stderr if arguments.json else sys.stdout
     if arguments.resume and (file or arguments.seed is not None or arguments.run_dir or arguments.compare):
         raise UserError("--resume takes its config, seed and folder from the search; give search.budget knobs at most")
+    if arguments.force and not arguments.resume:
+        raise UserError("--force: goes with --resume; a new search has nothing to differ from")
     if arguments.compare:
         from pg_theano.search import compare
 
@@ -123,6 +129,7 @@ def _search(arguments: argparse.Namespace) -> int:
         seed=arguments.seed,
         plot=not arguments.no_plot,
         file=stream,
+        force=arguments.force,
     )
     print("\n".join(_closing(result)), file=stream)
     if arguments.json:

@@ -45,16 +45,20 @@ def new(plan: Plan, run_dir: str | os.PathLike[str] | None, show: Shown, say: Ca
     lock = runs.locked(folder)
     try:
         facts = {"folder": str(plan.folder), "versions": runs.versions(), "argv": sys.argv}
+        facts["fingerprint"] = runs.fingerprint(plan.config)
         store = _opened(plan, folder)
         checkpoints.write_atomically(folder / "search.json", json.dumps(facts, indent=1).encode() + b"\n")
         checkpoints.write_atomically(folder / PLAN, written(plan).encode())  # last: it makes the folder a search
         return _searched(plan, folder, store, show, say)
     finally:
-        os.close(lock)
+        runs.unlocked(lock)
 
 
-def resume(path: Path, overrides: Sequence[str], show: Shown, say: Callable[[str], None]) -> Outcome:
-    """Go on with the search of a folder. Errors: `UserError`: none, in use (by whom), a knob that may not change."""
+def resume(
+    path: Path, overrides: Sequence[str], show: Shown, say: Callable[[str], None], *, force: bool = False
+) -> Outcome:
+    """Go on with the search of a folder. Errors: `UserError`: none, in use (by whom), a knob that may not change, a
+    process that differs in what the numbers depend on (without `force`)."""
     for override in overrides:
         if not override.startswith(CHANGEABLE):
             raise UserError(
@@ -65,9 +69,12 @@ def resume(path: Path, overrides: Sequence[str], show: Shown, say: Callable[[str
     lock = runs.locked(path)
     try:
         plan = read_folder(path, overrides)
-        return _searched(plan, path, _opened(plan, path), show, say)
+        then = json.loads((path / "search.json").read_text())
+        then = then.get("fingerprint", {"versions": then.get("versions", {})})
+        runs.check_fingerprint(path, then, runs.fingerprint(plan.config), force)
+        return _searched(plan, path, _opened(plan, path), show, say, force)
     finally:
-        os.close(lock)
+        runs.unlocked(lock)
 
 
 def read_folder(path: Path, overrides: Sequence[str] = ()) -> Plan:
@@ -87,7 +94,9 @@ def _opened(plan: Plan, folder: Path) -> Store:
     return store
 
 
-def _searched(plan: Plan, folder: Path, store: Store, show: Shown, say: Callable[[str], None]) -> Outcome:
+def _searched(
+    plan: Plan, folder: Path, store: Store, show: Shown, say: Callable[[str], None], force: bool = False
+) -> Outcome:
     """Batch after batch until the method or the budget ends."""
     began = time.perf_counter()
     waited = 0.0
@@ -108,7 +117,7 @@ def _searched(plan: Plan, folder: Path, store: Store, show: Shown, say: Callable
                     status = "budget" if left is not None and len(found) >= left else "finished"
                     break
                 asked = time.perf_counter()
-                ended = _evaluated(plan, folder, store, workers, found, batch)
+                ended = _evaluated(plan, folder, store, workers, found, batch, force)
                 waited += time.perf_counter() - asked
                 for trial in ended:  # in the order of their numbers
                     store.end(trial)
@@ -146,7 +155,13 @@ def _seeds(plan: Plan, repeat: int) -> list[int]:
 
 
 def _evaluated(
-    plan: Plan, folder: Path, store: Store, workers: distribute.Workers, found: Sequence[Trial], batch: Sequence[Trial]
+    plan: Plan,
+    folder: Path,
+    store: Store,
+    workers: distribute.Workers,
+    found: Sequence[Trial],
+    batch: Sequence[Trial],
+    force: bool,
 ) -> list[Trial]:
     """The running trials of a batch, ended, in the order of their numbers; from each rung those left go on together.
 
@@ -157,7 +172,7 @@ def _evaluated(
     going = {trial.number: trial for trial in batch if trial.state == "running"}
     ended: dict[int, Trial] = {}
     for rung, share in enumerate(shares):
-        tasks = [_task(plan, folder, trial, share) for trial in going.values()]
+        tasks = [_task(plan, folder, trial, share) | {"force": force} for trial in going.values()]
         size = max(1, plan.config.agents_per_process // search.seeds_per_trial)
         groups = [tasks[start : start + size] for start in range(0, len(tasks), size)]
         results = {result["number"]: result for part in workers.map(trials.evaluate_group, groups) for result in part}

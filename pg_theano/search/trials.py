@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import json
 import math
-import os
 import shutil
 import time
 from collections.abc import Mapping, Sequence
@@ -14,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from pg_theano import compiling, runs, screen, seeds, train
+from pg_theano import compiling, runs, screen, train
 from pg_theano import config as configs
 from pg_theano.config import Config
 from pg_theano.search.settings import with_params
@@ -28,8 +27,9 @@ def evaluate(task: Mapping[str, Any]) -> dict[str, Any]:
     """Run one candidate up to a share of its budget.
 
     `task` is plain data: number, base and params (knobs), seeds, path (of the trial), folder (of the user's modules),
-    objective, share (of the budget; 1 is all of it). The result too: number, score (the mean over seeds), scores,
-    ended (no run would go on), seconds, env_steps; where it failed, score is None and reason says why.
+    objective, share (of the budget; 1 is all of it), force (of resumed runs, see `train.run`). The result too: number,
+    score (the mean over seeds), scores, ended (no run would go on), seconds, env_steps; where it failed, score is None
+    and reason says why.
     """
     began = time.perf_counter()
     compiling.keep()
@@ -39,8 +39,9 @@ def evaluate(task: Mapping[str, Any]) -> dict[str, Any]:
             data = with_params(task["base"], task["params"])
             whole = configs.from_dict(data | {"seed": seed}, {}, f"trial {task['number']}")
             config = whole if task["share"] >= 1 else _shortened(whole, task["share"])
-            figures = _figures(config, Path(task["path"]) / f"seed-{seed}", Path(task["folder"]))
-            made["scores"].append(_score(task["objective"], figures, whole, Path(task["path"]) / f"seed-{seed}"))
+            path, force = Path(task["path"]) / f"seed-{seed}", bool(task.get("force"))
+            figures = _figures(config, path, Path(task["folder"]), force)
+            made["scores"].append(_score(task["objective"], figures, whole, path))
             made["env_steps"] += figures["env_steps"]
             made["ended"] &= figures["status"] == "solved" or task["share"] >= 1
         made["score"] = float(np.mean(made["scores"]))
@@ -85,11 +86,11 @@ def _shortened(config: Config, share: float) -> Config:
     return config.model_copy(update={"budget": config.budget.model_copy(update=limits)})
 
 
-def _figures(config: Config, path: Path, folder: Path) -> dict[str, Any]:
+def _figures(config: Config, path: Path, folder: Path, force: bool) -> dict[str, Any]:
     """The result of a run: read where it is finished, gone on with where it was begun, else made now."""
     if path.exists():
         _await_free(path)
-    done = seeds.result_of(path)
+    done = runs.read_result(path)
     if done is not None and _finished(done, config):
         return done
     if (path / "config.yaml").exists():
@@ -99,6 +100,7 @@ def _figures(config: Config, path: Path, folder: Path) -> dict[str, Any]:
             overrides=[f"budget.{name}={limit}" for name, limit in limits.items()],
             plot=False,
             display=_quiet,
+            force=force,
         ).figures
     else:
         shutil.rmtree(path, ignore_errors=True)  # begun by a process that was killed before its config was written
@@ -125,7 +127,7 @@ def _await_free(path: Path) -> None:
     until = time.monotonic() + FREE_AFTER
     while True:
         try:
-            os.close(runs.locked(path))
+            runs.unlocked(runs.locked(path))
             return
         except UserError:
             if time.monotonic() > until:

@@ -1,0 +1,78 @@
+"""Within what a config and a seed give the same numbers bit for bit: versions, backend, dtype, processor, settings.
+
+See docs/reliability.md for what is promised and what is not.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import importlib.metadata
+import os
+import platform
+from collections.abc import Mapping
+from typing import Any
+
+BINDING = ("versions", "backend", "dtype")
+"""A run goes on in a process that differs in one of these only when it is told to; the others cost a warning."""
+
+SETTINGS = (
+    "XLA_FLAGS",
+    "JAX_PLATFORMS",
+    "PYTENSOR_FLAGS",
+    "OMP_NUM_THREADS",
+    "OPENBLAS_NUM_THREADS",
+    "MKL_NUM_THREADS",
+)
+"""Variables of the environment that may change how sums are split up, and so their last bit."""
+
+_OURS = "xla_cpu_small_while_loop_byte_threshold"  # which `compiling` adds to XLA_FLAGS itself
+_FOUND = {name: os.environ[name] for name in SETTINGS if name in os.environ and _OURS not in os.environ[name]}
+
+
+@functools.cache
+def versions() -> dict[str, str]:
+    """Of everything that a result depends on."""
+    found = {"python": platform.python_version()}
+    for name in ("pg_theano", "pytensor", "jax", "jaxlib", "gymnasium", "numpy"):
+        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
+            found[name] = importlib.metadata.version(name)
+    return found
+
+
+@functools.cache
+def processor() -> str:
+    """The model and the system's name for its kind; machine code is made for the one that is here."""
+    with contextlib.suppress(OSError), open("/proc/cpuinfo") as file:
+        for line in file:
+            if line.startswith("model name"):
+                return f"{line.partition(':')[2].strip()} ({platform.machine()})"
+    return f"{platform.processor() or 'unknown'} ({platform.machine()})"
+
+
+def of(backend: str, dtype: str) -> dict[str, Any]:
+    """Of this process, for a run with this backend and dtype."""
+    return {
+        "versions": dict(versions()),
+        "backend": backend,
+        "dtype": dtype,
+        "processor": processor(),
+        "settings": dict(_FOUND),
+    }
+
+
+def differences(then: Mapping[str, Any], now: Mapping[str, Any]) -> tuple[list[str], list[str]]:
+    """(what binds, what does not): "jax 0.10.2, here 0.11.0". A part that was not recorded differs in nothing."""
+    binding: list[str] = []
+    others: list[str] = []
+    for part in now:
+        if part not in then:
+            continue
+        before, here = (value if isinstance(value, dict) else {part: value} for value in (then[part], now[part]))
+        found = [
+            f"{name} {before.get(name, 'not there')}, here {here.get(name, 'not there')}"
+            for name in {**before, **here}
+            if before.get(name) != here.get(name)
+        ]
+        (binding if part in BINDING else others).extend(found)
+    return binding, others

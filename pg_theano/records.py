@@ -1,0 +1,72 @@
+"""metrics.jsonl while it is written: whole records, of which a checkpoint states how many bytes it counts on."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+from pathlib import Path
+
+BLOCK = 8192
+"""Bytes that wait in memory at most."""
+
+
+class Records:
+    """An open metrics.jsonl. A write that fails loses nothing: what waits is written by the next one, or cut off."""
+
+    def __init__(self, path: Path, size: int = 0):
+        """Go on after the first `size` bytes; what stands behind them is cut off."""
+        self._path = path
+        self._file = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+        self._written, self._waiting = size, bytearray()
+        self._hash, self._hashed = hashlib.sha256(), 0
+        os.ftruncate(self._file, size)
+
+    def add(self, line: bytes) -> None:
+        self._waiting += line
+        if len(self._waiting) >= BLOCK:
+            self._write()
+
+    def size(self) -> int:
+        return self._written + len(self._waiting)
+
+    def cut(self, size: int) -> None:
+        """Forget what was added after the first `size` bytes."""
+        if size >= self._written:
+            del self._waiting[size - self._written :]
+            return
+        self._waiting.clear()
+        os.ftruncate(self._file, size)
+        self._written = size
+        if size < self._hashed:
+            self._hash, self._hashed = hashlib.sha256(), 0
+
+    def flush(self) -> tuple[int, str]:
+        """Everything is on the disk; returns the size of the file and its SHA-256."""
+        self._write()
+        os.fsync(self._file)
+        return self._written, self.sha256()
+
+    def sha256(self) -> str:
+        """Of what is in the file; each byte is read once, soon after it was written."""
+        while self._hashed < self._written:
+            block = os.pread(self._file, min(self._written - self._hashed, 2**20), self._hashed)
+            if not block:
+                raise OSError(None, "cut short by somebody else", str(self._path))
+            self._hash.update(block)
+            self._hashed += len(block)
+        return self._hash.hexdigest()
+
+    def close(self) -> None:
+        with contextlib.suppress(OSError):  # nobody counts on what came after the last flush
+            self._write()
+        os.close(self._file)
+
+    def _write(self) -> None:
+        try:
+            while self._waiting:
+                count = os.pwrite(self._file, self._waiting, self._written)
+                del self._waiting[:count]
+                self._written += count
+        except OSError as error:
+            raise OSError(error.errno, error.strerror, str(self._path)) from None

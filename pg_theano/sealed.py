@@ -1,0 +1,57 @@
+"""Files that say themselves whether they are whole: JSON with a key `seal`, YAML with a last line `# sha256 ...`.
+
+The seal is the SHA-256 of all the rest, and is written in the same rename. A bit that flipped on the disk, or a cut,
+is an error where the file is read, and never another learning rate.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from pg_theano import checkpoints
+from pg_theano.types import UserError
+
+MARK = b"# sha256 "
+
+
+def write_json(path: Path, value: Mapping[str, Any], *, durable: bool = True) -> None:
+    plain = json.loads(json.dumps(value))
+    checkpoints.write_atomically(
+        path, json.dumps(plain | {"seal": _seal(plain)}, indent=1).encode() + b"\n", durable=durable
+    )
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """What `write_json` wrote. Errors: `OSError`; `UserError` where it is damaged."""
+    try:
+        found = json.loads(path.read_bytes())
+    except ValueError:
+        raise UserError(f"{path}: damaged: not JSON") from None
+    if not isinstance(found, dict):
+        raise UserError(f"{path}: damaged: expected an object")
+    # A file without a seal comes from an older version: no cut and no single bit makes that of one which had it.
+    if "seal" in found and found.pop("seal") != _seal(found):
+        raise UserError(f"{path}: damaged: its checksum does not agree")
+    return found
+
+
+def _seal(value: Mapping[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
+
+
+def write_yaml(path: Path, data: Mapping[str, Any]) -> None:
+    text = yaml.safe_dump(data, sort_keys=False).encode()
+    checkpoints.write_atomically(path, text + MARK + hashlib.sha256(text).hexdigest().encode() + b"\n")
+
+
+def yaml_is_whole(path: Path) -> bool:
+    """Whether a file is as `write_yaml` left it."""
+    content = path.read_bytes()
+    text, mark, stated = content.rpartition(MARK)
+    return bool(mark) and stated == hashlib.sha256(text).hexdigest().encode() + b"\n"
