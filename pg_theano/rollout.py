@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from pg_theano.compiling import bucket, power_of_two
+from pg_theano.slots import LARGEST_REWARD, wrong_reward
 from pg_theano.types import EXPLORE, Array, Knobs, Played, Program, Record, Rollout, State, UserError
 
 LONGEST_EPISODE = 2**17
@@ -266,14 +267,29 @@ class _Records:
 
 
 def check_finite(environment: Any, obs: Array, reward: Array | None, real: Array, time: Array) -> None:
-    """Nothing that is not finite goes further: which environment, at which step, of which seed."""
+    """Nothing not finite goes further, nor an absurd reward: which environment, at which step, of which seed."""
     # A sum is finite only if all its terms are, and costs less than a look at each of them.
-    if math.isfinite(np.add.reduce(obs, axis=None)) and (reward is None or math.isfinite(np.add.reduce(reward))):
+    if math.isfinite(np.add.reduce(obs, axis=None)) and (
+        reward is None or np.add.reduce(np.abs(reward)) <= LARGEST_REWARD
+    ):
         return
     for index in np.flatnonzero(real):
         where = f"{environment.task.id}, environment {index}, step {time[index] + 1} (seed {environment.seeds[index]})"
         if not np.isfinite(obs[index]).all():
             bad = obs[index][~np.isfinite(obs[index])][0]
             raise UserError(f"{where}: the observation has {bad}; an observation must be finite")
-        if reward is not None and not np.isfinite(reward[index]):
-            raise UserError(f"{where}: reward is {reward[index]}; a reward must be finite")
+        if reward is not None and not abs(reward[index]) <= LARGEST_REWARD:
+            raise UserError(f"{where}: {wrong_reward(float(reward[index]))}")
+
+
+def check_record(record: Record, where: str, *, everything: bool = False) -> None:
+    """No absurd reward of a compiled environment goes further, nor, where `everything` is looked at, what is not
+    finite: of which column, at which step. `where` says what a column is: "CartPole-v1, episode of update 3"."""
+    first, values = record.columns["reward"][0], np.asarray(record.values)
+    rewards = values[:, first]
+    if not (rewards.max() <= LARGEST_REWARD and rewards.min() >= -LARGEST_REWARD):  # of NaN neither is
+        step, column = np.argwhere(~(np.abs(rewards) <= LARGEST_REWARD))[0]
+        raise UserError(f"{where} {column}, step {step + 1}: {wrong_reward(float(rewards[step, column]))}")
+    if everything and not np.isfinite(values).all():
+        step, _, column = np.argwhere(~np.isfinite(values))[0]
+        raise UserError(f"{where} {column}, step {step + 1}: the observation is not finite; an observation must be")

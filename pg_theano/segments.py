@@ -9,19 +9,14 @@ Segments(other, dtype="float32").restore(saved)                                 
 
 from __future__ import annotations
 
-import copy
 import math
 from collections.abc import Callable, Collection, Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from pg_theano.environments import Slot, Slots
 from pg_theano.rollout import LONGEST_EPISODE, Playing, check_finite, drive
 from pg_theano.types import EXPLORE, Array, Knobs, Played, Program, Record, Rollout, State, UserError
-
-STEPS_TRIED = 16
-"""How many steps are taken twice to see whether an environment replays."""
 
 
 class Open(NamedTuple):
@@ -44,7 +39,7 @@ class Segments:
     nothing is open between two.
     """
 
-    def __init__(self, environment: Slots, *, dtype: str, keep: Collection[str] = Rollout._fields):
+    def __init__(self, environment: Any, *, dtype: str, keep: Collection[str] = Rollout._fields):
         self.environment, self.keep, self.kind = environment, keep, np.dtype(dtype)
         self.replays: bool | None = None  # whether the environment does; None before the first stretch
         self._everyone = np.ones(environment.num_envs, bool)
@@ -75,7 +70,7 @@ class Segments:
         environment, (steps, num_envs) = self.environment, noise.shape[:2]
         seeds = episode_seeds.integers(0, 2**31 - 1, size=(steps + 1, num_envs))
         if self.replays is None:
-            self.replays = _replays(environment.slots[0])
+            self.replays = environment.replays()
         if self._obs is None or not self.replays:
             self._obs = environment.begin(self._everyone, seeds[0], all_over=True)
             self._lengths, self._returns = np.zeros(num_envs, np.int64), np.zeros(num_envs)
@@ -294,23 +289,3 @@ class CompiledSegments:
                 f"environment.num_envs: got {self.num_envs}; the checkpoint has {len(found.returns)} open episodes"
             )
         self._open = found
-
-
-def _replays(slot: Slot) -> bool:
-    """Whether the same seeds and the same actions give the same steps, bit for bit, a second time."""
-    space = copy.deepcopy(slot.action_space)  # the environment's own generator is none of our business
-    space.seed(0)
-    actions = [space.sample() for _ in range(STEPS_TRIED)]
-
-    def told() -> list[bytes]:
-        story, seed, over = [], 0, True
-        for action in actions:
-            if over:
-                story.append(np.asarray(slot.reset(seed=seed)[0]).tobytes())
-                seed += 1
-            obs, reward, terminated, truncated, _ = slot.step(copy.copy(action))
-            over = terminated or truncated
-            story.append(np.asarray(obs).tobytes() + np.array([reward, terminated, truncated], float).tobytes())
-        return story
-
-    return told() == told()

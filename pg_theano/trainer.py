@@ -22,6 +22,7 @@ from pg_theano import (
 )
 from pg_theano.config import Config
 from pg_theano.evaluate import Evaluator
+from pg_theano.rollout import check_record
 from pg_theano.types import GREEDY, SAMPLE, Knobs, Played, Program, Record, State, UserError
 
 
@@ -180,16 +181,13 @@ class Trainer:
         return programs.generator(self.config.seed, purpose, self.counters.updates)
 
     def check_finite(self, measured: dict[str, float], played: Played) -> None:
-        """What is not finite has not reached the parameters (the graph sees to that), and is named here."""
-        cost = measured["cost"]
-        if not measured.pop("finite"):
-            if isinstance(played.rollout, Record) and not np.isfinite(np.asarray(played.rollout.values)).all():
-                step, row, episode = np.argwhere(~np.isfinite(np.asarray(played.rollout.values)))[0]
-                what = "reward" if row == played.rollout.columns["reward"][0] else "observation"
-                raise UserError(
-                    f"{self.task.id}, episode {episode} of update {self.counters.updates + 1}, step {step + 1}: the "
-                    f"compiled environment gave a {what} that is not finite; expected finite numbers"
-                )
+        """What is not finite, or a reward beyond reason, does not reach our state, and is named here."""
+        finite, cost = measured.pop("finite"), measured["cost"]
+        if isinstance(played.rollout, Record):
+            column = "environment" if self.spec["num_steps"] else "episode"
+            where = f"{self.task.id}, update {self.counters.updates + 1}, {column}"
+            check_record(played.rollout, where, everything=not finite)
+        if not finite:
             raise UserError(
                 f"update {self.counters.updates + 1}: the loss, its gradient or the step is not finite "
                 f"(cost {cost:g}); parameters were left as they were. Try a lower schedules.learning_rate"

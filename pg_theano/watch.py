@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from pg_theano import checkpoints, commands, environments, programs, runs
+from pg_theano import checkpoints, commands, environments, programs, runs, slots
 from pg_theano.types import GREEDY, SAMPLE, UserError
 
 MOST_FRAMES = 1000
@@ -58,7 +58,7 @@ def watch(
         np.random.default_rng(child)
         for child in np.random.SeedSequence(seed, spawn_key=(programs.EVALUATE_COMMAND,)).spawn(2)
     )
-    env = environments.Slot(
+    env = slots.Slot(
         environments.single(
             config.environment, folders=[Path(facts["folder"])], render_mode="human" if gif is None else "rgb_array"
         ),
@@ -103,7 +103,7 @@ def has_display() -> bool:
     return not on_linux or bool(os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"))
 
 
-def _frame(env: environments.Slot) -> Any:
+def _frame(env: slots.Slot) -> Any:
     """What the environment draws now, as a picture of 256 colours: a third of the memory, and what a GIF can hold."""
     from PIL import Image
 

@@ -156,11 +156,10 @@ def test_an_environment_that_goes_wrong_later_leaves_the_last_good_checkpoint(ca
 @pytest.mark.parametrize(
     "changes",
     [
-        {"environment": {"id": "probe_environments:Huge-v0"}},
         {"schedules": {"learning_rate": {"initial": 3e38}}, "optimizer": {"name": "sgd"}},
         {"schedules": {"learning_rate": {"initial": 1e39}}, "optimizer": {"name": "sgd"}},
     ],
-    ids=["huge rewards", "learning rate 3e38", "learning rate infinite in float32"],
+    ids=["learning rate 3e38", "learning rate infinite in float32"],
 )
 def test_a_loss_that_is_not_finite_stops_the_run(changes, capsys, tmp_path):
     """Before it reaches the parameters, and without NumPy's warnings. Caught, when planted: no check; a check of loss

@@ -1,0 +1,144 @@
+"""Look for faults in an environment, before anything is trained on it: `python -m pg_theano.check_env ID`.
+
+report = check_env("my_module:MyEnv-v0")      # in a notebook
+report.healthy, report.lines()
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import select
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from pg_theano import children, commands
+from pg_theano import config as configs
+from pg_theano.config import Config
+from pg_theano.environment_checks import FAULT, Finding
+from pg_theano.types import UserError
+
+STARTING = 60.0
+"""Seconds in which the child must have begun: it imports Gymnasium and the environment's module."""
+
+
+class Report(NamedTuple):
+    """What was found in an environment."""
+
+    environment: str
+    findings: list[Finding]
+    seconds: float
+
+    @property
+    def healthy(self) -> bool:
+        """No fault; questions and notes are none."""
+        return not any(one.kind == FAULT for one in self.findings)
+
+    def lines(self) -> list[str]:
+        return [f"{one.kind}: {one.line(self.environment)}" for one in self.findings]
+
+
+def check_env(
+    config: Config | Mapping[str, Any] | str | None = None,
+    *,
+    overrides: Sequence[str] = (),
+    timeout: float = 10.0,
+) -> Report:
+    """Play the environment of a config, or of a Gymnasium id, in a process of its own, and say what is wrong with it.
+
+    `timeout`: seconds that one step or reset may take. Errors: `UserError` where it cannot be made at all.
+    """
+    id = config if isinstance(config, str) and not config.endswith((".yaml", ".yml")) else None
+    config, folder = configs.resolved(None if id else config, overrides)
+    environment = config.environment.model_copy(update={"id": id} if id else {})
+    if environment.dynamics is not None:
+        raise UserError(
+            f"environment.dynamics: {environment.dynamics} is symbolic; expected one of Gymnasium's: a symbolic one is "
+            "checked as it is built"
+        )
+    began = time.monotonic()
+    findings = _played(environment.model_dump(mode="json"), str(folder), timeout)
+    return Report(environment.id, findings, time.monotonic() - began)
+
+
+def _played(environment: dict[str, Any], folder: str, timeout: float) -> list[Finding]:
+    memory = children.Memory()
+    memory.resize(24)
+    place = np.frombuffer(memory.map(), np.int64, 3)
+    child = children.Child("pg_theano.environment_checks", {"environment": environment, "folders": [folder]}, memory)
+    findings: list[Finding] = []
+    call, since = 0, time.monotonic()
+
+    def where() -> tuple[int | None, int | None]:
+        return (int(place[1]), int(place[2])) if place[0] else (None, None)
+
+    try:
+        while True:
+            if select.select([child.socket], [], [], min(0.1, timeout / 4))[0]:
+                kind, content = child.receive()
+                if kind == b"k":
+                    return findings
+                if kind == b"x":
+                    raise UserError(content.decode())
+                findings.append(Finding(*json.loads(content)))
+            elif place[0] != call:
+                call, since = int(place[0]), time.monotonic()
+            elif time.monotonic() - since > (timeout if call else STARTING):
+                what = ("step" if place[1] else "reset") if call else "making it"
+                got = f"{what} takes longer than {timeout if call else STARTING:g} s"
+                advice = "look for what it waits for; if it only is slow, give --timeout more seconds"
+                return [*findings, Finding(FAULT, "stalls", *where(), got, "an answer", advice)]
+    except EOFError:
+        how = children.how_it_ended(child.end(seconds=1.0))
+        return [*findings, Finding(FAULT, "dies", *where(), f"its process {how}", "an answer", "mend what ends it")]
+    finally:
+        child.end()
+        memory.close()
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    parser = commands.parser(
+        "check_env",
+        __doc__,
+        "python -m pg_theano.check_env my_module:MyEnv-v0 'environment.kwargs={difficulty: 2}'",
+    )
+    parser.add_argument(
+        "what", nargs="+", metavar="ID | CONFIG.yaml | knob=value", help="an environment, then knobs set over it"
+    )
+    parser.add_argument(
+        "--timeout", type=float, default=10.0, metavar="S", help="seconds that one step or reset may take (10)"
+    )
+    parser.add_argument("--json", action="store_true", help="print one JSON object and nothing else")
+    return commands.run(parser, _check, argv)
+
+
+def _check(arguments: argparse.Namespace) -> int:
+    name, overrides = commands.config_and_overrides(arguments.what)
+    if not 0 < arguments.timeout < 1e6:
+        raise UserError(f"--timeout: got {arguments.timeout:g}; expected seconds above 0")
+    if name is not None and name.endswith((".yaml", ".yml")) and not Path(name).exists():
+        raise UserError(f"{name}: no such file; expected a config, or Gymnasium's id of an environment")
+    report = check_env(name, overrides=overrides, timeout=arguments.timeout)
+    if arguments.json:
+        print(
+            json.dumps(
+                {
+                    "environment": report.environment,
+                    "healthy": report.healthy,
+                    "findings": [one._asdict() | {"line": one.line(report.environment)} for one in report.findings],
+                    "seconds": report.seconds,
+                }
+            )
+        )
+    else:
+        print("\n".join(report.lines() or [f"{report.environment}: no fault found"]))
+    return 0 if report.healthy else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
