@@ -20,7 +20,6 @@ import os
 import platform
 import shutil
 import sys
-import tempfile
 import time
 import warnings
 from collections.abc import Callable, Sequence
@@ -30,7 +29,7 @@ from typing import Any
 
 import numpy as np
 
-from pg_theano import parameters
+from pg_theano import machine_code, parameters
 from pg_theano.types import NARROW, Program, Record, State, UserError
 
 Report = Callable[[str, float], None]
@@ -51,6 +50,10 @@ def cache_folder() -> Path:
     if own:
         return Path(own)
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "pg_theano"
+
+
+def _xla_folder() -> Path:
+    return cache_folder() / "xla"
 
 
 def bucket(steps: int, limit: int | None) -> int:
@@ -501,9 +504,13 @@ def _jax(spec: dict[str, Any]) -> Any:
         os.environ["XLA_FLAGS"] = f"{flags} --xla_backend_extra_options={_WHOLE_LOOPS}={2**40}".strip()
     import jax
     import jax.export
+    from jax._src import compilation_cache
 
-    folder = cache_folder() / "xla"
-    jax.config.update("jax_compilation_cache_dir", str(folder))
+    jax.config.update("jax_compilation_cache_dir", str(_xla_folder()))
+    # Its own would load damaged machine code, and has no public place for another.
+    if not isinstance(compilation_cache._cache, machine_code.Cache):
+        own: Any = machine_code.Cache(_xla_folder, _warn)
+        compilation_cache._cache, compilation_cache._cache_initialized = own, True
     # The defaults skip what compiles in under a second, which is most of ours.
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0)
     jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
@@ -582,19 +589,10 @@ def _read_artifact(path: Path, key: str) -> tuple[dict[str, Any], bytes] | None:
 
 
 def _write_artifact(path: Path, manifest: dict[str, Any], payload: bytes) -> None:
-    """Atomically: temporary file in the same folder, then a rename. A folder that cannot be written costs a warning."""
+    """A folder that cannot be written costs a warning."""
     head = json.dumps(manifest | {"sha256": _checksum(manifest, payload)}, sort_keys=True).encode()
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(dir=path.parent, suffix=".tmp")
-        try:
-            with os.fdopen(handle, "wb") as file:
-                file.write(head + b"\n" + payload)
-            os.replace(temporary, path)
-        except BaseException:
-            with contextlib.suppress(OSError):
-                os.unlink(temporary)
-            raise
+        machine_code.write_whole(path, head + b"\n" + payload)
     except OSError as error:
         _warn(f"{path.parent}: {error.strerror}; nothing is kept for the next run")
 

@@ -27,7 +27,11 @@ SETTINGS = (
 """Variables of the environment that may change how sums are split up, and so their last bit."""
 
 _OURS = "xla_cpu_small_while_loop_byte_threshold"  # which `compiling` adds to XLA_FLAGS itself
-_FOUND = {name: os.environ[name] for name in SETTINGS if name in os.environ and _OURS not in os.environ[name]}
+_FOUND = {
+    name: words
+    for name in SETTINGS
+    if (words := " ".join(word for word in os.environ.get(name, "").split() if _OURS not in word))
+}
 
 
 @functools.cache
