@@ -105,12 +105,16 @@ class Child:
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(self.process.pid, signal.SIGKILL)
 
+    def hang_up(self) -> None:
+        """Let it end by itself: its line is closed."""
+        with contextlib.suppress(OSError):
+            self.socket.shutdown(socket.SHUT_RDWR)
+
     def end(self, *, seconds: float = 0.0) -> int:
         """Hang up; what has not ended by itself after so long is killed. Returns how it ended."""
         if self._alive is None:
             return self.process.returncode
-        with contextlib.suppress(OSError):
-            self.socket.shutdown(socket.SHUT_RDWR)
+        self.hang_up()
         with contextlib.suppress(subprocess.TimeoutExpired):
             if seconds:
                 self.process.wait(seconds)

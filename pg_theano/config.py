@@ -53,6 +53,18 @@ class Environment(Section):
     max_episode_steps: int | None = Field(
         None, ge=1, le=10**7, description="time limit in steps instead of the registered one"
     )
+    workers: int = Field(
+        0, ge=0, le=1024, description="processes that environments are stepped in which may die or hang; 0: in this one"
+    )
+    timeout: Positive | None = Field(
+        120.0, description="seconds that one step or reset may take before it counts as hanging; null: for ever"
+    )
+    on_fault: Literal["stop", "skip", "restart"] = Field(
+        "stop",
+        description="workers: what follows a fault: the run's end; its episode is dropped; the worker is started again "
+        "and its episodes are replayed",
+    )
+    max_faults: int = Field(10, ge=0, le=10**9, description="workers: faults gone on after, before the run stops")
 
 
 Widths = list[Annotated[int, Field(ge=1, le=10**6)]]

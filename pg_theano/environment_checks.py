@@ -91,7 +91,8 @@ class Inspection:
         self.found: set[str] = set()
         self.step, self.seed = 0, 0  # where it stands
         self.terminated = self.truncated = False
-        self.looks_at_global, self.drawn = True, _global_randomness()
+        self.looks_at_global = True
+        self.drawn: tuple[Any, ...] | None = None
         self.kind: type = object
         self.class_bits: dict[str, bytes] = {}
 

@@ -27,6 +27,7 @@ from pg_theano.dynamics import Dynamics, SymbolicVectorEnv, importable
 from pg_theano.slots import Slots
 from pg_theano.spaces import COMPOSITE, Task, action_of, observation_of
 from pg_theano.types import BUILT_IN_DYNAMICS, Array, UserError
+from pg_theano.workers import Workers
 
 
 def make(
@@ -38,15 +39,18 @@ def make(
     whole: int | None = None,
     squash: bool = False,
     single_environments: bool = False,
-) -> VectorClass | Slots:
+) -> VectorClass | Slots | Workers:
     """`num_envs` copies of the configured environment, as the task's own vectorised class where it has one.
 
     `folders` are searched for a user's module, before the current folder. A vectorised class steps `whole` at once,
     where given: it costs hardly more. With `single_environments` a registered task is never stepped by its class, which
-    cannot begin one episode by a seed. `squash`: actions of a box are tanh-squashed instead of clipped. Errors:
-    `UserError` for an unknown id (with the nearest known), a module that cannot be imported, a space that is not
-    supported, an unknown autoreset mode, `squash` where the actions have no finite bounds.
+    cannot begin one episode by a seed; nor with `config.workers`, which step them in processes of their own. `squash`:
+    actions of a box are tanh-squashed instead of clipped. Errors: `UserError` for an unknown id (with the nearest
+    known), a module that cannot be imported, a space that is not supported, an unknown autoreset mode, `squash` where
+    the actions have no finite bounds.
     """
+    if config.workers:
+        return Workers(config, num_envs=num_envs, dtype=dtype, folders=folders, squash=squash)
     if config.dynamics is not None:
         return VectorClass(config, _vectorised(config, whole or num_envs, dtype, folders), dtype, squash)
     with importable(folders):
@@ -89,7 +93,7 @@ def engine_of(config: knobs.Environment, *, dtype: str, backend: str, folders: S
         limit = config.max_episode_steps or facts["max_steps"]
         task = Task(config.dynamics, len(facts["obs_low"]), action, limit, facts["reward_threshold"])
         return Compiled(task, config.dynamics, own.source)
-    if config.engine == "gymnasium":
+    if config.engine == "gymnasium" or config.workers:
         return None
     with importable(folders):
         spec = _spec(config.id)
@@ -133,6 +137,7 @@ class VectorClass:
         self._resetting, self._reset_next = np.zeros(num_envs, bool), False
         self._last = np.zeros((num_envs, self._obs.size), dtype)
         self.seeds = np.full(num_envs, -1, np.int64)
+        self.lost: Sequence[int] = ()  # none: a fault ends the run
 
     def begin(self, which: Array, seeds: Array, *, all_over: bool = False) -> Array | None:
         """Begin episodes in the environments of `which` [N]; at the start of a block, in all of them.

@@ -34,6 +34,7 @@ def collect(
     dtype: str,
     choice: int = EXPLORE,
     keep: Collection[str] = Rollout._fields,
+    with_lost: bool = False,
 ) -> Played:
     """Play `num_episodes` episodes from reset to end; environment i plays episodes i, i + N, i + 2N, ...
 
@@ -42,6 +43,9 @@ def collect(
     power of two, and T comes from the ladder. `keep` names its fields that are wanted, `reward` among them; without any
     there is no rollout. `draw(action_noise, steps, N)` gives noise [steps, N, U]; `episode_seeds` draws a seed for
     each episode, or is them.
+
+    An episode that a fault has ended (`environment.on_fault`) has mask 0 and is not counted; `with_lost`, its return is
+    NaN and its length 0.
     """
     num_envs, kind = environment.num_envs, np.dtype(dtype)
     seeds = episode_seeds
@@ -50,6 +54,7 @@ def collect(
     limit = environment.task.time_limit or LONGEST_EPISODE
     records = _Records(keep, num_envs, environment.task, kind) if keep else None
     returns, lengths = np.zeros(num_episodes), np.zeros(num_episodes, np.int64)
+    lost: list[int] = []
 
     episode = np.arange(num_envs)  # which episode each environment plays
     time = np.zeros(num_envs, np.int64)  # and at which step of it
@@ -73,6 +78,10 @@ def collect(
         time += mask
         if records is None:
             total += reward * mask
+        for index in environment.lost:
+            lost.append(int(episode[index]))
+            if records is not None:
+                records.forget(index, int(time[index]))
         obs = next_obs
         steps += 1
         over = ended.nonzero()[0]
@@ -99,10 +108,17 @@ def collect(
                 f"{environment.task.id}, environment {int(time.argmax())}: an episode has not ended after {limit} "
                 "steps; set environment.max_episode_steps"
             )
-    if records is None:
-        return Played(None, returns, lengths, int(lengths.sum()))
-    rollout = records.rollout(num_episodes, environment.task.time_limit)
-    returns = rollout.reward.sum(axis=1, dtype=np.float64)[:num_episodes]
+    if len(lost) == num_episodes:
+        raise UserError(f"{environment.task.id}: a fault has ended each of {num_episodes} episodes; nothing is left")
+    rollout = None
+    if records is not None:
+        rollout = records.rollout(num_episodes, environment.task.time_limit)
+        returns = rollout.reward.sum(axis=1, dtype=np.float64)[:num_episodes]
+    if lost:
+        returns[lost], lengths[lost] = np.nan, 0
+        if not with_lost:
+            kept = ~np.isnan(returns)
+            returns, lengths = returns[kept], lengths[kept]
     return Played(rollout, returns, lengths, int(lengths.sum()))
 
 
@@ -238,6 +254,10 @@ class _Records:
         for place, name in self.places:
             self.columns[name][self.size] = values[place]
         self.size += 1
+
+    def forget(self, index: int, steps: int) -> None:
+        """The last steps of an environment: an episode that is none of this record's."""
+        self.columns["mask"][self.size - steps : self.size, index] = False
 
     def rollout(self, num_episodes: int, time_limit: int | None) -> Rollout:
         columns = {name: column[: self.size] for name, column in self.columns.items()}

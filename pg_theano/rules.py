@@ -122,6 +122,7 @@ def foreign_knobs(config: Any) -> Iterator[str]:
 
 def contradictions(config: Any) -> Iterator[str]:
     algorithm, policy = config.algorithm, config.policy
+    yield from _beyond_workers(config.environment)
     reinforce, searches = algorithm.name == "reinforce", algorithm.name in SEARCHES
     if searches:
         yield from _beyond_a_search(config)
@@ -166,6 +167,16 @@ def contradictions(config: Any) -> Iterator[str]:
         yield "policy.noise: state_dependent needs a hidden layer, of whose features it is a function"
     if config.gradients == "by_hand":
         yield from _beyond_the_twin(config)
+
+
+def _beyond_workers(environment: Any) -> Iterator[str]:
+    """What cannot be stepped in processes of its own, and what needs them."""
+    if environment.workers and environment.dynamics is not None:
+        yield "environment.workers: environment.dynamics is stepped by a compiled graph; expected 0"
+    if environment.workers and environment.engine == "compiled":
+        yield "environment.engine: got compiled; environment.workers step Gymnasium's: expected auto or gymnasium"
+    if environment.on_fault != "stop" and not environment.workers:
+        yield f"environment.on_fault: {environment.on_fault} needs environment.workers, such as 2; got 0"
 
 
 def _beyond_a_search(config: Any) -> Iterator[str]:

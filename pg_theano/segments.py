@@ -83,6 +83,7 @@ class Segments:
         action = np.empty((steps, num_envs, *sizes), np.int32 if whole else self.kind)
         log_prob, reward = np.zeros((2, steps, num_envs), self.kind)
         terminated, truncated = np.empty((2, steps, num_envs), bool)
+        mask = np.ones((steps, num_envs), self.kind)
         with_log_prob = "log_prob" in self.keep
         given, successors = [], []
         returns, lengths = [np.zeros(0)], [np.zeros(0, np.int64)]
@@ -104,8 +105,13 @@ class Segments:
             over = ended.nonzero()[0]
             if over.size:
                 successors.append((step, over, seen[over]))
-                returns.append(total[over])
-                lengths.append(step + 1 - begun[over])
+                counted = over
+                if lost := environment.lost:  # a fault has ended an episode: nothing is learned from it
+                    counted = np.setdiff1d(over, lost)
+                    for index in lost:
+                        mask[max(begun[index], 0) : step + 1, index] = 0
+                returns.append(total[counted])
+                lengths.append(step + 1 - begun[counted])
                 total[over], begun[over] = 0.0, step + 1
                 if self.replays or step + 1 < steps:
                     seen = environment.begin(ended, seeds[step + 1])
@@ -119,7 +125,7 @@ class Segments:
         self._check_lengths()
 
         fields = {"obs": obs[:-1], "action": action, "log_prob": log_prob, "reward": reward}
-        fields |= {"terminated": terminated, "truncated": truncated, "mask": np.ones((steps, num_envs), self.kind)}
+        fields |= {"terminated": terminated, "truncated": truncated, "mask": mask}
         if "next_obs" in self.keep:
             following = obs[1:].copy()
             for step, over, last in successors:
@@ -127,7 +133,7 @@ class Segments:
             fields["next_obs"] = following
         wanted = {name: np.ascontiguousarray(fields[name].swapaxes(0, 1)) for name in self.keep}
         rollout = Rollout(**{name: wanted.get(name) for name in Rollout._fields})
-        return Played(rollout, np.concatenate(returns), np.concatenate(lengths), steps * num_envs)
+        return Played(rollout, np.concatenate(returns), np.concatenate(lengths), int(mask.sum()))
 
     def _remember(self, given: Array) -> None:
         """Keep the blocks that open episodes reach back into; drop what is older than the oldest."""

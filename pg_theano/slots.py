@@ -47,7 +47,8 @@ class Slots:
             first.observation_space.shape if isinstance(first.observation_space, gymnasium.spaces.Box) else None
         )
         self._obs = np.zeros((self.num_envs, self._observation.size), dtype)  # as last seen; replaced, never written to
-        self._real = np.ones(self.num_envs, bool)
+        self.real = np.ones(self.num_envs, bool)
+        self.lost: Sequence[int] = ()  # environments whose episode a fault has ended: none, as a fault ends the run
         self._parked, self._playing = False, self.slots
 
     @property
@@ -58,7 +59,7 @@ class Slots:
     def begin(self, which: Array, seeds: Array, *, all_over: bool = False) -> Array:
         """Reset the environments of `which` [N], each with its seed; returns all observations [N, F]."""
         if self._parked:
-            self._play(self._real | which)
+            self.play(self.real | which)
         over = which.nonzero()[0]
         fresh = [self.slots[index].reset(seed=int(seeds[index]))[0] for index in over]
         obs = self._obs.copy()
@@ -69,26 +70,27 @@ class Slots:
 
     def park(self, which: Array) -> None:
         """Leave the environments of `which` [N] out: a step of theirs costs nothing and is not real."""
-        self._play(self._real & ~which)
+        self.play(self.real & ~which)
 
-    def _play(self, real: Array) -> None:
-        self._real, self._parked = real, not real.all()
+    def play(self, real: Array) -> None:
+        """Step the environments of `real` [N] alone."""
+        self.real, self._parked = real, not real.all()
         self._playing = [self.slots[index] for index in np.flatnonzero(real)]
 
     def step(self, action: Array) -> tuple[Array, Array, Array, Array, Array | None]:
         """(next_obs [N, F], reward [N], terminated [N], truncated [N], real [N]): the true successors."""
-        return *self.take(self.given(action)), self._real
+        return *self.take(self.given(action)), self.real
 
     def take(self, given: Array) -> tuple[Array, Array, Array, Array]:
         """The same, of actions as the environments have them: what `given` makes of a policy's, one a row."""
         results = []
         slot = self.slots[0]
         try:
-            for slot, own in zip(self._playing, given[self._real] if self._parked else given, strict=True):
+            for slot, own in zip(self._playing, given[self.real] if self._parked else given, strict=True):
                 slot.steps += 1
                 results.append(slot.env.step(own))
         except Exception as error:
-            raise slot.fault(f"step raises {type(error).__name__}: {error}") from error
+            raise slot.raised(error, own) from error
         seen, reward, terminated, truncated = self._together(results) or self._one_by_one(results)
         obs = self._observation.convert(seen)
         if self._parked:
@@ -102,7 +104,7 @@ class Slots:
     def _spread(self, rows: Array, parked: Array) -> Array:
         """Rows of those that play, among those that are parked."""
         every = parked.copy()
-        every[self._real] = rows
+        every[self.real] = rows
         return every
 
     def _together(self, results: list[Any]) -> tuple[Array, Array, Array, Array] | None:
@@ -190,7 +192,7 @@ class Slot(gymnasium.Wrapper):
         try:
             result = self.env.step(action)
         except Exception as error:
-            raise self.fault(f"step raises {type(error).__name__}: {error}") from error
+            raise self.raised(error, action) from error
         return *self.sound(result), {}
 
     def sound(self, result: Any) -> tuple[Any, float, bool, bool]:
@@ -224,6 +226,11 @@ class Slot(gymnasium.Wrapper):
             raise self.fault(f"the observation is {obs!r:.60}; its space is {self._space}")
         return obs
 
+    def raised(self, error: Exception, action: Any) -> UserError:
+        """What is said of an exception in `step`."""
+        told = " ".join(f"{type(error).__name__}: {error}".split())
+        return self.fault(f"step raises {told}; its action was {shown_action(action)}")
+
     def fault(self, what: str) -> UserError:
         return UserError(f"{self.id}, environment {self.index}, step {self.steps} (seed {self.seed}): {what}")
 
@@ -237,3 +244,9 @@ def wrong_reward(reward: float) -> str:
     if math.isfinite(reward):
         return f"reward is {reward:g}; expected at most {LARGEST_REWARD:g} in size; scale it down"
     return f"reward is {reward}; a reward must be finite"
+
+
+def shown_action(action: Any) -> str:
+    """An action on one line of bearable length."""
+    text = str(np.asarray(action).tolist())
+    return text if len(text) <= 80 else f"{text[:77]}..."

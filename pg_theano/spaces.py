@@ -25,6 +25,31 @@ class Task(NamedTuple):
     threshold: float | None  # the mean return at which it counts as solved
 
 
+def as_data(space: Any) -> dict[str, Any]:
+    """An action space as plain data, all that an action must be made of."""
+    described: dict[str, Any] = {"dtype": space.dtype.str, "shape": list(space.shape)}
+    if isinstance(space, gymnasium.spaces.Discrete):
+        return {"kind": "Discrete", "n": int(space.n), "start": int(space.start)} | described
+    if isinstance(space, gymnasium.spaces.MultiDiscrete):
+        return {"kind": "MultiDiscrete", "nvec": space.nvec.tolist(), "start": space.start.tolist()} | described
+    if isinstance(space, gymnasium.spaces.MultiBinary):
+        return {"kind": "MultiBinary"} | described
+    return {"kind": "Box", "low": space.low.tolist(), "high": space.high.tolist()} | described
+
+
+def from_data(data: dict[str, Any]) -> Any:
+    """The action space that `as_data` described."""
+    kind, dtype, shape = data["kind"], np.dtype(data["dtype"]), data["shape"]
+    kinds: Any = gymnasium.spaces
+    if kind == "Discrete":
+        return kinds.Discrete(data["n"], start=data["start"], dtype=dtype.type)
+    if kind == "MultiDiscrete":
+        return kinds.MultiDiscrete(np.array(data["nvec"]), start=np.array(data["start"]), dtype=dtype.type)
+    if kind == "MultiBinary":
+        return kinds.MultiBinary(shape)
+    return kinds.Box(np.array(data["low"], dtype), np.array(data["high"], dtype), dtype=dtype.type)
+
+
 class Observation(NamedTuple):
     size: int
     convert: Callable[[Any], Array]

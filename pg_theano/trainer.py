@@ -52,6 +52,8 @@ class Trainer:
         self.parts = metrics.Parts()
         self.parts.seconds["import"] = self.parts.total()
         self.environment = environment or programs.environment_of(config, folders)
+        if config.environment.workers:
+            self.environment.report = display.event
         self.task = self.environment.task
         self.threshold = config.solved.threshold if config.solved.threshold is not None else self.task.threshold
         self.spec = programs.spec_of(config, self.task, self.environment, folders)

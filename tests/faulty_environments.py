@@ -5,6 +5,9 @@ planted is said in `FAULTS`, by number. The same list is behind the figures of `
 """
 
 import os
+import re
+import signal
+import subprocess
 import time
 
 import gymnasium
@@ -158,6 +161,68 @@ class Dying(Faulty):
         return super().step(action)
 
 
+class Untrusted(gymnasium.Env):
+    """Goes wrong in the way `how`, at step 5: once, by whoever takes the file `token` away; or in every episode in
+    whose first draw is below `share`. Rewards are the actions, observations are noise and the time."""
+
+    observation_space = gymnasium.spaces.Box(-100, 100, (2,), np.float32)
+
+    def __init__(self, how="none", token=None, share=0.0, at=SPOILT, length=12, box=False, replays=True):
+        self.how, self.token, self.share, self.at, self.length, self.replays = how, token, share, at, length, replays
+        self.action_space = gymnasium.spaces.Box(-1, 1, (2,), np.float32) if box else gymnasium.spaces.Discrete(2)
+        self.children = []
+
+    def observe(self):
+        noise = self.np_random.uniform() if self.replays else np.random.default_rng().uniform()
+        return np.array([noise, self.time], np.float32)
+
+    def reset(self, *, seed=None, options=None):
+        super().reset(seed=seed)
+        self.time, self.bad = 0, self.np_random.uniform() < self.share
+        self.length_now = int(self.np_random.integers(self.length // 2, self.length))
+        if self.at == 0:
+            self.go_wrong()
+        return self.observe(), {}
+
+    def step(self, action):
+        self.time += 1
+        if self.time == self.at:
+            self.go_wrong()
+        reward = float(np.sum(action))
+        if self.how == "nan" and self.bad and self.time == self.at:
+            reward = float("nan")
+        return self.observe(), reward, False, self.time >= self.length_now, {}
+
+    def go_wrong(self):
+        if self.token is not None:
+            try:
+                os.unlink(self.token)
+            except FileNotFoundError:
+                return
+        elif not self.bad:
+            return
+        if self.how == "raise":
+            raise RuntimeError("the motor is stuck")
+        if self.how == "kill":
+            os.kill(os.getpid(), signal.SIGKILL)
+        if self.how == "exit":
+            os._exit(3)
+        if self.how == "hang":
+            time.sleep(3600)
+        if self.how == "spin":
+            while True:
+                pass
+        if self.how == "locked":  # holds the interpreter's lock for ever
+            re.match(r"(a+)+$", "a" * 60 + "b")
+        if self.how == "spawn":  # and then hangs
+            subprocess.Popen(["sleep", "3601"])
+            time.sleep(3600)
+
+    def close(self):
+        if self.how == "hangs in close":
+            time.sleep(3600)
+
+
 def name_of(fault):
     return f"Fault{fault:02}-v0" if fault else "Healthy-v0"
 
@@ -166,3 +231,4 @@ gymnasium.register(name_of(0), Faulty)
 for number in FAULTS:
     gymnasium.register(name_of(number), WithoutSeed if number == 29 else Faulty, kwargs={"fault": number})
 gymnasium.register("Dying-v0", Dying)
+gymnasium.register("Untrusted-v0", Untrusted)

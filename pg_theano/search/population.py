@@ -45,8 +45,12 @@ class Population(NothingOpen):
         acting = {name: np.asarray(value) for name, value in state.items() if name.startswith("normalizer/")}
         play = self.by_workers if self.workers else self.player.play
         tried = play(candidates, acting, update)
-        generation = Generation(candidates, tried.returns.mean(axis=1), tried.seen)
-        return Played(generation, tried.returns.ravel(), tried.lengths.ravel(), int(tried.lengths.sum()))
+        whole = ~np.isnan(tried.returns)  # NaN: a fault has ended the episode; fitness is the mean of the others
+        number = whole.sum(axis=1)
+        sums = tried.returns.sum(axis=1, where=whole)
+        fitness = np.divide(sums, number, out=np.full(len(sums), np.nan), where=number > 0)
+        generation = Generation(candidates, fitness, tried.seen)
+        return Played(generation, tried.returns[whole], tried.lengths[whole], int(tried.lengths.sum()))
 
     def by_workers(self, candidates: Array, acting: dict[str, Array], update: int) -> Tried:
         """The same in parts, whoever plays them: they are put together in the candidates' order."""
@@ -139,6 +143,7 @@ class Player:
             action_noise=rng,
             dtype=self.spec["dtype"],
             keep=("obs", "reward", "mask") if normalizes else (),
+            with_lost=True,
         )
         seen = None
         if normalizes:

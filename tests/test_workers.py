@@ -1,0 +1,358 @@
+"""Environments in processes of their own: the same results, every fault named, and what follows it."""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+from helpers_runs import assert_equal_runs, ran, resumed, small
+
+from pg_theano import config as configs
+from pg_theano import environments, workers
+from pg_theano.noise import uniforms
+from pg_theano.rollout import collect
+from pg_theano.segments import Segments
+from pg_theano.types import Rollout, UserError
+
+UNTRUSTED = "faulty_environments:Untrusted-v0"
+
+
+def made(id=UNTRUSTED, num_envs=5, **knobs):
+    config = configs.Environment(id=id, **knobs)
+    environment = environments.make(config, num_envs=num_envs, dtype="float32", single_environments=True)
+    environment.told = []
+    environment.report = environment.told.append
+    return environment
+
+
+def act(state, obs, noise, knobs, choice):
+    """Actions that depend on the observation: what goes wrong with one goes wrong with the next."""
+    return ((noise[:, 0] + obs[:, 0]) % 1 < 0.5).astype(np.int32), np.zeros(len(obs), np.float32)
+
+
+def act_box(state, obs, noise, knobs, choice):
+    return (3 * noise[:, :2] - 1 + 0 * obs[:, :1]).astype(np.float32), np.zeros(len(obs), np.float32)
+
+
+def episodes(environment, number=12, act=act, **options):
+    return collect(
+        environment,
+        act,
+        {},
+        {},
+        num_episodes=number,
+        draw=uniforms(2, "float32"),
+        episode_seeds=np.random.default_rng(0),
+        action_noise=np.random.default_rng(1),
+        dtype="float32",
+        **options,
+    )
+
+
+def stretches(environment, number=3, steps=9, act=act):
+    """Several stretches, put one after the other; and what a checkpoint would hold after them."""
+    segments, played = Segments(environment, dtype="float32"), []
+    for update in range(number):
+        noise = np.random.default_rng([update, 0]).random((steps, environment.num_envs, 2), np.float32)
+        rng = np.random.default_rng([update, 1])
+        played.append(segments.collect(act, {}, {}, noise=noise, episode_seeds=rng))
+    return played, segments.arrays(segments.settle())
+
+
+def assert_same(one, two):
+    for name in Rollout._fields:
+        assert getattr(one.rollout, name).tobytes() == getattr(two.rollout, name).tobytes(), name
+    assert one.returns.tobytes() == two.returns.tobytes()
+    assert one.lengths.tobytes() == two.lengths.tobytes()
+    assert one.env_steps == two.env_steps
+
+
+def assert_same_stretches(one, two):
+    for first, second in zip(one[0], two[0], strict=True):
+        assert_same(first, second)
+    assert {name: array.tobytes() for name, array in one[1].items()} == {
+        name: array.tobytes() for name, array in two[1].items()
+    }
+
+
+# -- the same results
+
+
+@pytest.mark.parametrize("count", [2, pytest.param(9, marks=pytest.mark.slow)])
+def test_results_are_those_of_this_process_bit_for_bit(count):
+    """Whole episodes (more and fewer than environments), then stretches. Caught, when planted: a worker's environments
+    numbered from 0, observations not copied, a parked environment's last reward given again."""
+    with_workers, here = made(workers=count), made()
+    assert with_workers.task == here.task
+    for number in (12, 3):
+        assert_same(episodes(with_workers, number), episodes(here, number))
+    assert_same_stretches(stretches(with_workers), stretches(here))
+    with_workers.close()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("id", "knobs", "how"),
+    [
+        (UNTRUSTED, {"kwargs": {"box": True}}, act_box),
+        ("CartPole-v1", {}, act),
+        ("probe_environments:ActionsFromOne-v0", {}, act),
+        ("probe_environments:DictObs-v0", {}, act),
+        ("Pendulum-v1", {"wrappers": ["gymnasium.wrappers:TimeAwareObservation"], "max_episode_steps": 20}, None),
+    ],
+)
+def test_and_so_with_other_spaces(id, knobs, how):
+    def one_number(state, obs, noise, knobs, choice):
+        return (4 * noise[:, :1] - 2).astype(np.float32), np.zeros(len(obs), np.float32)
+
+    with_workers, here = made(id, workers=2, **knobs), made(id, **knobs)
+    assert_same(episodes(with_workers, 7, how or one_number), episodes(here, 7, how or one_number))
+    with_workers.close()
+
+
+@pytest.mark.slow
+def test_a_run_is_the_same_run_and_goes_on_where_it_stopped(elsewhere):
+    """Training, evaluation, checkpoints; interrupted by its budget and resumed, with episodes open."""
+    ppo = {"name": "ppo", "num_steps": 8}
+    ran(small(algorithm=ppo, environment={"id": UNTRUSTED}), "here")
+    spread = small(algorithm=ppo, environment={"id": UNTRUSTED, "workers": 1})
+    ran(spread | {"budget": {"updates": 3}}, "halves")
+    resumed("halves", "budget.updates=6")
+    assert_equal_runs("here", "halves")
+
+
+# -- faults
+
+NAMED = r"Untrusted-v0, environment \d, step 5 \(seed \d+\): "
+FAULTS = {
+    "raise": NAMED + r"step raises RuntimeError: the motor is stuck; its action was [01]",
+    "kill": NAMED + r"its process was killed \(signal 9, SIGKILL\); its action was [01]",
+    "exit": NAMED + r"its process ended with exit code 3; its action was [01]",
+    "hang": NAMED + r"step takes longer than environment.timeout = 0.5 s; its action was [01]",
+    "locked": NAMED + r"step takes longer than environment.timeout = 0.5 s; its action was [01]",
+}
+SLOW = pytest.mark.slow
+
+
+@pytest.fixture
+def token(tmp_path):
+    path = tmp_path / "token"
+    path.touch()
+    return str(path)
+
+
+@pytest.mark.parametrize("how", ["kill", *(pytest.param(how, marks=SLOW) for how in ("raise", "exit", "hang"))])
+def test_a_fault_is_named_and_stops_the_run(how, token):
+    """With environment, step, seed and action, within the timeout and a second."""
+    environment = made(workers=2, timeout=0.5, kwargs={"how": how, "token": token})
+    began = time.monotonic()
+    with pytest.raises(UserError, match=FAULTS[how] + "; to go on after a fault: environment.on_fault=skip or restart"):
+        episodes(environment)
+    assert time.monotonic() - began < 5.5
+    environment.close()
+
+
+@pytest.mark.parametrize("how", ["kill", *(pytest.param(how, marks=SLOW) for how in ("raise", "locked"))])
+def test_after_a_restart_everything_is_as_if_nothing_had_been(how, token):
+    """Bit for bit, whole episodes; and it is said what happened. Caught, when planted: the step that failed taken twice
+    by the environments beside it, the episodes beside it begun anew."""
+    environment = made(workers=2, timeout=0.5, on_fault="restart", kwargs={"how": how, "token": token})
+    assert_same(episodes(environment), episodes(made()))
+    (told,) = environment.told
+    assert re.search(
+        FAULTS[how] + r"; its process was started again, [23] episodes replayed \(fault 1 of at most 10\)", told
+    )
+    environment.close()
+
+
+@pytest.mark.slow
+def test_and_so_in_stretches(token):
+    """Where episodes reach over several; also for an episode that was opened by a resumed run."""
+    kwargs = {"how": "hang", "token": token, "at": 5}
+    environment = made(workers=2, timeout=0.5, on_fault="restart", kwargs=kwargs)
+    here = made()
+    assert_same_stretches(stretches(environment), stretches(here))
+    assert len(environment.told) == 1
+    _, saved = stretches(here, steps=3)
+    open(token, "w").close()
+    outcomes = []
+    for one in (environment, here):
+        segments = Segments(one, dtype="float32")
+        segments.restore(saved)
+        noise = np.random.default_rng(5).random((9, 5, 2), np.float32)
+        outcomes.append(segments.collect(act, {}, {}, noise=noise, episode_seeds=np.random.default_rng(6)))
+    assert_same(*outcomes)
+    environment.close()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("how", ["kill", "nan"])
+def test_skip_drops_the_episode_and_nothing_else(how):
+    """What the other environments play is, bit for bit, what it is where nothing goes wrong. Caught, when planted: the
+    mask left at 1, its return counted as 0, the episode after it at the wrong place, the whole worker's dropped."""
+    kwargs = {"how": how, "share": 0.2}
+    environment = made(workers=2, on_fault="skip", kwargs=kwargs)
+    played, whole = episodes(environment, 16), episodes(made(kwargs=kwargs | {"how": "none"}), 16)
+    assert 0 < len(environment.told) == environment.faults < 8
+    at_fault = {int(re.search(r"environment (\d), step 5", told)[1]) for told in environment.told}
+    assert len(played.returns) == len(played.lengths) == 16 - environment.faults
+    mask = played.rollout.mask
+    assert mask.any(axis=1).sum() == len(played.returns)
+    assert played.env_steps == mask.sum() == played.lengths.sum()
+    for e in range(16):
+        if e % 5 not in at_fault:
+            for name in Rollout._fields:
+                assert np.array_equal(getattr(played.rollout, name)[e], getattr(whole.rollout, name)[e])
+    before = environment.faults
+    with_lost = episodes(environment, 16, with_lost=True, keep=())
+    assert np.isnan(with_lost.returns).sum() == (with_lost.lengths == 0).sum() == environment.faults - before > 0
+    environment.close()
+
+
+@pytest.mark.slow
+def test_skip_in_stretches_leaves_the_steps_of_the_episode_out():
+    """mask 0 from where the episode began, or the stretch, to the fault; the rest is as it was."""
+    kwargs = {"how": "raise", "share": 0.2}
+    environment = made(workers=2, on_fault="skip", max_faults=20, kwargs=kwargs)
+    played, _ = stretches(environment, steps=20)
+    holes = sum(int((one.rollout.mask == 0).sum()) for one in played)
+    assert environment.faults and 0 < holes <= 5 * environment.faults
+    for one in played:
+        mask, truncated = one.rollout.mask, one.rollout.truncated
+        assert one.env_steps == mask.sum()
+        for e, t in zip(*np.nonzero(mask == 0), strict=True):
+            following = t + 1 < mask.shape[1] and mask[e, t + 1] == 0 and not truncated[e, t]
+            assert truncated[e, t] or following or t + 1 == mask.shape[1]
+            assert not one.rollout.terminated[e, t]
+        assert np.isfinite(one.returns).all()
+    environment.close()
+
+
+@pytest.mark.slow
+def test_a_run_that_skips_learns_from_what_is_left(elsewhere):
+    config = small(environment={"id": UNTRUSTED, "workers": 2, "on_fault": "skip", "max_faults": 100,
+                                "kwargs": {"how": "raise", "share": 0.1}})  # fmt: skip
+    figures = ran(config, "run").figures
+    assert figures["updates"] == 6 and figures["episodes"] < 24
+
+
+@pytest.mark.slow
+def test_the_budget_of_faults_ends_the_run():
+    environment = made(workers=1, on_fault="skip", max_faults=1, kwargs={"how": "raise", "share": 1.0})
+    with pytest.raises(UserError, match=NAMED + ".*; it is fault 2, and environment.max_faults is 1"):
+        episodes(environment)
+    environment.close()
+
+
+@pytest.mark.slow
+def test_a_fault_that_comes_again_when_replayed_ends_the_run():
+    environment = made(workers=1, on_fault="restart", kwargs={"how": "raise", "share": 0.5})
+    with pytest.raises(UserError, match="and so again when it was replayed"):
+        episodes(environment)
+    environment.close()
+
+
+@pytest.mark.slow
+def test_what_does_not_replay_is_dropped(token):
+    kwargs = {"how": "kill", "token": token, "replays": False}
+    environment = made(workers=1, num_envs=2, on_fault="restart", kwargs=kwargs)
+    played = episodes(environment, 6)
+    assert len(played.returns) == 4
+    assert "0 episodes replayed, that of environment 0 dropped, that of environment 1 dropped" in environment.told[0]
+    environment.close()
+
+
+@pytest.mark.slow
+def test_a_reset_that_fails_is_survived_too(token):
+    environment = made(workers=2, num_envs=3, on_fault="skip", kwargs={"how": "raise", "token": token, "at": 0})
+    assert len(episodes(environment, 6).returns) == 5
+    assert "step 0" in environment.told[0] and "reset raises RuntimeError" in environment.told[0]
+    environment.close()
+
+
+@pytest.mark.slow
+def test_a_worker_that_is_killed_while_it_waits_is_started_again():
+    """From outside, by whoever runs out of memory. Nobody is to blame, and no episode is lost."""
+    environment = made(workers=2, on_fault="skip")
+    environment._children[1].kill()
+    assert_same(episodes(environment), episodes(made()))
+    assert "environments 3 to 4: its process was killed (signal 9, SIGKILL) while it waited" in environment.told[0]
+    environment.close()
+
+
+# -- the end
+
+
+def in_group(pid):
+    """The processes of a group that have not ended."""
+    return subprocess.run(["pgrep", "-g", str(pid), "-r", "D,R,S,T"], capture_output=True, text=True).stdout.split()
+
+
+PARENT = """
+import sys, time
+sys.path[:0] = {path!r}
+import numpy as np
+from pg_theano import config, environments
+knobs = config.Environment(id="faulty_environments:Untrusted-v0", workers=2, kwargs={{"how": {how!r}, "share": 1.0}})
+environment = environments.make(knobs, num_envs=2, dtype="float32")
+print(*[child.process.pid for child in environment._children], flush=True)
+environment.begin(np.ones(2, bool), np.arange(2), all_over=True)
+for _ in range(9):
+    environment.step(np.zeros(2, np.int32))
+time.sleep(60)
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("how", ["locked", "spawn"])
+def test_no_orphan_is_left_when_the_parent_is_killed(how, tmp_path):
+    """Though its workers hold the interpreter's lock for ever, or have started processes of their own."""
+    code = PARENT.format(path=sys.path, how=how)
+    parent = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
+    pids = [int(pid) for pid in parent.stdout.readline().split()]
+    assert len(pids) == 2
+    time.sleep(1.0)
+    assert all(map(in_group, pids))
+    os.kill(parent.pid, signal.SIGKILL)
+    parent.wait()
+    until = time.monotonic() + 5
+    while time.monotonic() < until and any(map(in_group, pids)):
+        time.sleep(0.05)
+    assert not any(map(in_group, pids))
+
+
+@pytest.mark.slow
+def test_close_does_not_hang_on_an_environment_that_does():
+    environment = made(workers=2, kwargs={"how": "hangs in close"})
+    children = [child.process for child in environment._children]
+    began = time.monotonic()
+    environment.close()
+    assert time.monotonic() - began < workers.CLOSING + 2
+    assert all(child.poll() is not None for child in children)
+    environment.close()
+
+
+def test_what_cannot_be_made_in_a_worker_is_said_as_it_would_be_here():
+    with pytest.raises(UserError, match=r"Untrusted-v0: cannot be made: TypeError: .*'wieght'"):
+        made(workers=2, kwargs={"wieght": 3})
+
+
+@pytest.mark.parametrize(
+    ("knobs", "message"),
+    [
+        ({"workers": 2, "dynamics": "a:B"}, "environment.workers: environment.dynamics is stepped by a compiled graph"),
+        (
+            {"workers": 2, "engine": "compiled"},
+            "environment.engine: got compiled; environment.workers step Gymnasium's",
+        ),
+        ({"on_fault": "skip"}, "environment.on_fault: skip needs environment.workers, such as 2; got 0"),
+        ({"workers": 2, "timeout": 0}, "environment.timeout: got 0; expected a number above 0"),
+    ],
+)
+def test_knobs_that_do_not_go_together(knobs, message):
+    with pytest.raises(UserError, match=re.escape(message)):
+        configs.from_dict({"environment": knobs})
