@@ -307,7 +307,7 @@ FAULTS = [
     ("shape", 4, r"the observation has shape \(2, 1\); its space says \(2,\)"),
     ("ragged", 4, r"the observation is \[0.0, \[1.0, 2.0\]\]; its space is Box"),
     ("text", 4, r"the observation is \['a', 'b'\]; its space is Box"),
-    ("raises", 4, "step raises RuntimeError: the motor\nis stuck"),
+    ("raises", 4, "step raises RuntimeError: the motor is stuck; its action was 0"),
     ("reward nan", 4, "reward is nan; a reward must be finite"),
     ("reward inf", 4, "reward is inf; a reward must be finite"),
     ("reward text", 4, "reward is 'much'; expected a number"),
