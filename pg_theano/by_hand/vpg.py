@@ -17,7 +17,7 @@ from pg_theano.by_hand import advantages, networks, optimizers
 from pg_theano.by_hand.layers import mean_squared_error, mean_squared_error_backward
 from pg_theano.by_hand.networks import Network
 from pg_theano.by_hand.policies import Policy
-from pg_theano.types import Array, Rollout, State
+from pg_theano.types import Array, Rollout, State, UserError
 
 
 class Agent(NamedTuple):
@@ -88,9 +88,12 @@ def estimate(
         no baseline: Â = G               target = G; V only stands for what comes after a time limit or a cut
 
     All of these are constants to the gradients below, added up in float64 and then of the rewards' type. Shapes: the
-    rollout's [E, T] to [N], one row of it after the other.
+    rollout's [E, T] to [N], one row of it after the other. A rollout in which nothing happened is a `UserError`: the
+    mean over no steps is 0/0.
     """
     real = np.asarray(rollout.mask) > 0  # [E, T]
+    if not real.any():
+        raise UserError(f"rollout: got no step in {real.size} places; expected one whose mask is 1 to learn from")
 
     def valued(obs: Array) -> Array:
         values = np.zeros(real.shape)
