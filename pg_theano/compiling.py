@@ -12,6 +12,7 @@ else in the file) and then the bytes: one file, so that it is written or not, ne
 from __future__ import annotations
 
 import contextlib
+import functools
 import hashlib
 import importlib
 import importlib.metadata
@@ -484,6 +485,10 @@ touches is below this many bytes (1,024): then the loop is one function of machi
 ours."""
 
 
+_THREADS = "NPROC"
+"""The environment variable from which XLA on the CPU takes its number of threads, as it starts."""
+
+
 def _few_rewrites() -> Any:
     """PyTensor's mode for JAX with few rewrites: they are pure Python and never cached, and XLA fuses by itself."""
     from pytensor.compile.mode import Mode
@@ -500,7 +505,10 @@ def _jax(spec: dict[str, Any]) -> Any:
     # Of wide layers it would slow the loops down: 1.7 instead of 1.2 ms for 128 steps of 4 episodes with 64 x 64 units.
     flags = os.environ.get("XLA_FLAGS", "")
     widths = [shape[0] for _, shape, *_ in spec.get("layout", ()) if len(shape) == 2]
-    if _WHOLE_LOOPS not in flags and widths and max(widths) <= NARROW:
+    narrow = bool(widths) and max(widths) <= NARROW
+    if narrow:  # what we compute is too small to share: with two threads a run took 1.1 times as long
+        os.environ.setdefault(_THREADS, "1")
+    if _WHOLE_LOOPS not in flags and narrow:
         os.environ["XLA_FLAGS"] = f"{flags} --xla_backend_extra_options={_WHOLE_LOOPS}={2**40}".strip()
     import jax
     import jax.export
@@ -524,19 +532,25 @@ def _wide(jax: Any, dtype: str) -> contextlib.AbstractContextManager[Any]:
 
 def _key(spec: dict[str, Any]) -> str:
     """SHA-256 of what determines the graph and of what determines its meaning."""
+    # Where parameters start is no part of the graph: another initial value compiles nothing.
+    shaping = spec | {"layout": [entry[:2] for entry in spec.get("layout", [])]}
+    return hashlib.sha256(json.dumps([FORMAT, shaping], sort_keys=True).encode() + _surroundings()).hexdigest()
+
+
+@functools.cache  # they are imported, or will be, once a process: 10 ms
+def _surroundings() -> bytes:
+    """SHA-256 of the sources and the versions that make a graph of a spec."""
     package = Path(__file__).parent
     own = [package / name for name in ("compiling.py", "parameters.py", "types.py")]
     sources = [*sorted((package / "graphs").rglob("*.py")), *own]
-    # Where parameters start is no part of the graph: another initial value compiles nothing.
-    shaping = spec | {"layout": [entry[:2] for entry in spec.get("layout", [])]}
-    digest = hashlib.sha256(json.dumps([FORMAT, shaping], sort_keys=True).encode())
+    digest = hashlib.sha256()
     for path in sources:
         digest.update(path.relative_to(package).as_posix().encode() + b"\0" + path.read_bytes() + b"\0")
     for name in ("pg_theano", "pytensor", "jax", "jaxlib", "numpy"):
         with contextlib.suppress(importlib.metadata.PackageNotFoundError):
             digest.update(f"{name}={importlib.metadata.version(name)};".encode())
     digest.update(f"python={sys.version_info[:3]};{platform.machine()}".encode())
-    return digest.hexdigest()
+    return digest.digest()
 
 
 def remembered(facts: dict[str, Any], make: Callable[[], Any]) -> Any:

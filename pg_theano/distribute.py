@@ -20,7 +20,7 @@ from concurrent.futures import FIRST_COMPLETED, CancelledError, Future, wait
 from typing import Any, Protocol
 
 from pg_theano import runs
-from pg_theano.processes import MOST_DEATHS, SECONDS_PER_BATCH, Answer, Lost, Processes, evaluate, versions
+from pg_theano.processes import MOST_DEATHS, SECONDS_PER_BATCH, Answer, Lost, Processes, evaluate
 from pg_theano.types import UserError
 
 SECONDS_A_WORKER = 0.005
@@ -43,11 +43,18 @@ class Engine(Protocol):
     def close(self) -> None: ...
 
 
-def opened(*, workers: int = 1, cluster: str | None = None, timeout: float = 30.0) -> Workers:
+def opened(
+    *,
+    workers: int = 1,
+    cluster: str | None = None,
+    timeout: float = 30.0,
+    function: Callable[[Any], Any] | None = None,
+) -> Workers:
     """Workers to map over; a context manager, which ends them.
 
     `workers` = 1 is this process itself, more are that many processes. `cluster` is the address of a Dask scheduler,
-    and `workers` then does not matter: all that are connected take part, and those that join later.
+    and `workers` then does not matter: all that are connected take part, and those that join later. `function` is what
+    will be mapped, where it is known by now: processes import its module while this one goes on.
 
     Errors: `UserError`: workers < 1; Dask is not installed; the cluster does not answer, or has no workers, within
     `timeout` seconds; a worker of it has other versions than this process.
@@ -56,7 +63,7 @@ def opened(*, workers: int = 1, cluster: str | None = None, timeout: float = 30.
         return Workers(_Cluster(cluster, timeout))
     if workers < 1:
         raise UserError(f"workers: got {workers}; expected a whole number from 1")
-    return Workers(Processes(workers) if workers > 1 else None)
+    return Workers(Processes(workers, function) if workers > 1 else None)
 
 
 class Workers:
@@ -182,7 +189,7 @@ class _Cluster:
         self._killed = distributed.KilledWorker
         self._address = address
         self._timeout = timeout
-        self._versions = versions()
+        self._versions = runs.versions()
         self._futures: set[Future[Answer]] = set()
         self._gone_since: float | None = None
         began = time.monotonic()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import functools
 import multiprocessing
 import os
 import signal
@@ -24,8 +23,8 @@ SECONDS_PER_BATCH = 0.1
 """So long a batch of tasks runs at least, where there are enough of them: sending one costs 0.1 to 5 ms."""
 MOST_DEATHS = 3
 """Workers that one task may take with it; and beginnings of a worker process that may fail, one after the other."""
-ONE_THREAD = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
-"""1 in a worker process, unless the user has set it: the workers share the cores already."""
+ONE_THREAD = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NPROC")
+"""1 in a worker process, unless the user has set it: the workers share the cores already. NPROC is read by XLA."""
 
 
 class Answer(NamedTuple):
@@ -54,8 +53,8 @@ _ONE_AT_A_TIME = threading.Lock()
 def evaluate(function: Callable[[Any], Any], tasks: Sequence[Any], expected: dict[str, str] | None) -> Answer:
     """A batch, in a worker. `expected`: versions that this process must have."""
     with _ONE_AT_A_TIME:
-        if expected is not None and versions() != expected:
-            return Answer([], refused=versions())
+        if expected is not None and runs.versions() != expected:
+            return Answer([], refused=runs.versions())
         began = time.perf_counter()
         results: list[Any] = []
         for task in tasks:
@@ -64,12 +63,6 @@ def evaluate(function: Callable[[Any], Any], tasks: Sequence[Any], expected: dic
             except Exception as error:
                 return Answer(results, _sendable(error))
         return Answer(results, seconds=time.perf_counter() - began)
-
-
-@functools.cache
-def versions() -> dict[str, str]:
-    """Of this process."""
-    return runs.versions()
 
 
 def _sendable(error: Exception) -> Exception:
@@ -108,10 +101,12 @@ def _end_with_parent() -> None:
 class _Process:
     """An executor of a single process."""
 
-    def __init__(self) -> None:
+    def __init__(self, function: Callable[[Any], Any] | None) -> None:
         self.executor = ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn"), initializer=_begin)
         with _surroundings_of_a_worker():
-            self.began = self.executor.submit(os.getpid)
+            self.began: Future[Any] = (
+                self.executor.submit(evaluate, function, [], None) if function else self.executor.submit(os.getpid)
+            )
         (self.process,) = self.executor._processes.values()
 
     def end(self, *, at_once: bool) -> None:
@@ -145,19 +140,20 @@ class Processes:
     exact = True
     seconds_per_batch = SECONDS_PER_BATCH
 
-    def __init__(self, count: int):
+    def __init__(self, count: int, function: Callable[[Any], Any] | None = None):
         self.workers = self.most_in_flight = count
-        self._idle = [_Process() for _ in range(count)]
+        self._function = function
+        self._idle = [_Process(function) for _ in range(count)]
         self._busy: dict[Future[Answer], _Process] = {}
         self._failed_beginnings = 0
 
     def submit(self, function: Callable[[Any], Any], tasks: list[Any]) -> Future[Answer]:
-        process = self._idle.pop(0) if self._idle else _Process()
+        process = self._idle.pop(0) if self._idle else _Process(self._function)
         try:
             future = process.executor.submit(evaluate, function, tasks, None)
         except BrokenProcessPool:  # it died while it was idle
             process.end(at_once=True)
-            process = _Process()
+            process = _Process(self._function)
             future = process.executor.submit(evaluate, function, tasks, None)
         self._busy[future] = process
         return future
