@@ -79,18 +79,29 @@ class Workers:
     def __exit__(self, *error: object) -> None:
         self.close()
 
+    @property
+    def count(self) -> int:
+        """Workers by now; those of a cluster come and go."""
+        return 1 if self._engine is None else self._engine.workers
+
     def close(self) -> None:
         if self._engine is not None:
             self._engine.close()
 
     def map(
-        self, function: Callable[[Any], Any], tasks: Iterable[Any], *, seconds_per_task: float | None = None
+        self,
+        function: Callable[[Any], Any],
+        tasks: Iterable[Any],
+        *,
+        seconds_per_task: float | None = None,
+        told: Callable[[Any], None] = lambda result: None,
     ) -> list[Any]:
         """`[function(task) for task in tasks]`, in batches of 0.1 seconds or more (many workers: longer).
 
         `function` stands in a module and depends on its task alone; tasks and results are plain data (numbers, seeds,
         flat arrays, dicts of them) that it does not change. `seconds_per_task` is a first guess at its duration; it
-        decides how many tasks travel together and never what comes out.
+        decides how many tasks travel together and never what comes out. `told` is called with each result, in this
+        process and in order, as soon as all before it are there.
 
         Errors: the function's own exception, that of the lowest index where there are several, as in a loop; then
         tasks after it may or may not have run. `UserError`: a task has killed its worker several times; the cluster is
@@ -98,17 +109,25 @@ class Workers:
         """
         tasks = list(tasks)
         if self._engine is None:
-            return [function(task) for task in tasks]
+            results = []
+            for task in tasks:
+                results.append(function(task))
+                told(results[-1])
+            return results
         if seconds_per_task is not None:
             self._seconds.setdefault(function, seconds_per_task)
         try:
-            return self._mapped(self._engine, function, tasks)
+            return self._mapped(self._engine, function, tasks, told)
         except BaseException:
             self._engine.abandon()
             raise
 
-    def _mapped(self, engine: Engine, function: Callable[[Any], Any], tasks: list[Any]) -> list[Any]:
+    def _mapped(
+        self, engine: Engine, function: Callable[[Any], Any], tasks: list[Any], told: Callable[[Any], None]
+    ) -> list[Any]:
         results: list[Any] = [None] * len(tasks)
+        waiting: set[int] = set()  # results that are there before an earlier one is
+        number_told = 0
         errors: dict[int, Exception] = {}
         suspects: list[int] = []  # tasks of lost batches: each runs alone now, to find the one that kills
         deaths: Counter[int] = Counter()
@@ -147,10 +166,15 @@ class Workers:
                     continue
                 for index, result in zip(batch, answer.results, strict=False):
                     results[index] = result
+                    waiting.add(index)
                 if answer.error is not None:
                     errors[batch[len(answer.results)]] = answer.error
                 elif batch:
                     self._learn(function, answer.seconds / len(batch))
+            while number_told in waiting:
+                waiting.remove(number_told)
+                told(results[number_told])
+                number_told += 1
         if errors:
             raise errors[min(errors)]
         return results

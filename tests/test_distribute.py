@@ -298,3 +298,24 @@ def test_a_cluster_that_does_not_answer_is_given_up():
         assert time.monotonic() - began < 3.0
     with pytest.raises(UserError, match="cluster: got nonsense"):
         distribute.opened(cluster="nonsense")
+
+
+def test_each_result_is_told_once_in_order_as_soon_as_those_before_it_are_there():
+    """Caught, when planted: told in the order of arrival; told only at the end."""
+    told, at = [], []
+    with distribute.opened(workers=2, function=helpers.late_at_first) as some:
+        some._seconds[helpers.late_at_first] = 10.0  # each task travels alone
+
+        def take(result):
+            told.append(result)
+            at.append(time.monotonic())
+
+        results = some.map(helpers.late_at_first, [5, 1, 2, 3, 4, 0], told=take)  # 1 takes 0.15 seconds
+    assert told == results == [5, 1, 2, 3, 4, 0]
+    assert at[1] - at[0] > 0.1
+
+
+def test_what_cannot_be_told_ends_the_map(pool):
+    with pytest.raises(ZeroDivisionError):
+        pool.map(helpers.square, range(40), told=lambda result: 1 // 0)
+    assert pool.map(helpers.square, range(4)) == [0, 1, 4, 9]

@@ -21,6 +21,8 @@ from pg_theano.search.storage import Trial
 CANDIDATE = 100
 """The purpose of these draws beside those of a run (`programs.py`): candidate i of a search."""
 LIMIT = 10_000
+INDEPENDENT = ("random", "grid")
+"""Methods that learn nothing from a trial: their candidates may be asked for before others have ended."""
 
 
 class Candidate(NamedTuple):

@@ -1,7 +1,9 @@
 """The coordinator and its storage: the same outcome however it is worked off, interrupted or killed."""
 
+import itertools
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -275,3 +277,76 @@ def test_ctrl_c_leaves_a_search_that_goes_on(elsewhere, workers):
     assert "to go on: python -m pg_theano.search --resume stopped" in said
     command("--resume", "stopped", "--no-plot", cwd=elsewhere)
     assert trials_in(elsewhere / "stopped") == trials_in(elsewhere / "whole")
+
+
+# -- rounds of several batches, for workers that need not wait for each other
+
+
+class Lookers:
+    """Three workers who look up a trial's result here, one after the other, from the last of a round to the first."""
+
+    count = 3
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *error):
+        pass
+
+    def map(self, function, tasks, *, told=lambda result: None):
+        results = [function(task) for task in reversed(list(tasks))][::-1]
+        for result in results:
+            told(result)
+        return results
+
+
+@pytest.mark.parametrize("method", ["random", "grid", "cho"])
+def test_several_batches_at_once_give_what_one_after_the_other_does(method, tmp_path, monkeypatch):
+    """Told batch by batch. Caught, when planted: all trials of a round in one batch; a round told in the order in which
+    its trials ended; CHO, which learns from a batch, asked for several."""
+    plan = plan_of(method, budget={"trials": 30})
+    alone = searched(plan, tmp_path / "alone", monkeypatch)
+    monkeypatch.setattr(study.distribute, "opened", lambda **words: Lookers())
+    seen, done = [], []
+    beside = study.new(
+        plan, tmp_path / "beside", lambda plan, found, seconds: seen.append(len(found)), lambda text: done.append(text)
+    )
+    assert plain(beside.trials) == plain(alone.trials)
+    asked_for = 4 if method == "cho" else len(alone.trials)
+    assert max(b - a for a, b in itertools.pairwise([0, *seen])) == asked_for
+    assert len(seen) >= len(alone.trials) // 4  # shown after each batch
+
+
+def test_a_round_stops_at_its_first_batch_that_failed(tmp_path, monkeypatch):
+    """Caught, when planted: the last batch of the round looked at, which is not told yet."""
+    monkeypatch.setattr(study.distribute, "opened", lambda **words: Lookers())
+    with pytest.raises(UserError, match=r"4 of 4 trials of a batch failed; the first: the disk is full"):
+        searched(plan_of("random", budget={"trials": 40}), tmp_path / "s", monkeypatch, all_fail)
+    states = [one.state for one in store_of(tmp_path / "s").trials()]
+    assert states == ["failed"] * 4 + ["running"] * 36
+
+
+def test_a_round_that_was_stopped_goes_on_as_if_it_never_had_been(tmp_path, monkeypatch):
+    """By one worker or by several. Caught, when planted: only the last batch of an open round gone on with; that batch
+    filled up to a round."""
+    plan = plan_of("random", budget={"trials": 60})
+    alone = searched(plan, tmp_path / "alone", monkeypatch)
+
+    class Stopped(Lookers):
+        def map(self, function, tasks, *, told):
+            def take(part):
+                if part[0]["number"] == 10:
+                    raise KeyboardInterrupt
+                told(part)
+
+            return super().map(function, tasks, told=take)
+
+    with monkeypatch.context() as here:
+        here.setattr(study.distribute, "opened", lambda **words: Stopped())
+        outcome = searched(plan, tmp_path / "s", here)
+    assert outcome.status == "interrupted"
+    assert sum(one.state == "running" for one in outcome.trials) == 40
+    shutil.copytree(tmp_path / "s", tmp_path / "other")
+    assert plain(resumed(tmp_path / "s").trials) == plain(alone.trials)
+    monkeypatch.setattr(study.distribute, "opened", lambda **words: Lookers())
+    assert plain(resumed(tmp_path / "other").trials) == plain(alone.trials)
