@@ -214,6 +214,13 @@ def square(number):
     return number * number
 
 
+def waits_for(path):
+    """Ends when there is a file of this name."""
+    if path:
+        until(lambda: os.path.exists(path))
+    return path
+
+
 def late_at_first(number):
     """The earlier a task, the later it ends."""
     time.sleep(0.15 if number < 2 else 0.0)
