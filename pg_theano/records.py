@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 BLOCK = 8192
@@ -20,7 +21,8 @@ class Records:
         self._file = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
         self._written, self._waiting = size, bytearray()
         self._hash, self._hashed = hashlib.sha256(), 0
-        os.ftruncate(self._file, size)
+        with self._named():
+            os.ftruncate(self._file, size)
 
     def add(self, line: bytes) -> None:
         self._waiting += line
@@ -36,7 +38,8 @@ class Records:
             del self._waiting[size - self._written :]
             return
         self._waiting.clear()
-        os.ftruncate(self._file, size)
+        with self._named():
+            os.ftruncate(self._file, size)
         self._written = size
         if size < self._hashed:
             self._hash, self._hashed = hashlib.sha256(), 0
@@ -44,7 +47,8 @@ class Records:
     def flush(self) -> tuple[int, str]:
         """Everything is on the disk; returns the size of the file and its SHA-256."""
         self._write()
-        os.fsync(self._file)
+        with self._named():
+            os.fsync(self._file)
         return self._written, self.sha256()
 
     def sha256(self) -> str:
@@ -63,10 +67,16 @@ class Records:
         os.close(self._file)
 
     def _write(self) -> None:
-        try:
+        with self._named():
             while self._waiting:
                 count = os.pwrite(self._file, self._waiting, self._written)
                 del self._waiting[:count]
                 self._written += count
+
+    @contextlib.contextmanager
+    def _named(self) -> Iterator[None]:
+        """The system does not say in which file it failed."""
+        try:
+            yield
         except OSError as error:
             raise OSError(error.errno, error.strerror, str(self._path)) from None

@@ -1,5 +1,6 @@
 """What the tests of runs share: a small run, and what it left."""
 
+import hashlib
 import io
 import json
 import subprocess
@@ -101,6 +102,23 @@ def assert_equal_runs(a, b):
         "threshold",
     ):
         assert result(a)[key] == result(b)[key], key
+
+
+def digest(folder):
+    """One number for all that `assert_equal_runs` compares, of a run or of a set of seeds."""
+    found = hashlib.sha256()
+    for run in sorted(Path(folder).glob("seed-*")) or [Path(folder)]:
+        found.update(json.dumps(records(run), sort_keys=True).encode())
+        for kind in ("update", "best"):
+            if any((run / "checkpoints").glob(f"{kind}-*.json")):
+                checkpoint = checkpoints.newest(run / "checkpoints", kind)
+                found.update(checkpoint.path.name.encode())
+                for name, value in sorted(checkpoint.state.items()):
+                    found.update(f"{name} {value.dtype} {value.shape}".encode() + value.tobytes())
+        ended = result(run)
+        keys = ("status", "stop_reason", "updates", "env_steps", "episodes", "evaluation", "best_update", "seed")
+        found.update(json.dumps([ended[key] for key in keys]).encode())
+    return found.hexdigest()
 
 
 def assert_equal_states(a, b):
