@@ -12,7 +12,7 @@ from pg_theano import checkpoints
 UPDATES = 20
 BASE = {
     "dtype": "float64",
-    "environment": {"id": "CartPole-v1", "num_envs": 4},
+    "environment": {"id": "CartPole-v1", "num_envs": 4, "engine": "gymnasium"},
     "policy": {"hidden": [4]},
     "schedules": {"episodes_per_update": {"initial": 4}},
     "evaluation": {"episodes": 5, "every_updates": 10},
@@ -20,7 +20,7 @@ BASE = {
 }
 CONFIGS = {
     "reinforce": {},
-    "vpg": {"algorithm": {"name": "vpg", "entropy_coefficient": 0.01}, "environment": {"engine": "gymnasium"}},
+    "vpg": {"algorithm": {"name": "vpg", "entropy_coefficient": 0.01}},
     "ppo": {
         "algorithm": {
             "name": "ppo",
@@ -29,10 +29,9 @@ CONFIGS = {
             "num_minibatches": 3,
             "entropy_coefficient": 0.01,
         },
-        "environment": {"engine": "gymnasium"},
     },
 }
-"""REINFORCE in its compiled environment; of the others there is a twin by hand, which steps Gymnasium's."""
+"""In Gymnasium's environment: the compiled one is JAX's alone. Of the last two there is a twin by hand."""
 
 
 def trained(name: str, folder: Path, updates: int, **changes) -> Path:
