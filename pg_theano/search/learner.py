@@ -76,7 +76,7 @@ def load(config: Config, spec: dict[str, Any], report: compiling.Report) -> Prog
         new = state | _state_of(told, dtype)
         if generation.seen is not None:
             new |= normalizer_after(state, generation.seen, dtype)
-        fitness = np.sort(generation.fitness)[::-1]
+        fitness = np.sort(generation.fitness[np.isfinite(generation.fitness)])[::-1]  # NaN would stand first
         best = fitness[: max(1, len(fitness) // 4)]
         metrics = {
             "cost": float(-fitness.mean()),

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import math
-import os
+import time
 import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -16,6 +16,7 @@ from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
+from pg_theano.search import journal
 from pg_theano.search.spaces import Axis, label
 from pg_theano.types import UserError
 
@@ -24,6 +25,8 @@ STATES: dict[str, TrialState] = {
     "RUNNING": "running", "WAITING": "running", "COMPLETE": "complete", "PRUNED": "pruned", "FAIL": "failed",
 }  # fmt: skip
 JOURNAL = "study.journal"
+BEING_MADE = 10.0
+"""Seconds that a study in a shared storage may take from being made to saying whose it is."""
 
 
 class Trial(NamedTuple):
@@ -40,27 +43,36 @@ class Trial(NamedTuple):
 class Store:
     """The study of one search, from opening to closing. Errors: `UserError` where it is another's."""
 
-    def __init__(self, folder: Path, address: str | None, name: str, axes: Sequence[Axis], maximise: bool):
+    def __init__(
+        self,
+        folder: Path,
+        address: str | None,
+        name: str,
+        axes: Sequence[Axis],
+        maximise: bool,
+        say: Callable[[str], None] = lambda text: None,  # called where something had to be mended
+    ):
         optuna = _optuna()
         self.axes, self.maximise, self.name = tuple(axes), maximise, name
         self.place, self.shared = str(folder / JOURNAL) if address is None else address, address is not None
         try:
-            self.storage = _journal(optuna, folder / JOURNAL) if address is None else _rdb(optuna, address)
-            self.study = optuna.create_study(
-                storage=self.storage,
-                study_name=name,
-                direction="maximize" if maximise else "minimize",
-                load_if_exists=True,
-            )
-        except (optuna.exceptions.OptunaError, ValueError, KeyError) as error:
+            self.storage = _journal(optuna, folder / JOURNAL, say) if address is None else _rdb(optuna, address)
+            self.study, self.made = _study(optuna, self.storage, name, maximise)
+        except (optuna.exceptions.OptunaError, ValueError, KeyError, TypeError, AttributeError) as error:
             raise UserError(f"{self.place}: not a storage that Optuna can open ({error})") from None
         self.id = self.study._study_id
 
     def claim(self, identity: dict[str, Any], holder: str) -> None:
         """Take a new study, or go on with one's own. Errors: `UserError` where the study is another search's."""
         found = self.study.user_attrs
-        if "identity" not in found:
+        until = time.monotonic() + BEING_MADE
+        while self.shared and not self.made and "identity" not in found and time.monotonic() < until:
             if self.study.get_trials(deepcopy=False):
+                break
+            time.sleep(0.05)  # of two processes that begin at once one makes the study, and is about to say whose it is
+            found = self.study.user_attrs
+        if "identity" not in found:
+            if self.study.get_trials(deepcopy=False) or (self.shared and not self.made):
                 raise UserError(f"{self.place}: study {self.name} was not made by pg_theano.search; give another name")
             self.study.set_user_attr("holder", holder)
             self.study.set_user_attr("identity", json.dumps(identity, sort_keys=True))
@@ -173,15 +185,18 @@ def _optuna() -> Any:
     return optuna
 
 
-def _journal(optuna: Any, path: Path) -> Any:
-    """A journal file, mended where its last writer was killed: we hold the folder's lock, so nobody writes now."""
-    Path(f"{path}.lock").unlink(missing_ok=True)  # a link that a killed writer left: the next would wait for 30 s
-    if path.exists():
-        content = path.read_bytes()
-        whole = content.rfind(b"\n") + 1
-        if whole < len(content):
-            os.truncate(path, whole)
-    return optuna.storages.JournalStorage(optuna.storages.journal.JournalFileBackend(str(path)))
+def _journal(optuna: Any, path: Path, say: Callable[[str], None]) -> Any:
+    backend = journal.backend_class(optuna.storages.journal.JournalFileBackend)
+    return optuna.storages.JournalStorage(backend(path, say))
+
+
+def _study(optuna: Any, storage: Any, name: str, maximise: bool) -> tuple[Any, bool]:
+    """(the study, whether it was made here): of several processes that ask at once, one makes it."""
+    direction = "maximize" if maximise else "minimize"
+    try:
+        return optuna.create_study(storage=storage, study_name=name, direction=direction), True
+    except optuna.exceptions.DuplicatedStudyError:
+        return optuna.load_study(storage=storage, study_name=name), False
 
 
 def _rdb(optuna: Any, address: str) -> Any:

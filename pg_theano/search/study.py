@@ -29,6 +29,8 @@ Shown = Callable[[Plan, Sequence[Trial], float], None]
 """Called with the trials so far whenever some have been told, and the seconds."""
 
 
+FAILURES = 8
+"""As many trials, or a batch of them, failing one after the other end a search: a fifth may fail of themselves."""
 TRIALS_A_WORKER = 16
 """In a round of several batches: at its end a worker waits for half a trial, 3 % of its time."""
 
@@ -53,7 +55,7 @@ def new(plan: Plan, run_dir: str | os.PathLike[str] | None, show: Shown, say: Ca
         facts = {"folder": str(plan.folder), "versions": runs.versions(), "argv": sys.argv}
         facts["fingerprint"] = runs.fingerprint(plan.config)
         with _workers(plan) as workers:
-            store = _opened(plan, folder)
+            store = _opened(plan, folder, say)
             checkpoints.write_atomically(folder / "search.json", json.dumps(facts, indent=1).encode() + b"\n")
             checkpoints.write_atomically(folder / PLAN, written(plan).encode())  # last: it makes the folder a search
             return _searched(_Search(plan, folder, store, workers, show, say, False))
@@ -80,7 +82,9 @@ def resume(
         then = then.get("fingerprint", {"versions": then.get("versions", {})})
         runs.check_fingerprint(path, then, runs.fingerprint(plan.config), force)
         with _workers(plan) as workers:
-            return _searched(_Search(plan, path, _opened(plan, path), workers, show, say, force))
+            store = _opened(plan, path, say)
+            say(_kept(path, store.trials()))
+            return _searched(_Search(plan, path, store, workers, show, say, force))
     finally:
         runs.unlocked(lock)
 
@@ -96,8 +100,17 @@ def read_folder(path: Path, overrides: Sequence[str] = ()) -> Plan:
     return read_plan(path / PLAN, overrides)._replace(folder=folder)
 
 
-def _opened(plan: Plan, folder: Path) -> Store:
-    store = Store(folder, plan.search.storage, plan.name, plan.axes, plan.maximise)
+def _kept(path: Path, found: Sequence[Trial]) -> str:
+    """What a resumed search has and does not do again, and what it goes on with."""
+    counts = counted(found)
+    running = counts.pop("running")
+    by_state = ", ".join(f"{count} {state}" for state, count in counts.items() if count)
+    ended = f"{sum(counts.values())} trials kept" + (f" ({by_state})" if by_state else "")
+    return f"{path}: resumed: {ended}" + (f"; {running} that were begun go on" if running else "")
+
+
+def _opened(plan: Plan, folder: Path, say: Callable[[str], None]) -> Store:
+    store = Store(folder, plan.search.storage, plan.name, plan.axes, plan.maximise, say)
     store.claim(plan.identity(), f"{folder.resolve()} on {socket.gethostname()}")
     return store
 
@@ -158,6 +171,11 @@ def _searched(search: _Search) -> Outcome:
             else:
                 _to_the_end(search, running, tell)
             waited += time.perf_counter() - asked - told
+        if found and all(trial.state == "failed" for trial in found):
+            raise UserError(
+                f"all {len(found)} trials failed; the first: {found[0].facts['reason']}; "
+                "expected a finite score of one at least"
+            )
     except KeyboardInterrupt:
         status = "interrupted"
     seconds = time.perf_counter() - began
@@ -218,7 +236,7 @@ def _to_the_end(search: _Search, running: Sequence[Trial], tell: Callable[[Seque
     ended: list[Trial] = []
 
     def take(results: Sequence[Mapping[str, Any]]) -> None:
-        for result in results:
+        for result in map(_checked, results):
             trial = left.pop(0)
             ended.append(_ended(trial, result))
             if not left or left[0].facts["batch"] != trial.facts["batch"]:
@@ -240,7 +258,7 @@ def _at_rungs(search: _Search, found: Sequence[Trial], number_of_batch: int) -> 
     for rung, share in enumerate([*settings.rungs, 1.0]):
         groups = _groups(search, list(going.values()), share)
         parts = search.workers.map(trials.evaluate_group, groups)
-        results = {result["number"]: result for part in parts for result in part}
+        results = {result["number"]: _checked(result) for part in parts for result in part}
         here = {trial.number: trial.rungs[rung] for trial in batch if rung in trial.rungs}
         for number, trial in list(going.items()):
             result = results[number]
@@ -299,6 +317,14 @@ def alone(plan: Plan, folder: Path, trial: Trial) -> Trial:
     return trial if result["score"] is None else trial._replace(score=result["score"])
 
 
+def _checked(result: Mapping[str, Any]) -> Mapping[str, Any]:
+    """A score that is not finite is a failure: compared with others it would be the best, or the worst, or neither."""
+    score = result["score"]
+    if score is None or math.isfinite(score):
+        return result
+    return {**result, "score": None, "reason": f"its score is {score}; expected a finite number"}
+
+
 def _ended(trial: Trial, result: Mapping[str, Any]) -> Trial:
     facts = {key: result[key] for key in ("scores", "seconds", "env_steps", "reason") if key in result}
     state: TrialState = "failed" if result["score"] is None else "complete"
@@ -310,10 +336,15 @@ def _stop_if_all_failed(plan: Plan, found: Sequence[Trial], ended: Sequence[Tria
     for trial in ended:
         if trial.state == "failed":
             say(f"trial {trial.number} failed: {trial.facts['reason']}")
-    last = found[: ended[-1].number + 1][-plan.search.batch :]
-    if all(trial.state == "failed" for trial in [*ended, *last]):
-        reason = ended[0].facts["reason"]
-        raise UserError(f"{len(last)} of {len(last)} trials of a batch failed; the first: {reason}")
+    so_far = found[: ended[-1].number + 1]
+    last = so_far[-max(plan.search.batch, FAILURES) :]
+    if plan.search.method in ("cho", "grid") and any(trial.state != "failed" for trial in so_far):
+        return  # neighbours in a grid fail together
+    if len(last) >= max(plan.search.batch, FAILURES) and all(trial.state == "failed" for trial in last):
+        raise UserError(
+            f"the last {len(last)} trials failed; the first: {last[0].facts['reason']}; expected a finite score of one "
+            "at least; mend that, or go on with --resume"
+        )
 
 
 # -- results

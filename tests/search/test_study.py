@@ -14,7 +14,7 @@ import pytest
 from helpers_search import DISCOUNT, HIDDEN, RATE, REAL, plain, plan_of, pretended, resumed, searched, written
 from optuna.storages.journal import JournalFileBackend
 
-from pg_theano.search import storage, study, trials
+from pg_theano.search import journal, storage, study, trials
 from pg_theano.types import UserError
 
 METHODS = ("random", "tpe", "bayesian", "cho")
@@ -26,20 +26,20 @@ class Killed(BaseException):
 
 def kill_at(monkeypatch, operation, how):
     """The process dies at this operation of the storage: before it, after it, or with half of its line written."""
-    real, count = JournalFileBackend.append_logs, iter(range(10**6))
+    real, count = journal.append, iter(range(10**6))
 
-    def append(self, logs):
+    def append(path, logs, say):
         if next(count) == operation:
             if how == "after":
-                real(self, logs)
+                real(path, logs, say)
             elif how == "torn":
-                with open(self._file_path, "ab") as file:
+                with open(path, "ab") as file:
                     file.write(json.dumps(logs[0]).encode()[:20])
-                os.symlink(self._file_path, self._file_path + ".lock")  # and with the lock in its hands
+                os.symlink(journal.RUN_LOCK, journal.lock_of(path))  # and with the lock in its hands
             raise Killed
-        real(self, logs)
+        real(path, logs, say)
 
-    monkeypatch.setattr(JournalFileBackend, "append_logs", append)
+    monkeypatch.setattr(journal, "append", append)
 
 
 @pytest.mark.slow
@@ -102,16 +102,108 @@ def test_a_failed_trial_is_recorded_with_its_reason_and_the_search_goes_on(tmp_p
     assert said == [f"trial {one.number} failed: the rate is too large" for one in failed]
 
 
-def test_where_a_whole_batch_fails_the_search_stops(tmp_path, monkeypatch):
-    with pytest.raises(UserError, match=r"4 of 4 trials of a batch failed; the first: the disk is full"):
+def test_where_one_after_the_other_fails_the_search_stops(tmp_path, monkeypatch):
+    with pytest.raises(UserError, match=r"the last 8 trials failed; the first: the disk is full.*--resume"):
         searched(plan_of("random"), tmp_path / "s", monkeypatch, all_fail)
     assert [one.state for one in study.read_folder(tmp_path / "s") and store_of(tmp_path / "s").trials()] == [
         "failed"
-    ] * 4
+    ] * 8
+
+
+def test_a_search_in_which_all_fail_is_an_error_also_where_it_is_short(tmp_path, monkeypatch):
+    """Of a grid, of a budget under the number that ends it early. Caught, when planted: an end like any other."""
+    for method in ("random", "cho"):
+        with pytest.raises(UserError, match=r"all \d trials failed; the first: the disk is full"):
+            searched(plan_of(method, budget={"trials": 5}, **ONE_AXIS), tmp_path / method, monkeypatch, all_fail)
+
+
+ONE_AXIS = {"space": {RATE: {"low": 1e-3, "high": 1.0, "log": True}}}
+
+
+def all_but_each_fifth(task):
+    return pretended(task | {"params": task["params"] | {RATE: 1.0 if task["number"] % 5 < 1 else 0.1}})
+
+
+@pytest.mark.parametrize("batch", [1, 2])
+def test_a_fifth_of_failing_trials_ends_no_search_however_small_its_batches(tmp_path, monkeypatch, batch):
+    """Caught, when planted: one batch of failures ends it, though it is of one trial."""
+    plan = plan_of("random", budget={"trials": 40}, batch=batch)
+    counts = study.counted(searched(plan, tmp_path / "s", monkeypatch, all_but_each_fifth).trials)
+    assert counts == {"complete": 32, "pruned": 0, "failed": 8, "running": 0}
+
+
+def test_neighbours_in_a_grid_may_fail_together(tmp_path, monkeypatch):
+    """Caught, when planted: a grid ended by its corner."""
+
+    def evaluate(task):
+        return all_fail(task) if task["number"] >= 16 else pretended(task | {"params": task["params"] | {RATE: 0.1}})
+
+    plan = plan_of("grid", batch=2, budget={"trials": 40}, grid={"points": 4})
+    outcome = searched(plan, tmp_path / "s", monkeypatch, evaluate)
+    assert [one.state for one in outcome.trials] == ["complete"] * 16 + ["failed"] * 16
+
+
+BAD = {"nan": float("nan"), "inf": float("inf"), "-inf": float("-inf")}
+
+
+@pytest.mark.parametrize("method", ["random", "grid", "cho", "bayesian", "tpe"])
+@pytest.mark.parametrize("bad", BAD)
+def test_what_is_not_finite_never_wins(tmp_path, monkeypatch, method, bad):
+    """A trial with such a score fails, is not the best one, and leaves the search where a failed one would.
+
+    Caught, when planted: the score told as it is (Optuna refuses NaN, and takes infinity as the best one).
+    """
+
+    def outcome_of(score, name):
+        def evaluate(task):
+            made = pretended(task)
+            if task["number"] % 3 == 1:
+                made |= {"score": score, "reason": "no score"}
+            return made
+
+        return searched(plan_of(method, budget={"trials": 18}), tmp_path / name, monkeypatch, evaluate)
+
+    found, failed = outcome_of(BAD[bad], "bad"), outcome_of(None, "failed")
+    assert [one._replace(facts={}) for one in found.trials] == [one._replace(facts={}) for one in failed.trials]
+    assert study.best(found.trials, True) == study.best(found.trials, True)._replace(state="complete")
+    assert any(one.facts.get("reason") == f"its score is {bad}; expected a finite number" for one in found.trials)
+
+
+@pytest.mark.parametrize("pruning", ["median", "successive_halving"])
+def test_what_is_not_finite_is_not_compared_at_a_rung(tmp_path, monkeypatch, pruning):
+    """It ends there, failed; the others are compared without it. Caught, when planted: NaN at a rung (nobody is at or
+    above the median of NaN)."""
+
+    def evaluate(task):
+        made = pretended(task | {"params": task["params"] | {RATE: 0.1}})
+        return made | {"score": float("nan")} if task["number"] % 4 == 1 and task["share"] < 0.4 else made
+
+    outcome = searched(plan_of("random", pruning=pruning, budget={"trials": 16}), tmp_path / "s", monkeypatch, evaluate)
+    for trial in outcome.trials:
+        assert (trial.state == "failed") == (trial.number % 4 == 1)
+    assert study.counted(outcome.trials)["complete"] >= 3
+
+
+def test_a_resumed_search_says_what_it_keeps_and_what_goes_on(tmp_path, monkeypatch):
+    """Caught, when planted: running trials counted as kept."""
+
+    def evaluate(task):
+        if task["number"] == 9:
+            raise KeyboardInterrupt
+        return pretended(task)
+
+    outcome = searched(plan_of("random"), tmp_path / "s", monkeypatch, evaluate)
+    counts = study.counted(outcome.trials)
+    assert counts["running"] == 4
+    monkeypatch.setattr(trials, "evaluate", pretended)
+    said = []
+    study.resume(tmp_path / "s", (), lambda *_: None, said.append)
+    assert counts["complete"] == 8
+    assert said[0] == f"{tmp_path / 's'}: resumed: 8 trials kept (8 complete); 4 that were begun go on"
 
 
 def all_fail(task):
-    return pretended(task) | {"score": None, "reason": "the disk is full"}
+    return {"number": task["number"], "score": None, "ended": True, "reason": "the disk is full"}
 
 
 def store_of(folder):
@@ -320,10 +412,10 @@ def test_several_batches_at_once_give_what_one_after_the_other_does(method, tmp_
 def test_a_round_stops_at_its_first_batch_that_failed(tmp_path, monkeypatch):
     """Caught, when planted: the last batch of the round looked at, which is not told yet."""
     monkeypatch.setattr(study.distribute, "opened", lambda **words: Lookers())
-    with pytest.raises(UserError, match=r"4 of 4 trials of a batch failed; the first: the disk is full"):
+    with pytest.raises(UserError, match=r"the last 8 trials failed; the first: the disk is full"):
         searched(plan_of("random", budget={"trials": 40}), tmp_path / "s", monkeypatch, all_fail)
     states = [one.state for one in store_of(tmp_path / "s").trials()]
-    assert states == ["failed"] * 4 + ["running"] * 36
+    assert states == ["failed"] * 8 + ["running"] * 32
 
 
 def test_a_round_that_was_stopped_goes_on_as_if_it_never_had_been(tmp_path, monkeypatch):

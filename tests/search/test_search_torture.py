@@ -1,0 +1,28 @@
+"""Searches under fire, in small: `benchmarks/torture` has the same with 24 workers and 240 trials."""
+
+import helpers_torture as torture
+import pytest
+
+pytestmark = pytest.mark.slow
+
+
+def test_workers_and_coordinators_are_killed_and_no_trial_is_lost_stuck_or_counted_twice(tmp_path):
+    """A fifth of the trials fail; the trials in the end are those of an undisturbed search.
+
+    Caught, when planted: the journal not mended (it is not opened again); running trials begun anew.
+    """
+    path = torture.written(tmp_path, 24)
+    assert torture.begun(path, "--run-dir", "whole", cwd=tmp_path, said=tmp_path / "whole.txt").wait(timeout=120) == 0
+    figures = torture.under_fire(tmp_path, path, workers=3, trials=24, worker_kills=1, coordinator_kills=1, seed=0)
+    assert torture.whole(figures, 24), figures
+    assert figures["killed"] == ["coordinator", "worker"]
+    assert figures["failed"] >= 3
+    assert torture.left_in(tmp_path / "killed") == torture.left_in(tmp_path / "whole")
+
+
+@pytest.mark.parametrize("resume", [False, True])
+def test_of_two_that_take_one_search_at_once_one_is_told_who_has_it(tmp_path, resume):
+    """Caught, when planted: a folder that is not locked before it is looked into."""
+    path = torture.written(tmp_path, 16)
+    outcome = torture.raced(tmp_path, path, name="raced", resume=resume)
+    assert torture.one_won(*outcome), outcome
