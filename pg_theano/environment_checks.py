@@ -85,9 +85,10 @@ class Inspection:
         tell: Callable[[Finding], None],
         mark: Callable[[int, int], None] = lambda step, seed: None,
         *,
+        id: str = "",
         longest: int = LONGEST_EPISODE,
     ):
-        self.make, self.tell, self.mark, self.longest = make, tell, mark, longest
+        self.id, self.make, self.tell, self.mark, self.longest = id, make, tell, mark, longest
         self.found: set[str] = set()
         self.step, self.seed = 0, 0  # where it stands
         self.terminated = self.truncated = False
@@ -137,6 +138,8 @@ class Inspection:
             self.spaces(first)
             actions = sampled(first.action_space, GLANCE, 0)
             story = list(self.play(first, actions, 0))
+            if sum(told.step == 0 for told in story) == len(actions):
+                self.ends_at_once(len(actions))
             if first is second:
                 self.compare(story, list(self.play(first, actions, 0)))
             else:
@@ -407,15 +410,14 @@ class Inspection:
             lengths.append(step)
             only_terminated = only_terminated and not self.truncated
         if set(lengths) == {1}:
-            self.say(
-                FAULT,
-                "ends at once",
-                f"{len(lengths)} of {len(lengths)} episodes ended at step 1",
-                "episodes of several steps",
-                "look at what sets terminated; nothing to do if this is a bandit",
-            )
+            self.ends_at_once(len(lengths))
         elif len(set(lengths)) == 1 and only_terminated:
             self.say(QUESTION, "one length", *one_length(len(lengths), lengths[0]))
+
+    def ends_at_once(self, number: int) -> None:
+        got = f"{number} of {number} episodes ended at step 1"
+        advice = "look at what sets terminated; nothing to do if this is a bandit"
+        self.say(FAULT, "ends at once", got, "episodes of several steps", advice)
 
     def no_end(self, taken: int) -> None:
         kind = FAULT if taken >= self.longest else QUESTION
@@ -528,6 +530,24 @@ def _short(value: Any) -> str:
 
 def _shape_of(result: Any) -> str:
     return f"{len(result)} values" if isinstance(result, tuple) else f"one {type(result).__name__}"
+
+
+# -- the cheap part, as training starts
+
+
+UNSAID = {
+    *("observation no array", "observation dtype", "observation out of bounds", "buffer", "flag type", "both flags"),
+    *("reward type", "keeps state", "does not replay", "global", "no bounds", "ends at once"),
+}
+"""What training would pass over in silence; all else of a glance it says itself, once it comes to it."""
+
+
+def glanced(id: str, first: gymnasium.Env, second: gymnasium.Env) -> list[str]:
+    """What a glance finds wrong that training would not say, a line each. `second`: another instance, or the same."""
+    found: list[Finding] = []
+    Inspection(lambda: first, found.append, id=id).glance(first, second)
+    converted = [one for one in found if one.what != "reward type" or one.got.endswith("of shape ()")]
+    return [one.line(id) for one in converted if one.kind != NOTE and one.what in UNSAID]
 
 
 # -- the child of check_env

@@ -222,6 +222,12 @@ def converters(
     return lambda obs: observation.convert(np.asarray(obs)[None]), action_of(env.action_space, id, squash).given
 
 
+def is_gymnasiums_own(config: knobs.Environment) -> bool:
+    """Whether an environment is one of Gymnasium's, as it is there."""
+    found = gymnasium.registry.get(config.id)
+    return found is not None and str(found.entry_point).startswith("gymnasium.envs.") and not config.wrappers
+
+
 def _spec(id: str) -> Any:
     try:
         with _quiet():

@@ -55,6 +55,7 @@ def collect(
     records = _Records(keep, num_envs, environment.task, kind) if keep else None
     returns, lengths = np.zeros(num_episodes), np.zeros(num_episodes, np.int64)
     lost: list[int] = []
+    cut = 0  # episodes that were truncated
 
     episode = np.arange(num_envs)  # which episode each environment plays
     time = np.zeros(num_envs, np.int64)  # and at which step of it
@@ -87,6 +88,7 @@ def collect(
         over = ended.nonzero()[0]
         if over.size:  # few of many: by index, which costs less than by mask
             left -= over.size
+            cut += int(np.count_nonzero(truncated[over]))
             finished = episode[over]
             returns[finished], lengths[finished] = total[over], time[over]
             time[over], total[over] = 0, 0.0
@@ -119,7 +121,7 @@ def collect(
         if not with_lost:
             kept = ~np.isnan(returns)
             returns, lengths = returns[kept], lengths[kept]
-    return Played(rollout, returns, lengths, int(lengths.sum()))
+    return Played(rollout, returns, lengths, int(lengths.sum()), cut)
 
 
 def chunk_of(time_limit: int | None) -> int:

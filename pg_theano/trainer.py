@@ -13,17 +13,24 @@ import numpy as np
 from pg_theano import (
     checkpoints,
     collecting,
+    environment_checks,
+    environments,
     metrics,
     minibatches,
     programs,
     runs,
     screen,
     stopping,
+    watchdog,
 )
 from pg_theano.config import Config
 from pg_theano.evaluate import Evaluator
 from pg_theano.rollout import check_record
+from pg_theano.slots import Slots
 from pg_theano.types import GREEDY, SAMPLE, Knobs, Played, Program, Record, State, UserError
+
+LENGTHS_ASKED_OF = 8
+"""So many episodes of one length, and no other, are a reason to ask."""
 
 
 class Counters(NamedTuple):
@@ -58,6 +65,7 @@ class Trainer:
         self.threshold = config.solved.threshold if config.solved.threshold is not None else self.task.threshold
         self.spec = programs.spec_of(config, self.task, self.environment, folders)
         self.evaluator = Evaluator(config, self.spec, folders)
+        self.lengths: list[int] | None = []  # of the first episodes, until they differ or are asked of
         self.evaluated: dict[tuple[int, int], dict[str, float]] = {}  # (purpose, choice): played beforehand
         self.program: Program
         self.collector: collecting.Collector
@@ -69,7 +77,33 @@ class Trainer:
         self.began = time.perf_counter()
         self.saved_at = self.began
 
+    def look_over(self) -> None:
+        """Tell what a glance at a user's environment finds: a pass of 64 steps, taken again."""
+        if not isinstance(self.environment, Slots) or environments.is_gymnasiums_own(self.config.environment):
+            return
+        slots = self.environment.slots
+        with watchdog.watching(self.config.environment.timeout):
+            found = environment_checks.glanced(self.task.id, slots[0].env, slots[-1].env)
+        for line in found:
+            self.display.event(f"warning: {line}")
+        if found:
+            self.display.event(f"to look further: python -m pg_theano.check_env {self.task.id}")
+
+    def ask_of_lengths(self, played: Played) -> None:
+        """Whether what ends all episodes alike is a time limit that is reported as the task's own end."""
+        if played.truncated is None or self.lengths is None:
+            return
+        self.lengths += played.lengths.tolist()
+        if played.truncated or len(set(self.lengths)) > 1:
+            self.lengths = None
+        elif len(self.lengths) >= LENGTHS_ASKED_OF:
+            if self.lengths[0] > 1:
+                got, expected, advice = environment_checks.one_length(len(self.lengths), self.lengths[0])
+                self.display.event(f"question: {self.task.id}: {got}; expected {expected}; {advice}")
+            self.lengths = None
+
     def compile(self) -> None:
+        self.look_over()
         began = time.perf_counter()
         self.program = programs.load(self.config, self.spec, self._report, self.folders)
         self.collector = collecting.collector_of(self.config, self.spec, self.environment, self.program, self.folders)
@@ -116,6 +150,7 @@ class Trainer:
     def learned(self, played: Played, state: State, measured: dict[str, float], knobs: Knobs) -> dict[str, Any]:
         """Take what an update gave for our state; returns its record."""
         self.check_finite(measured, played)
+        self.ask_of_lengths(played)
         self.state = state
         before = self.counters
         self.counters = before._replace(
@@ -357,7 +392,8 @@ class Trainer:
         """Train to the end, whatever it is, and leave the folder whole."""
         self.begin()
         try:
-            return self.finish(self.train())
+            with watchdog.watching(self.config.environment.timeout):
+                return self.finish(self.train())
         except KeyboardInterrupt:
             self.go_back()
             return self.finish("interrupted")

@@ -76,6 +76,7 @@ class Played(NamedTuple):
     returns: Array  # [M] sum of rewards
     lengths: Array  # [M] steps
     env_steps: int
+    truncated: int | None = None  # how many of the episodes a time limit ended; None: nobody counted
 
 
 class Record(NamedTuple):
