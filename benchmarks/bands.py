@@ -1,6 +1,7 @@
 """Learning bands: whether a task is still learned as well as it was, judged by the interquartile mean over seeds.
 
     python benchmarks/bands.py            # the reference's bands: what raises an alarm, how often falsely, what is seen
+    python benchmarks/bands.py --keep benchmarks/results/torture-bands.jsonl      # a new reference, of these scores
 
 A reference is the scores of N seeds. Another N seeds, after a change, raise an alarm where their interquartile mean
 falls short of the reference's by more than a margin. Both are samples, so the margin comes from what two samples of
@@ -15,6 +16,7 @@ less about its own mean than about the true one.
 
 from __future__ import annotations
 
+import argparse
 import json
 import sys
 from pathlib import Path
@@ -84,7 +86,25 @@ def read_reference() -> dict[str, list[float]]:
     return json.loads(REFERENCE.read_text())["scores"] if REFERENCE.exists() else {}
 
 
+def keep(path: Path) -> None:
+    """Take the scores of a measurement of `benchmarks/torture --only bands` for the reference."""
+    scores: dict[str, list[float]] = {}
+    commits = set()
+    for line in path.read_text().splitlines():
+        cell = json.loads(line)
+        scores.setdefault(cell["key"]["cell"].partition(",")[0], []).extend(cell["values"]["scores"])
+        commits.add(cell["values"]["commit"])
+    source = {"made_by": "benchmarks/torture --only bands", "commits": sorted(commits)}
+    lines = [f'  "{task}": {json.dumps(values)}' for task, values in scores.items()]
+    REFERENCE.write_text(f'{{"source": {json.dumps(source)},\n"scores": {{\n' + ",\n".join(lines) + "\n}}\n")
+
+
 def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--keep", type=Path, metavar="CELLS.jsonl", help="take these scores for the reference first")
+    options = parser.parse_args()
+    if options.keep:
+        keep(options.keep)
     for task, scores in read_reference().items():
         found = band(scores)
         print(

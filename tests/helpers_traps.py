@@ -56,7 +56,8 @@ def problem(spec):
         state[name] = rng.normal(0, 0.7, sizes) if signed else rng.uniform(0.5, 1.5, sizes)
         if name.endswith(("count", "step")):
             state[name] = np.array(3.0)
-    return state, remember(spec, state, experience(spec, rng, MIXED), TRAP_KNOBS)
+    block = remember(spec, state, experience(spec, rng, MIXED), TRAP_KNOBS)
+    return {name: np.asarray(value, spec["dtype"]) for name, value in state.items()}, block
 
 
 def order_of(spec, block):
@@ -89,9 +90,10 @@ def harmless(spec, state, block):
     equal = np.broadcast_to(block["obs"][0, :1], block["obs"].shape)
     yield "one observation for ever: variance 0", fresh, block | {"obs": equal, "next_obs": equal}
     known = fresh | {name: 0 * value for name, value in state.items() if name.endswith("variance")}
-    known |= {"normalizer/mean": block["obs"][0, 0]} if spec["normalize_observations"] else {}
+    known |= {"normalizer/mean": block["obs"][0, 0].astype(spec["dtype"])} if spec["normalize_observations"] else {}
     yield "variance 0 from before", known, block | {"obs": equal, "next_obs": equal}
-    sure = 40 if spec["action"]["kind"] == "box" else 1e4  # of a box the logarithm of σ is among them
+    # A box has log σ among its parameters: σ of e⁻⁴ or e⁻²⁸, beyond which the square of a gradient overflows.
+    sure = 1e4 if spec["action"]["kind"] != "box" else 40 if spec["dtype"] == "float64" else 5
     yield "a policy that is sure, and now and then wrong", state | {"params": sure * state["params"]}, block
     for ratio in (1e4, -1e4):
         yield f"a log-ratio of {ratio:g}", state, block | {"log_prob": block["log_prob"] - ratio}

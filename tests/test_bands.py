@@ -74,3 +74,16 @@ def test_a_third_of_the_seeds_that_fail_is_seen():
     kept = bands.band(scores)
     assert not bands.falls_short(kept, np.where(np.arange(20) < 1, -1400.0, scores))
     assert bands.falls_short(kept, np.where(np.arange(20) < 6, -1400.0, scores))
+
+
+def test_the_reference_is_of_four_tasks_and_twenty_seeds_each():
+    """And its bands say something: alarms are rare, and a drop that is seen is a fraction of what was learned."""
+    reference = bands.read_reference()
+    assert len(reference) == 4
+    for scores in reference.values():
+        kept = bands.band(scores)
+        assert kept.number == 20
+        assert kept.low <= kept.iqm <= kept.high
+        assert 0.005 < kept.false_alarms < 0.015
+        assert 0 < kept.margin < kept.smallest_drop < abs(kept.iqm)
+        assert not bands.falls_short(kept, scores)

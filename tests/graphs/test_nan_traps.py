@@ -18,6 +18,8 @@ CELLS += [("a2c", kind, {}) for kind in traps.KINDS if kind != "discrete"]
 CELLS += [("reinforce", kind, {}) for kind in traps.KINDS if kind != "discrete"]
 CELLS += [("reinforce", "discrete", {"exploration": "epsilon_softmax"})]
 CELLS += [("reinforce", "discrete", {"optimizer": name}) for name in ("sgd", "momentum", "rmsprop")]
+CELLS += [("a2c", kind, {"dtype": "float32"}) for kind in traps.KINDS]
+CELLS += [(algorithm, "discrete", {"dtype": "float32"}) for algorithm in traps.ALGORITHMS if algorithm != "a2c"]
 QUICK = [("reinforce", "discrete"), ("a2c", "discrete"), ("ppo", "discrete"), ("a2c", "squashed"), ("a2c", "gsde")]
 
 
