@@ -22,4 +22,11 @@ def run(config=None, **options):
     return run(config, **options)
 
 
-__all__ = ["BEGAN", "run"]
+def load(path):
+    """A trained policy as a function of the observation, in NumPy; see `pg_theano.policy.load`."""
+    from pg_theano.policy import load
+
+    return load(path)
+
+
+__all__ = ["BEGAN", "load", "run"]

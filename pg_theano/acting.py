@@ -36,10 +36,36 @@ def quicker_in_numpy(spec: dict[str, Any], num_envs: int) -> bool:
 
 def log_probs(spec: dict[str, Any], state: State, obs: Array) -> Array:
     """log π of every action of a discrete space. Shapes: `obs` [E, F] to [E, A]."""
-    layers = _layers(spec, parameters.views(np.asarray(state["params"]), spec["layout"]))
+    return _log_softmax(_logits(spec, _outputs(spec, state, obs)[0]))
+
+
+def probs(spec: dict[str, Any], state: State, obs: Array) -> Any:
+    """What the policy draws from, at `obs` [E, F].
+
+    discrete         π(a|o), [E, A]
+    multi-discrete   a list of [E, A_c], one of each component
+    multi-binary     P(1), [E, C]
+    box              (mean, standard deviation), [E, C] each, before clipping and squashing
+    """
+    kind = spec["action"]["kind"]
+    if kind == "discrete":
+        return np.exp(log_probs(spec, state, obs))
+    outputs, hidden, named = _outputs(spec, state, obs)
+    if kind == "multi_discrete":
+        parts = np.split(outputs, np.cumsum(spec["action"]["choices"])[:-1], axis=1)
+        return [np.exp(_log_softmax(part)) for part in parts]
+    if kind == "multi_binary":
+        return 0.5 + 0.5 * np.tanh(0.5 * outputs)
+    mean, _, std, _ = _drawer(spec)(outputs, hidden, _log_std_of(spec)(named), None, True)
+    return mean, np.broadcast_to(std, mean.shape).copy()
+
+
+def _outputs(spec: dict[str, Any], state: State, obs: Array) -> tuple[Array, Array, dict[str, Array]]:
+    """(the network's outputs [E, K], what its last layer was given [E, H], the parameters by name)."""
+    named = parameters.views(np.asarray(state["params"]), spec["layout"])
     if spec["normalize_observations"]:
-        obs = _normalized(obs, *_normalizer(state))
-    return _log_softmax(_logits(spec, _forward(spec, layers, obs)[0]))
+        obs = _normalized(obs, *normalizer(state))
+    return *_forward(spec, _layers(spec, named), obs), named
 
 
 def numpy_act(spec: dict[str, Any], *, with_log_prob: bool = True) -> Callable[..., tuple[Array, Array | None]]:
@@ -60,7 +86,7 @@ def numpy_act(spec: dict[str, Any], *, with_log_prob: bool = True) -> Callable[.
         if normalizes:
             mean, variance = state["normalizer/mean"], state["normalizer/variance"]
             if kept["variance"] is not variance or kept["mean"] is not mean:
-                kept["mean"], kept["variance"], kept["normalizer"] = mean, variance, _normalizer(state)
+                kept["mean"], kept["variance"], kept["normalizer"] = mean, variance, normalizer(state)
             obs = _normalized(obs, *kept["normalizer"])
         outputs, hidden = _forward(spec, kept["layers"], obs)
         return choose(outputs, hidden, kept["log_std"], noise, knobs["exploration_rate"], choice)
@@ -82,7 +108,7 @@ def numpy_population_act(spec: dict[str, Any]) -> Callable[[State, Array], Array
             named = parameters.views(rows, spec["layout"])
             kept["params"], kept["layers"] = state["params"], _layers(spec, named)
         if spec["normalize_observations"]:
-            obs = _normalized(obs, *_normalizer(state))
+            obs = _normalized(obs, *normalizer(state))
         x, layers = obs, kept["layers"]
         for weight, bias in zip(layers[:-2:2], layers[1:-2:2], strict=True):
             x = ACTIVATIONS[spec["activation"]](np.matmul(x[:, None], weight)[:, 0] + bias)
@@ -102,7 +128,7 @@ def greedy_of_agents(spec: dict[str, Any], states: Sequence[State]) -> Callable[
     # A weight is [A, inputs, outputs], a bias [A, 1, outputs].
     layers = [np.stack([part if part.ndim == 2 else part[None] for part in parts]) for parts in zip(*each, strict=True)]
     if spec["normalize_observations"]:
-        mean, std = (np.stack(parts)[:, None] for parts in zip(*map(_normalizer, states), strict=True))  # [A, 1, F]
+        mean, std = (np.stack(parts)[:, None] for parts in zip(*map(normalizer, states), strict=True))  # [A, 1, F]
 
     def act(obs):
         if spec["normalize_observations"]:
@@ -138,7 +164,7 @@ def _layers(spec: dict[str, Any], named: dict[str, Array]) -> list[Array]:
     return layers
 
 
-def _normalizer(state: State) -> tuple[Array, Array]:
+def normalizer(state: State) -> tuple[Array, Array]:
     """Mean and standard deviation of each feature. ([F], [F])"""
     variance = np.asarray(state["normalizer/variance"])
     return np.asarray(state["normalizer/mean"]), np.sqrt(variance + variance.dtype.type(1e-8))
@@ -280,10 +306,7 @@ def _choose_box(spec: dict[str, Any], with_log_prob: bool) -> Callable[..., tupl
     if squash:
         half_range = (np.array(spec["action"]["high"]) - np.array(spec["action"]["low"])) / 2
         constant -= float(np.log(half_range.astype(spec["dtype"])).sum())
-    if spec["noise"] == "state_dependent":
-        draw = _drawn_state_dependent(spec)
-    else:
-        draw = _drawn_of_network(size) if spec["log_std"] == "state_dependent" else _drawn
+    draw = _drawer(spec)
 
     def choose(outputs, hidden, log_std, noise, rate, choice):
         greedy = choice == GREEDY
@@ -304,6 +327,12 @@ def _choose_box(spec: dict[str, Any], with_log_prob: bool) -> Callable[..., tupl
         return action, log_prob
 
     return choose
+
+
+def _drawer(spec: dict[str, Any]) -> Callable[..., Any]:
+    if spec["noise"] == "state_dependent":
+        return _drawn_state_dependent(spec)
+    return _drawn_of_network(spec["action"]["size"]) if spec["log_std"] == "state_dependent" else _drawn
 
 
 def _drawn(mean, hidden, log_std, noise, with_log_prob):

@@ -31,7 +31,7 @@ from typing import Any
 import numpy as np
 
 from pg_theano import machine_code, parameters
-from pg_theano.types import NARROW, Program, Record, State, UserError
+from pg_theano.types import GREEDY, NARROW, Program, Record, State, UserError
 
 Report = Callable[[str, float], None]
 """Called with what was compiled, and the seconds it took; with 0 seconds before a long compilation begins."""
@@ -182,6 +182,32 @@ def load(
         return compiled.call("rollout", sizes, state, values | {"knobs": vectors(knobs)})
 
     return Program(init, act, train, gradient, rollout, compiled.prepare, manifest)
+
+
+def likeliest_action(
+    spec: dict[str, Any], state: State, finish: Callable[[Any, Any], Any], *, around: Around = contextlib.nullcontext
+) -> bytes:
+    """StableHLO of obs [E, F] to the likeliest action of each, E symbolic, the parameters inside it.
+
+    `finish(jax.numpy, action)` makes of the policy's numbers what the environment takes. Read it with
+    `jax.export.deserialize`; it needs neither PyTensor nor us.
+    """
+    compiled = functions(spec, "act", report=lambda what, seconds: None, around=around)
+    assert isinstance(compiled, _JaxFunctions)  # noqa: S101 - of backend jax
+    jax, exported, manifest = compiled.jax, *compiled._artifact("act", None)[:2]
+    shapes = {name: shape for name, _, shape in manifest["inputs"]}
+    given = {name: np.asarray(state[name]) for name in shapes if name in state}
+    given |= {"knobs": np.zeros(len(manifest["knobs"]), spec["dtype"]), "choice": np.asarray(GREEDY, "int32")}
+
+    def act(obs: Any) -> Any:
+        noise = jax.numpy.full((obs.shape[0], *shapes["noise"][1:]), 0.5, spec["dtype"])
+        values = given | {"obs": obs, "noise": noise}
+        return finish(jax.numpy, exported.call(*[values[name] for name in shapes])[0])
+
+    with _wide(jax, spec["dtype"]):
+        (episodes,) = jax.export.symbolic_shape("E")
+        rows = jax.ShapeDtypeStruct((episodes, spec["obs_size"]), spec["dtype"])
+        return bytes(jax.export.export(jax.jit(act))(rows).serialize())
 
 
 # -- PyTensor, imported only when something must be built

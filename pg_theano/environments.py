@@ -25,7 +25,7 @@ from gymnasium.vector import AutoresetMode
 from pg_theano import config as knobs
 from pg_theano.dynamics import Dynamics, SymbolicVectorEnv, importable
 from pg_theano.slots import Slots
-from pg_theano.spaces import COMPOSITE, Task, action_of, observation_of
+from pg_theano.spaces import COMPOSITE, Task, action_of, observation_of, spaces_of
 from pg_theano.types import BUILT_IN_DYNAMICS, Array, UserError
 from pg_theano.workers import Workers
 
@@ -91,7 +91,8 @@ def engine_of(config: knobs.Environment, *, dtype: str, backend: str, folders: S
         facts = own.task
         action = action_of(own.action_space, config.dynamics).space
         limit = config.max_episode_steps or facts["max_steps"]
-        task = Task(config.dynamics, len(facts["obs_low"]), action, limit, facts["reward_threshold"])
+        spaces = spaces_of(own.observation_space, own.action_space)
+        task = Task(config.dynamics, len(facts["obs_low"]), action, limit, facts["reward_threshold"], spaces)
         return Compiled(task, config.dynamics, own.source)
     if config.engine == "gymnasium" or config.workers:
         return None
@@ -109,7 +110,9 @@ def engine_of(config: knobs.Environment, *, dtype: str, backend: str, folders: S
         try:
             action, size = action_of(env.action_space, config.id).space, math.prod(env.observation_space.shape or ())
             limit = config.max_episode_steps or spec.max_episode_steps
-            return Compiled(Task(config.id, size, action, limit, spec.reward_threshold), BUILT_IN_DYNAMICS[config.id])
+            spaces = spaces_of(env.observation_space, env.action_space)
+            task = Task(config.id, size, action, limit, spec.reward_threshold, spaces)
+            return Compiled(task, BUILT_IN_DYNAMICS[config.id])
         finally:
             env.close()
     if config.engine == "compiled":
@@ -133,7 +136,8 @@ class VectorClass:
         threshold = envs.spec.reward_threshold if envs.spec else None
         self._obs = observation_of(envs.single_observation_space, config.id, dtype)
         self._action = action_of(envs.single_action_space, config.id, squash)
-        self.task = Task(config.dynamics or config.id, self._obs.size, self._action.space, time_limit, threshold)
+        size, spaces = self._obs.size, spaces_of(envs.single_observation_space, envs.single_action_space)
+        self.task = Task(config.dynamics or config.id, size, self._action.space, time_limit, threshold, spaces)
         self._resetting, self._reset_next = np.zeros(num_envs, bool), False
         self._last = np.zeros((num_envs, self._obs.size), dtype)
         self.seeds = np.full(num_envs, -1, np.int64)

@@ -84,7 +84,7 @@ def evaluate(run: str | Path, *, episodes: int = 100, seed: int = 0, sampled: bo
     config, facts = runs.read_run(path)
     checkpoint = checkpoints.best(path / "checkpoints")
     folders = [Path(facts["folder"])]
-    spec = programs.spec_from(facts)
+    spec = runs.spec_from(facts)
     evaluator = Evaluator(config, spec, folders)
     try:
         act = programs.acting_alone(config, spec, folders)

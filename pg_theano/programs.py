@@ -241,14 +241,6 @@ def _check_actions(config: Config, task: Task) -> None:
         raise UserError(f"gradients: by_hand has no {kind} actions; expected Discrete or Box ({task.id})")
 
 
-def spec_from(facts: Mapping[str, Any]) -> dict[str, Any]:
-    """The spec as a run folder recorded it. Errors: `UserError` for a run of before there were other algorithms."""
-    spec = {"logistic": False} | facts["spec"]  # which runs of before there was one do not say
-    if "action" not in spec:
-        raise UserError("the run was made by an older version of pg_theano, whose policies this one does not read")
-    return spec
-
-
 def load(
     config: Config,
     spec: dict[str, Any],

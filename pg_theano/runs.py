@@ -223,6 +223,14 @@ def read_run(path: Path, *, force: bool = False) -> tuple[Config, dict[str, Any]
     return config, facts
 
 
+def spec_from(facts: Mapping[str, Any]) -> dict[str, Any]:
+    """The spec as a run folder recorded it. Errors: `UserError` for a run of before there were other algorithms."""
+    spec = {"logistic": False} | facts["spec"]  # which runs of before there was one do not say
+    if "action" not in spec:
+        raise UserError("the run was made by an older version of pg_theano, whose policies this one does not read")
+    return spec
+
+
 class Resumable(NamedTuple):
     """A run that can go on, in its folder, which is locked."""
 

@@ -11,7 +11,7 @@ import gymnasium
 import numpy as np
 
 from pg_theano import config as knobs
-from pg_theano.spaces import Task, action_of, observation_of
+from pg_theano.spaces import COMPOSITE, Task, action_of, observation_of, spaces_of
 from pg_theano.types import Array, UserError
 
 STEPS_TRIED = 16
@@ -41,7 +41,11 @@ class Slots:
         self._observation = observation_of(first.observation_space, config.id, dtype)
         self._action = action_of(first.action_space, config.id, squash)
         self.given = self._action.given  # a policy's actions [N, ...] to what the environments take
-        self.task = Task(config.id, self._observation.size, self._action.space, time_limit, threshold)
+        # What was flattened here is told as the environment gives it.
+        inner = envs[0].env.observation_space if isinstance(envs[0], gymnasium.wrappers.FlattenObservation) else None
+        original = inner if isinstance(inner, COMPOSITE) else first.observation_space
+        spaces = spaces_of(original, first.action_space)
+        self.task = Task(config.id, self._observation.size, self._action.space, time_limit, threshold, spaces)
         # Of anything but a box only the space itself can say whether an observation belongs to it.
         self._shape = (
             first.observation_space.shape if isinstance(first.observation_space, gymnasium.spaces.Box) else None

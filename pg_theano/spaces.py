@@ -15,6 +15,9 @@ COMPOSITE = (gymnasium.spaces.Dict, gymnasium.spaces.Tuple)
 """Observation spaces of several parts, which Gymnasium's own wrapper makes one row of."""
 
 
+_KINDS: Any = gymnasium.spaces
+
+
 class Task(NamedTuple):
     """What the rest of the program must know of an environment, as plain data."""
 
@@ -23,6 +26,24 @@ class Task(NamedTuple):
     action: ActionSpace
     time_limit: int | None  # steps; None: the environment has none
     threshold: float | None  # the mean return at which it counts as solved
+    spaces: dict[str, Any] | None = None  # "observation" and "action", as `spaces_of` says them
+
+
+def spaces_of(observation: Any, action: Any) -> dict[str, Any]:
+    """What a policy must know of an environment's spaces when it is used without the environment, as plain data."""
+    return {"observation": observed(observation), "action": as_data(action)}
+
+
+def observed(space: Any) -> dict[str, Any]:
+    """An observation space as plain data, all that is needed to make a row of numbers of an observation."""
+    if isinstance(space, gymnasium.spaces.Dict):
+        return {"kind": "Dict", "spaces": {name: observed(part) for name, part in space.spaces.items()}}
+    if isinstance(space, gymnasium.spaces.Tuple):
+        return {"kind": "Tuple", "spaces": [observed(part) for part in space.spaces]}
+    if isinstance(space, gymnasium.spaces.Box):  # its bounds do not count, and those of a picture are long
+        return {"kind": "Box", "dtype": space.dtype.str, "shape": list(space.shape)}
+    known = (gymnasium.spaces.Discrete, gymnasium.spaces.MultiDiscrete, gymnasium.spaces.MultiBinary)
+    return as_data(space) if isinstance(space, known) else {"kind": type(space).__name__}
 
 
 def as_data(space: Any) -> dict[str, Any]:
@@ -38,15 +59,23 @@ def as_data(space: Any) -> dict[str, Any]:
 
 
 def from_data(data: dict[str, Any]) -> Any:
-    """The action space that `as_data` described."""
-    kind, dtype, shape = data["kind"], np.dtype(data["dtype"]), data["shape"]
-    kinds: Any = gymnasium.spaces
+    """The space that `as_data` or `observed` described."""
+    kind, kinds = data["kind"], _KINDS
+    if kind == "Dict":
+        return kinds.Dict({name: from_data(part) for name, part in data["spaces"].items()})
+    if kind == "Tuple":
+        return kinds.Tuple([from_data(part) for part in data["spaces"]])
+    dtype, shape = np.dtype(data["dtype"]), data["shape"]
     if kind == "Discrete":
         return kinds.Discrete(data["n"], start=data["start"], dtype=dtype.type)
     if kind == "MultiDiscrete":
         return kinds.MultiDiscrete(np.array(data["nvec"]), start=np.array(data["start"]), dtype=dtype.type)
     if kind == "MultiBinary":
         return kinds.MultiBinary(shape)
+    if "low" not in data:
+        whole = np.iinfo(dtype.type) if dtype.kind in "iu" else None
+        low, high = (whole.min, whole.max) if whole else (-np.inf, np.inf)
+        return kinds.Box(low, high, shape, dtype.type)
     return kinds.Box(np.array(data["low"], dtype), np.array(data["high"], dtype), dtype=dtype.type)
 
 

@@ -43,7 +43,7 @@ def watch(
     path = Path(run)
     config, facts = runs.read_run(path)
     checkpoint = checkpoints.best(path / "checkpoints")
-    spec = programs.spec_from(facts)
+    spec = runs.spec_from(facts)
     act, knobs = programs.acting_alone(config, spec, [Path(facts["folder"])]), programs.constant_knobs(config)
     draw = programs.noise_of(config, spec)
     if gif is None and not has_display():

@@ -1,0 +1,92 @@
+"""Hand over what was learned: `python -m pg_theano.export runs/cartpole --to onnx`."""
+
+from __future__ import annotations
+
+import argparse
+import io
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from pg_theano import checkpoints, commands, policy, runs
+from pg_theano.types import State, UserError
+
+KINDS = {"npz": "npz", "onnx": "onnx", "stablehlo": "stablehlo"}
+
+
+def export(run: str | Path, kind: str, out: str | Path | None = None) -> Path:
+    """Write the policy of a run's best checkpoint to a file; returns its path (by default `<run>.<kind>`, here).
+
+    npz        arrays and their description: `pg_theano.load`, or twenty lines of NumPy (docs/hand-over.md)
+    onnx       obs to action and probabilities, for any ONNX runtime
+    stablehlo  obs [E, F] to action, E symbolic, for JAX; a policy of one's own too
+    Errors: `UserError`: no run, a policy that the kind cannot hold, a missing library, a file that cannot be written.
+    """
+    if kind not in KINDS:
+        raise UserError(f"--to: got {kind}; expected {', '.join(KINDS)}")
+    path = Path(run)
+    target = Path(out) if out is not None else Path(f"{path.resolve().name}.{KINDS[kind]}")
+    if not target.resolve().parent.is_dir():
+        raise UserError(f"{target}: there is no folder {target.parent}; make it first")
+    checkpoints.write_atomically(target, {"npz": _npz, "onnx": _onnx, "stablehlo": _stablehlo}[kind](path))
+    return target
+
+
+def _npz(path: Path) -> bytes:
+    buffer = io.BytesIO()
+    np.savez(buffer, allow_pickle=False, **policy.arrays_of(policy.load(path)))
+    return buffer.getvalue()
+
+
+def _onnx(path: Path) -> bytes:
+    from pg_theano import onnx_graph
+
+    return onnx_graph.model_of(policy.load(path))
+
+
+def _stablehlo(path: Path) -> bytes:
+    _, facts = runs.read_run(path)
+    state = checkpoints.best(path / "checkpoints").state
+    described = policy.spaces_from(facts, path)
+    return stablehlo_of(runs.spec_from(facts), state, described, [Path(facts["folder"])])
+
+
+def stablehlo_of(spec: dict[str, Any], state: State, described: dict[str, Any], folders: Sequence[Path]) -> bytes:
+    """The likeliest action of rows [E, F], as the environment takes it, but for its dtype where that is whole."""
+    from pg_theano import compiling
+    from pg_theano.dynamics import importable
+
+    def finish(np: Any, action: Any) -> Any:
+        taken = described["action"]
+        if spec["action"]["kind"] == "box":
+            low, high = np.array(spec["action"]["low"]), np.array(spec["action"]["high"])
+            inside = low + (high - low) / 2 * (np.tanh(action) + 1) if spec["squash"] else action
+            action = np.minimum(np.maximum(inside, low), high)
+            action = np.rint(action) if taken["dtype"].lstrip("<|>=")[0] in "iu" else action
+        elif "start" in taken:
+            action = action + np.array(taken["start"])
+        return action.reshape(action.shape[0], *taken["shape"])
+
+    own = [spec["policy"]] if spec["policy"] != "dense" else []
+    return compiling.likeliest_action(spec, state, finish, around=lambda: importable(folders, own))
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    parser = commands.parser("export", __doc__, "python -m pg_theano.export runs/cartpole --to onnx --out policy.onnx")
+    parser.add_argument("run", metavar="RUN", help="a run folder; its best checkpoint is taken")
+    parser.add_argument("--to", required=True, choices=list(KINDS), help="NumPy, any runtime, JAX")
+    parser.add_argument("--out", metavar="FILE", help="where to (default: <run>.<kind> in this folder)")
+    return commands.run(parser, _export, argv)
+
+
+def _export(arguments: argparse.Namespace) -> int:
+    written = export(arguments.run, arguments.to, arguments.out)
+    print(f"wrote {written} ({written.stat().st_size:,} bytes)")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,209 @@
+"""A trained policy as a function of the observation: `pg_theano.load("runs/cartpole")`. NumPy only.
+
+policy = pg_theano.load("runs/cartpole")       # or a policy.npz of `pg_theano.export`
+action = policy(obs)                           # of one observation, or of a batch; as the environment takes it
+policy.probs(obs)                              # of each action; of real numbers, their (mean, standard deviation)
+"""
+
+from __future__ import annotations
+
+import json
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from pg_theano import acting, checkpoints, parameters, runs, spaces
+from pg_theano.types import GREEDY, SAMPLE, Array, State, UserError
+
+FORMAT = 1
+ACTING = (
+    "obs_size", "action", "squash", "log_std", "noise", "logistic", "activation", "exploration", "num_outputs",
+    "normalize_observations", "dtype",
+)  # fmt: skip
+"""What of a run's spec says how the policy acts; the layout of its own parameters beside it."""
+NORMALIZER = ("normalizer/mean", "normalizer/variance")
+
+
+class About(NamedTuple):
+    """Where a policy comes from."""
+
+    environment: str
+    algorithm: str
+    config: dict[str, Any]
+    run: str
+    checkpoint: str
+
+
+class Policy:
+    """What was learned, and nothing of how: the parameters of the policy, its normaliser, the spaces.
+
+    Called with one observation, as the environment gives it, it returns one action, as the environment takes it; with
+    a batch of them, a batch. A row of F numbers, or [N, F], is taken for what the observation was made into.
+    Errors: `UserError` for an observation of another shape, or one that is not finite.
+    """
+
+    def __init__(self, spec: dict[str, Any], state: State, described: dict[str, Any], about: About):
+        self.spec, self.state, self.described, self.about = spec, state, described, about
+        self.observation_space = spaces.from_data(described["observation"])
+        self.action_space = spaces.from_data(described["action"])
+        self._given = spaces.action_of(self.action_space, about.environment, spec["squash"]).given
+        self._act = acting.numpy_act(spec, with_log_prob=False)
+
+    def __call__(self, obs: Any) -> Any:
+        """The likeliest action; of real numbers, the mean."""
+        rows, single = self._rows(obs)
+        return self._finished(self._act(self.state, rows, None, {"exploration_rate": 0.0}, GREEDY)[0], single)
+
+    def sample(self, obs: Any, rng: np.random.Generator) -> Any:
+        """An action drawn from the policy."""
+        rows, single = self._rows(obs)
+        kind, size = parameters.noise_of(self.spec)
+        drawn = rng.random((len(rows), size)) if kind == "uniform" else rng.standard_normal((len(rows), size))
+        noise = drawn.astype(self.spec["dtype"])
+        return self._finished(self._act(self.state, rows, noise, {"exploration_rate": 0.0}, SAMPLE)[0], single)
+
+    def probs(self, obs: Any) -> Any:
+        """What the policy thinks of an observation; a batch has a leading axis [N] everywhere.
+
+        Discrete: π(a|o), [A]. MultiDiscrete: a list of [A_c], one of each component. MultiBinary: P(1), [C].
+        Box: (mean, standard deviation) of the numbers that are drawn, [C] each, before they are clipped or squashed.
+        """
+        rows, single = self._rows(obs)
+        found = acting.probs(self.spec, self.state, rows)
+        if isinstance(found, Array):
+            return found[0] if single else found
+        return type(found)(part[0] if single else part for part in found)
+
+    def predict(
+        self, observation: Any, state: Any = None, episode_start: Any = None, deterministic: bool = False
+    ) -> tuple[Any, Any]:
+        """(actions, state), as Stable-Baselines3 calls a model: its `evaluate_policy` takes this policy for one."""
+        if deterministic:
+            return self(observation), state
+        self._rng = getattr(self, "_rng", None) or np.random.default_rng()
+        return self.sample(observation, self._rng), state
+
+    def _finished(self, action: Array, single: bool) -> Any:
+        given = self._given(action)
+        return given[0] if single else given
+
+    def _rows(self, obs: Any) -> tuple[Array, bool]:
+        """(observations as rows [N, F], whether it was one)."""
+        rows, single = _rows(self.described["observation"], self.observation_space, obs, self.spec)
+        if not np.isfinite(rows).all():
+            raise UserError(f"{self.about.environment}: the observation is not finite; expected finite numbers")
+        return rows, single
+
+
+def _rows(described: dict[str, Any], space: Any, obs: Any, spec: dict[str, Any]) -> tuple[Array, bool]:
+    dtype, size = spec["dtype"], spec["obs_size"]
+    if described["kind"] in ("Dict", "Tuple"):
+        if not isinstance(obs, np.ndarray):
+            import gymnasium
+
+            batch = gymnasium.vector.utils.batch_space(space, 1)
+            first, leaf = _first_leaf(obs), _first_leaf(batch.sample())
+            single = np.ndim(first) < np.ndim(leaf)
+            each: list[Any] = [obs] if single else [_at(obs, row) for row in range(len(first))]
+            flat: list[Any] = [gymnasium.spaces.flatten(space, one) for one in each]
+            return np.stack(flat).astype(dtype), single
+    else:
+        values = np.asarray(obs)
+        shape = tuple(described["shape"])
+        for single, fits in ((True, values.shape == shape), (False, values.shape[1:] == shape and values.ndim > 0)):
+            if fits:
+                return spaces.observation_of(space, "", dtype).convert(values[None] if single else values), single
+    values = np.asarray(obs)
+    if values.shape in ((size,), (len(values) if values.ndim else 0, size)):  # what it is made into
+        return np.array(values, dtype).reshape(-1, size), values.ndim == 1
+    raise UserError(f"got an observation of shape {list(values.shape)}; expected one of {space}, or a batch of them")
+
+
+def _first_leaf(obs: Any) -> Any:
+    while isinstance(obs, dict | tuple | list):
+        obs = next(iter(obs.values() if isinstance(obs, dict) else obs))
+    return obs
+
+
+def _at(obs: Any, row: int) -> Any:
+    if isinstance(obs, dict):
+        return {name: _at(part, row) for name, part in obs.items()}
+    return tuple(_at(part, row) for part in obs) if isinstance(obs, tuple | list) else obs[row]
+
+
+# -- from a run, from a file
+
+
+def load(path: str | Path) -> Policy:
+    """The policy of a run folder's best checkpoint, or of a file that `pg_theano.export --to npz` wrote.
+
+    Errors: `UserError` for no run, no checkpoint, a damaged file, a policy of the user's own (it is a graph).
+    """
+    path = Path(path)
+    return _from_file(path) if path.suffix == ".npz" else _from_run(path)
+
+
+def _from_run(path: Path) -> Policy:
+    config, facts = runs.read_run(path)
+    spec = runs.spec_from(facts)
+    if spec["policy"] != "dense":
+        raise UserError(
+            f"{path}: policy.name {spec['policy']} is a graph of your own, which NumPy cannot follow; use "
+            f"pg_theano.evaluate, or python -m pg_theano.export {path} --to stablehlo"
+        )
+    checkpoint = checkpoints.best(path / "checkpoints")
+    about = About(
+        config.environment.dynamics or config.environment.id,
+        config.algorithm.name,
+        config.model_dump(mode="json"),
+        path.name,
+        checkpoint.path.stem,
+    )
+    return Policy(*_own(spec, checkpoint.state), spaces_from(facts, path), about)
+
+
+def spaces_from(facts: Mapping[str, Any], path: Path) -> dict[str, Any]:
+    """The spaces that a run folder recorded."""
+    if not facts["task"].get("spaces"):
+        raise UserError(f"{path}: a run of an older version, which does not say its spaces; train it again")
+    return facts["task"]["spaces"]
+
+
+def _own(spec: dict[str, Any], state: State) -> tuple[dict[str, Any], State]:
+    """Spec and state with what acts, and nothing else."""
+    named = parameters.views(np.asarray(state["params"]), spec["layout"])
+    layout = [entry for entry in spec["layout"] if entry[0].startswith(("shared/", "policy/"))]
+    kept = {name: np.asarray(state[name]) for name in NORMALIZER if spec["normalize_observations"]}
+    params = np.concatenate([named[name].ravel() for name, *_ in layout])
+    return {key: spec[key] for key in ACTING} | {"layout": layout}, {"params": params} | kept
+
+
+def arrays_of(policy: Policy) -> dict[str, Array]:
+    """What a npz file of a policy holds: its arrays by name, and `about`, JSON."""
+    about = {"format": FORMAT, "spec": policy.spec, "spaces": policy.described, "about": policy.about._asdict()}
+    named = parameters.views(policy.state["params"], policy.spec["layout"])
+    kept = {name: array for name, array in policy.state.items() if name != "params"}
+    return {"about": np.frombuffer(json.dumps(about).encode(), np.uint8), **named, **kept}
+
+
+def _from_file(path: Path) -> Policy:
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            arrays = {name: file[name] for name in file.files}
+        about = json.loads(arrays.pop("about").tobytes())
+        if about["format"] != FORMAT:
+            raise UserError(f"{path}: got format {about['format']}; this version reads {FORMAT}")
+        spec = about["spec"]
+        found = {name: list(arrays[name].shape) for name, *_ in spec["layout"]}
+        if found != {name: list(shape) for name, shape, *_ in spec["layout"]}:
+            raise UserError(f"{path}: its arrays have other shapes than it says")
+        params = np.concatenate([arrays[name].ravel() for name, *_ in spec["layout"]]).astype(spec["dtype"])
+        state = {"params": params} | {name: arrays[name] for name in NORMALIZER if spec["normalize_observations"]}
+        return Policy(spec, state, about["spaces"], About(**about["about"]))
+    except FileNotFoundError:
+        raise UserError(f"{path}: no such file; expected one of python -m pg_theano.export RUN --to npz") from None
+    except (ValueError, KeyError, TypeError, OSError, zipfile.BadZipFile) as error:
+        raise UserError(f"{path}: not a policy of python -m pg_theano.export RUN --to npz ({error})") from None
