@@ -46,8 +46,7 @@ def read_by_optuna(folder):
 
 @pytest.mark.parametrize("every", [20, pytest.param(1, marks=pytest.mark.slow)])
 def test_a_journal_cut_at_any_byte_of_its_last_record_goes_on_to_the_same_trials(whole, every):
-    """And Optuna opens it. Caught, when planted: the next record appended to half a line; the half that is whole but
-    for its newline kept."""
+    """And Optuna opens it. Caught, when planted: the next record appended to half a line."""
     trials, folder = whole
     content = (folder / storage.JOURNAL).read_bytes()
     start = content.rfind(b"\n", 0, -1) + 1

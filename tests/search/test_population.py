@@ -169,6 +169,19 @@ def test_the_normaliser_counts_what_was_seen_and_nothing_else(engine):
     assert twice["normalizer/count"] == 2 * tried.lengths.sum()
 
 
+def test_a_candidate_whose_fitness_is_not_finite_is_not_the_best_of_its_generation():
+    """Nor in what is recorded. Caught, when planted: all of them sorted, with NaN first when it is turned round."""
+    _, _, player = player_of({"algorithm": {"name": "cem", "population_size": 16}})
+    state, rng = player.program.init(np.random.default_rng(0)), np.random.default_rng(1)
+    knobs = {"elite_fraction": 0.2, "extra_std": 0.0}
+    candidates = player.program.ask(state, rng, knobs)
+    values = np.arange(float(len(candidates)))
+    values[:3] = np.nan, np.inf, -np.inf
+    _, metrics = player.program.train(state, learner.Generation(candidates, values, None), knobs, None)
+    assert metrics["fitness_best"] == len(candidates) - 1
+    assert all(np.isfinite(value) for value in metrics.values())
+
+
 def test_moments_are_those_of_the_graph():
     """The host's arithmetic against `graphs/normalizers.updated` and against NumPy, from columns of unequal length."""
     import pytensor.tensor as pt

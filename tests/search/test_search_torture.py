@@ -9,7 +9,7 @@ pytestmark = pytest.mark.slow
 def test_workers_and_coordinators_are_killed_and_no_trial_is_lost_stuck_or_counted_twice(tmp_path):
     """A fifth of the trials fail; the trials in the end are those of an undisturbed search.
 
-    Caught, when planted: the journal not mended (it is not opened again); running trials begun anew.
+    Caught, when planted: the last trial of a batch told twice.
     """
     path = torture.written(tmp_path, 24)
     assert torture.begun(path, "--run-dir", "whole", cwd=tmp_path, said=tmp_path / "whole.txt").wait(timeout=120) == 0

@@ -7,6 +7,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
 
 import optuna
@@ -250,6 +251,33 @@ def test_a_storage_of_another_search_is_refused_by_name(tmp_path, monkeypatch):
         searched(plan_of("random", storage=address), tmp_path / "third", monkeypatch)
     more = resumed(tmp_path / "first", "search.budget.trials=16")
     assert len(more.trials) == 16
+
+
+@pytest.mark.parametrize("race", range(3))
+def test_of_two_searches_that_make_one_study_at_once_one_is_told_whose_it_is(tmp_path, race):
+    """In a storage that both share. Caught, when planted: a study loaded where it is there, and taken where nobody has
+    said yet whose it is (both have it)."""
+    plan = plan_of("random", storage=f"sqlite:///{tmp_path}/shared.db")
+    optuna.create_study(storage=plan.search.storage, study_name="other")  # the tables are there
+    start, outcomes = threading.Barrier(2), {}
+
+    def claim(holder):
+        start.wait()
+        try:
+            store = storage.Store(tmp_path, plan.search.storage, plan.name, plan.axes, plan.maximise)
+            store.claim(plan.identity(), holder)
+            outcomes[holder] = None
+        except UserError as error:
+            outcomes[holder] = str(error)
+
+    both = [threading.Thread(target=claim, args=(holder,)) for holder in ("first on here", "second on there")]
+    for one in both:
+        one.start()
+    for one in both:
+        one.join()
+    winner, loser = sorted(outcomes, key=lambda holder: outcomes[holder] is not None)
+    assert outcomes[winner] is None
+    assert f"is the search of {winner}; to go on with it: --resume" in outcomes[loser]
 
 
 def test_a_storage_that_cannot_be_opened_is_named(tmp_path, monkeypatch):
