@@ -5,10 +5,15 @@ import signal
 import sys
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 HERE = Path(__file__).parent
-sys.path[:0] = [str(HERE), str(HERE / "search")]
+sys.path[:0] = [str(HERE), str(HERE / "search"), str(HERE / "museum")]
+
+hypothesis.settings.register_profile("no clock", deadline=None)  # a busy machine is no fault
+if hypothesis.settings.get_current_profile_name() == "default":
+    hypothesis.settings.load_profile("no clock")
 
 
 @pytest.fixture(scope="session", autouse=True)
