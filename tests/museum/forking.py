@@ -15,6 +15,7 @@ own, which begins as a copy of the caller's by hard links. XLA's cache, whose ke
 from __future__ import annotations
 
 import contextlib
+import gc
 import importlib
 import json
 import os
@@ -36,6 +37,7 @@ LIBRARIES = [
     *["numpy", "scipy.special", "scipy.stats", "pytest", "_pytest.assertion.rewrite", "hypothesis.strategies", "yaml"],
     *["hypothesis.extra.numpy", "pydantic", "gymnasium.envs.classic_control", "pytensor.tensor", "pytensor.scan.op"],
     *["pytensor.link.jax.dispatch", "jax", "jax.export", "jax.numpy", "concurrent.futures", "multiprocessing", "cmaes"],
+    *["_hypothesis_pytestplugin", "gymnasium.wrappers", "gymnasium.vector", "unittest.mock", "rich.console"],
 ]
 NO_TESTS = 5  # pytest's exit code where nothing was selected
 MOST_MEMORY = 8 << 30  # bytes: a changed loop may ask for all there is
@@ -105,6 +107,8 @@ def serve(repository: Path) -> None:
     with tempfile.TemporaryDirectory(prefix="museum-") as folder:
         tree = Path(folder) / "tree"
         plant_tree(repository, tree)
+        gc.collect()
+        gc.freeze()  # a fork neither walks what all share nor copies it
         for line in sys.stdin:
             asked = json.loads(line)
             own_cache = linked_cache(cache, Path(folder) / "cache")
@@ -252,7 +256,9 @@ def as_child(tree: Path, cache: Path, log: Path, report: Path, arguments: list[s
 
     if not Path(pg_theano.__file__).is_relative_to(tree):
         raise RuntimeError(f"pg_theano came from {pg_theano.__file__}; expected {tree}")
-    plugins = ["no:cacheprovider", "no:xdist", "no:randomly", "no:faulthandler"]
+    # Of the plugins that are installed only Hypothesis's: each costs a fork what it takes to import.
+    os.environ["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"
+    plugins = ["_hypothesis_pytestplugin", "no:cacheprovider", "no:faulthandler", "no:unraisableexception"]
     options = [part for name in plugins for part in ("-p", name)]
     return int(pytest.main([*options, "--tb=line", "--disable-warnings", *arguments], plugins=[Noted(report)]))
 

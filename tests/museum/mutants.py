@@ -22,14 +22,24 @@ SEED = 20261125
 SAMPLE = 300
 
 GRAPHS = ("advantages", "objectives", "policies", "distributions", "optimizers", "baselines", "exploration")
-BY_HAND = ("advantages", "layers", "networks", "optimizers", "policies", "ppo", "vpg", "program")
 IN_GRAPHS = [f"tests/graphs/test_{name}.py" for name in ("oracles", "reinforce", "actor_critics", "natural")]
-IN_BY_HAND = [f"tests/by_hand/test_by_hand_{name}.py" for name in ("advantages", "gradients", "updates", "program")]
+BY_HAND_TESTS = {
+    "advantages": ["advantages", "updates", "program"],
+    "layers": ["gradients", "updates", "program"],
+    "networks": ["gradients", "updates", "program"],
+    "optimizers": ["updates", "program"],
+    "policies": ["gradients", "updates", "program"],
+    "ppo": ["updates", "gradients", "program"],
+    "vpg": ["updates", "gradients", "program"],
+    "program": ["program", "updates"],
+}
 TESTS = {
     "pg_theano/schedules.py": ["tests/test_schedules.py"],
     **{f"pg_theano/graphs/{name}.py": [f"tests/graphs/test_{name}.py", *IN_GRAPHS] for name in GRAPHS},
-    **{f"pg_theano/by_hand/{name}.py": IN_BY_HAND for name in BY_HAND},
-    "pg_theano/by_hand/program.py": IN_BY_HAND[::-1],
+    **{
+        f"pg_theano/by_hand/{name}.py": [f"tests/by_hand/test_by_hand_{one}.py" for one in tests]
+        for name, tests in BY_HAND_TESTS.items()
+    },
 }
 """Each file of the mathematics, and the files of tests that may kill a mutant of it, the likeliest first."""
 
