@@ -63,6 +63,21 @@ def agree(spec, state, obs, noise, ours, theirs):
     assert (np.abs(log_prob[same] - other_log_prob[same]) <= tolerance * scale).all()
 
 
+@pytest.mark.parametrize("choice", CHOICES)
+def test_acting_changes_nothing(choice):
+    """Whoever evaluates moves no normaliser: the same observations, the same actions, and State bit for bit as it was.
+
+    Caught, when planted: running means that every observation acted on is counted into.
+    """
+    spec, state, obs, noise = case("softmax", "tanh", True, "float32")
+    before, seen = {name: value.tobytes() for name, value in state.items()}, obs.copy()
+    act = acting.numpy_act(spec)
+    first, *others = (act(state, obs, noise, KNOBS, CHOICES[choice]) for _ in range(3))
+    assert all(np.array_equal(ours, theirs) for other in others for ours, theirs in zip(first, other, strict=True))
+    assert {name: value.tobytes() for name, value in state.items()} == before
+    assert np.array_equal(obs, seen)
+
+
 @pytest.mark.parametrize(("exploration", "activation", "normalize", "dtype"), MIXTURES)
 def test_numpy_chooses_as_the_graph_does(exploration, activation, normalize, dtype):
     """Every strategy, activation and dtype, three ways to choose, four rates; the graph through PyTensor's interpreter.

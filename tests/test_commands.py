@@ -9,6 +9,7 @@ from helpers_runs import SMALL, as_arguments, command, ran, records, result, sma
 
 from pg_theano import check, environment_checks, environments, evaluate, graph, programs, train, watch
 from pg_theano import config as configs
+from pg_theano.types import GREEDY, SAMPLE
 
 pytestmark = pytest.mark.usefixtures("elsewhere")
 WORDS = as_arguments(SMALL)
@@ -184,6 +185,28 @@ def test_an_evaluation_plays_exactly_n_episodes_each_to_its_end(episodes, monkey
     assert np.isclose(found["std"], np.std(returns))
     assert (found["min"], found["max"]) == (min(returns), max(returns))
     assert sum(one.steps_taken for one in probes.Lengths.made) == sum(probes.length_of(seed) for seed in drawn)
+
+
+def test_an_evaluation_does_not_explore():
+    """What the policy is asked for is what the caller asked for, at an exploration rate of 0.
+
+    Caught, when planted: the choice of training; the exploration rate of training.
+    """
+    import numpy as np
+
+    config = configs.from_dict(SMALL)
+    environment = environments.make(config.environment, num_envs=1, dtype="float32")
+    asked = []
+
+    def spy(state, obs, noise, knobs, choice):
+        asked.append((knobs["exploration_rate"], choice))
+        return np.zeros(len(obs), np.int32), np.zeros(len(obs), np.float32)
+
+    evaluator = evaluate.Evaluator(config, programs.spec_of(config, environment.task))
+    for choice in (GREEDY, SAMPLE):
+        asked.clear()
+        evaluator(spy, {}, {"exploration_rate": 0.9}, episodes=3, seed=np.random.SeedSequence(1), choice=choice)
+        assert set(asked) == {(0.0, choice)}
 
 
 def test_an_evaluation_has_environments_of_its_own(monkeypatch, tmp_path):

@@ -1,5 +1,6 @@
 """Any Gymnasium environment: spaces, limits, wrappers, and faults that name where they happened."""
 
+import math
 import sys
 import textwrap
 
@@ -7,11 +8,13 @@ import gymnasium
 import numpy as np
 import probe_environments as probes
 import pytest
+from gymnasium import spaces
 
 from pg_theano import config as configs
 from pg_theano import environments
 from pg_theano.noise import uniforms
 from pg_theano.rollout import collect
+from pg_theano.spaces import observation_of
 from pg_theano.types import ActionSpace, UserError
 
 
@@ -38,6 +41,15 @@ def play(env, num_episodes=6, action=0):
 
 
 # -- spaces
+
+
+def test_what_was_observed_is_not_written_over():
+    """An environment may reuse its buffer. Caught, when planted: rows that are a view of what the environment returned."""
+    for space, dtype in ((spaces.Box(-1, 1, (3,)), "float32"), (spaces.Box(-1, 1, (3, 2), np.float64), "float64")):
+        buffer = np.ones((4, *space.shape), dtype)
+        rows = observation_of(space, "any", dtype).convert(buffer)
+        buffer[:] = 2
+        assert rows.shape == (4, math.prod(space.shape)) and (rows == 1).all()
 
 
 def test_a_box_of_any_shape_is_flattened():

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from pg_theano import noise
+from pg_theano import noise, programs
 
 
 def drawn(seed=0, **changes):
@@ -38,6 +38,22 @@ def test_held_noise_is_one_draw_for_every_step():
     assert np.array_equal(held, np.broadcast_to(held[0], held.shape))
     assert len(np.unique(held[0])) == 8
     assert not held.flags.writeable
+
+
+@pytest.mark.parametrize(("every", "draws"), [(1, 6), (2, 3), (4, 2), (6, 1), (9, 1)])
+def test_held_noise_is_drawn_anew_as_often_as_asked(every, draws):
+    """Caught, when planted: one draw held for the whole rollout; a last draw that is not cut off."""
+    held = drawn(color="held", every=every)
+    assert held.shape == (6, 4, 2)
+    assert all(np.array_equal(held[step], held[step // every * every]) for step in range(6))
+    assert len({row.tobytes() for row in held}) == draws
+
+
+def test_every_purpose_and_every_update_has_noise_of_its_own():
+    """Caught, when planted: the update left out of the key; the purpose left out; a seed that is added to them."""
+    keys = [(seed, purpose, update) for seed in range(4) for purpose in range(8) for update in range(40)]
+    assert len({programs.generator(*key).integers(2**62) for key in keys}) == len(keys)
+    assert programs.generator(1, 2, 3).random() == programs.generator(1, 2, 3).random()
 
 
 def test_pink_noise_is_not_uniform():

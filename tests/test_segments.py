@@ -245,13 +245,17 @@ def test_an_environment_that_replays_something_else_is_named(knobs, what):
 
 
 def test_an_environment_that_does_not_replay_is_begun_anew_each_time():
-    """And nothing of it is open at a checkpoint. Caught, when planted: the trial compares lengths only."""
+    """And nothing of it is open at a checkpoint; what is dropped was cut off, so that V stands for the rest of it.
+
+    Caught, when planted: the trial compares lengths only; a dropped episode that is not said to be truncated.
+    """
     one = segments("NotAgain-v0")
     for block in range(3):
         drawn, played = collect(one, 6, block)
         assert one.replays is False
         assert np.array_equal(played.rollout.obs[:, 0, 0], drawn[0] % 10_000)
         assert not played.rollout.obs[:, 0, 1].any()
+        assert np.logical_xor(played.rollout.terminated, played.rollout.truncated)[:, -1].all()
         assert (played.lengths <= 6).all()
     saved = one.arrays(one.settle())
     assert not any(array.size for array in saved.values())
@@ -267,6 +271,25 @@ def test_an_environment_that_replays_is_found_to(id):
     assert one.replays is None
     collect(one, 2, 0)
     assert one.replays is True
+
+
+def test_the_trial_whether_an_environment_replays_is_the_same_each_time():
+    """The same actions for every run, and the environment's own generator left alone.
+
+    Caught, when planted: an action space that is not seeded; that of the environment itself, seeded.
+    """
+    tried = []
+    for _ in range(2):
+        probes.BoxActions.told.clear()
+        one = segments("BoxActions-v0", 1)
+        one.environment.slots[0].action_space.seed(7)
+        assert one.environment.replays()
+        tried.append([action.tolist() for action in probes.BoxActions.told])
+        following = one.environment.slots[0].action_space.sample()
+        one.environment.slots[0].action_space.seed(7)
+        assert np.array_equal(following, one.environment.slots[0].action_space.sample())
+    assert tried[0] == tried[1] and len(tried[0]) == 32
+    assert tried[0][:16] == tried[0][16:] and tried[0][0] != tried[0][1]
 
 
 def test_nothing_is_stepped_before_the_first_stretch():

@@ -123,6 +123,32 @@ def test_fifty_updates_agree_with_the_graphs(name):
     assert np.abs(ours["params"] - starts(spec, 1)["params"]).max() > 0.1
 
 
+@pytest.mark.parametrize("algorithm", ["vpg", "ppo"])
+def test_values_are_fitted_to_the_rewards_and_not_to_themselves(algorithm):
+    """Episodes of one step that terminates, paid 1 or −1 for what was seen: V goes there from wherever it starts.
+
+    Caught, when planted: the value network fitted to what it said already.
+    """
+    spec = spec_of(algorithm, "softmax", WHOLE, ADAM | {"value_hidden": (), "num_epochs": 5})
+    obs = np.tile([[1.0, 0.0], [0.0, 1.0]], (ROWS // 2, 1))[:, None]  # [E, 1, 2]
+    flags = np.ones((ROWS, 1), bool)
+    one = Rollout(
+        obs=obs,
+        action=np.zeros((ROWS, 1), np.int32),
+        log_prob=np.full((ROWS, 1), -np.log(3.0)),
+        reward=obs[..., 0] - obs[..., 1],
+        next_obs=1e3 * obs,
+        terminated=flags,
+        truncated=~flags,
+        mask=flags.astype(np.float64),
+    )
+    state, twin = starts(spec, 1), program.load(spec)
+    for update in range(60):
+        state, _ = twin.train(state, one, KNOBS | {"learning_rate": 0.03}, order_of(spec, one, update))
+    weight, bias = np.split(program.halves(spec, state["params"])[1], [2])
+    assert weight + bias == pytest.approx([1.0, -1.0], abs=0.05)
+
+
 @pytest.mark.parametrize("name", [pytest.param("vpg, gae, adam", marks=pytest.mark.slow), "ppo, as it comes"])
 def test_a_few_updates_agree_with_the_graphs(name):
     """The same, three of them, for the quick suite."""

@@ -10,7 +10,7 @@ EXPERIENCE = [
         "segments.py",
         "            for step, over, last in successors:\n                following[step, over] = last\n",
         "",
-        ("?test_segments.py",),
+        ("test_segments.py::test_rows_are_what_the_environments_said",),
         "After every end V is taken of the next episode's first observation.",
     ),
     Fault(
@@ -18,7 +18,7 @@ EXPERIENCE = [
         "segments.py",
         "own = environment.given(action[step])",
         "own = environment.given(action[step])\n            action[step] = own.reshape(action[step].shape)",
-        ("?test_segments.py", "?test_compiled_segments.py"),
+        ("test_segments.py::test_the_rollout_has_what_the_policy_drew_and_the_environment_what_it_takes",),
         "The log-probability is of another action than the one that is learned from.",
     ),
     Fault(
@@ -26,7 +26,7 @@ EXPERIENCE = [
         "segments.py",
         "log_prob[step] = chosen_log_prob",
         "log_prob[min(step + 1, steps - 1)] = chosen_log_prob",
-        ("?test_segments.py",),
+        ("test_segments.py::test_rows_are_what_the_environments_said",),
         "Each step has the log-probability of the one before it.",
     ),
     Fault(
@@ -35,7 +35,7 @@ EXPERIENCE = [
         "reward[step], terminated[step], truncated[step] = reward_now, terminated_now, truncated_now",
         "reward[step], terminated[step] = reward_now, terminated_now | truncated_now\n"
         "            truncated[step] = truncated_now",
-        ("?test_segments.py",),
+        ("test_segments.py::test_rows_are_what_the_environments_said",),
         "Whoever learns can no longer tell a time limit from a termination.",
     ),
     Fault(
@@ -43,7 +43,7 @@ EXPERIENCE = [
         "segments.py",
         "obs[0], begun, total = self._obs, -self._lengths, self._returns.copy()",
         "obs[0], begun, total = self._obs, -self._lengths, np.zeros(num_envs)",
-        ("?test_segments.py",),
+        ("test_segments.py::test_rows_are_what_the_environments_said",),
         "The figures of every episode that spans two updates are too low.",
     ),
     Fault(
@@ -51,7 +51,7 @@ EXPERIENCE = [
         "segments.py",
         "            truncated[-1] |= ~terminated[-1]\n",
         "            pass\n",
-        ("?test_segments.py",),
+        ("test_segments.py::test_an_environment_that_does_not_replay_is_begun_anew_each_time",),
         "What is dropped after a stretch is neither over nor cut off: the next row is another episode's.",
     ),
     Fault(
@@ -59,7 +59,7 @@ EXPERIENCE = [
         "segments.py",
         "total += reward_now",
         "total += reward_now\n            self._returns[:] = total",
-        ("?test_segments.py",),
+        ("test_segments.py::test_a_picture_is_not_changed_by_later_stretches",),
         "A checkpoint that is written while the next stretch is played has that one's sums.",
     ),
     Fault(
@@ -67,7 +67,7 @@ EXPERIENCE = [
         "rollout.py",
         "following = finished + num_envs",
         "following = np.arange(over.size) + 1 + max(int(episode.max()), num_envs - 1)",
-        ("?test_rollout.py",),
+        ("test_rollout.py::test_every_drawn_episode_is_played_to_its_end",),
         "Whichever environment is free plays the next episode: which one depends on how long others take.",
     ),
     Fault(
@@ -75,7 +75,7 @@ EXPERIENCE = [
         "rollout.py",
         "records.add(obs, action, log_prob, reward, next_obs, terminated, truncated, mask, ended)",
         "records.add(obs, action, log_prob, reward, next_obs, ended, truncated, mask, ended)",
-        ("?test_rollout.py",),
+        ("test_rollout.py::test_a_time_limit_truncates_and_does_not_terminate",),
         "A time limit is stored as a termination.",
     ),
     Fault(
@@ -83,7 +83,7 @@ EXPERIENCE = [
         "rollout.py",
         "mask = playing if real is None else playing & real",
         "mask = np.ones_like(playing) if real is None else real",
-        ("?test_rollout.py",),
+        ("test_rollout.py::test_e_is_a_power_of_two_and_t_is_on_the_ladder[1-1]",),
         "Leaked padding: rows of environments that have no episode left are learned from.",
     ),
     Fault(
@@ -91,7 +91,7 @@ EXPERIENCE = [
         "rollout.py",
         "mask = playing if real is None else playing & real",
         "mask = playing",
-        ("?test_rollout.py",),
+        ("test_rollout.py::test_a_time_limit_truncates_and_does_not_terminate",),
         "Gymnasium's NEXT_STEP mode resets in a step of its own, whose action does nothing and whose reward is 0.",
     ),
     Fault(
@@ -100,15 +100,15 @@ EXPERIENCE = [
         '            obs = _normalized(obs, *kept["normalizer"])\n        outputs, hidden = _forward(spec, kept["layers"], obs)',
         "            mean += np.asarray(0.01 * (obs - mean).mean(axis=0), mean.dtype)\n"
         '            obs = _normalized(obs, *kept["normalizer"])\n        outputs, hidden = _forward(spec, kept["layers"], obs)',
-        ("?test_acting.py", "?test_runs.py"),
+        ("test_acting.py::test_acting_changes_nothing",),
         "Evaluating more often changes what is learned; and whoever evaluates a checkpoint twice gets two figures.",
     ),
     Fault(
         "exploration at evaluation",
         "evaluate.py",
-        '            knobs | {"exploration_rate": 0.0},\n',
-        "            knobs,\n",
-        ("?test_commands.py", "?test_acting.py", "?test_runs.py"),
+        "            choice=choice,\n            keep=(),\n",
+        "            keep=(),\n",
+        ("test_commands.py::test_an_evaluation_does_not_explore",),
         "Figures of a policy that still throws dice.",
     ),
 ]
@@ -119,7 +119,7 @@ ENVIRONMENTS = [
         "slots.py",
         "        space.seed(0)\n",
         "",
-        ("?test_environments.py", "?test_segments.py"),
+        ("test_segments.py::test_the_trial_whether_an_environment_replays_is_the_same_each_time",),
         "Whether an environment replays is tried with other actions each time: a run's first update may differ.",
     ),
     Fault(
@@ -127,7 +127,7 @@ ENVIRONMENTS = [
         "spaces.py",
         "low, high = (bound.reshape(-1).astype(np.float64) for bound in (space.low, space.high))",
         "low, high = (np.full(space.low.size, bound.flat[0], np.float64) for bound in (space.low, space.high))",
-        ("?test_environments.py",),
+        ("test_environments.py::test_a_box_is_given_what_was_drawn_clipped_to_each_components_bounds",),
         "A second component with a wider range never leaves that of the first.",
     ),
     Fault(
@@ -135,7 +135,7 @@ ENVIRONMENTS = [
         "spaces.py",
         "low + half * (np.tanh(action) + 1)",
         "low + 2 * half * np.tanh(action)",
-        ("?test_environments.py",),
+        ("test_environments.py::test_squashed_actions_fill_the_box",),
         "Half of all actions are clipped at the lower bound.",
     ),
     Fault(
@@ -143,7 +143,7 @@ ENVIRONMENTS = [
         "spaces.py",
         'return Action(plain, lambda action: np.add(action, start, dtype=space.dtype, casting="unsafe"))',
         'return Action(plain, lambda action: np.add(action, 0, dtype=space.dtype, casting="unsafe"))',
-        ("?test_environments.py",),
+        ("test_environments.py::test_actions_start_where_their_space_starts",),
         "A space that begins at 1 is given 0.",
     ),
     Fault(
@@ -151,7 +151,7 @@ ENVIRONMENTS = [
         "spaces.py",
         "return obs.reshape(len(obs), size).copy()",
         "return obs.reshape(len(obs), size)",
-        ("?test_environments.py", "?test_segments.py", "?test_rollout.py"),
+        ("test_environments.py::test_what_was_observed_is_not_written_over",),
         "An environment that reuses its buffer changes what is learned from after the step.",
     ),
     Fault(
@@ -159,7 +159,7 @@ ENVIRONMENTS = [
         "slots.py",
         "self.slots[index].reset(seed=int(seeds[index]))[0] for index in over",
         "self.slots[index].reset(seed=int(seeds[0]))[0] for index in over",
-        ("?test_rollout.py", "?test_segments.py"),
+        ("test_rollout.py::test_every_drawn_episode_is_played_to_its_end",),
         "All environments that begin together play the same episode: a batch of sixteen copies.",
     ),
 ]
@@ -170,7 +170,7 @@ CHANCE = [
         "programs.py",
         "return np.random.SeedSequence(seed, spawn_key=(purpose, index))",
         "return np.random.SeedSequence(seed, spawn_key=(purpose,))",
-        ("?test_noise.py", "?test_runs.py", "?test_compiled_segments.py"),
+        ("test_noise.py::test_every_purpose_and_every_update_has_noise_of_its_own",),
         "Every update explores as the one before it did.",
     ),
     Fault(
@@ -178,7 +178,7 @@ CHANCE = [
         "minibatches.py",
         "orders = rng.permuted(np.broadcast_to(np.resize(real, number), (num_epochs, number)), axis=1)",
         "orders = np.broadcast_to(rng.permutation(np.resize(real, number)), (num_epochs, number))",
-        ("?graphs/test_minibatches.py",),
+        ("graphs/test_minibatches.py::test_a_generator_gives_one_order_and_each_epoch_its_own",),
         "The same steps are always learned from together.",
     ),
     Fault(
@@ -186,7 +186,7 @@ CHANCE = [
         "minibatches.py",
         "per, extra = divmod(number, num_minibatches)",
         "per, extra = number // num_minibatches, 0",
-        ("?graphs/test_minibatches.py",),
+        ("graphs/test_minibatches.py::test_an_epoch_is_every_real_step_once",),
         "Where the number of minibatches does not divide the steps, some are never learned from.",
     ),
     Fault(
@@ -194,7 +194,7 @@ CHANCE = [
         "noise.py",
         "scale = np.sqrt(power / of_all.mean())",
         "scale = np.sqrt(power)",
-        ("?test_noise.py",),
+        ("test_noise.py::test_pink_noise_is_standard_normal_at_every_step",),
         "The log-probability is of a wider curve than the one that was drawn from.",
     ),
     Fault(
@@ -202,7 +202,7 @@ CHANCE = [
         "noise.py",
         'if color == "held" and every is not None:',
         'if color == "held" and every is not None and every > steps:',
-        ("?test_noise.py",),
+        ("test_noise.py::test_held_noise_is_drawn_anew_as_often_as_asked",),
         "State-dependent exploration tries one function of the observation a rollout.",
     ),
     Fault(
@@ -210,7 +210,7 @@ CHANCE = [
         "parameters.py",
         "bound = math.sqrt(6.0 / sum(shape))",
         "bound = 6.0 / sum(shape)",
-        ("?test_parameters.py",),
+        ("test_parameters.py::test_weights_start_within_glorots_bound_and_biases_at_zero",),
         "Variance for a standard deviation once more: wide layers start nearly at 0.",
     ),
 ]
@@ -240,7 +240,7 @@ CHECKPOINTS = [
         "checkpoints.py",
         'if hashlib.sha256(arrays).hexdigest() != manifest["arrays"]:',
         'if len(arrays) < 4 and hashlib.sha256(arrays).hexdigest() != manifest["arrays"]:',
-        ("?test_checkpoints.py",),
+        ("test_checkpoints.py::test_no_flipped_bit_and_no_cut_loads_silently",),
         "A flipped bit of a weight is loaded silently.",
     ),
     Fault(
@@ -248,7 +248,7 @@ CHECKPOINTS = [
         "checkpoints.py",
         "    for path in paths:\n        try:\n            return load(path)\n",
         "    for path in paths[:1]:\n        try:\n            return load(path)\n",
-        ("?test_checkpoints.py",),
+        ("test_checkpoints.py::test_a_damaged_newest_one_is_passed_over_with_a_warning",),
         "One damaged file and the run is lost, though the checkpoint before it is there.",
     ),
     Fault(
@@ -256,7 +256,7 @@ CHECKPOINTS = [
         "checkpoints.py",
         "            os.replace(temporary, path)\n",
         "            path.write_bytes(content)\n            os.replace(temporary, path)\n",
-        ("?test_checkpoints.py", "?test_sealed.py"),
+        ("test_checkpoints.py::test_writing_is_all_or_nothing",),
         "A process that is killed in the middle leaves half of the new file and nothing of the old.",
     ),
     Fault(
@@ -264,7 +264,7 @@ CHECKPOINTS = [
         "checkpoints.py",
         "{key: np.asarray(value) for key, value in state.items()}",
         "{key: np.asarray(value, np.float32) for key, value in state.items()}",
-        ("?test_checkpoints.py",),
+        ("test_checkpoints.py::test_what_was_saved_is_loaded",),
         "A run in float64 that is resumed is another run.",
     ),
     Fault(
@@ -272,7 +272,7 @@ CHECKPOINTS = [
         "compiling.py",
         'digest.update(path.relative_to(package).as_posix().encode() + b"\\0" + path.read_bytes() + b"\\0")',
         'digest.update(path.relative_to(package).as_posix().encode() + b"\\0")',
-        ("?graphs/test_compiling.py",),
+        ("graphs/test_compiling.py::test_a_changed_source_is_another_key[graphs/reinforce.py]",),
         "A changed formula runs as the old one did, from the cache.",
     ),
 ]
@@ -283,7 +283,7 @@ SEARCHES = [
         "search/cem.py",
         "std = np.sqrt((centred * centred).mean(axis=0) + extra)",
         "std = np.sqrt((centred * centred).mean(axis=0)) + extra",
-        ("?search/test_cem.py",),
+        ("search/test_cem.py::test_a_generation_is_the_elites_mean_and_variance_with_the_extra_variance_added",),
         "The extra noise is a standard deviation, in units of the parameters: its square is added to a variance.",
     ),
     Fault(
@@ -291,7 +291,7 @@ SEARCHES = [
         "search/cem.py",
         "std = np.sqrt((centred * centred).mean(axis=0) + extra)",
         "std = (centred * centred).mean(axis=0) + extra",
-        ("?search/test_cem.py",),
+        ("search/test_cem.py::test_a_generation_is_the_elites_mean_and_variance_with_the_extra_variance_added",),
         "After the first generation the search is as wide as the square of what it should be.",
     ),
     Fault(
@@ -299,7 +299,7 @@ SEARCHES = [
         "search/fitness.py",
         "return np.where(finite, fitness, -np.inf)",
         "return np.where(finite, fitness, np.inf)",
-        ("?search/test_cem.py",),
+        ("search/test_cem.py::test_centred_ranks_share_what_equals_have_and_put_what_is_not_finite_last",),
         "A policy that broke is the best of its generation.",
     ),
     Fault(
@@ -307,7 +307,7 @@ SEARCHES = [
         "search/fitness.py",
         'np.argsort(-worst_last(fitness), kind="stable")',
         'np.argsort(worst_last(fitness), kind="stable")',
-        ("?search/test_cem.py",),
+        ("search/test_cem.py::test_a_generation_is_the_elites_mean_and_variance_with_the_extra_variance_added",),
         "The search runs from what it looks for.",
     ),
     Fault(
@@ -315,7 +315,7 @@ SEARCHES = [
         "search/fitness.py",
         'not_above = np.searchsorted(ordered, fitness, "right")',
         "not_above = below + 1",
-        ("?search/test_cem.py",),
+        ("search/test_cem.py::test_centred_ranks_share_what_equals_have_and_put_what_is_not_finite_last",),
         "A generation in which all are equal has a gradient.",
     ),
     Fault(
@@ -323,7 +323,7 @@ SEARCHES = [
         "search/mirrored.py",
         "return np.concatenate([mean + step, mean - step])",
         "return np.concatenate([mean + step, mean - step[::-1]])",
-        ("?search/test_es.py",),
+        ("search/test_es.py::test_the_halves_of_a_generation_mirror_each_other",),
         "A candidate is compared with another's opposite: right in the mean, and as noisy as no mirror at all.",
     ),
     Fault(
@@ -331,7 +331,7 @@ SEARCHES = [
         "search/es.py",
         'BY_NAME[optimizer](state, "mean", -uphill,',
         'BY_NAME[optimizer](state, "mean", uphill,',
-        ("?search/test_es.py",),
+        ("search/test_es.py::test_two_steps_are_adams_of_the_ranked_gradient_in_units_of_the_std",),
         "An optimiser that descends is given what should be climbed.",
     ),
     Fault(
@@ -339,7 +339,7 @@ SEARCHES = [
         "search/spaces.py",
         "        if self.log:\n            value = math.exp(",
         "        if self.log and self.integer:\n            value = math.exp(",
-        ("?search/test_spaces.py",),
+        ("search/test_spaces.py::test_unit_and_value_are_inverses",),
         "Nine tenths of all learning rates that are tried lie in the last tenth of the range.",
     ),
 ]
