@@ -279,14 +279,14 @@ def test_the_trial_whether_an_environment_replays_is_the_same_each_time():
     Caught, when planted: an action space that is not seeded; that of the environment itself, seeded.
     """
     tried = []
-    for _ in range(2):
+    for seed in range(2):
         probes.BoxActions.told.clear()
         one = segments("BoxActions-v0", 1)
-        one.environment.slots[0].action_space.seed(7)
+        one.environment.slots[0].action_space.seed(seed)
         assert one.environment.replays()
         tried.append([action.tolist() for action in probes.BoxActions.told])
         following = one.environment.slots[0].action_space.sample()
-        one.environment.slots[0].action_space.seed(7)
+        one.environment.slots[0].action_space.seed(seed)
         assert np.array_equal(following, one.environment.slots[0].action_space.sample())
     assert tried[0] == tried[1] and len(tried[0]) == 32
     assert tried[0][:16] == tried[0][16:] and tried[0][0] != tried[0][1]
