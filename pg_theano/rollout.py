@@ -304,14 +304,15 @@ def check_finite(environment: Any, obs: Array, reward: Array | None, real: Array
             raise UserError(f"{where}: {wrong_reward(float(reward[index]))}")
 
 
-def check_record(record: Record, where: str, *, everything: bool = False) -> None:
+def check_record(record: Record, where: str, *, before: int = 0, everything: bool = False) -> None:
     """No absurd reward of a compiled environment goes further, nor, where `everything` is looked at, what is not
-    finite: of which column, at which step. `where` says what a column is: "CartPole-v1, episode of update 3"."""
+    finite: of which column, at which step. `where` says what a column is: "CartPole-v1, update 3, episode"; `before`,
+    how many steps it has in the records before this one."""
     first, values = record.columns["reward"][0], np.asarray(record.values)
     rewards = values[:, first]
     if not (rewards.max() <= LARGEST_REWARD and rewards.min() >= -LARGEST_REWARD):  # of NaN neither is
         step, column = np.argwhere(~(np.abs(rewards) <= LARGEST_REWARD))[0]
-        raise UserError(f"{where} {column}, step {step + 1}: {wrong_reward(float(rewards[step, column]))}")
+        raise UserError(f"{where} {column}, step {before + step + 1}: {wrong_reward(float(rewards[step, column]))}")
     if everything and not np.isfinite(values).all():
         step, _, column = np.argwhere(~np.isfinite(values))[0]
-        raise UserError(f"{where} {column}, step {step + 1}: the observation is not finite; an observation must be")
+        raise UserError(f"{where} {column}, step {before + step + 1}: an observation is not finite; it must be")

@@ -14,10 +14,10 @@ import numpy as np
 from pg_theano import distribute, environments, programs
 from pg_theano.compiling import power_of_two
 from pg_theano.config import Config, from_dict, to_dict
-from pg_theano.rollout import LONGEST_EPISODE, NothingOpen, collect
+from pg_theano.rollout import LONGEST_EPISODE, NothingOpen, check_record, collect
 from pg_theano.search import learner
 from pg_theano.search.learner import Generation, Moments
-from pg_theano.types import Array, Knobs, Played, Program, State, UserError
+from pg_theano.types import Array, Knobs, Played, Program, Record, State, UserError
 
 
 class Tried(NamedTuple):
@@ -115,8 +115,10 @@ class Player:
                 "initial_noise": initial_noise,
             }
             out = self.program.rollout(state, values)
-            env_state, alive, elapsed = out["env_state"], out["alive"], elapsed + chunk
             record = np.asarray(out["record"])  # [C, K, E]
+            played = Record(record[:, :, :number], facts["columns"])
+            check_record(played, f"{self.environment.task.id}, episode", before=elapsed)
+            env_state, alive, elapsed = out["env_state"], out["alive"], elapsed + chunk
             sums += record[:, rewards : rewards + 2].sum(axis=0, dtype=np.float64)  # reward, mask
             if "obs" in facts["columns"]:
                 first, size = facts["columns"]["obs"]
