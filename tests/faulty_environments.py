@@ -167,7 +167,8 @@ class Untrusted(gymnasium.Env):
 
     observation_space = gymnasium.spaces.Box(-100, 100, (2,), np.float32)
 
-    def __init__(self, how="none", token=None, share=0.0, at=SPOILT, length=12, box=False, replays=True):
+    def __init__(self, how="none", token=None, share=0.0, at=SPOILT, length=12, box=False, replays=True, stamp=None):
+        self.stamp = stamp  # a file that is to hold when it went wrong
         self.how, self.token, self.share, self.at, self.length, self.replays = how, token, share, at, length, replays
         self.action_space = gymnasium.spaces.Box(-1, 1, (2,), np.float32) if box else gymnasium.spaces.Discrete(2)
         self.children = []
@@ -201,6 +202,9 @@ class Untrusted(gymnasium.Env):
                 return
         elif not self.bad:
             return
+        if self.stamp is not None:
+            with open(self.stamp, "w") as file:
+                file.write(repr(time.time()))
         if self.how == "raise":
             raise RuntimeError("the motor is stuck")
         if self.how == "kill":
