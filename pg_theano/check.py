@@ -75,7 +75,7 @@ def check(
 
     over the array: below the floor a difference of losses says nothing to six digits, as its rounding is that large.
     """
-    config, folder = configs.resolved(config, overrides)
+    config, folder, *_ = configs.resolved(config, overrides)
     if config.algorithm.name in rules.SEARCHES:
         raise UserError(
             f"algorithm.name: {config.algorithm.name} follows no gradient of a loss; expected one of "

@@ -54,8 +54,8 @@ def check_env(
     `timeout`: seconds that one step or reset may take. Errors: `UserError` where it cannot be made at all.
     """
     id = config if isinstance(config, str) and not config.endswith((".yaml", ".yml")) else None
-    config, folder = configs.resolved(None if id else config, overrides)
-    environment = config.environment.model_copy(update={"id": id} if id else {})
+    found = configs.resolved(None if id else config, overrides)
+    folder, environment = found.folder, found.config.environment.model_copy(update={"id": id} if id else {})
     if environment.dynamics is not None:
         raise UserError(
             f"environment.dynamics: {environment.dynamics} is symbolic; expected one of Gymnasium's: a symbolic one is "

@@ -28,6 +28,9 @@ from pg_theano.types import State, UserError
 FORMAT = 1
 
 
+AS_WRITTEN = "expected it as it was written; try a copy of the folder, or a new run"
+
+
 class Checkpoint(NamedTuple):
     state: State
     facts: dict[str, Any]
@@ -57,20 +60,26 @@ def load(path: Path) -> Checkpoint:
         manifest = json.loads(manifest_path.read_bytes())
         arrays = path.read_bytes()
     except FileNotFoundError as error:
-        raise UserError(f"{error.filename}: no such file; a checkpoint is a .npz and a .json of one name") from None
+        raise UserError(
+            f"{error.filename}: no such file; expected a .npz and a .json of one name; try another checkpoint"
+        ) from None
     except (ValueError, UnicodeDecodeError):
-        raise UserError(f"{manifest_path}: damaged checkpoint: not JSON") from None
+        raise UserError(f"{manifest_path}: damaged checkpoint: not JSON; {AS_WRITTEN}") from None
     if not isinstance(manifest, dict) or manifest.pop("seal", None) != _seal(manifest):
-        raise UserError(f"{manifest_path}: damaged checkpoint: its checksum does not agree")
+        raise UserError(f"{manifest_path}: damaged checkpoint: its checksum does not agree; {AS_WRITTEN}")
     if manifest["format"] != FORMAT:
-        raise UserError(f"{manifest_path}: got format {manifest['format']}; this version reads {FORMAT}")
+        raise UserError(
+            f"{manifest_path}: got format {manifest['format']}; expected {FORMAT}, which this version of pg_theano "
+            "reads; "
+            "try the version that wrote it"
+        )
     if hashlib.sha256(arrays).hexdigest() != manifest["arrays"]:
-        raise UserError(f"{path}: damaged checkpoint: its checksum does not agree")
+        raise UserError(f"{path}: damaged checkpoint: its checksum does not agree; {AS_WRITTEN}")
     try:
         with np.load(io.BytesIO(arrays), allow_pickle=False) as file:
             state = {name: file[name] for name in file.files}
     except (ValueError, OSError, zipfile.BadZipFile) as error:
-        raise UserError(f"{path}: damaged checkpoint: {error}") from None
+        raise UserError(f"{path}: damaged checkpoint: {error}; {AS_WRITTEN}") from None
     return Checkpoint(state, manifest["facts"], path)
 
 
@@ -80,7 +89,7 @@ def newest(folder: Path, kind: str = "update") -> Checkpoint:
     `kind` is "update" (written as time goes by) or "best" (written at the best evaluation so far).
     """
     paths = sorted(folder.glob(f"{kind}-*.npz"), reverse=True)
-    problem = f"{folder}: no checkpoint in it"
+    problem = f"{folder}: no checkpoint in it; expected one; try when the run has saved one, or a new run"
     for path in paths:
         try:
             return load(path)

@@ -56,10 +56,6 @@ def said_of_minibatches(config: Config) -> str | None:
     if algorithm.num_steps is None or algorithm.name == "a2c":
         return None
     steps, number = config.environment.num_envs * algorithm.num_steps, algorithm.num_minibatches
-    if number > steps:
-        return (
-            f"algorithm.num_minibatches: {number:,} of {steps:,} steps: one step each, some steps more than once a pass"
-        )
     if steps % number:
         small = steps // number
         return (

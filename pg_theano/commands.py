@@ -17,7 +17,7 @@ from pg_theano.types import UserError
 
 class _Parser(argparse.ArgumentParser):
     def error(self, message: str):  # type: ignore[override]
-        raise UserError(f"{self.prog}: {message}; see {self.prog} -h")
+        raise UserError(f"{self.prog}: {message}; try {self.prog} -h")
 
     def format_help(self) -> str:
         from pg_theano.config import help_text
@@ -52,6 +52,12 @@ def run(made: argparse.ArgumentParser, command: Callable[[argparse.Namespace], i
             return 1
         except OSError as error:  # a full disk, a folder that cannot be written
             return _failed(f"{error.filename}: {error.strerror}" if error.filename else str(error), debug)
+        except MemoryError as error:
+            return _failed(
+                f"out of memory ({error or 'nothing is left'}); expected enough for the run; try fewer environments, "
+                "shorter episodes or a smaller network",
+                debug,
+            )
         except KeyboardInterrupt:
             with contextlib.suppress(OSError):
                 print("interrupted", file=sys.stderr)
@@ -96,7 +102,9 @@ def config_and_overrides(words: Sequence[str]) -> tuple[str | None, list[str]]:
     """(the config file, or None; the knob=value words) of a command line."""
     files = [word for word in words if "=" not in word]
     if len(files) > 1:
-        raise UserError(f"got {len(files)} config files ({', '.join(files)}); expected one, then knob=value")
+        raise UserError(
+            f"command line: got {len(files)} config files ({', '.join(files)}); expected one; try one, then knob=value"
+        )
     return (files[0] if files else None), [word for word in words if "=" in word]
 
 

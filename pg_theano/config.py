@@ -8,14 +8,15 @@ that names file, line and key.
 
 from __future__ import annotations
 
+import contextlib
 import difflib
 import os
 import re
 import types
 import typing
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
@@ -67,7 +68,7 @@ class Environment(Section):
     max_faults: int = Field(10, ge=0, le=10**9, description="workers: faults gone on after, before the run stops")
 
 
-Widths = list[Annotated[int, Field(ge=1, le=10**6)]]
+Widths = list[Annotated[int, Field(ge=1, le=10**12)]]
 
 
 class Policy(Section):
@@ -179,15 +180,24 @@ class Schedule(Section):
     @model_validator(mode="after")
     def complete(self) -> Schedule:
         if self.kind == "linear" and (self.final is None or self.over_updates is None):
-            raise ValueError("kind linear needs `final` and `over_updates`")
+            raise ValueError(
+                "got kind linear without `final` or `over_updates`; expected both; try "
+                f"{{kind: linear, initial: {self.initial:g}, final: 0, over_updates: 1000}}"
+            )
         if self.kind == "exponential_decay" and self.decay_rate is None:
-            raise ValueError("kind exponential_decay needs `decay_rate`")
+            raise ValueError("got kind exponential_decay without `decay_rate`; expected it; try decay_rate: 0.01")
         if self.kind != "linear" and (self.final is not None or self.over_updates is not None):
-            raise ValueError(f"`final` and `over_updates` belong to kind linear, not to {self.kind}")
+            raise ValueError(
+                f"got `final` or `over_updates` with kind {self.kind}; expected kind linear; try kind: linear"
+            )
         if self.kind != "exponential_decay" and self.decay_rate is not None:
-            raise ValueError(f"`decay_rate` belongs to kind exponential_decay, not to {self.kind}")
+            raise ValueError(
+                f"got `decay_rate` with kind {self.kind}; expected kind exponential_decay; try kind: exponential_decay"
+            )
         if self.minimum is not None and self.maximum is not None and self.minimum > self.maximum:
-            raise ValueError(f"minimum {self.minimum:g} is above maximum {self.maximum:g}")
+            raise ValueError(
+                f"got minimum {self.minimum:g} above maximum {self.maximum:g}; expected it below; try exchanging them"
+            )
         return self
 
 
@@ -220,10 +230,14 @@ class Schedules(Section):
             for key in ("initial", "final", "minimum", "maximum"):
                 value = getattr(schedule, key)
                 if value is not None and not low <= value <= high:
-                    raise ValueError(f"{name}.{key}: got {value:g}; expected {low:g} to {high:g}")
+                    default = type(self).model_fields[name].default.initial
+                    raise ValueError(f"{name}.{key}: got {value:g}; expected {low:g} to {high:g}; try {default:g}")
             grows = schedule.kind == "exponential_decay" and schedule.decay_rate < 0 and schedule.maximum is None
             if grows and not name.endswith("learning_rate"):
-                raise ValueError(f"{name} grows without end; set {name}.maximum (at most {high:g})")
+                raise ValueError(
+                    f"{name}: got decay_rate {schedule.decay_rate:g}, which grows without end; expected a maximum; try "
+                    f"{name}.maximum={high:g}"
+                )
         return self
 
 
@@ -368,23 +382,47 @@ def validated(model: type[Model], data: dict[str, Any], lines: Mapping[tuple, in
         raise UserError(_explain(error, lines, name, model)) from None
 
 
+class Resolved(NamedTuple):
+    """A config, and where it comes from."""
+
+    config: Config
+    folder: Path  # where the modules that it names are looked for
+    lines: Mapping[tuple, int] = {}
+    name: str = "config"
+
+    @contextlib.contextmanager
+    def placed(self) -> Iterator[None]:
+        """An error about a knob that shows only now, with the task at hand, gets the file and the line as well."""
+        try:
+            yield
+        except UserError as error:
+            key = re.match(r"([a-z_]+(?:\.[a-z_0-9]+)*): ", str(error))
+            path = tuple(key[1].split(".")) if key else ()
+            if not any(path[:length] in self.lines for length in range(1, len(path) + 1)):
+                raise
+            place = where(path, self.lines, self.name)
+            raise UserError(f"{place}: {str(error).partition(': ')[2]}") from error
+
+
 def resolved(
     config: Config | Mapping[str, Any] | str | os.PathLike[str] | None,
     overrides: Iterable[str] = (),
     seed: int | None = None,
     folder: Path | None = None,
-) -> tuple[Config, Path]:
-    """(config, where the modules that it names are looked for) of a file, of plain data, or of nothing: the defaults.
+) -> Resolved:
+    """The config of a file, of plain data, or of nothing: the defaults.
 
-    That is beside the file; for all else `folder`, or the current one.
+    Modules that it names are looked for beside the file; for all else in `folder`, or the current one.
     """
     if isinstance(config, Config):
-        return config, folder or Path.cwd()
-    if config is None:
-        return read_config(None, overrides, seed), folder or Path.cwd()
+        return Resolved(config, folder or Path.cwd())
     if isinstance(config, Mapping):
-        return from_dict(config), folder or Path.cwd()
-    return read_config(config, overrides, seed), Path(config).resolve().parent
+        return Resolved(from_dict(config), folder or Path.cwd())
+    document = read_data(config, overrides, seed)
+    if config is not None:
+        folder = Path(config).resolve().parent
+    found = from_dict(document.data, document.lines, document.name)
+    return Resolved(found, folder or Path.cwd(), document.lines, document.name)
 
 
 def to_dict(config: Config) -> dict[str, Any]:
@@ -498,7 +536,8 @@ def _explain(error: ValidationError, lines: Mapping[tuple, int], name: str, mode
         return f"{where(path, lines, name)}: missing; it has no default"
     got = first["input"]
     text = shown(got) if not isinstance(got, (dict, list)) else ("a mapping" if isinstance(got, dict) else "a list")
-    return f"{where(path, lines, name)}: got {text}; expected {_expected(first, path, model)}"
+    expected, advice = _expected(first, path, model), _advice(first, path, model)
+    return f"{where(path, lines, name)}: got {text}; expected {expected}" + (f"; try {advice}" if advice else "")
 
 
 def known_keys(model: type[BaseModel] = Config) -> list[str]:
@@ -533,26 +572,58 @@ def _expected(error: Any, path: tuple, model: type[Section]) -> str:
     if kind in ("greater_than", "greater_than_equal", "less_than", "less_than_equal", "finite_number") or (
         kind in ("int_type", "float_type", "int_from_float", "int_parsing")
     ):
-        low = f" from {bounds['ge']:g}" if "ge" in bounds else f" above {bounds['gt']:g}" if "gt" in bounds else ""
-        high = f" to {bounds['le']:g}" if "le" in bounds else f" below {bounds['lt']:g}" if "lt" in bounds else ""
-        finite = "" if low or high or whole else ", finite"
-        return f"{noun}{low}{high}{finite}"
+        written = {name: f"{limit}" if isinstance(limit, int) else f"{limit:g}" for name, limit in bounds.items()}
+        low = f" from {written['ge']}" if "ge" in bounds else f" above {written['gt']}" if "gt" in bounds else ""
+        high = f" to {written['le']}" if "le" in bounds else f" below {written['lt']}" if "lt" in bounds else ""
+        finite = not (low or high or whole)
+        return f"{'a finite number' if finite else noun}{low}{high}"
     if kind == "literal_error":
         return "one of " + limits["expected"].replace("'", "").replace(" or ", ", ")
     if kind == "string_pattern_mismatch" and FUNCTION in limits["pattern"]:
         word = re.match(r"\^\((\w+)\|", limits["pattern"])
         return (f"{word[1]}, or " if word else "") + "module:name, such as my_file:my_name"
+    if kind == "string_pattern_mismatch" and "tcp" in limits["pattern"]:
+        return "the address of a Dask scheduler"
     if kind == "string_pattern_mismatch":
         return "letters, digits, '.', '_' or '-', at most 64, beginning with a letter or digit"
     if kind == "model_type":
-        return "a mapping of knobs" + (", such as {kind: constant, initial: 0.05}" if "schedules" in path else "")
+        return "a mapping of knobs"
     names = {
         "bool_type": "true or false",
         "string_type": "text",
-        "list_type": "a list, such as [8, 8]",
+        "list_type": "a list",
         "dict_type": "a mapping",
     }
     return names.get(kind, error["msg"])
+
+
+WORDS = {"yes": True, "on": True, "y": True, "no": False, "off": False, "n": False}
+
+
+def _advice(error: Any, path: tuple, model: type[Section]) -> str:
+    """What to try instead: what was probably meant, else the default."""
+    got, kind, field = error["input"], error["type"], _field(path, model)
+    if kind == "bool_type" and str(got).lower() in WORDS:
+        return shown(WORDS[str(got).lower()])
+    if kind == "literal_error" and (near := difflib.get_close_matches(str(got), typing.get_args(field.annotation), 1)):
+        return near[0]
+    if kind == "model_type" and isinstance(got, (int, float)) and path[0] == "schedules":
+        return f"{{initial: {shown(got)}}}"
+    if kind == "model_type" and path == ("environment",):
+        return f"{{id: {got}}}"
+    if kind == "list_type" and isinstance(got, (int, str)):
+        return f"[{got}]"
+    if kind == "string_pattern_mismatch" and "tcp" in error["ctx"]["pattern"]:
+        return "tcp://host:8786"
+    if kind == "string_pattern_mismatch" and path == ("name",):
+        return re.sub(r"[^A-Za-z0-9._-]+", "-", str(got)).strip("._-")[:64] or "mine"
+    if field is None or field.is_required():
+        return ""
+    default = field.get_default(call_default_factory=True)
+    if isinstance(path[-1], int) and isinstance(default, list):
+        default = default[0] if default else None
+    plain = default is not None and not isinstance(default, (Section, dict)) and default != []
+    return shown(default) if plain and default != "" else ""
 
 
 def _field(path: tuple, root: type[Section]) -> Any:

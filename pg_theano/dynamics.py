@@ -81,8 +81,9 @@ def sources_of(name: str, folders: Sequence[Path], knob: str = "environment.dyna
     module = name.partition(":")[0]
     first = _file_of(module, folders)
     if first is None:
-        where = ", ".join(str(folder) for folder in folders) or "the current folder"
-        raise UserError(f"{knob}: no file {module.replace('.', '/')}.py in {where}")
+        where = ", ".join(dict.fromkeys(map(str, folders))) or "the current folder"
+        file = f"{module.replace('.', '/')}.py"
+        raise UserError(f"{knob}: no file {file} in {where}; expected it there; try copying it beside the config")
     found, waiting = [], [first]
     while waiting:
         path = waiting.pop()

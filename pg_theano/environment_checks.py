@@ -297,8 +297,9 @@ class Inspection:
                 if not (convert is observation_of and isinstance(space, COMPOSITE)):
                     convert(space, "", **({"dtype": "float32"} if convert is observation_of else {}))
             except UserError as error:
-                got, _, expected = str(error).removeprefix(": ").partition("; expected ")
-                self.say(FAULT, what, got, expected, "use one of these, or a wrapper that makes one of it", at=None)
+                got, _, rest = str(error).removeprefix(": ").partition("; expected ")
+                expected, _, advice = rest.partition("; try ")
+                self.say(FAULT, what, got, expected, advice, at=None)
         actions = env.action_space
         if isinstance(actions, gymnasium.spaces.Box) and not actions.is_bounded():
             self.say(

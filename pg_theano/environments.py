@@ -87,7 +87,7 @@ def engine_of(config: knobs.Environment, *, dtype: str, backend: str, folders: S
     if config.dynamics is not None:
         own = Dynamics(config.dynamics, dtype=dtype, folders=folders)
         if backend != "jax":
-            raise UserError(f"backend: got {backend}; environment.dynamics needs jax")
+            raise UserError(f"backend: got {backend}; environment.dynamics needs jax; expected jax; try jax")
         facts = own.task
         action = action_of(own.action_space, config.dynamics).space
         limit = config.max_episode_steps or facts["max_steps"]
@@ -116,7 +116,9 @@ def engine_of(config: knobs.Environment, *, dtype: str, backend: str, folders: S
         finally:
             env.close()
     if config.engine == "compiled":
-        raise UserError(f"environment.engine: got compiled for {config.id}, but {reasons[0]}; use auto or gymnasium")
+        raise UserError(
+            f"environment.engine: got compiled for {config.id}, but {reasons[0]}; expected auto or gymnasium; try auto"
+        )
     return None
 
 
@@ -241,10 +243,16 @@ def _spec(id: str) -> Any:
         known = list(gymnasium.registry)
         near = difflib.get_close_matches(name, known, 1, 0.4)
         version = difflib.get_close_matches(name.rpartition("-v")[0], [k for k in known if "-v" in k], 1, 0.6)
-        hint = f"did you mean {(near or version)[0]}?" if near or version else "see `gymnasium.pprint_registry()`"
+        hint = (
+            f"did you mean {(near or version)[0]}?"
+            if near or version
+            else "try python -c 'import gymnasium; gymnasium.pprint_registry()'"
+        )
         if isinstance(error, gymnasium.error.DeprecatedEnv):
             hint = str(error)
-        raise UserError(f"environment.id: {id} is not registered with Gymnasium; {hint}") from None
+        raise UserError(
+            f"environment.id: {id} is not registered with Gymnasium; expected one that is, or module:Id; {hint}"
+        ) from None
 
 
 def _spec_of_module(id: str) -> Any:
@@ -253,7 +261,10 @@ def _spec_of_module(id: str) -> Any:
         importlib.import_module(module)
     except Exception as error:
         reason = f"{type(error).__name__}: {error}"
-        raise UserError(f"environment.id: the module {module} of {id} cannot be imported ({reason})") from error
+        raise UserError(
+            f"environment.id: the module {module} of {id} cannot be imported ({reason}); expected a "
+            f"module beside the config or in this folder; try python -c 'import {module}' there"
+        ) from error
     return gymnasium.spec(id.partition(":")[2])
 
 
@@ -264,7 +275,7 @@ def _wrapper(name: str) -> Any:
     except Exception as error:
         raise UserError(
             f"environment.wrappers: {name} cannot be imported ({type(error).__name__}: {error}); "
-            "expected module:Class, such as gymnasium.wrappers:FlattenObservation"
+            "expected module:Class; try gymnasium.wrappers:FlattenObservation"
         ) from None
 
 
@@ -285,4 +296,9 @@ def _explained(id: str, doing: str, seed: int | None = None) -> Iterator[None]:
     except Exception as error:
         at = "" if seed is None else f" (seed {seed})"
         verb = doing if doing.startswith("cannot") else f"{doing} raises"
-        raise UserError(f"{id}: {verb}{at}: {type(error).__name__}: {error}") from error
+        reason = str(error).partition(" was raised from the environment creator")[0]  # Gymnasium repeats id and kwargs
+        raise UserError(
+            f"{id}: {verb}{at}: {type(error).__name__}: {reason}; expected what Gymnasium can make, reset and step; "
+            "try "
+            f"python -m pg_theano.check_env {id}"
+        ) from error

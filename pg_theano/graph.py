@@ -52,7 +52,7 @@ def graph(
     the config has no such function.
     """
     kind = _kind(out) if out is not None else None
-    config, folder = configs.resolved(config, overrides)
+    config, folder, *_ = configs.resolved(config, overrides)
     if config.algorithm.name in rules.SEARCHES and function == "train":
         raise UserError(f"--function train: {config.algorithm.name} has no such graph; expected act or rollout")
     if config.gradients == "by_hand":

@@ -37,17 +37,23 @@ def generator(seed: int, purpose: int, index: int = 0) -> np.random.Generator:
 
 def environment_of(config: Config, folders: Sequence[Path]) -> Any:
     """The compiled engine, where it is wanted and is the same task; else Gymnasium's environments."""
-    engine = None
+    knobs, engine = config.environment, None
     if config.gradients == "symbolic":
-        engine = environments.engine_of(config.environment, dtype=config.dtype, backend=config.backend, folders=folders)
-    return engine or environments.make(
-        config.environment,
-        num_envs=config.environment.num_envs,
-        dtype=config.dtype,
-        folders=folders,
-        squash=config.policy.squash,
-        single_environments=config.algorithm.num_steps is not None or config.algorithm.name in rules.SEARCHES,
-    )
+        engine = environments.engine_of(knobs, dtype=config.dtype, backend=config.backend, folders=folders)
+    try:
+        return engine or environments.make(
+            knobs,
+            num_envs=knobs.num_envs,
+            dtype=config.dtype,
+            folders=folders,
+            squash=config.policy.squash,
+            single_environments=config.algorithm.num_steps is not None or config.algorithm.name in rules.SEARCHES,
+        )
+    except UserError as error:
+        if not str(error).startswith(f"{knobs.id}: "):
+            raise
+        knob = "kwargs" if knobs.kwargs else "id"
+        raise UserError(f"environment.{knob}: {error}") from error
 
 
 def spec_of(config: Config, task: Task, environment: Any = None, folders: Sequence[Path] = ()) -> dict[str, Any]:
@@ -178,7 +184,10 @@ def _asked_for_parameters(name: str, obs_size: int, num_outputs: int, kwargs: Ma
     try:
         found = importlib.import_module(module)
     except Exception as error:
-        raise UserError(f"policy.name: {module} cannot be imported ({type(error).__name__}: {error})") from error
+        raise UserError(
+            f"policy.name: {module} cannot be imported ({type(error).__name__}: {error}); expected a module of "
+            "this Python; try python -c 'import " + module + "'"
+        ) from error
     for wanted in (function, "parameters"):
         if not callable(getattr(found, wanted, None)):
             raise UserError(f"policy.name: {module} has no function {wanted!r}")
@@ -212,7 +221,7 @@ def _check_size(size: int, where: str) -> None:
     if size > 200_000_000:
         raise UserError(
             f"{where}: {size:,} parameters would need {size * 12 / 1e9:,.0f} GB with their optimiser in float32; "
-            "expected at most 200,000,000"
+            "expected at most 200,000,000; try smaller layers"
         )
 
 
@@ -228,17 +237,25 @@ def _check_actions(config: Config, task: Task) -> None:
     kind = task.action.kind
     if kind != "discrete" and config.exploration.name != "softmax":
         raise UserError(
-            f"exploration.name: got {config.exploration.name}; expected softmax: {task.id} has a {kind} action space"
+            f"exploration.name: got {config.exploration.name}; expected softmax, as {task.id} has a {kind} action "
+            "space; "
+            "try softmax"
         )
     if config.policy.squash and kind == "box" and not np.isfinite([*task.action.low, *task.action.high]).all():
         raise UserError(
-            f"policy.squash: {task.id} has no finite bounds to squash into: {task.action.low} to {task.action.high}"
+            f"policy.squash: got true, and the actions of {task.id} have the bounds {task.action.low} to "
+            f"{task.action.high}; "
+            "expected finite bounds to squash into; try false"
         )
     if config.policy.logistic and (kind != "discrete" or task.action.choices != [2]):
         has = f"{task.action.choices[0]} actions" if kind == "discrete" else f"a {kind} action space"
-        raise UserError(f"policy.logistic: got true; expected false: it is for two actions, and {task.id} has {has}")
+        raise UserError(
+            f"policy.logistic: got true, which is for two actions, and {task.id} has {has}; expected false; try false"
+        )
     if config.gradients == "by_hand" and kind not in ("discrete", "box"):
-        raise UserError(f"gradients: by_hand has no {kind} actions; expected Discrete or Box ({task.id})")
+        raise UserError(
+            f"gradients: by_hand has no {kind} actions, which {task.id} has; expected Discrete or Box; try symbolic"
+        )
 
 
 def load(

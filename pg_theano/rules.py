@@ -117,7 +117,10 @@ def foreign_knobs(config: Any) -> Iterator[str]:
         section, _, key = knob.partition(".")
         default = changed.get(section, {}).get(key, type(getattr(config, section)).model_fields[key].default)
         if name not in readers and getattr(getattr(config, section), key) != default:
-            yield f"{knob}: belongs to {', '.join(readers)}; algorithm.name is {name}"
+            yield (
+                f"{knob}: got {shown(getattr(getattr(config, section), key))}, which {name} does not read; expected "
+                f"algorithm.name to be one of {', '.join(readers)}; try leaving it out"
+            )
 
 
 def contradictions(config: Any) -> Iterator[str]:
@@ -128,18 +131,24 @@ def contradictions(config: Any) -> Iterator[str]:
         yield from _beyond_a_search(config)
         return
     if reinforce and algorithm.baseline == "value":
-        yield "algorithm.baseline: value needs a value network: vpg, a2c, ppo, npg or trpo; algorithm.name is reinforce"
+        yield (
+            "algorithm.baseline: got value, and reinforce has no value network; expected none, running_mean, "
+            "mean_so_far, per_timestep or leave_one_out; try algorithm.name=vpg, or mean_so_far"
+        )
     if not reinforce and algorithm.baseline not in ("value", "none"):
-        yield f"algorithm.baseline: got {algorithm.baseline}; expected value or none with {algorithm.name}"
+        yield f"algorithm.baseline: got {algorithm.baseline}; expected value or none with {algorithm.name}; try value"
     if not reinforce and algorithm.baseline == "none" and algorithm.advantage != "monte_carlo":
-        yield f"algorithm.baseline: none needs algorithm.advantage=monte_carlo; got {algorithm.advantage}"
+        yield (
+            f"algorithm.baseline: got none with algorithm.advantage={algorithm.advantage}, which needs V; expected "
+            "value; try value, or algorithm.advantage=monte_carlo"
+        )
     if not reinforce and config.exploration.name not in ("softmax", "epsilon_softmax"):
         yield (
             f"exploration.name: got {config.exploration.name}; expected softmax or epsilon_softmax with "
-            f"{algorithm.name}, which needs the exact log-probability of what was done"
+            f"{algorithm.name}, which needs the exact log-probability of what was done; try softmax"
         )
     if algorithm.name in ("npg", "trpo") and algorithm.target_kl is None:
-        yield f"algorithm.target_kl: {algorithm.name} needs it, such as 0.01: it is the length of a step"
+        yield f"algorithm.target_kl: got null with {algorithm.name}; expected the length of a step, in KL; try 0.01"
     if policy.name != "dense":
         for key, plain in (
             ("shared", False),
@@ -150,21 +159,32 @@ def contradictions(config: Any) -> Iterator[str]:
         ):
             value = getattr(policy, key)
             if value != plain and (key, value) != ("act", "compiled"):
-                yield f"policy.{key}: {shown(value) if isinstance(value, bool) else value} needs policy.name=dense"
+                word, other = (shown(one) if isinstance(one, bool) else one for one in (value, plain))
+                yield f"policy.{key}: {word} needs policy.name=dense; got {policy.name}; expected {other}; try {other}"
     if policy.name == "dense" and policy.name_kwargs:
-        yield "policy.name_kwargs: policy.name is dense, which takes none"
+        yield "policy.name_kwargs: policy.name is dense, which takes none; expected {}; try leaving it out"
     if algorithm.objective == "default" and algorithm.objective_kwargs:
-        yield "algorithm.objective_kwargs: algorithm.objective is default, which takes none"
+        yield (
+            "algorithm.objective_kwargs: algorithm.objective is default, which takes none; expected {}; try leaving "
+            "it out"
+        )
     if policy.noise != "white" and algorithm.num_steps is None:
-        yield f"policy.noise: {policy.noise} is drawn for a stretch of algorithm.num_steps steps; set that too"
+        yield (
+            f"policy.noise: got {policy.noise}, which is drawn for a stretch, with algorithm.num_steps=null; expected "
+            "white; try algorithm.num_steps=64 with ppo, or white"
+        )
     if policy.noise_every is not None and policy.noise != "state_dependent":
-        yield f"policy.noise_every: needs policy.noise=state_dependent; got {policy.noise}"
+        yield f"policy.noise_every: needs policy.noise=state_dependent; got {policy.noise}; try leaving it out"
     if policy.noise == "state_dependent" and policy.log_std != "state_independent":
         yield "policy.log_std: state_dependent noise has a log σ for every feature; set state_independent"
     if policy.noise == "state_dependent" and policy.squash:
         yield "policy.squash: not with policy.noise=state_dependent"
     if policy.noise == "state_dependent" and not policy.hidden:
-        yield "policy.noise: state_dependent needs a hidden layer, of whose features it is a function"
+        yield (
+            "policy.noise: got state_dependent with policy.hidden=[]; expected a hidden layer, of whose features it is "
+            "a function; try policy.hidden=[64, 64], or white"
+        )
+    yield from _minibatches_too_small(config)
     if config.gradients == "by_hand":
         yield from _beyond_the_twin(config)
 
@@ -179,18 +199,38 @@ def _beyond_workers(environment: Any) -> Iterator[str]:
         yield f"environment.on_fault: {environment.on_fault} needs environment.workers, such as 2; got 0"
 
 
+def _minibatches_too_small(config: Any) -> Iterator[str]:
+    """More minibatches than there are steps; or single steps, of which standardising leaves nothing."""
+    algorithm = config.algorithm
+    if algorithm.num_steps is None or algorithm.name not in READERS["algorithm.num_minibatches"]:
+        return
+    steps, number = config.environment.num_envs * algorithm.num_steps, algorithm.num_minibatches
+    rollout = f"{config.environment.num_envs:,} environments x {algorithm.num_steps:,} steps"
+    if number > steps:
+        yield (
+            f"algorithm.num_minibatches: got {number:,} of a rollout of {steps:,} steps ({rollout}); expected at most "
+            f"as many as there are steps; try {max(1, min(4, steps // 2))}"
+        )
+    if number > steps // 2 and number > 1 and algorithm.standardize_advantages:
+        yield (
+            f"algorithm.num_minibatches: got {number:,} of a rollout of {steps:,} steps ({rollout}): a minibatch of "
+            "one step, whose standardised advantage is 0; expected minibatches of two steps or more; try "
+            f"{max(1, min(4, steps // 2))}, or algorithm.standardize_advantages=false"
+        )
+
+
 def _beyond_a_search(config: Any) -> Iterator[str]:
     """What makes no sense for a search of parameters."""
     algorithm = config.algorithm
     if algorithm.name in ("pgpe", "es") and algorithm.population_size % 2:
         yield (
-            f"algorithm.population_size: must be even for mirrored sampling ({algorithm.name}); got "
-            f"{algorithm.population_size}"
+            f"algorithm.population_size: got {algorithm.population_size}; expected an even number, as {algorithm.name} "
+            f"samples in mirrored pairs; try {algorithm.population_size + 1}"
         )
     if config.gradients == "by_hand":
-        yield f"gradients: by_hand has no twin of {algorithm.name}; expected algorithm.name=vpg or ppo"
+        yield f"gradients: by_hand has no twin of {algorithm.name}; expected algorithm.name=vpg or ppo; try symbolic"
     if config.policy.name_kwargs:
-        yield "policy.name_kwargs: policy.name is dense, which takes none"
+        yield "policy.name_kwargs: policy.name is dense, which takes none; expected {}; try leaving it out"
     if config.policy.noise_every is not None:
         yield f"policy.noise_every: needs policy.noise=state_dependent; got {config.policy.noise}"
 
@@ -199,7 +239,8 @@ def _beyond_the_twin(config: Any) -> Iterator[str]:
     """What the NumPy twin does not cover."""
     twin = "gradients=by_hand covers"
     if config.algorithm.name not in ("vpg", "ppo"):
-        yield f"gradients: by_hand has no twin of {config.algorithm.name}; expected algorithm.name=vpg or ppo"
+        name = config.algorithm.name
+        yield f"gradients: by_hand has no twin of {name}; expected algorithm.name=vpg or ppo; try symbolic"
     for knob, plain, covered in (
         ("policy.name", "dense", "dense networks"),
         ("policy.shared", False, "separate networks"),
@@ -217,7 +258,7 @@ def _beyond_the_twin(config: Any) -> Iterator[str]:
         section, _, key = knob.partition(".")
         value = getattr(getattr(config, section), key)
         if value != plain:
-            yield f"{knob}: {shown(value)} has no twin; {twin} {covered}"
+            yield f"{knob}: {shown(value)} has no twin; {twin} {covered}; try gradients=symbolic"
     if config.algorithm.advantage not in ("gae", "monte_carlo"):
         yield f"algorithm.advantage: {config.algorithm.advantage} has no twin; {twin} gae and monte_carlo"
     if config.optimizer.name not in ("sgd", "adam"):

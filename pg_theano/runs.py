@@ -12,7 +12,7 @@ import resource
 import socket
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -52,8 +52,11 @@ def new_folder(name: str, parent: Path = Path("runs")) -> Path:
         except FileExistsError:
             continue
         except OSError as error:
-            raise UserError(f"{folder}: cannot be made ({error.strerror}); name another with --run-dir") from None
-    raise UserError(f"{parent / name}: 100,000 runs of this name; give it another")
+            raise UserError(
+                f"{folder}: cannot be made ({error.strerror}); expected a folder that can be written; try another "
+                "with --run-dir"
+            ) from None
+    raise UserError(f"{parent / name}: got 100,000 runs of this name; expected fewer; try another name")
 
 
 def exact_folder(path: Path) -> Path:
@@ -62,10 +65,40 @@ def exact_folder(path: Path) -> Path:
         path.mkdir(parents=True, exist_ok=True)
         occupied = any(not _of_a_false_start(one) for one in path.iterdir())
     except OSError as error:
-        raise UserError(f"{path}: cannot be made ({error.strerror}); name another with --run-dir") from None
+        raise UserError(
+            f"{path}: cannot be made ({error.strerror}); expected a folder that can be written; try another with "
+            "--run-dir"
+        ) from None
     if occupied:
-        raise UserError(f"{path}: not empty; expected a new folder, or use --resume {path} to go on with that run")
+        raise UserError(
+            f"{path}: not empty; expected a new folder; try another, or --resume {path} to go on with that run"
+        )
     return path
+
+
+@contextlib.contextmanager
+def new(name: str, run_dir: str | os.PathLike[str] | None) -> Iterator[Path]:
+    """The folder of a new run. Where an error of the user ends it before anything has begun, it is taken away again."""
+    wanted = Path("runs") / name if run_dir is None else Path(run_dir)
+    made = [folder for folder in (wanted, *wanted.parents) if not folder.exists()]
+    path = new_folder(name) if run_dir is None else exact_folder(wanted)
+    try:
+        yield path
+    except UserError:
+        if not any(path.rglob("config.yaml")):
+            _forget_false_start(path, made if path == wanted else [path, *made])
+        raise
+
+
+def _forget_false_start(path: Path, folders: Sequence[Path]) -> None:
+    """Remove what a run leaves that has not begun, of several seeds too, and nothing that is anybody else's."""
+    for folder in [*path.glob("seed-*"), path]:
+        for one in folder.iterdir():
+            if one.is_file() and (one.name == "seeds.yaml" or _of_a_false_start(one)):
+                one.unlink(missing_ok=True)
+    for folder in [*path.glob("seed-*"), *folders]:
+        with contextlib.suppress(OSError):  # not empty, or gone
+            folder.rmdir()
 
 
 def _of_a_false_start(path: Path) -> bool:
@@ -112,10 +145,17 @@ class RunFolder:
         """
         metrics, size = self.path / "metrics.jsonl", facts["metrics_bytes"]
         if not metrics.is_file() or metrics.stat().st_size < size:
-            raise UserError(f"{metrics}: missing or cut short; its checkpoint expects {size:,} bytes or more")
+            raise UserError(
+                f"{metrics}: missing or cut short; expected {size:,} bytes or more, as its checkpoint counts on; try "
+                "a copy of it"
+                ", or a new run"
+            )
         self._records = Records(metrics, size)
         if self._records.sha256() != facts.get("metrics_sha256", self._records.sha256()) and not force:
-            raise UserError(f"{metrics}: damaged: its checksum does not agree; to go on with it as it is: --force")
+            raise UserError(
+                f"{metrics}: damaged: its checksum does not agree; expected it as the run wrote it; try a "
+                "copy of it, or --force"
+            )
         (self.path / "result.json").unlink(missing_ok=True)
         self._write_config(config)  # what may change, such as a raised budget, holds for the next resume too
 
@@ -155,7 +195,10 @@ def fresh(path: Path) -> RunFolder:
     folder = RunFolder(path)
     if (path / "config.yaml").exists():
         folder.close()
-        raise UserError(f"{path}: not empty; another process has just trained in it; name another with --run-dir")
+        raise UserError(
+            f"{path}: not empty: another process has just trained in it; expected a new folder; try another "
+            "with --run-dir"
+        )
     return folder
 
 
@@ -170,8 +213,13 @@ def locked(folder: Path) -> int:
         holder = _holder(descriptor) if taken else ""
         os.close(descriptor)
         if not taken:
-            raise UserError(f"{path}: cannot be locked ({error.strerror}); name a folder on another disk") from None
-        raise UserError(f"{folder}: in use by {holder}; wait for it, or stop it") from None
+            raise UserError(
+                f"{path}: cannot be locked ({error.strerror}); expected a file system with locks; try a folder "
+                "on another disk"
+            ) from None
+        raise UserError(
+            f"{folder}: in use by {holder}; expected one process a folder; try again when it has ended"
+        ) from None
     with contextlib.suppress(OSError):  # a full disk: it is locked all the same
         os.ftruncate(descriptor, 0)
         os.pwrite(descriptor, f"process {os.getpid()} on {socket.gethostname()}\n".encode(), 0)
@@ -203,22 +251,26 @@ def read_run(path: Path, *, force: bool = False) -> tuple[Config, dict[str, Any]
     if not (path / "config.yaml").is_file():
         known = [str(p) for p in sorted(Path(path).glob("seed-*")) if (p / "config.yaml").is_file()]
         hint = (
-            f"it holds several runs: name one, such as {known[0]}"
+            f"expected one of the runs in it; try {known[0]}"
             if known
-            else "expected a folder such as runs/cartpole"
+            else "expected a folder that `pg_theano.train` wrote, such as runs/cartpole; try one of: ls -d runs/*"
         )
         raise UserError(f"{path}: no run folder (no config.yaml in it); {hint}")
     try:
         facts = sealed.read_json(path / "run.json")
         _ = facts["folder"], facts["spec"]
     except (OSError, KeyError, UserError):
-        raise UserError(f"{path / 'run.json'}: missing or damaged; expected what `pg_theano.train` wrote") from None
+        raise UserError(
+            f"{path / 'run.json'}: missing or damaged; expected what `pg_theano.train` wrote; try "
+            "a copy of the folder, or a new run"
+        ) from None
     document = read_file(path / "config.yaml")
     config = from_dict(document.data, document.lines, document.name)
     if not force and "config.yaml" in facts.get("sealed", ()) and not sealed.yaml_is_whole(path / "config.yaml"):
         raise UserError(
-            f"{path / 'config.yaml'}: not as the run wrote it (its checksum does not agree); put it back: knobs that "
-            "may change are given when it is resumed, such as budget.updates=500. To go on with it as it is: --force"
+            f"{path / 'config.yaml'}: not as the run wrote it (its checksum does not agree); expected no change by "
+            "hand; "
+            "try putting it back and --resume with knob=value, such as budget.updates=500; or --force"
         )
     return config, facts
 
@@ -249,7 +301,8 @@ def resumable(path: Path, overrides: Sequence[str], *, force: bool = False) -> R
     for override in overrides:
         if not override.startswith(RESUMABLE):
             raise UserError(
-                f"{override}: a resumed run keeps its config; only {', '.join(RESUMABLE)[:-1]} knobs may change"
+                f"{override}: a resumed run keeps its config; expected one of {', '.join(RESUMABLE)[:-1]} knobs; try "
+                "a new run"
             )
     read_run(path, force=force)  # before a lock is made in a folder that is none
     folder = RunFolder(path)
@@ -273,13 +326,15 @@ def _check_unfinished(path: Path, config: Config, checkpoint: checkpoints.Checkp
     status = result["status"] if result else None
     if status == "solved" and not overrides:
         raise UserError(
-            f"{path}: finished (solved after {counters['updates']} updates); nothing to resume. "
-            "To train on: solved.stop=false"
+            f"{path}: finished (solved after {counters['updates']} updates); expected a run that was stopped; "
+            "try solved.stop=false, to train on"
         )
     for name, limit in (("updates", config.budget.updates), ("env_steps", config.budget.env_steps)):
         if status == "budget" and limit is not None and counters[name] >= limit:
             raise UserError(
-                f"{path}: finished (budget.{name} = {limit} is spent); to train on, raise it: budget.{name}={2 * limit}"
+                f"{path}: finished (budget.{name} = {limit} is spent); expected a run that was stopped; to train on, "
+                "try "
+                f"budget.{name}={2 * limit}"
             )
 
 

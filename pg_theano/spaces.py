@@ -109,7 +109,7 @@ def observation_of(space: Any, id: str, dtype: str) -> Observation:
         return Observation(int(space.nvec.sum()), convert)
     raise UserError(
         f"{id}: its observation space {space} is not supported; expected Box, Discrete, MultiDiscrete, "
-        "or a Dict or Tuple that Gymnasium can flatten"
+        "or a Dict or Tuple that Gymnasium can flatten; try a wrapper in environment.wrappers that makes it one"
     )
 
 
@@ -126,7 +126,10 @@ def action_of(space: Any, id: str, squash: bool = False) -> Action:
     box                        min(max(a, low), high), or low + (high − low)·(tanh a + 1)/2 where squashed
     """
     if squash and not (isinstance(space, gymnasium.spaces.Box) and space.is_bounded()):
-        raise UserError(f"policy.squash: {id} has the action space {space}; expected a Box with finite bounds")
+        raise UserError(
+            f"policy.squash: got true, and {id} has the action space {space}; expected a Box with finite bounds; try "
+            "false"
+        )
     if isinstance(space, gymnasium.spaces.Discrete):
         start = int(space.start)
         plain = ActionSpace("discrete", 1, [int(space.n)], [], [])
@@ -143,7 +146,7 @@ def action_of(space: Any, id: str, squash: bool = False) -> Action:
         return _box_action(space, id, squash)
     raise UserError(
         f"{id}: its action space {space} is not supported; expected Discrete, Box, MultiDiscrete of one dimension or "
-        "MultiBinary"
+        "MultiBinary; try a wrapper in environment.wrappers that makes it one"
     )
 
 
@@ -158,8 +161,8 @@ def _box_action(space: gymnasium.spaces.Box, id: str, squash: bool) -> Action:
         if not math.isfinite(np.add.reduce(inside, axis=None)) and not np.isfinite(inside).all():
             index = int(np.flatnonzero(~np.isfinite(inside).all(axis=1))[0])
             raise UserError(
-                f"{id}, environment {index}: the policy's action is {np.asarray(action)[index].tolist()}; an action "
-                "must be finite. Try a lower schedules.learning_rate"
+                f"{id}, environment {index}: the policy's action is {np.asarray(action)[index].tolist()}; expected "
+                "a finite one; try a lower schedules.learning_rate"
             )
         return (np.rint(inside) if whole else inside).astype(space.dtype).reshape(len(inside), *space.shape)
 

@@ -59,18 +59,18 @@ def run(
     display = display or (lambda title: screen.make(sys.stdout, title))
     if resume is not None:
         return _resumed(Path(resume), overrides, display, plot, force)
-    config, folder_of_config = configs.resolved(config, overrides, seed, folder_of_config)
-    name = config.name or runs.name_of(config.environment.dynamics or config.environment.id)
-    path = runs.new_folder(name) if run_dir is None else runs.exact_folder(Path(run_dir))
-    if config.runs == 1:
-        figures = _one(config, runs.fresh(path), folder_of_config, display)
-        return Result(path, figures, _draw(path, figures) if plot else None)
-    lock = runs.locked(path)
-    try:
-        seeds.begin(config, path, folder_of_config)
-        return _several(config, path, folder_of_config, display, plot)
-    finally:
-        runs.unlocked(lock)
+    given = configs.resolved(config, overrides, seed, folder_of_config)
+    name = given.config.name or runs.name_of(given.config.environment.dynamics or given.config.environment.id)
+    with given.placed(), runs.new(name, run_dir) as path:
+        if given.config.runs == 1:
+            figures = _one(given.config, runs.fresh(path), given.folder, display)
+            return Result(path, figures, _draw(path, figures) if plot else None)
+        lock = runs.locked(path)
+        try:
+            seeds.begin(given.config, path, given.folder)
+            return _several(given.config, path, given.folder, display, plot)
+        finally:
+            runs.unlocked(lock)
 
 
 def _one(

@@ -15,6 +15,7 @@ from pg_theano import (
     collecting,
     environment_checks,
     environments,
+    memory,
     metrics,
     minibatches,
     programs,
@@ -64,6 +65,7 @@ class Trainer:
         self.task = self.environment.task
         self.threshold = config.solved.threshold if config.solved.threshold is not None else self.task.threshold
         self.spec = programs.spec_of(config, self.task, self.environment, folders)
+        memory.check(config, self.spec)
         self.evaluator = Evaluator(config, self.spec, folders)
         self.lengths: list[int] | None = []  # of the first episodes, until they differ or are asked of
         self.evaluated: dict[tuple[int, int], dict[str, float]] = {}  # (purpose, choice): played beforehand
@@ -227,7 +229,8 @@ class Trainer:
         if not finite:
             raise UserError(
                 f"update {self.counters.updates + 1}: the loss, its gradient or the step is not finite "
-                f"(cost {cost:g}); parameters were left as they were. Try a lower schedules.learning_rate"
+                f"(cost {cost:g}); parameters were left as they were; expected finite numbers; try a lower "
+                "schedules.learning_rate, or rewards of a smaller size"
             )
 
     # -- evaluation
@@ -298,8 +301,10 @@ class Trainer:
         found = {name: array.shape for name, array in learned.items()}
         if expected != found:
             differs = sorted(name for name in expected | found if expected.get(name) != found.get(name))
+            named = "; ".join(f"{name}: got {found.get(name)}, expected {expected.get(name)}" for name in differs)
             raise UserError(
-                f"{checkpoint.path}: another architecture: {', '.join(differs)} differ from the run's config"
+                f"{checkpoint.path}: another architecture ({named}); expected that of the run's config; try the "
+                "config.yaml that it was written with, or a new run"
             )
         self.state = self.best_state = learned
         self.collector.restore(carried)

@@ -18,6 +18,7 @@ its anchor holds; the lines inside that copy are the anchor's, where the text st
 from __future__ import annotations
 
 import difflib
+import re
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -51,13 +52,16 @@ def read_file(path) -> Document:
     name, path = str(path), Path(path)
     try:
         if path.is_dir():
-            raise UserError(f"{name}: is a folder; expected a YAML file")
+            raise UserError(f"{name}: got a folder; expected a YAML file; try one of those in it")
         if not path.exists():
-            raise UserError(f"{name}: no such file; {_suggestion(path)}")
+            raise UserError(f"{name}: no such file; expected a YAML file; {_suggestion(path)}")
         if not path.is_file():
-            raise UserError(f"{name}: is not a regular file; expected a YAML file")
+            raise UserError(f"{name}: got no regular file; expected a YAML file; try another")
         if path.stat().st_size > MAX_BYTES:
-            raise UserError(f"{name}: has {path.stat().st_size:,} bytes; expected a YAML file of at most {MAX_BYTES:,}")
+            raise UserError(
+                f"{name}: got {path.stat().st_size:,} bytes; expected a YAML file of at most {MAX_BYTES:,}; try a "
+                "shorter one"
+            )
         content = path.read_bytes()
     except OSError as error:
         raise UserError(f"{name}: cannot be read: {error.strerror}") from error
@@ -65,7 +69,9 @@ def read_file(path) -> Document:
         return read_text(content.decode("utf-8"), name)
     except UnicodeDecodeError as error:
         line = error.object.count(b"\n", 0, error.start) + 1
-        raise UserError(f"{name}:{line}: is not UTF-8; save the file with the encoding UTF-8") from error
+        raise UserError(
+            f"{name}:{line}: got bytes that are no UTF-8; expected text; try saving the file with the encoding UTF-8"
+        ) from error
 
 
 def read_text(text, name) -> Document:
@@ -76,7 +82,7 @@ def read_text(text, name) -> Document:
         data = {}
     if not isinstance(data, dict):
         kind = {list: "a list", str: "text", bool: "a boolean"}.get(type(data), "a number")
-        expected = "expected a mapping of knobs, such as 'environment: {id: CartPole-v1}'"
+        expected = "expected a mapping of knobs; try 'environment: {id: CartPole-v1}'"
         raise source.error(lines[()], f"got {kind}; {expected}")
     del lines[()]
     return Document(data, lines, name)
@@ -115,7 +121,7 @@ class _Composer(yaml.SafeLoader):
         line = event.start_mark.line + 1
         if getattr(event, "tag", None) is not None:
             tag = event.tag.replace("tag:yaml.org,2002:", "!!")
-            raise self.source.error(line, f"the tag {tag} is not allowed; write plain values")
+            raise self.source.error(line, f"got the tag {tag}; expected plain values; try the value without it")
         self.count += 1
         _check_size(self.source, line, self.depth, self.count)
         self.depth += 1
@@ -131,12 +137,14 @@ def _read(text, source):
         node = composer.get_node() if composer.check_node() else None
         if composer.check_node():
             line = composer.peek_event().start_mark.line + 1
-            raise source.error(line, "a second document starts here; keep one")
+            raise source.error(line, "got a second document, which starts here; expected one; try without the line ---")
     except yaml.MarkedYAMLError as error:
         raise source.error(error.problem_mark.line + 1, _complaint(error)) from error
     except yaml.reader.ReaderError as error:
         line = text.count("\n", 0, error.position) + 1
-        raise source.error(line, f"the character U+{error.character:04X} is not allowed; remove it") from error
+        raise source.error(
+            line, f"got the character U+{error.character:04X}; expected printable text; try without it"
+        ) from error
     return _unfold(node, source) if node else (None, {(): 1})
 
 
@@ -160,20 +168,22 @@ def _unfold(root, source):
             key = name_of(key_node, path)
             if key in mapping:
                 first = lines[*path, key]
-                message = (
-                    f"given twice, first on line {first}; keep one" if source.numbered else "given twice; keep one"
+                earlier = f" (first on line {first})" if source.numbered else ""
+                raise source.error(
+                    _line(key_node), f"got it twice{earlier}; expected it once; try without one", (*path, key)
                 )
-                raise source.error(_line(key_node), message, (*path, key))
             mapping[key] = unfold(value_node, (*path, key), _line(key_node))
         return mapping
 
     def name_of(node, path):
         key = _scalar(node) if isinstance(node, yaml.ScalarNode) else None
         if key == "<<" and node.style is None:
-            raise source.error(_line(node), "merge keys (<<) are not supported; write the values out", path)
+            raise source.error(
+                _line(node), "got a merge key (<<); expected plain keys; try writing the values out", path
+            )
         if not isinstance(key, str):
             shown = repr(node.value) if isinstance(node, yaml.ScalarNode) else "a collection"
-            raise source.error(_line(node), f"got {shown} as a key; expected a name (or put it in quotes)", path)
+            raise source.error(_line(node), f"got {shown} as a key; expected a name; try it in quotes", path)
         return key
 
     return unfold(root, (), _line(root)), lines
@@ -182,9 +192,11 @@ def _unfold(root, source):
 def _check_size(source, line, depth, count):
     """Refuse what nobody writes by hand: deep nesting, and aliases of aliases that unfold to a million nodes."""
     if depth > MAX_DEPTH:
-        raise source.error(line, f"nested deeper than {MAX_DEPTH} levels; write it flatter")
+        raise source.error(line, f"got more than {MAX_DEPTH} levels; expected fewer; try writing it flatter")
     if count > MAX_NODES:
-        raise source.error(line, f"more than {MAX_NODES:,} keys and values, aliases unfolded; write fewer")
+        raise source.error(
+            line, f"got more than {MAX_NODES:,} keys and values, aliases unfolded; expected fewer; try without aliases"
+        )
 
 
 def _scalar(node):
@@ -217,17 +229,27 @@ def _complaint(error):
     """PyYAML's complaint in one line, and in plainer words for the two that people meet most."""
     if "cannot start any token" in error.problem:
         if r"'\t'" in error.problem:
-            return "a tab; use spaces"
-        return f"{error.problem.removesuffix(' that cannot start any token')} at the start of a value; put it in quotes"
-    if error.context_mark is None:
-        return error.problem
-    return f"{error.problem} ({error.context}, line {error.context_mark.line + 1})"
+            return "got a tab; expected spaces; try two of them for each level"
+        found = error.problem.removeprefix("found ").removesuffix(" that cannot start any token")
+        return f"got the {found} at the start of a value; expected a letter or digit; try the value in quotes"
+    if error.problem.startswith("mapping values are not allowed"):
+        return (
+            "got a second ': ' in one value; expected one; try the value in quotes, or on a line of its own, indented"
+        )
+    if error.problem.startswith("found undefined alias"):
+        return f"got the alias {error.problem.split()[-1]}; expected an anchor above it; try the value in quotes"
+    if (odd := re.fullmatch("expected (.*), but (?:got|found) '?(.*?)'?", error.problem)) is not None:
+        got = {"<stream end>": "the end", "<block mapping start>": "a key", "<scalar>": "text"}.get(odd[2], odd[2])
+        where = f" (of what begins on line {error.context_mark.line + 1})" if error.context_mark is not None else ""
+        return f"got {got}; expected {odd[1]}{where}; try closing the bracket or quote, or the same indentation"
+    begun = f" ({error.context}, line {error.context_mark.line + 1})" if error.context_mark is not None else ""
+    return f"got no YAML: {error.problem}{begun}; expected 'key: value' lines; try the value in quotes"
 
 
 def _suggestion(path):
     """What to try instead of a path where nothing is."""
     if not path.parent.is_dir():
-        return f"there is no folder {path.parent} either"
+        return f"there is no folder {path.parent} either; try its path from here"
     names = sorted(neighbour.name for neighbour in path.parent.iterdir() if neighbour.is_file())
     near = difflib.get_close_matches(path.name, names, n=1)
-    return f"did you mean {path.parent / near[0]}?" if near else "no file in that folder has a name like it"
+    return f"did you mean {path.parent / near[0]}?" if near else f"no name in {path.parent}/ is like it; try its path"

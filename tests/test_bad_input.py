@@ -47,7 +47,7 @@ CONFIGS = [
     ("\0", "mine.yaml:1"),
     (
         "environment: {id: CartPole-v7}",
-        "environment.id: CartPole-v7 is not registered with Gymnasium; did you mean CartPole-v1?",
+        "environment.id: CartPole-v7 is not registered with Gymnasium; expected one that is, or module:Id; did you mean CartPole-v1?",
     ),
     (
         "environment: {id: 'probe_environments:TupleActions-v0'}",
@@ -74,7 +74,7 @@ def test_a_config_that_cannot_be(text, message, tmp_path, capsys):
     ("arguments", "message"),
     [
         (["missing.yaml"], "missing.yaml: no such file"),
-        (["."], ".: is a folder; expected a YAML file"),
+        (["."], ".: got a folder; expected a YAML file"),
         (["a.yaml", "b.yaml"], "got 2 config files (a.yaml, b.yaml); expected one"),
         (["discount=1"], "command line discount: unknown knob; did you mean algorithm.discount?"),
         (["--seed", "x"], "argument --seed: got x; expected a whole number from 0"),
@@ -246,4 +246,7 @@ def test_a_full_disk_is_one_line(capsys, monkeypatch):
 def test_the_exit_code_of_the_process_is_2():
     code, out, err = command("evaluate", "nowhere")
     assert (code, out) == (2, "")
-    assert err == "error: nowhere: no run folder (no config.yaml in it); expected a folder such as runs/cartpole\n"
+    assert (
+        err
+        == "error: nowhere: no run folder (no config.yaml in it); expected a folder that `pg_theano.train` wrote, such as runs/cartpole; try one of: ls -d runs/*\n"
+    )

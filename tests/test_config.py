@@ -88,16 +88,16 @@ MISTAKES = [
     ("environment:\n  num_envs: true", "mine.yaml:2 environment.num_envs: got true; expected a whole number from 1"),
     ("environment:\n  id: 3", "mine.yaml:2 environment.id: got 3; expected text"),
     ("environment:\n  kwargs: [1]", "mine.yaml:2 environment.kwargs: got a list; expected a mapping"),
-    ("policy:\n  hidden: 8", "mine.yaml:2 policy.hidden: got 8; expected a list, such as [8, 8]"),
+    ("policy:\n  hidden: 8", "mine.yaml:2 policy.hidden: got 8; expected a list; try [8]"),
     (
         "policy:\n  hidden:\n    - 8\n    - 0",
-        "mine.yaml:4 policy.hidden.1: got 0; expected a whole number from 1 to 1e+06",
+        "mine.yaml:4 policy.hidden.1: got 0; expected a whole number from 1 to 1000000000000",
     ),
     ("policy: {activation: sigmod}", "got 'sigmod'; expected one of sigmoid, tanh, relu"),
     ("backend: cuda", "mine.yaml:1 backend: got 'cuda'; expected one of jax, numba, c"),
     ("dtype: float16", "expected one of float32, float64"),
     ("solved: {stop: maybe}", "solved.stop: got 'maybe'; expected true or false"),
-    ("budget: {updates: 0}", "budget.updates: got 0; expected a whole number from 1 to 1e+12"),
+    ("budget: {updates: 0}", "budget.updates: got 0; expected a whole number from 1 to 1000000000000"),
     ("budget: {seconds: 0}", "budget.seconds: got 0; expected a number above 0"),
     ("optimizer: {beta1: 1}", "optimizer.beta1: got 1; expected a number from 0 below 1"),
     ("seed: -1", "seed: got -1; expected a whole number from 0"),
@@ -106,21 +106,36 @@ MISTAKES = [
     ("- 1\n- 2", "mine.yaml:1: got a list; expected a mapping of knobs"),
     ("just text", "mine.yaml:1: got text; expected a mapping of knobs"),
     ("a: [1", "mine.yaml:"),
-    ("seed: 1\nseed: 2", "mine.yaml:2 seed: given twice, first on line 1; keep one"),
+    ("seed: 1\nseed: 2", "mine.yaml:2 seed: got it twice (first on line 1); expected it once; try without one"),
     ("seed: !!python/object/apply:os.system ['true']", "mine.yaml:1"),
     # schedules
-    ("schedules: {learning_rate: 0.1}", "learning_rate: got 0.1; expected a mapping of knobs, such as {kind: constant"),
+    ("schedules: {learning_rate: 0.1}", "learning_rate: got 0.1; expected a mapping of knobs; try {initial: 0.1}"),
     ("schedules: {learning_rate: {kind: linear}}", "learning_rate.initial: missing; it has no default"),
-    ("schedules: {learning_rate: {kind: linear, initial: 1}}", "kind linear needs `final` and `over_updates`"),
-    ("schedules: {learning_rate: {kind: exponential_decay, initial: 1}}", "kind exponential_decay needs `decay_rate`"),
-    ("schedules: {learning_rate: {initial: 1, final: 2}}", "belong to kind linear, not to constant"),
-    ("schedules: {learning_rate: {initial: 1, decay_rate: 2}}", "`decay_rate` belongs to kind exponential_decay"),
+    (
+        "schedules: {learning_rate: {kind: linear, initial: 1}}",
+        "got kind linear without `final` or `over_updates`; expected both; try {kind: linear, ",
+    ),
+    (
+        "schedules: {learning_rate: {kind: exponential_decay, initial: 1}}",
+        "got kind exponential_decay without `decay_rate`; expected it; try decay_rate: 0.01",
+    ),
+    (
+        "schedules: {learning_rate: {initial: 1, final: 2}}",
+        "got `final` or `over_updates` with kind constant; expected kind linear; try",
+    ),
+    (
+        "schedules: {learning_rate: {initial: 1, decay_rate: 2}}",
+        "got `decay_rate` with kind constant; expected kind exponential_decay; try",
+    ),
     ("schedules: {learning_rate: {initial: -1}}", "learning_rate.initial: got -1; expected 0 to inf"),
     ("schedules: {exploration_rate: {initial: 2}}", "exploration_rate.initial: got 2; expected 0 to 1"),
-    ("schedules: {learning_rate: {initial: 1, minimum: 3, maximum: 2}}", "minimum 3 is above maximum 2"),
+    (
+        "schedules: {learning_rate: {initial: 1, minimum: 3, maximum: 2}}",
+        "got minimum 3 above maximum 2; expected it below; try exchanging them",
+    ),
     (
         "schedules: {episodes_per_update: {kind: exponential_decay, initial: 8, decay_rate: -0.1}}",
-        "episodes_per_update grows without end; set episodes_per_update.maximum",
+        "episodes_per_update: got decay_rate -0.1, which grows without end; expected a maximum; try episodes_per_update.maximum=",
     ),
 ]
 
@@ -155,7 +170,7 @@ def test_a_mistake_on_the_command_line_is_one_line_too(override, message):
 
 def test_a_missing_file_names_its_neighbour(tmp_path):
     written(tmp_path, "", "cartpole.yaml")
-    with pytest.raises(UserError, match=r"no such file; did you mean .*cartpole.yaml\?"):
+    with pytest.raises(UserError, match=r"no such file; expected a YAML file; did you mean .*cartpole.yaml\?"):
         read_config(tmp_path / "cartpol.yaml")
 
 

@@ -217,13 +217,13 @@ def test_parameters_that_cannot_be(mine, old, new, kwargs, message):
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["policy.name=nowhere:policy"], "error: policy.name: no file nowhere.py in "),
+        (["policy.name=nowhere:policy"], "error: command line policy.name: no file nowhere.py in "),
         (["policy.name=mine"], "policy.name: got 'mine'; expected dense, or module:name, such as my_file:my_name"),
         (["policy.name=mine:policy", "policy.act=numpy"], "policy.act: numpy needs policy.name=dense"),
         (["policy.name=mine:policy", "policy.shared=true", "algorithm.name=ppo"], "policy.shared: true needs policy.name"),
         (["policy.name_kwargs={a: 1}"], "policy.name_kwargs: policy.name is dense, which takes none"),
         (["algorithm.objective_kwargs={a: 1}"], "algorithm.objective_kwargs: algorithm.objective is default"),
-        (["algorithm.objective=mine:objective", "algorithm.name=trpo"], "algorithm.objective: belongs to reinforce, vpg"),
+        (["algorithm.objective=mine:objective", "algorithm.name=trpo"], "which trpo does not read; expected algorithm.name to be one of reinforce, vpg, a2c, ppo; try"),
         (["algorithm.objective=mine:per_step"], "algorithm.objective: mine:per_step returned float32 [N]; expected a sc"),
         (["policy.name=mine:wrong"], "policy.name: mine:wrong returned float32 [N, 4]; expected float32 [N, 2]"),
     ],

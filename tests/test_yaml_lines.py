@@ -139,38 +139,50 @@ BOMB = "a0: &a0 [x, x, x, x, x, x, x, x, x]\n" + "".join(
 )
 
 REFUSED = [
-    ("a: 1\nb: 2\n\na: 3", "f:4 a: given twice, first on line 1; keep one"),
-    ("x: {a: 1,\n  a: 2}", "f:2 x.a: given twice, first on line 1; keep one"),
-    ("x:\n- a: 1\n  a: 2", "f:3 x.0.a: given twice, first on line 2; keep one"),
-    ("'a': 1\na: 2", "f:2 a: given twice, first on line 1; keep one"),
-    ('"a\\nb": 1\n"a\\nb": 2', "f:2 'a\\nb': given twice, first on line 1; keep one"),
-    ("a:\n\tb: 1", "f:2: a tab; use spaces"),
-    ("a: @b", "f:1: found character '@' at the start of a value; put it in quotes"),
-    ("a: 1\nb: [1, 2\n", "f:3: expected ',' or ']', but got '<stream end>' (while parsing a flow sequence, line 2)"),
-    ("a: b: c", "f:1: mapping values are not allowed here"),
-    ("a: *x", "f:1: found undefined alias 'x'"),
-    ("a: \x00", "f:1: the character U+0000 is not allowed; remove it"),
-    ("a: 1\nb: \x1b", "f:2: the character U+001B is not allowed; remove it"),
-    ("a: !!python/object x", "f:1: the tag !!python/object is not allowed; write plain values"),
-    ("a: 1\nb: !!python/object/apply:os.system [ls]", "f:2: the tag !!python/object/apply:os.system is not allowed"),
-    ("!!map {a: 1}", "f:1: the tag !!map is not allowed; write plain values"),
-    ("a: !!float 3", "f:1: the tag !!float is not allowed"),
-    ("a: !mine 3", "f:1: the tag !mine is not allowed"),
-    ("!!str a: 3", "f:1: the tag !!str is not allowed"),
-    ("- 1", "f:1: got a list; expected a mapping of knobs, such as 'environment: {id: CartPole-v1}'"),
+    ("a: 1\nb: 2\n\na: 3", "f:4 a: got it twice (first on line 1); expected it once; try without one"),
+    ("x: {a: 1,\n  a: 2}", "f:2 x.a: got it twice (first on line 1); expected it once; try without one"),
+    ("x:\n- a: 1\n  a: 2", "f:3 x.0.a: got it twice (first on line 2); expected it once; try without one"),
+    ("'a': 1\na: 2", "f:2 a: got it twice (first on line 1); expected it once; try without one"),
+    ('"a\\nb": 1\n"a\\nb": 2', "f:2 'a\\nb': got it twice (first on line 1); expected it once; try without one"),
+    ("a:\n\tb: 1", "f:2: got a tab; expected spaces; try two of them for each level"),
+    (
+        "a: @b",
+        "f:1: got the character '@' at the start of a value; expected a letter or digit; try the value in quotes",
+    ),
+    (
+        "a: 1\nb: [1, 2\n",
+        "f:3: got the end; expected ',' or ']' (of what begins on line 2); try closing the bracket or quote",
+    ),
+    ("a: b: c", "f:1: got a second ': ' in one value; expected one; try"),
+    ("a: *x", "f:1: got the alias 'x'; expected an anchor above it; try"),
+    ("a: \x00", "f:1: got the character U+0000; expected printable text; try without it"),
+    ("a: 1\nb: \x1b", "f:2: got the character U+001B; expected printable text; try without it"),
+    ("a: !!python/object x", "f:1: got the tag !!python/object; expected plain values; try the value without it"),
+    (
+        "a: 1\nb: !!python/object/apply:os.system [ls]",
+        "f:2: got the tag !!python/object/apply:os.system; expected plain values",
+    ),
+    ("!!map {a: 1}", "f:1: got the tag !!map; expected plain values; try the value without it"),
+    ("a: !!float 3", "f:1: got the tag !!float; expected plain values"),
+    ("a: !mine 3", "f:1: got the tag !mine; expected plain values"),
+    ("!!str a: 3", "f:1: got the tag !!str; expected plain values"),
+    ("- 1", "f:1: got a list; expected a mapping of knobs; try 'environment: {id: CartPole-v1}'"),
     ("# a comment\nhello", "f:2: got text; expected a mapping"),
     ("3.5", "f:1: got a number; expected a mapping"),
     ("true", "f:1: got a boolean; expected a mapping"),
-    ("a: 1\n---\nb: 2", "f:2: a second document starts here; keep one"),
-    ("1: a", "f:1: got '1' as a key; expected a name (or put it in quotes)"),
+    ("a: 1\n---\nb: 2", "f:2: got a second document, which starts here; expected one; try without the line ---"),
+    ("1: a", "f:1: got '1' as a key; expected a name; try it in quotes"),
     ("x:\n  true: a", "f:2 x: got 'true' as a key"),
     ("? [a]\n: b", "f:1: got a collection as a key"),
-    ("a: &x {b: 1}\nc:\n  <<: *x", "f:3 c: merge keys (<<) are not supported; write the values out"),
-    ("a: &x [*x]", "f:1: nested deeper than 50 levels; write it flatter"),
-    (f"a: {nested(51)}", "f:1: nested deeper than 50 levels; write it flatter"),
-    (nested(100_000), "f:1: nested deeper than 50 levels; write it flatter"),
-    (BOMB, "f:1: more than 10,000 keys and values, aliases unfolded; write fewer"),
-    ("a:\n" + "- 1\n" * 10_000, "f:9999: more than 10,000 keys and values, aliases unfolded; write fewer"),
+    ("a: &x {b: 1}\nc:\n  <<: *x", "f:3 c: got a merge key (<<); expected plain keys; try writing the values out"),
+    ("a: &x [*x]", "f:1: got more than 50 levels; expected fewer; try writing it flatter"),
+    (f"a: {nested(51)}", "f:1: got more than 50 levels; expected fewer; try writing it flatter"),
+    (nested(100_000), "f:1: got more than 50 levels; expected fewer; try writing it flatter"),
+    (BOMB, "f:1: got more than 10,000 keys and values, aliases unfolded; expected fewer; try without aliases"),
+    (
+        "a:\n" + "- 1\n" * 10_000,
+        "f:9999: got more than 10,000 keys and values, aliases unfolded; expected fewer; try without aliases",
+    ),
 ]
 
 
@@ -195,11 +207,11 @@ def test_a_quoted_merge_key_is_a_name():
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("[1, 2", "policy.hidden: expected ',' or ']'"),
-        ("{a: 1, a: 2}", "policy.hidden a: given twice; keep one"),
-        ("!!python/none x", "policy.hidden: the tag !!python/none is not allowed"),
-        ("@x", "policy.hidden: found character '@'"),
-        ("\udcff", "policy.hidden: the character U+DCFF is not allowed"),
+        ("[1, 2", "policy.hidden: got the end; expected ',' or ']'"),
+        ("{a: 1, a: 2}", "policy.hidden a: got it twice; expected it once; try without one"),
+        ("!!python/none x", "policy.hidden: got the tag !!python/none; expected plain values"),
+        ("@x", "policy.hidden: got the character '@'"),
+        ("\udcff", "policy.hidden: got the character U+DCFF; expected"),
     ],
 )
 def test_a_bad_value_is_refused_without_a_line(text, said):
@@ -231,17 +243,26 @@ def test_a_missing_file_suggests_the_nearest_name(tmp_path, monkeypatch):
     (tmp_path / "configs" / "cartpole.yaml").touch()
     (tmp_path / "configs" / "pendulum.yaml").touch()
     said = refusal_of("configs/cartpoel.yaml")
-    assert said == "configs/cartpoel.yaml: no such file; did you mean configs/cartpole.yaml?"
-    assert refusal_of("configs/x") == "configs/x: no such file; no file in that folder has a name like it"
-    assert refusal_of("nowhere/x") == "nowhere/x: no such file; there is no folder nowhere either"
-    assert refusal_of("configs") == "configs: is a folder; expected a YAML file"
+    assert said == "configs/cartpoel.yaml: no such file; expected a YAML file; did you mean configs/cartpole.yaml?"
+    assert (
+        refusal_of("configs/x")
+        == "configs/x: no such file; expected a YAML file; no name in configs/ is like it; try its path"
+    )
+    assert (
+        refusal_of("nowhere/x")
+        == "nowhere/x: no such file; expected a YAML file; there is no folder nowhere either; try its path from here"
+    )
+    assert refusal_of("configs") == "configs: got a folder; expected a YAML file; try one of those in it"
 
 
 def test_files_that_are_not_text_are_refused(tmp_path):
     path = tmp_path / "f.yaml"
     path.write_bytes(b"a: 1\nb: \xff\n")
-    assert refusal_of(path) == f"{path}:2: is not UTF-8; save the file with the encoding UTF-8"
-    assert refusal_of("/dev/zero") == "/dev/zero: is not a regular file; expected a YAML file"
+    assert (
+        refusal_of(path)
+        == f"{path}:2: got bytes that are no UTF-8; expected text; try saving the file with the encoding UTF-8"
+    )
+    assert refusal_of("/dev/zero") == "/dev/zero: got no regular file; expected a YAML file; try another"
     assert refusal_of("x" * 5000).endswith("cannot be read: File name too long")
 
 
@@ -250,7 +271,9 @@ def test_a_large_file_is_refused_before_it_is_read(tmp_path, monkeypatch):
     path = tmp_path / "f.yaml"
     path.write_bytes(b"#" * (yaml_lines.MAX_BYTES + 1))
     monkeypatch.setattr(yaml_lines.Path, "read_bytes", lambda path: pytest.fail("was read"))
-    assert refusal_of(path) == f"{path}: has 1,000,001 bytes; expected a YAML file of at most 1,000,000"
+    assert (
+        refusal_of(path) == f"{path}: got 1,000,001 bytes; expected a YAML file of at most 1,000,000; try a shorter one"
+    )
 
 
 NUMBER = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")  # YAML 1.2.2, section 10.3.2

@@ -141,7 +141,7 @@ BAD = {
     "halves": ("{low: 0.5, high: 2, integer: true}", "expected whole numbers, as integer is true"),
     "unknown key": ("{low: 0.5, hihg: 1}", "search.space.algorithm.discount.hihg: unknown knob; did you mean search.space.algorithm.discount.high?"),
     "out of the knob's bounds": ("{low: 0.5, high: 2}", "search.space.algorithm.discount: got 2; expected a number from 0 to 1"),
-    "a word": ("{low: a, high: 1}", "search.space.algorithm.discount.low: got 'a'; expected a number"),
+    "a word": ("{low: a, high: 1}", "search.space.algorithm.discount.low: got 'a'; expected a finite number"),
     "no mapping": ("0.5", "search.space.algorithm.discount: got 0.5; expected a mapping"),
 }  # fmt: skip
 
