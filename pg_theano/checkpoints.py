@@ -90,13 +90,17 @@ def newest(folder: Path, kind: str = "update") -> Checkpoint:
     """
     paths = sorted(folder.glob(f"{kind}-*.npz"), reverse=True)
     problem = f"{folder}: no checkpoint in it; expected one; try when the run has saved one, or a new run"
+    passed = []  # the damaged ones; one that is only half written nobody was told of
     for path in paths:
         try:
-            return load(path)
+            found = load(path)
         except UserError as error:
             problem = str(error)
-            if path.with_suffix(".json").exists():  # else only half written: nobody was told of it
-                _warn(f"{problem}; taking the one before")
+            passed += [problem] * path.with_suffix(".json").exists()
+            continue
+        for damage in passed:
+            _warn(f"{damage}; taking the one before")
+        return found
     raise UserError(problem)
 
 

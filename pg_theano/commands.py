@@ -17,7 +17,8 @@ from pg_theano.types import UserError
 
 class _Parser(argparse.ArgumentParser):
     def error(self, message: str):  # type: ignore[override]
-        raise UserError(f"{self.prog}: {message}; try {self.prog} -h")
+        expected = "" if "expected" in message else "; expected what its help lists"
+        raise UserError(f"{self.prog}: {message}{expected}; try {self.prog} -h")
 
     def format_help(self) -> str:
         from pg_theano.config import help_text

@@ -617,13 +617,15 @@ def _advice(error: Any, path: tuple, model: type[Section]) -> str:
         return "tcp://host:8786"
     if kind == "string_pattern_mismatch" and path == ("name",):
         return re.sub(r"[^A-Za-z0-9._-]+", "-", str(got)).strip("._-")[:64] or "mine"
+    if path[0] == "schedules" and path[-1] == "initial":
+        field = Schedules.model_fields.get(path[1])
+        return shown(field.default.initial) if field is not None and isinstance(field.default, Schedule) else ""
     if field is None or field.is_required():
         return ""
     default = field.get_default(call_default_factory=True)
     if isinstance(path[-1], int) and isinstance(default, list):
         default = default[0] if default else None
-    plain = default is not None and not isinstance(default, (Section, dict)) and default != []
-    return shown(default) if plain and default != "" else ""
+    return "" if isinstance(default, (Section, dict)) or default in ([], "") else shown(default)
 
 
 def _field(path: tuple, root: type[Section]) -> Any:

@@ -119,7 +119,7 @@ def _drawn(rng: np.random.Generator, name: str, shape: Sequence[int], initialize
             return gain * _orthonormal(rng, *shape)
     raise UserError(
         f"{name} of shape {list(shape)}: got the initialiser {initializer!r}; expected zeros, ones, a number (the "
-        "standard deviation of a normal) or, for weights [inputs, outputs], glorot or orthogonal"
+        "standard deviation of a normal) or, for weights [inputs, outputs], glorot or orthogonal; try zeros"
     )
 
 

@@ -492,7 +492,10 @@ def draw(runs: Sequence[Path], out: Path, *, title: str | None = None) -> Path:
     out = Path(out)
     kind = out.suffix.lower().lstrip(".")
     if kind not in ("png", "pdf", "svg"):
-        raise UserError(f"{out}: unknown kind of figure; expected a file name that ends in .png, .pdf or .svg")
+        raise UserError(
+            f"{out}: unknown kind of figure; expected a file name that ends in .png, .pdf or .svg; try "
+            f"{out.with_suffix('.png')}"
+        )
     figure = figure_of(_distinct([read_run(folder) for folder in runs], runs), title)
     temporary = out.with_name(f".{out.name}.{os.getpid()}")
     fast = {"pil_kwargs": {"compress_level": 1}} if kind == "png" else {}

@@ -220,7 +220,7 @@ def _asked_for_parameters(name: str, obs_size: int, num_outputs: int, kwargs: Ma
 def _check_size(size: int, where: str) -> None:
     if size > 200_000_000:
         raise UserError(
-            f"{where}: {size:,} parameters would need {size * 12 / 1e9:,.0f} GB with their optimiser in float32; "
+            f"{where}: got {size:,} parameters, which need {size * 12 / 1e9:,.0f} GB of memory with their optimiser; "
             "expected at most 200,000,000; try smaller layers"
         )
 

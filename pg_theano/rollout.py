@@ -108,7 +108,7 @@ def collect(
         elif steps >= limit and time.max() >= limit:
             raise UserError(
                 f"{environment.task.id}, environment {int(time.argmax())}: an episode has not ended after {limit} "
-                "steps; set environment.max_episode_steps"
+                "steps; expected an end; try environment.max_episode_steps=1000"
             )
     if len(lost) == num_episodes:
         raise UserError(f"{environment.task.id}: a fault has ended each of {num_episodes} episodes; nothing is left")
@@ -188,7 +188,9 @@ def episodes_compiled(
     while np.asarray(alive).any():
         elapsed = len(parts) * chunk
         if elapsed >= limit and time_limit is None:
-            raise UserError(f"an episode has not ended after {limit} steps; give the environment a time limit")
+            raise UserError(
+                f"an episode has not ended after {limit} steps; expected an end; try environment.max_episode_steps=1000"
+            )
         out = yield {
             "env_state": env_state,
             "alive": alive,
@@ -299,7 +301,9 @@ def check_finite(environment: Any, obs: Array, reward: Array | None, real: Array
         where = f"{environment.task.id}, environment {index}, step {time[index] + 1} (seed {environment.seeds[index]})"
         if not np.isfinite(obs[index]).all():
             bad = obs[index][~np.isfinite(obs[index])][0]
-            raise UserError(f"{where}: the observation has {bad}; an observation must be finite")
+            raise UserError(
+                f"{where}: the observation has {bad}; an observation must be finite; expected numbers; try check_env"
+            )
         if reward is not None and not abs(reward[index]) <= LARGEST_REWARD:
             raise UserError(f"{where}: {wrong_reward(float(reward[index]))}")
 

@@ -301,7 +301,7 @@ def resumable(path: Path, overrides: Sequence[str], *, force: bool = False) -> R
     for override in overrides:
         if not override.startswith(RESUMABLE):
             raise UserError(
-                f"{override}: a resumed run keeps its config; expected one of {', '.join(RESUMABLE)[:-1]} knobs; try "
+                f"{override}: a resumed run keeps its config; expected knobs of budget, solved and checkpoint; try "
                 "a new run"
             )
     read_run(path, force=force)  # before a lock is made in a folder that is none

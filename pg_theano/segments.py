@@ -155,7 +155,7 @@ class Segments:
         if self._lengths.max() >= limit:
             raise UserError(
                 f"{task.id}, environment {int(self._lengths.argmax())}: an episode has not ended after {limit} "
-                "steps; set environment.max_episode_steps"
+                "steps; expected an end; try environment.max_episode_steps=1000"
             )
 
     def settle(self) -> Open:

@@ -186,9 +186,11 @@ class Slot(gymnasium.Wrapper):
         try:
             result = self.env.reset(seed=seed, options=options)
         except Exception as error:
-            raise self.fault(f"reset raises {type(error).__name__}: {error}") from error
+            told = " ".join(f"{type(error).__name__}: {error}".split())
+            advice = "def reset(self, *, seed=None, options=None)" if "seed" in told else "--debug, which shows where"
+            raise self.fault(f"reset raises {told}; expected (observation, info); try {advice}") from error
         if not (isinstance(result, tuple) and len(result) == 2):
-            raise self.fault(f"reset returns {_kind(result)}; expected (observation, info)")
+            raise self.fault(f"reset returns {_kind(result)}; expected (observation, info); try return obs, {{}}")
         return self._checked(result[0]), {}
 
     def step(self, action: Any) -> tuple[Any, float, bool, bool, dict[str, Any]]:
@@ -203,19 +205,23 @@ class Slot(gymnasium.Wrapper):
         """What `step` returned, once it is what it should be: (observation, reward, terminated, truncated)."""
         if not (isinstance(result, tuple) and len(result) == 5):
             raise self.fault(
-                f"step returns {_kind(result)}; expected (observation, reward, terminated, truncated, info)"
+                f"step returns {_kind(result)}; expected (observation, reward, terminated, truncated, "
+                "info); try return "
+                "obs, reward, terminated, truncated, {}"
             )
         obs, reward, terminated, truncated, _ = result
         try:
             reward = float(reward)
         except (TypeError, ValueError):
-            raise self.fault(f"reward is {reward!r}; expected a number") from None
+            raise self.fault(f"reward is {reward!r}; expected a number; try float(reward)") from None
         if not abs(reward) <= LARGEST_REWARD:
             raise self.fault(wrong_reward(reward))
         try:
             terminated, truncated = bool(terminated), bool(truncated)
         except ValueError:
-            raise self.fault(f"terminated is {terminated!r}, truncated {truncated!r}; expected true or false") from None
+            raise self.fault(
+                f"terminated is {terminated!r}, truncated {truncated!r}; expected true or false; try bool(...)"
+            ) from None
         return self._checked(obs), reward, terminated, truncated
 
     def _checked(self, obs: Any) -> Any:
@@ -223,17 +229,30 @@ class Slot(gymnasium.Wrapper):
             try:
                 obs = np.asarray(obs, self._dtype)
             except (TypeError, ValueError):
-                raise self.fault(f"the observation is {obs!r:.60}; its space is {self._space}") from None
+                raise self.fault(self._foreign(obs)) from None
         if np.shape(obs) != self._shape:
-            raise self.fault(f"the observation has shape {np.shape(obs)}; its space says {self._shape}")
+            raise self.fault(
+                f"the observation has shape {np.shape(obs)}; its space says {self._shape}; expected that; "
+                "try a space of "
+                "the shape that step and reset return"
+            )
         if (obs.dtype.kind not in "fiub") if self._is_box else not self._space.contains(obs):
-            raise self.fault(f"the observation is {obs!r:.60}; its space is {self._space}")
+            raise self.fault(self._foreign(obs))
         return obs
+
+    def _foreign(self, obs: Any) -> str:
+        return f"the observation is {obs!r:.60}; its space is {self._space}; expected one of it; try another space"
 
     def raised(self, error: Exception, action: Any) -> UserError:
         """What is said of an exception in `step`."""
         told = " ".join(f"{type(error).__name__}: {error}".split())
-        return self.fault(f"step raises {told}; its action was {shown_action(action)}")
+        if "expected 5, got 4" in told:
+            return self.fault(
+                "step returns four values, as before Gym 0.26; expected (observation, reward, terminated, truncated, "
+                "info); try terminated and truncated in place of done"
+            )
+        told = f"step raises {told}; its action was {shown_action(action)}; expected what the space of actions allows"
+        return self.fault(f"{told}; try --debug, which shows where")
 
     def fault(self, what: str) -> UserError:
         return UserError(f"{self.id}, environment {self.index}, step {self.steps} (seed {self.seed}): {what}")
@@ -246,8 +265,11 @@ def _kind(result: Any) -> str:
 def wrong_reward(reward: float) -> str:
     """What is said of a reward that is not finite, or too large for anything to be learned beside it."""
     if math.isfinite(reward):
-        return f"reward is {reward:g}; expected at most {LARGEST_REWARD:g} in size; scale it down"
-    return f"reward is {reward}; a reward must be finite"
+        return f"reward is {reward:g}; expected at most {LARGEST_REWARD:g} in size; try rewards of about 1"
+    return (
+        f"reward is {reward}; a reward must be finite; expected a number; try to find where it comes from, "
+        "with that seed"
+    )
 
 
 def shown_action(action: Any) -> str:

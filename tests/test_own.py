@@ -200,7 +200,7 @@ PARAMETERS = [
     (LIST, '[("w", (4,), "glorot")]', {}, "got the initialiser 'glorot'"),
     (LIST, '[("w", (4,), "zeros"), ("w", (4,), "ones")]', {}, "two arrays 'w'; expected another name"),
     (LIST, '[("log_std", (4,), "zeros")]', {}, "an array 'log_std', which a Box gets from us"),
-    (LIST, '[("w", (10**6, 10**6), "zeros")]', {}, "1,000,000,000,000 parameters would need 12,000 GB"),
+    (LIST, '[("w", (10**6, 10**6), "zeros")]', {}, "1,000,000,000,000 parameters, which need 12,000 GB"),
 ]  # fmt: skip
 
 

@@ -106,7 +106,10 @@ class Player:
         limit = self.environment.task.time_limit
         while np.asarray(alive).any():
             if limit is None and elapsed >= LONGEST_EPISODE:
-                raise UserError(f"an episode has not ended after {elapsed} steps; give the environment a time limit")
+                raise UserError(
+                    f"an episode has not ended after {elapsed} steps; expected an end; try "
+                    "environment.max_episode_steps=1000"
+                )
             values = {
                 "env_state": env_state,
                 "alive": alive,

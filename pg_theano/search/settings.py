@@ -42,20 +42,29 @@ class Range(Section):
     def complete(self) -> Range:
         if self.choices is not None:
             if self.low is not None or self.high is not None or self.log or self.integer:
-                raise ValueError("choices: stand alone; low, high, log and integer are for ranges of numbers")
+                raise ValueError(
+                    "choices: got low, high, log or integer with them; expected choices alone; try without the rest"
+                )
             if len({json.dumps(choice, sort_keys=True) for choice in self.choices}) < len(self.choices):
-                raise ValueError("choices: one is there twice; expected different ones")
+                raise ValueError("choices: got one twice; expected different ones; try without it")
             return self
         for name in ("low", "high"):
             if getattr(self, name) is None:
-                raise ValueError(f"{name}: missing; expected low and high, or choices")
+                raise ValueError(f"{name}: missing; expected low and high, or choices; try {{low: 0.1, high: 0.9}}")
         assert self.low is not None and self.high is not None  # noqa: S101 - for mypy
         if self.low >= self.high:
-            raise ValueError(f"low: got {self.low:g}; expected less than high, which is {self.high:g}")
+            raise ValueError(
+                f"low: got {self.low:g}; expected less than high, which is {self.high:g}; try exchanging them"
+            )
         if self.log and self.low <= 0:
-            raise ValueError(f"low: got {self.low:g}; a log range must lie above 0: it has no logarithm there")
+            raise ValueError(
+                f"low: got {self.low:g}, which has no logarithm; expected a number above 0; try {self.high / 1000:g}"
+            )
         if self.integer and not (float(self.low).is_integer() and float(self.high).is_integer()):
-            raise ValueError(f"low: got {self.low:g} to {self.high:g}; expected whole numbers, as integer is true")
+            raise ValueError(
+                f"low: got {self.low:g} to {self.high:g}; expected whole numbers, as integer is true; try "
+                "integer: false"
+            )
         return self
 
 
@@ -102,21 +111,31 @@ class Search(Section):
     @model_validator(mode="after")
     def fits_together(self) -> Search:
         if not self.space:
-            raise ValueError("space: is empty; expected a knob at least, such as schedules.learning_rate.initial")
+            raise ValueError(
+                "space: is empty; expected a knob at least; try schedules.learning_rate.initial: "
+                "{low: 0.001, high: 0.1}"
+            )
         if self.pruning != "none" and self.method in ("cho", "grid"):
-            raise ValueError(f"pruning: {self.method} needs every point's whole outcome; expected none")
+            raise ValueError(f"pruning: {self.method} needs every point's whole outcome; expected none; try none")
         if self.pruning != "none" and self.objective != "evaluation":
-            raise ValueError(f"pruning: compares evaluations; search.objective is {self.objective}")
+            raise ValueError(
+                f"pruning: got {self.pruning}, which compares evaluations, with "
+                f"search.objective={self.objective}; expected none; "
+                "try objective: evaluation"
+            )
         if sorted(set(self.rungs)) != self.rungs:
-            raise ValueError(f"rungs: got {self.rungs}; expected rising shares of the budget")
+            raise ValueError(f"rungs: got {self.rungs}; expected rising shares of the budget; try [0.25, 0.5]")
         if self.budget.trials is None and self.budget.seconds is None and self.method not in ("cho", "grid"):
-            raise ValueError(f"budget: {self.method} goes on for ever; set trials or seconds")
+            raise ValueError(
+                f"budget: got no trials and no seconds, and {self.method} goes on for ever; expected one; "
+                "try trials: 100"
+            )
         if self.storage is not None and "://" not in self.storage:
-            raise ValueError(f"storage: got {self.storage}; expected an RDB address such as sqlite:///search.db")
+            raise ValueError(f"storage: got {self.storage}; expected an RDB address; try sqlite:///search.db")
         if isinstance(self.cho.order, list):
             named = [name for group in self.cho.order for name in group]
             if sorted(named) != sorted(self.space) or not all(self.cho.order):
-                raise ValueError("cho.order: expected every knob of the space in one group, and no other")
+                raise ValueError("cho.order: expected every knob of the space in one group, and no other; try together")
         return self
 
 
@@ -157,19 +176,24 @@ def plan_of(document: Document, folder: Path) -> Plan:
     data, lines, name = dict(document.data), document.lines, document.name
     base_name, search = data.pop("base", None), data.pop("search", None)
     if not isinstance(search, dict):
-        raise UserError(f"{name}: no section `search`; expected one with a `space`, as in configs/search-cartpole.yaml")
+        raise UserError(
+            f"{name}: no section `search`; expected one with a `space`; try configs/search-cartpole.yaml, "
+            "or pg_theano.train"
+        )
     base: dict[str, Any] = {}
     if base_name is not None:
         if not isinstance(base_name, str):
             raise UserError(
-                f"{configs.where(('base',), lines, name)}: expected the name of a config file beside this one"
+                f"{configs.where(('base',), lines, name)}: expected the name of a config file beside this "
+                "one; try its name alone"
             )
         base_path = folder / base_name
         shown = Path(os.path.relpath(base_path))
         base = configs.read_data(shown).data
         if "search" in base:
             raise UserError(
-                f"{configs.where(('base',), lines, name)}: {shown} is a search itself; expected a config to train"
+                f"{configs.where(('base',), lines, name)}: {shown} is a search itself; expected a config "
+                "to train; try its own base"
             )
         configs.read_config(shown)  # its errors name its own lines
     base = configs.laid_over({key: value for key, value in base.items() if key != "name"}, data)
@@ -177,7 +201,8 @@ def plan_of(document: Document, folder: Path) -> Plan:
     config = configs.from_dict(base, lines, name)
     if base.pop("runs", 1) != 1:
         raise UserError(
-            f"{configs.where(('runs',), lines, name)}: a trial is one run; expected search.seeds_per_trial instead"
+            f"{configs.where(('runs',), lines, name)}: got several runs, and a trial is one; expected 1; "
+            "try search.seeds_per_trial instead"
         )
     search = {**search, "space": flattened(search.get("space"))}
     settings = configs.validated(_File, {"search": search}, lines_of_flat(lines), name).search
@@ -262,7 +287,7 @@ def _check_knob(axis: Axis, base: dict[str, Any], where: str) -> None:
         raise UserError(f"{where}: unknown knob; {hint}")
     kinds = {key: kind for key, kind, *_ in configs.knobs()}
     if axis.choices is None and not axis.integer and kinds.get(axis.name, "float").startswith("int"):
-        raise UserError(f"{where}: takes whole numbers; expected integer: true")
+        raise UserError(f"{where}: takes whole numbers; expected integer: true; try adding it")
     for value in axis.choices if axis.choices is not None else (axis.value(0.0), axis.value(1.0)):
         try:
             configs.from_dict(with_params(base, {axis.name: value}), {}, "trial")
@@ -278,13 +303,26 @@ def _check_budget(plan: Plan, name: str) -> None:
     if search.objective == "steps_to_solve":
         if budget.env_steps is None and "budget.env_steps" not in searched:
             raise UserError(
-                f"{name} search.objective: steps_to_solve needs budget.env_steps, of which an unsolved run counts twice"
+                f"{name} search.objective: got steps_to_solve without budget.env_steps, of which an "
+                "unsolved run counts twice; expected it; "
+                "try budget.env_steps=200000"
             )
         if not plan.config.solved.stop:
-            raise UserError(f"{name} search.objective: steps_to_solve needs solved.stop; got solved.stop=false")
+            raise UserError(
+                f"{name} search.objective: got steps_to_solve with solved.stop=false; expected runs that stop; try true"
+            )
     if search.objective == "learning_curve" and budget.updates is None and budget.env_steps is None:
-        raise UserError(f"{name} search.objective: learning_curve needs budget.updates or budget.env_steps to go over")
+        raise UserError(
+            f"{name} search.objective: got learning_curve without budget.updates or budget.env_steps; "
+            "expected one; try budget.updates=200"
+        )
     if search.pruning != "none" and (budget.updates is None and budget.env_steps is None):
-        raise UserError(f"{name} search.pruning: rungs are shares of budget.updates or budget.env_steps; set one")
+        raise UserError(
+            f"{name} search.pruning: got rungs of no budget; expected budget.updates or budget.env_steps; "
+            "try budget.updates=200"
+        )
     if search.pruning != "none" and searched & {"budget.updates", "budget.env_steps"}:
-        raise UserError(f"{name} search.pruning: rungs are shares of the budget; it cannot be searched as well")
+        raise UserError(
+            f"{name} search.pruning: got a budget in the space, of which rungs are shares; expected it "
+            "fixed; try pruning: none"
+        )

@@ -67,8 +67,8 @@ def product(values: Mapping[str, Sequence[Any]], limit: int, limit_name: str) ->
     if size > limit:
         sizes = " x ".join(str(len(one)) for one in values.values())
         raise UserError(
-            f"search.space: a grid of {sizes} = {size:,} points; the limit is {limit:,} ({limit_name}). Take fewer "
-            "points or knobs, or raise it"
+            f"search.space: a grid of {sizes} = {size:,} points; expected at most {limit:,} ({limit_name}); try fewer "
+            "points or knobs, or more"
         )
     points = [dict(zip(values, combination, strict=True)) for combination in itertools.product(*values.values())]
     stride = next(one for one in itertools.count(max(round(0.618 * size), 1)) if math.gcd(one, size) == 1)

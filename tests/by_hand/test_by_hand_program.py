@@ -388,7 +388,7 @@ REFUSED = [
     ),
     (
         {"algorithm": VPG, "environment": {"id": "probe_environments:MultiBinaryActions-v0"}},
-        "gradients: by_hand has no multi_binary actions; expected Discrete or Box",
+        "gradients: by_hand has no multi_binary actions, which probe_environments:MultiBinaryActions-v0 has; expected Discrete or Box",
     ),
 ]
 
@@ -473,5 +473,5 @@ def test_every_knob_that_shapes_the_graph_is_covered_or_refused(algorithm, id):
 def test_one_logit_is_for_two_actions(id, has, capsys):
     for gradients in ("symbolic", "by_hand"):
         words = ["algorithm.name=ppo", "policy.logistic=true", f"environment.id={id}", f"gradients={gradients}"]
-        expected = f"policy.logistic: got true; expected false: it is for two actions, and {id} has {has}"
+        expected = f"policy.logistic: got true, which is for two actions, and {id} has {has}; expected false; try false"
         assert expected in message_of(words, capsys)
