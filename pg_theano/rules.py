@@ -118,9 +118,13 @@ def foreign_knobs(config: Any) -> Iterator[str]:
         default = changed.get(section, {}).get(key, type(getattr(config, section)).model_fields[key].default)
         if name not in readers and getattr(getattr(config, section), key) != default:
             yield (
-                f"{knob}: got {shown(getattr(getattr(config, section), key))}, which {name} does not read; expected "
+                f"{knob}: got {_named(getattr(getattr(config, section), key))}, which {name} does not read; expected "
                 f"algorithm.name to be one of {', '.join(readers)}; try leaving it out"
             )
+
+
+def _named(value: Any) -> str:
+    return shown(value) if isinstance(value, (bool, int, float, str, list, type(None))) else "a schedule"
 
 
 def contradictions(config: Any) -> Iterator[str]:

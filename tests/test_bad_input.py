@@ -59,7 +59,10 @@ CONFIGS = [
     ("environment: {wrappers: ['gymnasium.wrappers:Nothing']}", "gymnasium.wrappers:Nothing cannot be imported"),
     ("environment: {wrappers: ['broken_module:Nothing']}", "broken_module:Nothing cannot be imported (SyntaxError"),
     ("environment: {kwargs: {colour: red}}", "CartPole-v1: cannot be made: TypeError"),
-    ("policy: {hidden: [1000000, 1000000]}", "policy.hidden: 1,000,008,000,002 parameters"),
+    (
+        "policy: {hidden: [1000000, 1000000]}",
+        "policy.hidden: got 1,000,008,000,002 parameters, which need 12,000 GB of memory",
+    ),
 ]
 
 

@@ -160,7 +160,9 @@ def test_an_environment_without_a_time_limit():
 
 def test_an_episode_without_an_end_is_an_error(monkeypatch):
     monkeypatch.setattr("pg_theano.rollout.LONGEST_EPISODE", 300)
-    with pytest.raises(UserError, match=r"has not ended after 300 steps; set environment.max_episode_steps"):
+    with pytest.raises(
+        UserError, match=r"has not ended after 300 steps; expected an end; try environment.max_episode_steps"
+    ):
         play(environment("Endless-v0", 2), 2)
     _, played = play(environment("Endless-v0", 2, max_episode_steps=11), 2)
     assert played.lengths.tolist() == [11, 11]

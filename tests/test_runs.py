@@ -448,7 +448,10 @@ def test_ctrl_c_is_130_and_says_how_to_resume(tmp_path):
     assert err == ""
     assert result(tmp_path / "run")["status"] == "interrupted"
     assert refused[0] == 2
-    assert re.fullmatch(rf"error: run: in use by process {process.pid} on \S+; wait for it, or stop it\n", refused[2])
+    assert re.fullmatch(
+        rf"error: run: in use by process {process.pid} on \S+; expected one process a folder; try again when it has ended\n",
+        refused[2],
+    )
     resumed(tmp_path / "run")
     ran(SLOW, tmp_path / "straight")
     assert_equal_runs(tmp_path / "straight", tmp_path / "run")

@@ -324,7 +324,9 @@ def test_an_episode_without_an_end_is_an_error(monkeypatch):
     one = segments("Endless-v0", 2)
     for block in range(2):
         collect(one, 100, block)
-    with pytest.raises(UserError, match=r"has not ended after 300 steps; set environment.max_episode_steps"):
+    with pytest.raises(
+        UserError, match=r"has not ended after 300 steps; expected an end; try environment.max_episode_steps"
+    ):
         collect(one, 100, 2)
     _, played = collect(segments("Endless-v0", 2, max_episode_steps=11), 100, 0)
     assert played.lengths.tolist() == [11] * 18

@@ -154,7 +154,7 @@ def test_how_many_are_asked_for_at_once_changes_nothing(at_once):
 
 def test_a_grid_over_the_limit_says_its_size_and_the_limit():
     axes = [Axis(name, 0.0, 1.0) for name in "abcd"]
-    with pytest.raises(UserError, match=r"3 x 3 x 3 x 3 = 81 points; the limit is 80"):
+    with pytest.raises(UserError, match=r"3 x 3 x 3 x 3 = 81 points; expected at most 80"):
         cho.ask(cho.init(axes, **OPTIONS, limit=80))
 
 

@@ -132,12 +132,12 @@ def test_a_written_plan_reads_as_the_same(tmp_path):
 BAD = {
     "low over high": ("{low: 1, high: 0.5}", "s.yaml:5 search.space.algorithm.discount.low: got 1; expected less than high"),
     "low equal to high": ("{low: 0.5, high: 0.5}", "low: got 0.5; expected less than high, which is 0.5"),
-    "log at zero": ("{low: 0, high: 1, log: true}", "low: got 0; a log range must lie above 0"),
-    "log below zero": ("{low: -1, high: 1, log: true}", "low: got -1; a log range must lie above 0"),
+    "log at zero": ("{low: 0, high: 1, log: true}", "low: got 0, which has no logarithm; expected a number above 0"),
+    "log below zero": ("{low: -1, high: 1, log: true}", "low: got -1, which has no logarithm; expected a number above 0"),
     "no high": ("{low: 0.5}", "high: missing; expected low and high, or choices"),
-    "choices and low": ("{low: 0.5, choices: [1, 2]}", "choices: stand alone"),
+    "choices and low": ("{low: 0.5, choices: [1, 2]}", "choices: got low, high, log or integer with them"),
     "one choice": ("{choices: [0.9]}", "choices: got a list; expected"),
-    "choice twice": ("{choices: [0.9, 0.9]}", "choices: one is there twice"),
+    "choice twice": ("{choices: [0.9, 0.9]}", "choices: got one twice"),
     "halves": ("{low: 0.5, high: 2, integer: true}", "expected whole numbers, as integer is true"),
     "unknown key": ("{low: 0.5, hihg: 1}", "search.space.algorithm.discount.hihg: unknown knob; did you mean search.space.algorithm.discount.high?"),
     "out of the knob's bounds": ("{low: 0.5, high: 2}", "search.space.algorithm.discount: got 2; expected a number from 0 to 1"),
@@ -181,15 +181,15 @@ SETTINGS = {
     "search.method=chol": "command line search.method: got 'chol'; expected one of cho",
     "search.bathc=3": "command line search.bathc: unknown knob; did you mean search.batch?",
     "search.batch=0": "command line search.batch: got 0; expected a whole number from 1",
-    "search.storage=study.db": "search.storage: got study.db; expected an RDB address such as sqlite:///search.db",
+    "search.storage=study.db": "search.storage: got study.db; expected an RDB address; try sqlite:///search.db",
     "search.pruning=median": "search.pruning: cho needs every point's whole outcome; expected none",
-    "search.objective=steps_to_solve": "steps_to_solve needs budget.env_steps",
+    "search.objective=steps_to_solve": "got steps_to_solve without budget.env_steps",
     "search.cho.points=2": "search.cho.points: got 2; expected a whole number from 3",
     "search.cho.order=[[a]]": "search.cho.order: expected every knob of the space in one group",
     "search.space={}": "search.space: is empty",
     "search=3": "no section `search`",
     "base=nothing.yaml": "nothing.yaml: no such file",
-    "runs=3": "command line runs: a trial is one run; expected search.seeds_per_trial instead",
+    "runs=3": "command line runs: got several runs, and a trial is one; expected 1; try search.seeds_per_trial",
     "algorithm.clip_rage=1": "command line algorithm.clip_rage: unknown knob; did you mean algorithm.clip_range?",
 }
 
@@ -206,14 +206,14 @@ def test_a_bad_setting_is_named(tmp_path, override):
 def test_a_grid_that_the_budget_does_not_hold_is_refused_before_there_is_a_folder(tmp_path, method):
     plan = plan_of(method, budget={"trials": 17})
     with pytest.raises(
-        UserError, match=r"a grid of 3 x 3 x 2 = 18 points; the limit is 17 \(search.budget.trials=17\)"
+        UserError, match=r"a grid of 3 x 3 x 2 = 18 points; expected at most 17 \(search.budget.trials=17\)"
     ):
         study.new(plan, tmp_path / "f", lambda *_: None, lambda _: None)
     assert not (tmp_path / "f").exists()
 
 
 def test_an_endless_search_needs_a_budget(tmp_path):
-    with pytest.raises(UserError, match=r"search.budget: random goes on for ever; set trials or seconds"):
+    with pytest.raises(UserError, match=r"search.budget: got no trials and no seconds, and random goes on for ever"):
         read(tmp_path, MINIMAL, "search.budget.trials=null", "search.method=random")
 
 
