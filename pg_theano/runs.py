@@ -279,7 +279,10 @@ def spec_from(facts: Mapping[str, Any]) -> dict[str, Any]:
     """The spec as a run folder recorded it. Errors: `UserError` for a run of before there were other algorithms."""
     spec = {"logistic": False} | facts["spec"]  # which runs of before there was one do not say
     if "action" not in spec:
-        raise UserError("the run was made by an older version of pg_theano, whose policies this one does not read")
+        raise UserError(
+            "the run was made by an older version of pg_theano, whose policies this one does not read; expected one of "
+            "this version; try the version that wrote it, or a new run"
+        )
     return spec
 
 

@@ -246,8 +246,8 @@ CHECKPOINTS = [
     Fault(
         "the newest or nothing",
         "checkpoints.py",
-        "    for path in paths:\n        try:\n            return load(path)\n",
-        "    for path in paths[:1]:\n        try:\n            return load(path)\n",
+        "    for path in paths:\n        try:\n            found = load(path)\n",
+        "    for path in paths[:1]:\n        try:\n            found = load(path)\n",
         ("test_checkpoints.py::test_a_damaged_newest_one_is_passed_over_with_a_warning",),
         "One damaged file and the run is lost, though the checkpoint before it is there.",
     ),
