@@ -15,7 +15,6 @@ from pg_theano.types import Rollout
 
 CELLS = [(algorithm, "discrete", {}) for algorithm in traps.ALGORITHMS]
 CELLS += [("a2c", kind, {}) for kind in traps.KINDS if kind != "discrete"]
-CELLS += [("reinforce", kind, {}) for kind in traps.KINDS if kind != "discrete"]
 CELLS += [("reinforce", "discrete", {"exploration": "epsilon_softmax"})]
 CELLS += [("reinforce", "discrete", {"optimizer": name}) for name in ("sgd", "momentum", "rmsprop")]
 CELLS += [("a2c", kind, {"dtype": "float32"}) for kind in traps.KINDS]
