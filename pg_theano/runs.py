@@ -70,6 +70,7 @@ def exact_folder(path: Path) -> Path:
             "--run-dir"
         ) from None
     if occupied:
+        refuse_in_use(path)
         raise UserError(
             f"{path}: not empty; expected a new folder; try another, or --resume {path} to go on with that run"
         )
@@ -224,6 +225,16 @@ def locked(folder: Path) -> int:
         os.ftruncate(descriptor, 0)
         os.pwrite(descriptor, f"process {os.getpid()} on {socket.gethostname()}\n".encode(), 0)
     return descriptor
+
+
+def refuse_in_use(folder: Path) -> None:
+    """Errors: `UserError` that names the process that has a folder's lock. Writes nothing: it may be no run's."""
+    with contextlib.suppress(OSError), open(folder / "lock", "rb") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except OSError as error:
+            if error.errno in (errno.EWOULDBLOCK, errno.EACCES):
+                raise UserError(f"{folder}: in use by {_holder(file.fileno())}; wait for it, or stop it") from None
 
 
 def unlocked(descriptor: int) -> None:

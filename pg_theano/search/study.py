@@ -52,6 +52,8 @@ def new(plan: Plan, run_dir: str | os.PathLike[str] | None, show: Shown, say: Ca
     folder = runs.new_folder(plan.name) if run_dir is None else runs.exact_folder(Path(run_dir))
     lock = runs.locked(folder)
     try:
+        if (folder / PLAN).exists():  # it was empty a moment ago
+            raise UserError(f"{folder}: not empty; another process has just searched in it; name another folder")
         facts = {"folder": str(plan.folder), "versions": runs.versions(), "argv": sys.argv}
         facts["fingerprint"] = runs.fingerprint(plan.config)
         with _workers(plan) as workers:

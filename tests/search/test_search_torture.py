@@ -1,11 +1,16 @@
 """Searches under fire, in small: `benchmarks/torture` has the same with 24 workers and 240 trials."""
 
+import os
+
 import helpers_torture as torture
 import pytest
+from helpers_search import plan_of, searched
 
-pytestmark = pytest.mark.slow
+from pg_theano import runs
+from pg_theano.types import UserError
 
 
+@pytest.mark.slow
 def test_workers_and_coordinators_are_killed_and_no_trial_is_lost_stuck_or_counted_twice(tmp_path):
     """A fifth of the trials fail; the trials in the end are those of an undisturbed search.
 
@@ -20,9 +25,32 @@ def test_workers_and_coordinators_are_killed_and_no_trial_is_lost_stuck_or_count
     assert torture.left_in(tmp_path / "killed") == torture.left_in(tmp_path / "whole")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("resume", [False, True])
 def test_of_two_that_take_one_search_at_once_one_is_told_who_has_it(tmp_path, resume):
-    """Caught, when planted: a folder that is not locked before it is looked into."""
+    """Caught, when planted: a folder that is not locked before it is written to."""
     path = torture.written(tmp_path, 16)
     outcome = torture.raced(tmp_path, path, name="raced", resume=resume)
     assert torture.one_won(*outcome), outcome
+
+
+def test_a_folder_in_which_another_process_has_begun_is_in_use_and_not_just_full(tmp_path):
+    """Of two that begin at once the second may find the files of the first. Caught, when planted: "not empty"."""
+    (tmp_path / "study.journal").touch()
+    lock = runs.locked(tmp_path)
+    try:
+        with pytest.raises(UserError, match=rf"in use by process {os.getpid()} on "):
+            runs.exact_folder(tmp_path)
+    finally:
+        runs.unlocked(lock)
+    with pytest.raises(UserError, match="not empty"):
+        runs.exact_folder(tmp_path)
+
+
+def test_a_search_that_was_made_in_the_folder_meanwhile_is_not_written_over(tmp_path, monkeypatch):
+    """Caught, when planted: the folder looked into before its lock is taken, and never after."""
+    plan = plan_of("random", budget={"trials": 4})
+    searched(plan, tmp_path, monkeypatch)
+    monkeypatch.setattr(runs, "exact_folder", lambda path: path)
+    with pytest.raises(UserError, match="another process has just searched in it"):
+        searched(plan, tmp_path, monkeypatch)
