@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from pg_theano import acting, checkpoints, parameters, runs, spaces
+from pg_theano import acting, checkpoints, parameters, spaces
 from pg_theano.types import GREEDY, SAMPLE, Array, State, UserError
 
 FORMAT = 1
@@ -147,6 +147,8 @@ def load(path: str | Path) -> Policy:
 
 
 def _from_run(path: Path) -> Policy:
+    from pg_theano import runs  # and with it the config: a file alone needs NumPy and Gymnasium only
+
     config, facts = runs.read_run(path)
     spec = runs.spec_from(facts)
     if spec["policy"] != "dense":
