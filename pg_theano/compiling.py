@@ -30,7 +30,7 @@ from typing import Any
 
 import numpy as np
 
-from pg_theano import machine_code, parameters
+from pg_theano import machine_code, parameters, stopping
 from pg_theano.types import GREEDY, NARROW, Program, Record, State, UserError
 
 Report = Callable[[str, float], None]
@@ -215,8 +215,9 @@ def likeliest_action(
 
 def _import_pytensor() -> None:
     """Before the clock of a compilation starts: this takes a second or two, once a process."""
-    import pytensor.link.jax.dispatch
-    import pytensor.tensor  # noqa: F401
+    with stopping.deferred():
+        import pytensor.link.jax.dispatch
+        import pytensor.tensor  # noqa: F401
 
 
 def _build(spec: dict[str, Any], function: str) -> Any:
@@ -536,9 +537,10 @@ def _jax(spec: dict[str, Any]) -> Any:
         os.environ.setdefault(_THREADS, "1")
     if _WHOLE_LOOPS not in flags and narrow:
         os.environ["XLA_FLAGS"] = f"{flags} --xla_backend_extra_options={_WHOLE_LOOPS}={2**40}".strip()
-    import jax
-    import jax.export
-    from jax._src import compilation_cache
+    with stopping.deferred():
+        import jax
+        import jax.export
+        from jax._src import compilation_cache
 
     jax.config.update("jax_compilation_cache_dir", str(_xla_folder()))
     # Its own would load damaged machine code, and has no public place for another.

@@ -19,6 +19,7 @@ from types import FrameType
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 SHOW_CURSOR = "\x1b[?25h"
 _asked: signal.Signals | None = None
+_deferring = 0
 
 
 class Stop(KeyboardInterrupt):
@@ -52,11 +53,29 @@ def _hear(number: int, frame: FrameType | None) -> None:
     global _asked
     if _asked is None:
         _asked = signal.Signals(number)
-        raise Stop
+        if not _deferring:
+            raise Stop
+        return
     if number == signal.SIGINT:  # somebody who does not want to wait; a second SIGTERM is no reason not to save
         if sys.stdout.isatty():  # which a live display has hidden
             os.write(sys.stdout.fileno(), SHOW_CURSOR.encode())
         os._exit(exit_code())
+
+
+@contextlib.contextmanager
+def deferred() -> Iterator[None]:
+    """Let the first signal wait for the end of what must not be torn: half-imported libraries of C++ crash the process.
+
+    Seconds at most: whoever asked waits too.
+    """
+    global _deferring
+    _deferring += 1
+    try:
+        yield
+    finally:
+        _deferring -= 1
+    if not _deferring:
+        check()
 
 
 def check() -> None:

@@ -3,6 +3,7 @@
     python tests/helpers_killing.py kills 20        # of each kind; prints one JSON object
     python tests/helpers_killing.py naive 20        # the same of one file that is written over
     python tests/helpers_killing.py full 1          # a full disk at every write of a run, one after the other
+    python tests/helpers_killing.py starved         # small disks, limits, read-only folders, full outputs
 
 What is trained is NumPy alone (`gradients: by_hand`), because JAX's threads do not survive a fork: so these are always
 a process of their own.
@@ -14,7 +15,9 @@ import json
 import os
 import random
 import re
+import resource
 import signal
+import subprocess
 import sys
 import tempfile
 import time
@@ -216,10 +219,11 @@ def kills(count, seed=0):
                 found["temporaries"] += len(temporaries(folder))
                 found["unreadable"] += unreadable(folder / "run")
                 found["older"] += newest(folder / "run") < reported
-                continue
-            if ended.code == 0:  # the run was over before it was struck
+                if not (folder / "run" / "result.json").exists():
+                    continue
+            if ended.code in (0, -signal.SIGKILL):  # the run was over before it was struck, or when it was
                 found["runs"] += 1
-                found["equal"] += digest(folder / "run") == expected and not temporaries(folder)
+                found["equal"] += digest(folder / "run") == expected and not (ended.code == 0 and temporaries(folder))
             else:
                 found["other"] += 1
                 print(f"exit code {ended.code}: {ended.err[-500:]}", file=sys.stderr)
@@ -300,6 +304,65 @@ def full(every=1, stays=True, updates=4):
     return found
 
 
+def starved(updates=12):
+    """What a run makes of a small disk, a limit to the size of files, a folder that is read-only, outputs that are full.
+
+    By case: exit code, the lines on stderr, whether every checkpoint can be read and none is older than was reported,
+    and whether it goes on, once it may, to what a run comes to that was never starved.
+    """
+    found = {}
+    argv = [*BEGIN[: BEGIN.index("--run-dir")], f"budget.updates={updates}", "--no-plot"]
+    with tempfile.TemporaryDirectory() as scratch:
+        _, expected = straight(scratch, [*argv, "--run-dir", "run"])
+
+        def tried(name, run=None, release=lambda: None, words=None, **options):
+            folder = new(scratch)
+            run = run or folder / "run"
+            ended = child(folder, words or [*argv, "--run-dir", str(run)], **options)
+            release()
+            run.mkdir(exist_ok=True)
+            intact = unreadable(run) == 0 and newest(run) >= ended.reported
+            begun = (run / "config.yaml").exists()
+            if not (run / "result.json").exists() or digest(run) != expected:
+                go_on = ["--resume", str(run), f"budget.updates={updates}", "--no-plot"]
+                child(folder, go_on if begun else [*argv, "--run-dir", str(run)])
+            found[name] = {
+                "code": ended.code,
+                "lines": ended.err.splitlines(),
+                "intact": intact,
+                "equal": digest(run) == expected,
+            }
+
+        for size in (600, 1_000, 2_000, 3_000, 4_000, 5_000, 8_000):
+            limit = (size, resource.getrlimit(resource.RLIMIT_FSIZE)[1])
+            tried(f"files of {size} bytes", prepare=lambda pair=limit: resource.setrlimit(resource.RLIMIT_FSIZE, pair))
+        tried("stdout is full", out="/dev/full")
+        tried("stderr is full", err="/dev/full")
+        tried("both are full", out="/dev/full", err="/dev/full")
+        if os.geteuid() == 0:
+            for kib in (4, 8, 12, 16, 24, 32, 40, 48):
+                mount = new(scratch)
+                if subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={kib}k", "tmpfs", mount]).returncode:
+                    break
+                more = ["mount", "-o", "remount,size=9m", mount]
+                tried(f"a disk of {kib} KiB", mount / "run", lambda more=more: subprocess.run(more, check=True))
+                subprocess.run(["umount", mount], check=True)
+            else:
+                mount = new(scratch)
+                subprocess.run(["mount", "-t", "tmpfs", "-o", "size=9m", "tmpfs", mount], check=True)
+                child(new(scratch), [*argv, "budget.updates=3", "--run-dir", str(mount / "run")])
+                more = ["mount", "-o", "remount,rw", mount]
+                for name, words in (
+                    ("resumed, read-only", ["--resume", str(mount / "run"), f"budget.updates={updates}", "--no-plot"]),
+                    ("new, read-only", [*argv, "--run-dir", str(mount / "other")]),
+                ):
+                    subprocess.run(["mount", "-o", "remount,ro", mount], check=True)
+                    where = mount / ("run" if "resumed" in name else "other")
+                    tried(name, where, lambda more=more: subprocess.run(more, check=True), words)
+                subprocess.run(["umount", mount], check=True)
+    return found
+
+
 def straight(scratch, argv=BEGIN):
     """A run that nothing happens to: (how it ended, its digest)."""
     folder = new(scratch)
@@ -317,7 +380,7 @@ def temporaries(folder):
 
 
 def main(what, *numbers):
-    print(json.dumps({"kills": kills, "naive": naive, "full": full}[what](*map(int, numbers))))
+    print(json.dumps({"kills": kills, "naive": naive, "full": full, "starved": starved}[what](*map(int, numbers))))
 
 
 if __name__ == "__main__":

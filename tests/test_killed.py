@@ -21,7 +21,7 @@ def measured(*words):
 def test_no_kill_costs_a_checkpoint_that_was_reported():
     """From outside at random, and inside every kind of call that writes.
 
-    Caught, when planted: `os.replace` for a copy in place; a checkpoint reported before it is written; the last one
+    Caught, when planted: a checkpoint reported before it is written; the last one
     taken apart to be written again at the end; temporary files left for ever.
     """
     found, said = measured("kills", 6)

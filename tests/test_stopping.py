@@ -70,6 +70,24 @@ def test_a_second_sigterm_does_not_end_the_saving(capsys):
     assert saved
 
 
+def test_what_must_not_be_torn_is_done_first():
+    """An import of JAX, which a signal in its middle turned into a crash. Caught, when planted: raised at once; lost."""
+    reached = []
+
+    def work(arguments):
+        with stopping.deferred():
+            with stopping.deferred():
+                os.kill(os.getpid(), signal.SIGTERM)
+                time.sleep(0.01)
+            reached.append("inner")
+            time.sleep(0.01)
+            reached.append("outer")
+        raise AssertionError
+
+    assert command(work) == 143
+    assert reached == ["inner", "outer"]
+
+
 SAVES_LONG = """
 import os, signal, sys, time
 from pg_theano import commands

@@ -1,0 +1,83 @@
+"""Whole processes that are stopped, killed and started twice: quick forms of the torture's `signals`, `interruptions`,
+`repeats`."""
+
+import random
+import signal
+from pathlib import Path
+
+import helpers_processes as processes
+import pytest
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def expected(tmp_path_factory):
+    """engine -> the digest of a run that was left alone."""
+    known = {}
+
+    def of(engine):
+        if engine not in known:
+            known[engine] = processes.ran_whole(tmp_path_factory.mktemp("alone"), processes.words_of(engine))
+        return known[engine]
+
+    return of
+
+
+@pytest.mark.parametrize(
+    ("engine", "phase", "delay"),
+    [
+        ("compiled", "compile", 0.2),
+        ("population", "rollout", 0.003),
+        ("by hand", "save", 0.0),
+        ("seeds", "update", 0.0),
+    ],
+)
+def test_sigterm_saves_and_is_143_and_leaves_nobody(engine, phase, delay, expected):
+    """Caught, when planted: SIGTERM not listened to; the interrupted update kept; workers that outlive their parent."""
+    found = processes.stopped_in(phase, delay, signal.SIGTERM, engine, expected(engine))
+    assert found["seconds"] < 30
+    assert {**found, "seconds": 0} == {"code": 143, "seconds": 0, "says": True, "orphans": 0, "equal": True}
+
+
+def test_a_second_ctrl_c_does_not_wait_for_the_disk():
+    """Caught, when planted: the second ignored (the test waits a minute)."""
+    code, seconds = processes.second_ctrl_c("by hand", signal.SIGTERM)
+    assert (code, seconds < 30) == (143, True)
+
+
+def test_workers_end_with_a_parent_that_was_killed():
+    """Caught, when planted: no thread that waits for the parent."""
+    found = processes.killed_parent("population", 0.2)
+    assert found["before"] >= 3
+    assert found["left"] == 0
+
+
+@pytest.mark.parametrize("resume", [False, True], ids=["new", "resumed"])
+def test_of_two_that_start_at_once_one_wins_and_the_other_says_who(resume):
+    """Caught, when planted: no lock; `not empty` where somebody is at work."""
+    assert processes.race(resume)
+
+
+def test_a_search_with_workers_stops_on_sigterm():
+    found = processes.stopped_search(2, 0.1, signal.SIGTERM)
+    assert (found["code"], found["says"], found["orphans"]) == (143, True, 0)
+    assert found["outcome"]["trials"]["complete"] == 12
+
+
+@pytest.mark.parametrize("engine", ["gymnasium", "does not replay"])
+def test_interrupted_at_random_and_resumed_is_equal(engine, expected, tmp_path):
+    """Replayed by seed and actions, or, where the environment does not replay, with no episode open between updates."""
+    found, stopped = processes.interrupted(engine, 2, random.Random(engine), 1.5)
+    assert len(stopped) == 2
+    assert found == expected(engine)
+
+
+def test_on_a_terminal_it_is_the_same_run(expected, tmp_path):
+    """Caught, when planted: the live display's clock in the record."""
+    assert processes.on_a_terminal(tmp_path, processes.words_of("by hand")) == expected("by hand")
+
+
+def test_two_workers_learn_what_one_process_does(expected, tmp_path):
+    words = processes.words_of("population", distribute={"workers": 1})
+    assert processes.ran_whole(Path(tmp_path), words) == expected("population")
