@@ -80,7 +80,7 @@ def rows(found: Mapping[str, Figures]) -> list[Row]:
     }
     beside = {
         "run": "safetensors: 300 of 300 flips unseen (as the issue quotes)",
-        "machine code": "JAX's own cache, measured here: 618 of 1,000 flips unseen where zstandard is installed, else 0",
+        "machine code": "JAX's own cache, measured here: 618 of 1,000 flips unseen with zstandard installed, else 0",
     }
     for kind in KINDS:
         if one := found.get(kind):
