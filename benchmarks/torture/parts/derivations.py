@@ -12,7 +12,7 @@ from part import Figures, Part, Row
 sys.path.insert(0, str(ROOT / "tests"))
 import helpers_derivations as derivations
 
-SHAPES = 200
+SHAPES = 100
 GROUPS = {
     "layers": derivations.LAYERS,
     "distributions": derivations.DISTRIBUTIONS,
