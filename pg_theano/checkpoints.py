@@ -17,12 +17,12 @@ import json
 import os
 import sys
 import tempfile
-import zipfile
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
+from pg_theano import untrusted
 from pg_theano.types import State, UserError
 
 FORMAT = 1
@@ -57,28 +57,29 @@ def load(path: Path) -> Checkpoint:
     """The checkpoint whose npz this is. Errors: `UserError` where it is missing, damaged, or of a newer version."""
     manifest_path = path.with_suffix(".json")
     try:
-        manifest = json.loads(manifest_path.read_bytes())
-        arrays = path.read_bytes()
+        manifest = untrusted.parsed(untrusted.read(manifest_path, untrusted.MOST_JSON))
+        arrays = untrusted.read(path, untrusted.most_bytes())
     except FileNotFoundError as error:
         raise UserError(
             f"{error.filename}: no such file; expected a .npz and a .json of one name; try another checkpoint"
         ) from None
-    except (ValueError, UnicodeDecodeError):
+    except ValueError:
         raise UserError(f"{manifest_path}: damaged checkpoint: not JSON; {AS_WRITTEN}") from None
     if not isinstance(manifest, dict) or manifest.pop("seal", None) != _seal(manifest):
         raise UserError(f"{manifest_path}: damaged checkpoint: its checksum does not agree; {AS_WRITTEN}")
+    if not {"format", "arrays", "facts"} <= manifest.keys() or not isinstance(manifest["facts"], dict):
+        raise UserError(f"{manifest_path}: damaged checkpoint: not what pg_theano writes; {AS_WRITTEN}")
     if manifest["format"] != FORMAT:
         raise UserError(
-            f"{manifest_path}: got format {manifest['format']}; expected {FORMAT}, which this version of pg_theano "
+            f"{manifest_path}: got format {manifest['format']!r:.40}; expected {FORMAT}, which this version of pg_theano "
             "reads; "
             "try the version that wrote it"
         )
     if hashlib.sha256(arrays).hexdigest() != manifest["arrays"]:
         raise UserError(f"{path}: damaged checkpoint: its checksum does not agree; {AS_WRITTEN}")
     try:
-        with np.load(io.BytesIO(arrays), allow_pickle=False) as file:
-            state = {name: file[name] for name in file.files}
-    except (ValueError, OSError, zipfile.BadZipFile) as error:
+        state = untrusted.arrays_of(arrays)
+    except ValueError as error:
         raise UserError(f"{path}: damaged checkpoint: {error}; {AS_WRITTEN}") from None
     return Checkpoint(state, manifest["facts"], path)
 

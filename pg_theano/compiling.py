@@ -30,7 +30,7 @@ from typing import Any
 
 import numpy as np
 
-from pg_theano import machine_code, parameters, stopping
+from pg_theano import machine_code, parameters, stopping, untrusted
 from pg_theano.types import GREEDY, NARROW, Program, Record, State, UserError
 
 Report = Callable[[str, float], None]
@@ -55,6 +55,18 @@ def cache_folder() -> Path:
 
 def _xla_folder() -> Path:
     return cache_folder() / "xla"
+
+
+def check_cache() -> None:
+    """Refuse a cache folder that others may have written to: what is in it runs. Errors: `UserError`."""
+    folder = cache_folder()
+    for one in (folder, folder / "artifacts", folder / "xla"):
+        problem = untrusted.others_may_write(one)
+        if problem:
+            raise UserError(
+                f"{one}: {problem}, and what is in it runs as code; expected a folder that is yours alone: "
+                "chmod go-w, or name another in $PG_THEANO_CACHE"
+            )
 
 
 def bucket(steps: int, limit: int | None) -> int:
@@ -86,6 +98,7 @@ def functions(
     """
     if backend != "jax":
         return _PyTensorFunctions(spec, first, backend, report, around)
+    check_cache()
     if _kept is None:
         return _JaxFunctions(spec, first, report, around, agents)
     key = (_key(spec), first, agents)
@@ -584,6 +597,7 @@ def _surroundings() -> bytes:
 def remembered(facts: dict[str, Any], make: Callable[[], Any]) -> Any:
     """Plain data that only a user's code can say, kept beside the artifacts under the facts that it follows from."""
     key = hashlib.sha256(json.dumps([FORMAT, facts, sys.version_info[:3]], sort_keys=True).encode()).hexdigest()
+    check_cache()
     path = cache_folder() / "artifacts" / f"{key[:32]}.json"
     found = _read_artifact(path, key)
     if found is not None:
@@ -603,24 +617,24 @@ def _about(spec: dict[str, Any]) -> str:
 def read_manifest(path: Path) -> dict[str, Any] | None:
     """The manifest of an artifact file, None where it is damaged."""
     try:
-        head, _, payload = path.read_bytes().partition(b"\n")
-        manifest = json.loads(head)
+        head, _, payload = untrusted.read(path, untrusted.most_bytes()).partition(b"\n")
+        manifest = _manifest(head)
         return manifest if manifest.pop("sha256") == _checksum(manifest, payload) else None
-    except (OSError, ValueError, KeyError, AttributeError, TypeError):
+    except (OSError, ValueError, KeyError, AttributeError, TypeError, UserError):
         return None
 
 
 def _read_artifact(path: Path, key: str) -> tuple[dict[str, Any], bytes] | None:
     """(manifest, bytes) of an artifact, or None. A damaged or foreign file is a miss with a warning."""
     try:
-        head, _, payload = path.read_bytes().partition(b"\n")
+        head, _, payload = untrusted.read(path, untrusted.most_bytes()).partition(b"\n")
     except FileNotFoundError:
         return None
-    except OSError as error:
-        _warn(f"{path}: {error.strerror}; building it anew")
+    except (OSError, UserError) as error:
+        _warn(f"{getattr(error, 'strerror', None) or error}; building {path} anew")
         return None
     try:
-        manifest = json.loads(head)
+        manifest = _manifest(head)
         stated = manifest.pop("sha256")
         if stated == _checksum(manifest, payload) and manifest["key"] == key:
             return manifest, payload
@@ -628,6 +642,12 @@ def _read_artifact(path: Path, key: str) -> tuple[dict[str, Any], bytes] | None:
         pass
     _warn(f"{path}: damaged, or not ours; building it anew")
     return None
+
+
+def _manifest(head: bytes) -> Any:
+    if len(head) > untrusted.MOST_JSON:
+        raise ValueError
+    return untrusted.parsed(head)
 
 
 def _write_artifact(path: Path, manifest: dict[str, Any], payload: bytes) -> None:

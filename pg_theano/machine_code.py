@@ -14,6 +14,9 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from pg_theano import untrusted
+from pg_theano.types import UserError
+
 MAGIC = b"pg_theano machine code 1 "
 STALE = 3600.0
 """Seconds after which a temporary file is one whose writer was killed."""
@@ -36,11 +39,11 @@ class Cache:
     def get(self, key: str) -> bytes | None:
         path = self._folder() / key
         try:
-            head, _, code = path.read_bytes().partition(b"\n")
+            head, _, code = untrusted.read(path, untrusted.most_bytes()).partition(b"\n")
         except FileNotFoundError:
             return None
-        except OSError as error:
-            self._warn(f"{path}: {error.strerror}; compiling it anew")
+        except (OSError, UserError) as error:
+            self._warn(f"{getattr(error, 'strerror', None) or error}; compiling {path} anew")
             return None
         if head == MAGIC + _seal(key, code):
             return code
@@ -65,7 +68,7 @@ def write_whole(path: Path, content: bytes) -> None:
 
     Temporary files of writers that were killed are cleared on the way.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     for left in path.parent.glob("*.tmp"):
         with contextlib.suppress(OSError):
             if time.time() - left.stat().st_mtime > STALE:

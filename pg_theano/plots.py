@@ -23,10 +23,12 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
-from pg_theano import sealed
+from pg_theano import sealed, untrusted
 from pg_theano.types import Array, UserError
 
 POINTS = 1000  # a curve never has more: longer runs are binned
+MOST_FIELDS = 200  # of the records of one file: each is a column in memory
+MOST_OF_A_LINE = 1_000_000  # characters
 EVALUATION_POINTS = 60  # more markers than these cover each other
 WIDTH, PANELS_HEIGHT, DPI = 12.0, 7.6, 100  # inches, inches, dots per inch: 1200 pixels wide
 COLOURS = ("#0b4f8a", "#e08a00", "#1a9c7a", "#8c1d4f", "#6fb7e9", "#3a3a3a")  # of six different greys
@@ -73,8 +75,7 @@ def read_metrics(folder: Path) -> dict[str, Array]:
     path = Path(folder) / "metrics.jsonl"
     if not path.is_file():
         raise UserError(f"{folder}: no metrics.jsonl in it; expected a run folder such as runs/cartpole")
-    with path.open(encoding="utf-8", errors="replace") as lines:
-        blocks = [_columns(records) for records in _blocks_of_records(path, lines)]
+    blocks = [_columns(path, records) for records in _blocks_of_records(path, _lines(path))]
     if not blocks:
         raise UserError(f"{path}: no records yet; plot again after the first update")
     names = dict.fromkeys(name for block in blocks for name in block)
@@ -91,17 +92,27 @@ def read_metrics(folder: Path) -> dict[str, Array]:
     return columns
 
 
+def _lines(path: Path) -> Iterator[str]:
+    with os.fdopen(untrusted.opened(path), encoding="utf-8", errors="replace") as file:
+        while line := file.readline(MOST_OF_A_LINE + 1):
+            if len(line) > MOST_OF_A_LINE:
+                raise UserError(f"{path}: a line of more than {MOST_OF_A_LINE:,} characters; expected records")
+            yield line
+
+
 def _blocks_of_records(path: Path, lines: Iterator[str], size: int = 2_000) -> Iterator[list[dict]]:
     """Parsed records, `size` at a time: a long run never stands in memory as Python objects."""
     start = 0
     while block := list(islice(lines, size)):
         try:
             records = json.loads(f"[{','.join(filter(str.strip, block))}]")
-        except ValueError:
+        except (ValueError, RecursionError):
             bad = next(i for i, line in enumerate(block) if line.strip() and not _is_json(line))
             if any(line.strip() for line in block[bad + 1 :]) or next(lines, None) is not None:
                 raise UserError(f"{path}:{start + bad + 1} is not JSON; remove this line and plot again") from None
             records = [json.loads(line) for line in block[:bad] if line.strip()]
+        if not all(isinstance(record, dict) for record in records):
+            raise UserError(f'{path}: got a line that is no record; expected objects such as {{"update": 0}}')
         if records:
             yield records
         start += len(block)
@@ -110,17 +121,22 @@ def _blocks_of_records(path: Path, lines: Iterator[str], size: int = 2_000) -> I
 def _is_json(line: str) -> bool:
     try:
         json.loads(line)
-    except ValueError:
+    except (ValueError, RecursionError):
         return False
     return True
 
 
-def _columns(records: list[dict]) -> dict[str, Array]:
+def _columns(path: Path, records: list[dict]) -> dict[str, Array]:
     """One float64 array a field; fields that hold no numbers are left out."""
     columns = {"record": np.zeros(len(records))}
-    for name in {name for names in {tuple(record) for record in records} for name in names}:
-        with suppress(TypeError, ValueError):
-            columns[name] = np.array([record.get(name) for record in records], dtype=np.float64)  # None becomes NaN
+    names = {name for names in {tuple(record) for record in records} for name in names}
+    if len(names) > MOST_FIELDS:
+        raise UserError(f"{path}: records of {len(names):,} different fields; expected at most {MOST_FIELDS}")
+    for name in names:
+        with suppress(TypeError, ValueError, OverflowError):
+            column = np.array([record.get(name) for record in records], dtype=np.float64)  # None becomes NaN
+            if column.ndim == 1:
+                columns[name] = column
     return columns
 
 
@@ -128,11 +144,27 @@ def read_result(folder: Path) -> dict[str, Any]:
     """`folder/result.json`; an empty dict while there is none."""
     path = Path(folder) / "result.json"
     try:
-        return sealed.read_json(path)
+        return _sound(sealed.read_json(path))
     except FileNotFoundError:
         return {}
     except UserError as error:
         raise UserError(f"{error}; remove it and plot again") from None
+
+
+def _sound(result: dict[str, Any]) -> dict[str, Any]:
+    """Of a result what a figure shows, where it is of the kind that a run writes: whoever wrote it."""
+    words = {name: result[name] for name in ("name", "status", "environment") if isinstance(result.get(name), str)}
+    evaluation = result.get("evaluation")
+    inner = {"evaluation": _numbers(evaluation, ("mean", "std", "n"))} if isinstance(evaluation, dict) else {}
+    return words | _numbers(result, ("threshold", "updates", "env_steps")) | inner
+
+
+def _numbers(found: dict[str, Any], names: Sequence[str]) -> dict[str, float]:
+    return {
+        name: found[name]
+        for name in names
+        if isinstance(found.get(name), (int, float)) and abs(found[name]) < 1e300  # which no NaN is
+    }
 
 
 def read_run(folder: Path) -> Run:
@@ -152,8 +184,7 @@ def _has_records(folder: Path) -> bool:
     path = folder / "metrics.jsonl"
     if not path.is_file():
         return False
-    with path.open(encoding="utf-8", errors="replace") as lines:
-        return _is_json(next(lines, ""))
+    return _is_json(next(_lines(path), ""))
 
 
 # Curves

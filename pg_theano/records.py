@@ -8,6 +8,8 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
+from pg_theano import untrusted
+
 BLOCK = 8192
 """Bytes that wait in memory at most."""
 
@@ -18,7 +20,7 @@ class Records:
     def __init__(self, path: Path, size: int = 0):
         """Go on after the first `size` bytes; what stands behind them is cut off."""
         self._path = path
-        self._file = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+        self._file = untrusted.opened(path, os.O_RDWR | os.O_CREAT)
         self._written, self._waiting = size, bytearray()
         self._hash, self._hashed = hashlib.sha256(), 0
         with self._named():

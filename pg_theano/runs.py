@@ -16,7 +16,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from pg_theano import checkpoints, fingerprints, sealed
+from pg_theano import checkpoints, fingerprints, sealed, untrusted
 from pg_theano.config import Config, from_dict, read_config, to_dict
 from pg_theano.fingerprints import versions
 from pg_theano.records import Records
@@ -123,6 +123,7 @@ class RunFolder:
 
     def __init__(self, path: Path):
         self.path = path
+        untrusted.own_folder(self.checkpoints)  # files are cleared from it
         self._lock = locked(path)
         self._records: Records
         checkpoints.clear_temporaries(self.checkpoints)
@@ -206,7 +207,7 @@ def fresh(path: Path) -> RunFolder:
 def locked(folder: Path) -> int:
     """The descriptor that holds a run folder's lock. Errors: `UserError` that names the process that has it."""
     path = folder / "lock"
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+    descriptor = untrusted.opened(path, os.O_RDWR | os.O_CREAT)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError as error:
@@ -275,7 +276,7 @@ def read_run(path: Path, *, force: bool = False) -> tuple[Config, dict[str, Any]
             f"{path / 'run.json'}: missing or damaged; expected what `pg_theano.train` wrote; try "
             "a copy of the folder, or a new run"
         ) from None
-    document = read_file(path / "config.yaml")
+    document = read_file(untrusted.own_file(path / "config.yaml"))
     config = from_dict(document.data, document.lines, document.name)
     if not force and "config.yaml" in facts.get("sealed", ()) and not sealed.yaml_is_whole(path / "config.yaml"):
         raise UserError(

@@ -15,7 +15,7 @@ from typing import Any
 
 import yaml
 
-from pg_theano import checkpoints
+from pg_theano import checkpoints, untrusted, yaml_lines
 from pg_theano.types import UserError
 
 MARK = b"# sha256 "
@@ -31,7 +31,7 @@ def write_json(path: Path, value: Mapping[str, Any], *, durable: bool = True) ->
 def read_json(path: Path) -> dict[str, Any]:
     """What `write_json` wrote. Errors: `OSError`; `UserError` where it is damaged."""
     try:
-        found = json.loads(path.read_bytes())
+        found = untrusted.parsed(untrusted.read(path, untrusted.MOST_JSON))
     except ValueError:
         raise UserError(f"{path}: damaged: not JSON") from None
     if not isinstance(found, dict):
@@ -56,6 +56,6 @@ def write_yaml(path: Path, data: Mapping[str, Any]) -> None:
 
 def yaml_is_whole(path: Path) -> bool:
     """Whether a file is as `write_yaml` left it."""
-    content = path.read_bytes()
+    content = untrusted.read(path, yaml_lines.MAX_BYTES)
     text, mark, stated = content.rpartition(MARK)
     return bool(mark) and stated == hashlib.sha256(text).hexdigest().encode() + b"\n"

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from pg_theano import runs, sealed
+from pg_theano import runs, sealed, untrusted
 from pg_theano.config import Config, from_dict, to_dict
 from pg_theano.types import UserError
 from pg_theano.yaml_lines import read_file
@@ -29,7 +29,7 @@ def read_plan(path: Path) -> tuple[Config, Path]:
         folder = Path(facts["folder"])
     except (OSError, KeyError, TypeError, UserError):
         raise UserError(f"{path / 'run.json'}: missing or damaged; expected what `pg_theano.train` wrote") from None
-    document = read_file(path / PLAN)
+    document = read_file(untrusted.own_file(path / PLAN))
     config = from_dict(document.data, document.lines, document.name)
     if PLAN in facts.get("sealed", ()) and not sealed.yaml_is_whole(path / PLAN):
         raise UserError(
@@ -54,7 +54,7 @@ def play(
         found = {folder: finished(folder) for folder in folders}
         left = [(seed, folder) for seed, folder in zip(numbers, folders, strict=True) if found[folder] is None]
         for _, folder in left:
-            folder.mkdir(exist_ok=True)
+            untrusted.own_folder(folder).mkdir(exist_ok=True)
         if left:
             configs = [config.model_copy(update={"seed": seed, "runs": 1}) for seed, _ in left]
             trained = train(configs, [folder for _, folder in left])

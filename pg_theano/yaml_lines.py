@@ -29,6 +29,7 @@ from pg_theano.types import UserError
 MAX_BYTES = 1_000_000
 MAX_NODES = 10_000  # keys and values
 MAX_DEPTH = 50  # the length of a key path
+MAX_DIGITS = 300  # of a number; as text in quotes it may be as long as it likes
 
 CONSTANTS = (
     dict.fromkeys(("", "~", "null", "Null", "NULL"), None)
@@ -159,7 +160,10 @@ def _unfold(root, source):
         _check_size(source, line, len(path), count)
         lines[path] = line
         if isinstance(node, yaml.ScalarNode):
-            return _scalar(node)
+            value = _scalar(node)
+            if len(node.value) > MAX_DIGITS and not isinstance(value, str):
+                raise source.error(line, f"a number of {len(node.value):,} digits; expected {MAX_DIGITS} at most", path)
+            return value
         if isinstance(node, yaml.SequenceNode):
             return [unfold(item, (*path, i), _line(item)) for i, item in enumerate(node.value)]
         mapping = {}
@@ -182,7 +186,7 @@ def _unfold(root, source):
                 _line(node), "got a merge key (<<); expected plain keys; try writing the values out", path
             )
         if not isinstance(key, str):
-            shown = repr(node.value) if isinstance(node, yaml.ScalarNode) else "a collection"
+            shown = repr(node.value[:60]) if isinstance(node, yaml.ScalarNode) else "a collection"
             raise source.error(_line(node), f"got {shown} as a key; expected a name; try it in quotes", path)
         return key
 
@@ -206,6 +210,8 @@ def _scalar(node):
         return text
     if text in CONSTANTS:
         return CONSTANTS[text]
+    if set(text) <= set("+-.0123456789eE") and len(text) > MAX_DIGITS:
+        return 0  # refused where it is unfolded, before anybody works it out
     if set(text) <= set("+-.0123456789eE"):
         for number in (int, float):
             try:

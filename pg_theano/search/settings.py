@@ -182,7 +182,7 @@ def plan_of(document: Document, folder: Path) -> Plan:
         )
     base: dict[str, Any] = {}
     if base_name is not None:
-        if not isinstance(base_name, str):
+        if not isinstance(base_name, str) or Path(base_name).is_absolute() or ".." in Path(base_name).parts:
             raise UserError(
                 f"{configs.where(('base',), lines, name)}: expected the name of a config file beside this "
                 "one; try its name alone"
@@ -197,8 +197,8 @@ def plan_of(document: Document, folder: Path) -> Plan:
             )
         configs.read_config(shown)  # its errors name its own lines
     base = configs.laid_over({key: value for key, value in base.items() if key != "name"}, data)
-    own_name = base.pop("name", None) or "search"
     config = configs.from_dict(base, lines, name)
+    own_name = base.pop("name", None) or "search"
     if base.pop("runs", 1) != 1:
         raise UserError(
             f"{configs.where(('runs',), lines, name)}: got several runs, and a trial is one; expected 1; "
@@ -209,7 +209,7 @@ def plan_of(document: Document, folder: Path) -> Plan:
     axes = tuple(Axis(knob, **_axis(knob, one)) for knob, one in settings.space.items())
     for axis in axes:
         _check_knob(axis, base, configs.where(("search", "space", axis.name), lines_of_flat(lines), name))
-    plan = Plan(own_name, settings, axes, base, config, folder)
+    plan = Plan(own_name, settings, axes, base, config.model_copy(update={"name": None}), folder)
     _check_budget(plan, name)
     return plan
 

@@ -7,7 +7,6 @@ nothing is learned from a batch, several make a round, so that workers do not wa
 
 from __future__ import annotations
 
-import json
 import math
 import os
 import socket
@@ -18,7 +17,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from pg_theano import checkpoints, distribute, runs
+from pg_theano import checkpoints, distribute, runs, sealed, untrusted
 from pg_theano.search import samplers, trials
 from pg_theano.search.best import by_itself
 from pg_theano.search.settings import CHANGEABLE, PLAN, Plan, read_plan, written
@@ -58,7 +57,7 @@ def new(plan: Plan, run_dir: str | os.PathLike[str] | None, show: Shown, say: Ca
         facts["fingerprint"] = runs.fingerprint(plan.config)
         with _workers(plan) as workers:
             store = _opened(plan, folder, say)
-            checkpoints.write_atomically(folder / "search.json", json.dumps(facts, indent=1).encode() + b"\n")
+            sealed.write_json(folder / "search.json", facts)
             checkpoints.write_atomically(folder / PLAN, written(plan).encode())  # last: it makes the folder a search
             return _searched(_Search(plan, folder, store, workers, show, say, False))
     finally:
@@ -80,7 +79,7 @@ def resume(
     lock = runs.locked(path)
     try:
         plan = read_folder(path, overrides)
-        then = json.loads((path / "search.json").read_text())
+        then = sealed.read_json(path / "search.json")
         then = then.get("fingerprint", {"versions": then.get("versions", {})})
         runs.check_fingerprint(path, then, runs.fingerprint(plan.config), force)
         with _workers(plan) as workers:
@@ -96,10 +95,10 @@ def read_folder(path: Path, overrides: Sequence[str] = ()) -> Plan:
     if not (path / PLAN).is_file():
         raise UserError(f"{path}: no search in it (no {PLAN}); expected a folder such as runs/search-cartpole")
     try:
-        folder = Path(json.loads((path / "search.json").read_text())["folder"])
-    except (OSError, ValueError, KeyError, TypeError):
+        folder = Path(sealed.read_json(path / "search.json")["folder"])
+    except (OSError, KeyError, TypeError, UserError):
         raise UserError(f"{path / 'search.json'}: missing or damaged; expected what pg_theano.search wrote") from None
-    return read_plan(path / PLAN, overrides)._replace(folder=folder)
+    return read_plan(untrusted.own_file(path / PLAN), overrides)._replace(folder=folder)
 
 
 def _kept(path: Path, found: Sequence[Trial]) -> str:

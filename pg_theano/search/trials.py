@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import math
 import shutil
 import time
@@ -13,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from pg_theano import compiling, runs, screen, train
+from pg_theano import compiling, runs, screen, train, untrusted
 from pg_theano import config as configs
 from pg_theano.config import Config
 from pg_theano.search.settings import with_params
@@ -185,4 +184,5 @@ def learning_curve(records: list[dict[str, Any]], figures: Mapping[str, Any], co
 
 
 def _records(path: Path) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in (path / "metrics.jsonl").read_text().splitlines()]
+    content = untrusted.read(path / "metrics.jsonl", untrusted.most_bytes())
+    return [untrusted.parsed(line) for line in content.splitlines()]

@@ -1,0 +1,188 @@
+"""Files that a stranger may have written, opened so that they cannot hang, fill the memory or lead out of their folder.
+
+    content = read(path, MOST_JSON)         # a regular file, no link, not longer than that
+    value = parsed(content)                 # JSON that is neither deep nor made of numbers of a million digits
+    arrays = arrays_of(content)             # an npz that holds plain numbers, each as large as it says
+
+Nothing here runs what it reads. A size that a file states is compared with the bytes that are there before memory is
+taken for it. See docs/security.md for what is trusted and what is not.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import math
+import os
+import re
+import stat
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from pg_theano.types import Array, UserError
+
+MOST_JSON = 16_000_000
+"""Bytes of a JSON file, or of the manifest of an artifact. 16 MB of `[[],[],...` unfold to 0.4 GB."""
+MOST_DEPTH = 64
+"""Levels of lists and objects in JSON."""
+MOST_ARRAYS = 1_000
+"""Arrays in one checkpoint."""
+MOST_BYTES = 8_000_000_000
+"""Bytes of one checkpoint or artifact, and never over half of the machine's memory; $PG_THEANO_MOST_BYTES sets it."""
+
+NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]*(/[A-Za-z0-9_-][A-Za-z0-9._-]*)*")
+"""Of an array: `params`, `optimizer/count`. It is a key of a dict and never a path, and could not leave one."""
+HEADER = re.compile(
+    rb"\{'descr': '([<>|=][biuf][0-9]{1,2})', 'fortran_order': (False|True), 'shape': \(([0-9, ]{0,200})\), \} *\n"
+)
+"""Of an array, as NumPy writes it for plain numbers: nothing that it would have to evaluate."""
+
+
+def most_bytes() -> int:
+    """The largest file that is read whole."""
+    own = os.environ.get("PG_THEANO_MOST_BYTES", "")
+    if own.isdigit() and len(own) < 20:
+        return int(own)
+    return min(MOST_BYTES, os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2)
+
+
+def opened(path: Path, flags: int = os.O_RDONLY, mode: int = 0o644) -> int:
+    """The descriptor of a regular file that is no link and, where it is opened to be written, has no other name.
+
+    Errors: `OSError`; `UserError` for a link, a folder, a pipe or a device, none of which is waited for.
+    """
+    try:
+        descriptor = os.open(path, flags | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, mode)
+    except OSError:
+        if os.path.islink(path):
+            raise UserError(f"{path}: is a link; expected a file of its own: copy what it points to here") from None
+        raise
+    found = os.fstat(descriptor)
+    if not stat.S_ISREG(found.st_mode):
+        os.close(descriptor)
+        raise UserError(f"{path}: is not a regular file")
+    if flags & os.O_ACCMODE != os.O_RDONLY and found.st_nlink != 1:
+        os.close(descriptor)
+        raise UserError(
+            f"{path}: has {found.st_nlink} names (hard links); expected one: it would be written to as well"
+        )
+    return descriptor
+
+
+def read(path: Path, most: int) -> bytes:
+    """The content of a regular file. Errors: `OSError`; `UserError`: a link, a pipe, more than `most` bytes."""
+    with os.fdopen(opened(path), "rb") as file:
+        size = os.fstat(file.fileno()).st_size
+        if size > most:
+            raise UserError(f"{path}: has {size:,} bytes; expected at most {most:,}")
+        content = file.read(most + 1)
+    if len(content) > most:
+        raise UserError(f"{path}: grew past {most:,} bytes while it was read")
+    return content
+
+
+def own_file(path: Path) -> Path:
+    """The path of a regular file, or of none yet. Errors: `UserError` for a link, a pipe and the like."""
+    if path.is_symlink():
+        raise UserError(f"{path}: is a link; expected a file of its own: copy what it points to here")
+    if path.exists() and not path.is_file():
+        raise UserError(f"{path}: is not a regular file")
+    return path
+
+
+def own_folder(folder: Path) -> Path:
+    """The folder itself. Errors: `UserError` where it is a link: what is written or cleared there is elsewhere."""
+    if folder.is_symlink():
+        raise UserError(f"{folder}: is a link; expected a folder of the run's own: copy what it points to here")
+    return folder
+
+
+def parsed(content: bytes | str) -> Any:
+    """What JSON says. Errors: `ValueError` for all else, numbers of over 4,300 digits and deep nesting too."""
+    try:
+        value = json.loads(content)
+        level, depth = [value], 0
+        while level := [inner for one in level if isinstance(one, (dict, list)) for inner in _inside(one)]:
+            depth += 1
+            if depth > MOST_DEPTH:
+                raise ValueError(f"nested deeper than {MOST_DEPTH} levels")
+        return value
+    except RecursionError:
+        raise ValueError("nested too deeply") from None
+
+
+def _inside(value: Any) -> Any:
+    return value.values() if isinstance(value, dict) else value
+
+
+def arrays_of(content: bytes) -> dict[str, Array]:
+    """The arrays of an npz as `numpy.savez` writes it. Errors: `ValueError` for anything else.
+
+    No member is compressed, and none is larger than the bytes that are there: nothing unfolds.
+    """
+    if content.count(b"PK\x01\x02") > MOST_ARRAYS:  # of the directory, which would be taken apart as it is opened
+        raise ValueError(f"more than {MOST_ARRAYS:,} arrays")
+    try:
+        with zipfile.ZipFile(io.BytesIO(content)) as archive:
+            members = archive.infolist()
+            if sum(member.file_size for member in members) > len(content):
+                raise ValueError("its arrays would be larger than the file")
+            found: dict[str, Array] = {}
+            for member in members:
+                name = member.filename.removesuffix(".npy")
+                if member.filename == name or not NAME.fullmatch(name):
+                    raise ValueError(f"{member.filename[:80]!r} is no name of an array")
+                if name in found:
+                    raise ValueError(f"two arrays {name!r}")
+                if member.compress_type != zipfile.ZIP_STORED or member.file_size != member.compress_size:
+                    raise ValueError(f"{name} is compressed")
+                found[name] = _array(name, archive.read(member))
+            return found
+    except (zipfile.BadZipFile, OSError, EOFError, RuntimeError, LookupError, ArithmeticError) as error:
+        raise ValueError(f"no whole npz: {error}") from None
+    except Exception as error:  # of zipfile and struct there are more than are documented
+        if isinstance(error, ValueError):
+            raise
+        raise ValueError(f"no whole npz: {type(error).__name__}") from None
+
+
+def _array(name: str, content: bytes) -> Array:
+    """One member: magic, version, length of the header, header, and then exactly the numbers that it claims."""
+    version = content[6:8]
+    if content[:6] != b"\x93NUMPY" or version not in (b"\x01\x00", b"\x02\x00"):
+        raise ValueError(f"{name} is no array of NumPy's")
+    width = 2 if version == b"\x01\x00" else 4
+    start = 8 + width + int.from_bytes(content[8 : 8 + width], "little")
+    header = HEADER.fullmatch(content[8 + width : start]) if start <= 1_000 else None
+    if header is None:
+        raise ValueError(f"{name}: its header is not that of plain numbers")
+    try:
+        dtype = np.dtype(header[1].decode())
+    except TypeError:
+        raise ValueError(f"{name}: there are no numbers {header[1].decode()}") from None
+    shape = tuple(int(size) for size in header[3].replace(b" ", b"").split(b",") if size)
+    claimed = math.prod(shape) * dtype.itemsize
+    if len(shape) > 8 or claimed != len(content) - start:
+        raise ValueError(f"{name}: claims {claimed:,} bytes, and has {max(len(content) - start, 0):,}")
+    if not claimed:
+        if max(shape, default=0) > MOST_BYTES:
+            raise ValueError(f"{name}: claims a side of {max(shape):,}")
+        return np.zeros(shape, dtype)
+    order: Any = "F" if header[2] == b"True" else "C"
+    return np.frombuffer(content, dtype, offset=start).reshape(shape, order=order).copy(order)
+
+
+def others_may_write(folder: Path) -> str | None:
+    """Why what is in a folder may be another user's, as ssh asks of keys; None where it is ours alone, or missing."""
+    try:
+        found = os.stat(folder)
+    except OSError:
+        return None
+    if found.st_uid not in (os.getuid(), 0):
+        return f"belongs to user {found.st_uid}"
+    if found.st_mode & 0o022:
+        return f"can be written to by others (mode {stat.S_IMODE(found.st_mode):o})"
+    return None

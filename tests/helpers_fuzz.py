@@ -1,0 +1,139 @@
+"""The readers of files from strangers, each as a function of bytes that raises nothing but `UserError`.
+
+Shared by tests/test_untrusted.py, which mutates valid files, and benchmarks/torture/fuzzing.py, where atheris does. A
+checksum would stop nearly every mutation at the door, so that a reader is given its bytes with seals that agree: a
+stranger can compute them too.
+"""
+
+import contextlib
+import hashlib
+import io
+import json
+from pathlib import Path
+
+import numpy as np
+
+from pg_theano import checkpoints, compiling, machine_code, plots, runs, sealed
+from pg_theano import config as configs
+from pg_theano.search import settings, study
+from pg_theano.types import UserError
+
+KEY = "0" * 64
+BETWEEN = b"\0\n\0"  # two files in one input
+
+
+def parts(content, count):
+    found = content.split(BETWEEN, count - 1)
+    return found + [b""] * (count - len(found))
+
+
+def with_seal(content, seal="seal"):
+    """JSON with the seal that it would have, where it is an object; else as it is."""
+    with contextlib.suppress(ValueError, RecursionError):
+        found = json.loads(content)
+        if isinstance(found, dict):
+            found.pop(seal, None)
+            return json.dumps(found | {seal: sealed._seal(found)}).encode()
+    return content
+
+
+def config(folder, content):
+    path = folder / "config.yaml"
+    path.write_bytes(content)
+    document = configs.read_data(path)
+    if "search" in document.data:
+        settings.plan_of(document, folder)
+    else:
+        configs.from_dict(document.data, document.lines, document.name)
+
+
+def checkpoint(folder, content):
+    facts, arrays = parts(content, 2)
+    path = folder / "update-00000001.npz"
+    path.write_bytes(arrays)
+    stated = facts.replace(b'"SHA"', b'"%s"' % hashlib.sha256(arrays).hexdigest().encode(), 1)
+    path.with_suffix(".json").write_bytes(with_seal(stated))
+    checkpoints.load(path)
+
+
+def cache(folder, content):
+    """An artifact of ours; and a file of machine code, whose seal its own bytes decide."""
+    head, line, payload = content.partition(b"\n")
+    with contextlib.suppress(ValueError, RecursionError):
+        manifest = json.loads(head)
+        if isinstance(manifest, dict):
+            manifest.pop("sha256", None)
+            head = json.dumps(manifest | {"sha256": compiling._checksum(manifest, payload)}, sort_keys=True).encode()
+    path = folder / "artifact.stablehlo"
+    path.write_bytes(head + line + payload)
+    with contextlib.redirect_stderr(io.StringIO()):
+        compiling._read_artifact(path, KEY)
+        compiling.read_manifest(path)
+    machine_code.Cache(lambda: folder, lambda said: None).get(path.name)
+
+
+def run(folder, content):
+    """A run's folder, as `evaluate`, `--resume` and `plot` read it."""
+    names = ("config.yaml", "run.json", "result.json", "metrics.jsonl")
+    for name, part in zip(names, parts(content, len(names)), strict=True):
+        (folder / name).write_bytes(with_seal(part) if name.endswith(".json") else part)
+    with contextlib.redirect_stderr(io.StringIO()):
+        runs.read_result(folder)
+    problem = None
+    for read in (lambda: runs.read_run(folder), lambda: drawn_of(folder)):
+        try:
+            read()
+        except UserError as error:
+            problem = error
+    if problem is not None:
+        raise problem
+
+
+def drawn_of(folder):
+    found = plots.read_run(folder)
+    plots.outcome(found)
+    plots.curve_of_run(found, "env_steps", "return_mean", "return_std")
+
+
+def search(folder, content):
+    """A search's folder, before its study is opened."""
+    for name, part in zip(("search.yaml", "search.json"), parts(content, 2), strict=True):
+        (folder / name).write_bytes(with_seal(part) if name.endswith(".json") else part)
+    study.read_folder(folder)
+
+
+READERS = {"config": config, "checkpoint": checkpoint, "cache": cache, "run": run, "search": search}
+"""A reader of exports belongs here as soon as there are exports."""
+
+
+# -- valid files, as the product writes them
+
+SEARCH = b"name: s\nsearch: {method: random, space: {optimizer.beta1: {low: 0.1, high: 0.9}}}\nbudget: {updates: 3}\n"
+
+
+def corpus(folder):
+    """{reader: [valid inputs]}; checkpoints and caches with names that State has, runs as they are recorded."""
+    root = Path(__file__).parent.parent
+    every = [path.read_bytes() for path in sorted((root / "configs").glob("*.yaml"))]
+    yaml = [content for content in every if b"\nbase:" not in content]
+    state = {"params": np.arange(6, dtype=np.float32), "optimizer/m": np.zeros((2, 3)), "n": np.int64(3)}
+    facts = {"counters": {"updates": 1, "seconds": 0.5, "best": None}, "seed": 0, "metrics_bytes": 10}
+    path = checkpoints.save(folder, "update-00000001", state, facts)
+    manifest = {"format": checkpoints.FORMAT, "arrays": "SHA", "facts": facts}
+    saved = json.dumps(manifest).encode() + BETWEEN + path.read_bytes()
+    artifact = {"key": KEY, "function": "train", "inputs": [["obs", "float32", ["E", 64, 4]]], "loops": False}
+    record = {"update": 0, "env_steps": 10, "episodes": 2, "return_mean": 3.0, "return_std": 1.0, "cost": 0.1}
+    result = {"name": "a", "status": "solved", "environment": "A-v0", "evaluation": {"mean": 1.0, "std": 0.1, "n": 5}}
+    files = [
+        b"environment: {id: CartPole-v1}\n",
+        json.dumps({"folder": "/", "spec": {"policy": "dense", "action": {"kind": "discrete"}}, "sealed": []}).encode(),
+        json.dumps(result | {"threshold": 475.0, "updates": 2, "env_steps": 20}).encode(),
+        b"".join(json.dumps(record | {"update": number}).encode() + b"\n" for number in range(2)),
+    ]
+    return {
+        "config": [*yaml, SEARCH],
+        "checkpoint": [saved],
+        "cache": [json.dumps(artifact).encode() + b"\n" + b"StableHLO", machine_code.MAGIC + b"0" * 64 + b"\ncode"],
+        "run": [BETWEEN.join(files)],
+        "search": [SEARCH + BETWEEN + b'{"folder": "/", "versions": {}}'],
+    }
