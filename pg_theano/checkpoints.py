@@ -72,8 +72,7 @@ def load(path: Path) -> Checkpoint:
     if manifest["format"] != FORMAT:
         raise UserError(
             f"{manifest_path}: got format {manifest['format']!r:.40}; expected {FORMAT}, which this version of pg_theano "
-            "reads; "
-            "try the version that wrote it"
+            "reads; try the version that wrote it"
         )
     if hashlib.sha256(arrays).hexdigest() != manifest["arrays"]:
         raise UserError(f"{path}: damaged checkpoint: its checksum does not agree; {AS_WRITTEN}")

@@ -126,13 +126,13 @@ def bomb(levels=9, width=9):
     ("text", "said"),
     [
         (bomb(), "more than 10,000"),
-        ("[" * 5_000, "nested deeper than 50"),
-        ("{a: " * 5_000, "nested deeper than 50"),
-        ("? " * 5_000, "nested deeper than 50"),
-        ("- " * 5_000, "nested deeper than 50"),
+        ("[" * 5_000, "more than 50 levels"),
+        ("{a: " * 5_000, "more than 50 levels"),
+        ("? " * 5_000, "more than 50 levels"),
+        ("- " * 5_000, "more than 50 levels"),
         (f"seed: {'9' * 900_000}", "a number of 900,000 digits"),
         (f"{'9' * 900}: 1", "as a key"),
-        ("a: &a [*a]", "nested deeper than 50"),
+        ("a: &a [*a]", "more than 50 levels"),
         ("a: !!python/object/apply:os.system [ls]", "tag"),
     ],
 )
