@@ -71,7 +71,7 @@ def load(path: Path) -> Checkpoint:
         raise UserError(f"{manifest_path}: damaged checkpoint: not what pg_theano writes; {AS_WRITTEN}")
     if manifest["format"] != FORMAT:
         raise UserError(
-            f"{manifest_path}: got format {manifest['format']!r:.40}; expected {FORMAT}, which this version of pg_theano "
+            f"{manifest_path}: got format {manifest['format']!r:.40}; expected {FORMAT}, which this pg_theano "
             "reads; try the version that wrote it"
         )
     if hashlib.sha256(arrays).hexdigest() != manifest["arrays"]:
