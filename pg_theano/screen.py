@@ -52,6 +52,9 @@ class Screen:
         pass
 
 
+MOST_RETURNS = 2048
+
+
 class LiveScreen(Screen):
     """On a terminal: return, its sparkline, speed, schedules and time left, redrawn eight times a second."""
 
@@ -61,7 +64,8 @@ class LiveScreen(Screen):
 
         super().__init__(file)
         self.title = title
-        self.returns: list[float] = []
+        self.returns: list[float] = []  # every so many, so that it is no longer than a sparkline needs
+        self.every, self.number = 1, 0
         self.first: tuple[float, float] | None = None  # when the first update came, and the share of the budget then
         self.on_disk: int | None = None  # updates of the newest checkpoint
         self.live = Live(console=Console(file=file), auto_refresh=False, transient=True)
@@ -75,13 +79,20 @@ class LiveScreen(Screen):
 
     def update(self, record: Mapping[str, Any], budget: float) -> None:
         if record["return_mean"] is not None:
-            self.returns.append(record["return_mean"])
+            self._remember(record["return_mean"])
         now = time.monotonic()
         if "evaluation_mean" in record:
             self.event(line_of(record))
         if now - self._last >= 0.125:
             self._last = now
             self.live.update(self._picture(record, budget), refresh=True)
+
+    def _remember(self, value: float) -> None:
+        if self.number % self.every == 0:
+            self.returns.append(value)
+        self.number += 1
+        if len(self.returns) > MOST_RETURNS:
+            self.returns, self.every = self.returns[::2], 2 * self.every
 
     def _picture(self, record: Mapping[str, Any], budget: float) -> Any:
         from rich.panel import Panel

@@ -1,0 +1,107 @@
+"""The memory that a run needs: by hand for one, and what is refused and what is not."""
+
+from pathlib import Path
+
+import pytest
+
+from pg_theano import config as configs
+from pg_theano import memory, programs
+from pg_theano.types import UserError
+
+ROOT = Path(__file__).parent.parent
+LARGE = {
+    "environment": {"id": "Pendulum-v1", "num_envs": 4096, "max_episode_steps": 10_000},
+    "policy": {"hidden": [1024, 1024]},
+}
+
+
+def spec_of(data):
+    config = configs.from_dict(data)
+    environment = programs.environment_of(config.model_copy(update={"environment": one_of(config)}), [])
+    try:
+        return config, programs.spec_of(config, environment.task, environment)
+    finally:
+        environment.close()
+
+
+def one_of(config):
+    """The same environment once: how many there are is no part of a spec."""
+    return config.environment.model_copy(update={"num_envs": 1})
+
+
+def test_bytes_are_those_of_the_arrays(monkeypatch):
+    """PPO, CartPole, [8]: 4·8 + 8 + 8·2 + 2 = 58 numbers of the policy and 4·8 + 8 + 8 + 1 = 49 of V. Caught, when
+    planted: the optimiser's two moments forgotten; one environment for all."""
+    config, spec = spec_of({"algorithm": {"name": "ppo", "num_steps": 64}, "policy": {"hidden": [8]}})
+    parts = memory.needed(config, spec)
+    assert parts["parameters"] == 4 * (memory.COPIES * 3 + 2) * (58 + 49)
+    assert parts["rollout"] == 2 * 4 * 16 * 64 * (2 * 4 + 2 + 5)
+    assert parts["layers"] == 4 * (memory.KEPT * 16 * 64 / 4 * (10 + 9) + memory.KEPT_JUDGING * 16 * 64 * 8)
+    double, _ = spec_of({"algorithm": {"name": "ppo", "num_steps": 64}, "policy": {"hidden": [8]}, "dtype": "float64"})
+    assert memory.needed(double, spec) == {name: 2 * size for name, size in parts.items()}
+
+
+@pytest.mark.parametrize("name", ["reinforce", "vpg", "a2c", "ppo", "npg", "trpo", "cem", "pgpe", "es", "cmaes"])
+@pytest.mark.parametrize("engine", ["gymnasium", "compiled"])
+def test_what_does_not_fit_is_refused_with_the_memory_that_it_needs(name, engine, monkeypatch):
+    """4,096 environments (episodes, candidates), two layers of 1,024, 10,000 steps, beside 16 GB. Caught, when planted:
+    layers counted for one minibatch of all algorithms; a search's candidates once for all."""
+    monkeypatch.setattr(memory, "available", lambda: 16e9)
+    algorithm = {"name": name}
+    data = LARGE | {"environment": LARGE["environment"] | {"engine": engine}, "algorithm": algorithm}
+    if name in ("a2c", "ppo"):
+        algorithm["num_steps"] = 10_000
+    elif name in ("cem", "pgpe", "es", "cmaes"):
+        algorithm["population_size"] = 4096
+    else:
+        data["schedules"] = {"episodes_per_update": {"initial": 65536 if name == "reinforce" else 4096}}
+    config, spec = spec_of(data)
+    with pytest.raises(UserError, match=r"^[a-z._]+: got .*, which needs [\d,.]+ [GTP]B of memory \(") as refused:
+        memory.check(config, spec)
+    assert "expected at most 16.0 GB, which there is; try " in str(refused.value)
+
+
+def test_no_config_of_ours_is_near_the_limit():
+    """Caught, when planted: bytes counted as numbers of eight."""
+    checked = 0
+    for path in sorted((ROOT / "configs").glob("*.yaml")):
+        data = configs.read_data(path).data
+        if "search" in data or "lunarlander" in path.name or "bipedal" in path.name:
+            continue
+        data.pop("name", None)
+        config, spec = spec_of(data)
+        assert sum(memory.needed(config, spec).values()) < 1e9, path.name
+        checked += 1
+    assert checked >= 10
+
+
+def test_episodes_count_at_their_limit_up_to_ten_thousand_steps():
+    """An environment without a limit is not refused for what it would take at 131,072 steps."""
+    one, spec = spec_of({"environment": {"id": "Pendulum-v1"}})
+    assert memory.needed(one, spec)["rollout"] == 2 * 4 * 16 * 200 * (2 * 3 + 2 + 5)
+    for limit in (None, 10**7):
+        assert memory.needed(one, spec | {"time_limit": limit})["rollout"] == 2 * 4 * 16 * 10_000 * 13
+    growing, _ = spec_of(
+        {"schedules": {"episodes_per_update": {"kind": "linear", "initial": 1, "final": 100, "over_updates": 10}}}
+    )
+    assert memory.needed(growing, spec)["rollout"] == 2 * 4 * 128 * 200 * 13
+
+
+@pytest.mark.parametrize(
+    ("files", "expected"),
+    [
+        ({"memory.max": "5000000", "memory.current": "1000000"}, 4e6),
+        ({"memory.max": "max", "memory.current": "1000000"}, None),
+        ({"memory/memory.limit_in_bytes": "7000000", "memory/memory.usage_in_bytes": "1000000"}, 6e6),
+        ({}, None),
+    ],
+)
+def test_a_control_group_may_allow_less_than_the_machine_has(files, expected, tmp_path, monkeypatch):
+    """Both versions of them. Caught, when planted: the machine's memory alone."""
+    for name, text in files.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(f"{text}\n")
+    machine = memory.available()
+    monkeypatch.setattr(memory, "CGROUPS", tmp_path)
+    found = memory.available()
+    assert found == expected if expected is not None else found > 1e8 and machine > 1e8
