@@ -34,14 +34,14 @@ def expected(tmp_path_factory):
     ],
 )
 def test_sigterm_saves_and_is_143_and_leaves_nobody(engine, phase, delay, expected):
-    """Caught, when planted: SIGTERM not listened to; the interrupted update kept; workers that outlive their parent."""
+    """Caught, when planted: SIGTERM not listened to."""
     found = processes.stopped_in(phase, delay, signal.SIGTERM, engine, expected(engine))
     assert found["seconds"] < 30
     assert {**found, "seconds": 0} == {"code": 143, "seconds": 0, "says": True, "orphans": 0, "equal": True}
 
 
 def test_a_second_ctrl_c_does_not_wait_for_the_disk():
-    """Caught, when planted: the second ignored (the test waits a minute)."""
+    """The first begins to save; the second ends it."""
     code, seconds = processes.second_ctrl_c("by hand", signal.SIGTERM)
     assert (code, seconds < 30) == (143, True)
 
@@ -55,7 +55,7 @@ def test_workers_end_with_a_parent_that_was_killed():
 
 @pytest.mark.parametrize("resume", [False, True], ids=["new", "resumed"])
 def test_of_two_that_start_at_once_one_wins_and_the_other_says_who(resume):
-    """Caught, when planted: no lock; `not empty` where somebody is at work."""
+    """Caught, when planted: `not empty` where somebody is at work."""
     assert processes.race(resume)
 
 
@@ -74,7 +74,7 @@ def test_interrupted_at_random_and_resumed_is_equal(engine, expected, tmp_path):
 
 
 def test_on_a_terminal_it_is_the_same_run(expected, tmp_path):
-    """Caught, when planted: the live display's clock in the record."""
+    """The live display changes nothing."""
     assert processes.on_a_terminal(tmp_path, processes.words_of("by hand")) == expected("by hand")
 
 
