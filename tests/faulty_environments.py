@@ -162,16 +162,28 @@ class Dying(Faulty):
 
 
 class Untrusted(gymnasium.Env):
-    """Goes wrong in the way `how`, at step 5: once, by whoever takes the file `token` away; or in every episode in
-    whose first draw is below `share`. Rewards are the actions, observations are noise and the time."""
+    """Goes wrong in the way `how`, at step 5: once, by whoever takes the file `token` away, in its first episode or a
+    later one; or in every episode whose first draw is below `share`. Rewards are the actions, observations are noise
+    and the time."""
 
     observation_space = gymnasium.spaces.Box(-100, 100, (2,), np.float32)
 
-    def __init__(self, how="none", token=None, share=0.0, at=SPOILT, length=12, box=False, replays=True, stamp=None):
+    def __init__(
+        self,
+        how="none",
+        token=None,
+        share=0.0,
+        at=SPOILT,
+        length=12,
+        box=False,
+        replays=True,
+        stamp=None,
+        first_episode=1,
+    ):
         self.stamp = stamp  # a file that is to hold when it went wrong
+        self.first_episode, self.episode = first_episode, 0
         self.how, self.token, self.share, self.at, self.length, self.replays = how, token, share, at, length, replays
         self.action_space = gymnasium.spaces.Box(-1, 1, (2,), np.float32) if box else gymnasium.spaces.Discrete(2)
-        self.children = []
 
     def observe(self):
         noise = self.np_random.uniform() if self.replays else np.random.default_rng().uniform()
@@ -180,6 +192,7 @@ class Untrusted(gymnasium.Env):
     def reset(self, *, seed=None, options=None):
         super().reset(seed=seed)
         self.time, self.bad = 0, self.np_random.uniform() < self.share
+        self.episode += 1
         self.length_now = int(self.np_random.integers(self.length // 2, self.length))
         if self.at == 0:
             self.go_wrong()
@@ -196,6 +209,8 @@ class Untrusted(gymnasium.Env):
 
     def go_wrong(self):
         if self.token is not None:
+            if self.episode < self.first_episode:
+                return
             try:
                 os.unlink(self.token)
             except FileNotFoundError:

@@ -20,7 +20,7 @@ BAD = [float("nan"), float("inf"), -1e30]
 
 @pytest.mark.parametrize("bad", BAD)
 def test_a_reward_of_a_compiled_environment_is_named_with_episode_and_step(bad):
-    """Caught, when planted: a sum looked at (1e30 and −1e30 cancel), the step counted from 0, columns of padding."""
+    """Caught, when planted: a sum looked at (1e30 and −1e30 cancel), the step counted from 0."""
     values = np.zeros((5, 3, 4), np.float32)
     values[3, 1, 2], values[4, 1, 2] = bad, -bad
     record = Record(values, {"obs": (0, 1), "reward": (1, 1), "mask": (2, 1)})
@@ -68,8 +68,7 @@ class Falling:
 @pytest.mark.slow
 @pytest.mark.parametrize("algorithm", [{"name": "reinforce"}, {"name": "cem", "population_size": 4}])
 def test_a_run_on_one_stops_before_it_has_learned_from_it(algorithm, elsewhere, monkeypatch):
-    """In the rollout in which it came, with the parameters of the start. Caught, when planted: looked at after the
-    State was taken over."""
+    """In the rollout in which it came, with the parameters of the start. Caught, when planted: nobody looks."""
     monkeypatch.syspath_prepend(elsewhere)
     (elsewhere / "falling.py").write_text(FALLING.replace("BAD", "1e30"))
     chosen = small(algorithm=algorithm, environment={"dynamics": "falling:Falling"})
