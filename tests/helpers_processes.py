@@ -75,6 +75,7 @@ def surroundings(token, **more):
 
 def started(folder, words, *, token="", before=("-m", "pg_theano.train"), **more):
     """A process of the command, which says nothing here but into `folder`/out and /err."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background has it ignored, and so its children
     out, err = open(folder / "out", "w"), open(folder / "err", "w")
     with out, err:
         return subprocess.Popen(
