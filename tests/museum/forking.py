@@ -78,10 +78,20 @@ class Server:
         self.process.wait(timeout=60)
 
     def run(
-        self, tests: Sequence[str], texts: Mapping[str, str] = {}, *, timeout: float, options: Sequence[str] = ()
+        self,
+        tests: Sequence[str],
+        texts: Mapping[str, str] = {},
+        *,
+        timeout: float,
+        options: Sequence[str] = (),
+        examples: int = 100,
     ) -> Outcome:
-        """pytest's verdict over node ids or files, with these files of the package changed."""
+        """pytest's verdict over node ids or files, with these files of the package changed.
+
+        `examples` is how many cases Hypothesis draws for a test that does not say so itself.
+        """
         asked = {"tests": list(tests), "texts": dict(texts), "timeout": timeout, "options": list(options)}
+        asked["examples"] = examples
         print(json.dumps(asked), file=self.process.stdin, flush=True)
         return Outcome(**json.loads(self.process.stdout.readline()))  # type: ignore[union-attr]
 
@@ -165,14 +175,16 @@ def written(path: Path, content: bytes) -> None:
         compiled.unlink()
 
 
-def forked(tree: Path, cache: Path, *, tests: list[str], timeout: float, options: list[str]) -> dict[str, Any]:
+def forked(
+    tree: Path, cache: Path, *, tests: list[str], timeout: float, options: list[str], examples: int
+) -> dict[str, Any]:
     log, report = tree.parent / "log", tree.parent / "report.json"
     report.unlink(missing_ok=True)
     began = time.monotonic()
     child = os.fork()
     if child == 0:
         try:
-            code = as_child(tree, cache, log, report, [*options, *tests])
+            code = as_child(tree, cache, log, report, [*options, *tests], examples)
         except BaseException as error:
             log.open("a").write(f"\n{error!r}\n")
             code = 99
@@ -230,7 +242,7 @@ class Noted:
             self.write()
 
 
-def as_child(tree: Path, cache: Path, log: Path, report: Path, arguments: list[str]) -> int:
+def as_child(tree: Path, cache: Path, log: Path, report: Path, arguments: list[str], examples: int) -> int:
     os.setpgid(0, 0)
     resource.setrlimit(resource.RLIMIT_DATA, (MOST_MEMORY, MOST_MEMORY))
     handle = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
@@ -249,7 +261,9 @@ def as_child(tree: Path, cache: Path, log: Path, report: Path, arguments: list[s
 
     # The first failure is enough: no shrinking; and no deadline, because a slow machine is no fault.
     phases = [hypothesis.Phase.explicit, hypothesis.Phase.generate]
-    hypothesis.settings.register_profile("museum", phases=phases, deadline=None, database=None, derandomize=True)
+    hypothesis.settings.register_profile(
+        "museum", phases=phases, deadline=None, database=None, derandomize=True, max_examples=examples
+    )
     hypothesis.settings.load_profile("museum")
 
     import pg_theano

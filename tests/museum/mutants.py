@@ -180,15 +180,23 @@ def sampled(repository: Path, number: int = SAMPLE, seed: int = SEED) -> list[Mu
     return random.Random(seed).sample(every_mutant(repository), number)
 
 
-def fate(server: Server, repository: Path, mutant: Mutant, *, timeout: float = 400.0) -> dict[str, Any]:
-    """What became of a mutant: the first test that killed it, or none. Quick tests first, then the slow ones of its own file."""
+def fate(
+    server: Server, repository: Path, mutant: Mutant, *, timeout: float = 400.0, thorough: bool = True
+) -> dict[str, Any]:
+    """What became of a mutant: the first test that killed it, or none.
+
+    The quick tests that compile nothing come first, with few random cases; whoever survives these meets the rest, and
+    the slow ones of its own file.
+    """
     text = (repository / mutant.file).read_text()
-    asked, changed = TESTS[mutant.file], {mutant.file: mutant.applied(text)}
-    outcome = server.run(asked, changed, timeout=timeout, options=["-x", "-m", "not slow"])
-    seconds = outcome.seconds
-    if not outcome.caught:
-        outcome = server.run(asked[:1], changed, timeout=timeout, options=["-x", "-m", "slow"])
+    asked, changed, seconds = TESTS[mutant.file], {mutant.file: mutant.applied(text)}, 0.0
+    few = (asked, ["-m", "not slow", "-k", "not compiled"], 15)
+    rest = [(asked, ["-m", "not slow"], 100), (asked[:1], ["-m", "slow"], 100)] if thorough else []
+    for tests, options, examples in [few, *rest]:
+        outcome = server.run(tests, changed, timeout=timeout, options=["-x", *options], examples=examples)
         seconds += outcome.seconds
+        if outcome.caught:
+            break
     by = next(iter(outcome.failed), "the clock" if outcome.timed_out else outcome.broken)
     return {
         **mutant._asdict(),
