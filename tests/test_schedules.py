@@ -48,6 +48,8 @@ def test_no_rate_and_no_update_overflows(rate, update):
     """
     free = SimpleNamespace(kind="exponential_decay", initial=2.0, decay_rate=rate, minimum=None, maximum=None)
     assert value_at(free, update) >= 0
+    if -rate * update >= 700:
+        assert value_at(free, update) == 2.0 * math.exp(700.0)
     bounded = SimpleNamespace(kind="exponential_decay", initial=2.0, decay_rate=rate, minimum=1.0, maximum=4.0)
     assert 1.0 <= value_at(bounded, update) <= 4.0
     if update and rate:

@@ -499,6 +499,27 @@ def test_the_number_of_outputs():
     assert parameters.num_outputs(two, "state_independent", False) == 2
 
 
+@pytest.mark.parametrize("name", ["discrete", "multi_discrete", "multi_binary", "gaussian", "logistic"])
+def test_the_likeliest_action_can_be_read_off_the_networks_outputs(name):
+    """Where nothing is learned from it there are no probabilities: the largest logit of each part, and the mean.
+
+    Caught, when planted: parts of a multi-discrete action cut at the wrong places; the log-stds taken for means.
+    """
+    spec = by_definition.make_spec(**({"num_actions": 2, "logistic": True} if name == "logistic" else SPECS[name]))
+    z = np.random.default_rng(3).normal(size=({"gaussian": 6, "logistic": 1}.get(name, 9), 40))
+    z = z[: {"discrete": 4, "multi_binary": 3}.get(name, len(z))]
+    symbol = pt.tensor(shape=(len(z), None), dtype="float64")
+    got = by_definition.interpreted([symbol], distributions.mode_of(spec, symbol))(z)
+    expected = {
+        "discrete": lambda: z.argmax(axis=0),
+        "logistic": lambda: z[0] > 0,
+        "multi_discrete": lambda: [z[a:b].argmax(axis=0) for a, b in ((0, 2), (2, 6), (6, 9))],
+        "multi_binary": lambda: z > 0,
+        "gaussian": lambda: z[:3],
+    }[name]()
+    np.testing.assert_array_equal(got, expected)
+
+
 def test_inputs_are_the_networks_outputs_in_their_places():
     """Caught, when planted: log-stds before means; a log-std [C] along observations; a hard bound."""
     rng = np.random.default_rng(0)

@@ -164,6 +164,16 @@ def test_log_ratios_far_from_0_overflow_nothing(far, advantage):
     assert got["ppo gradient"][0] == 0 or not clipped_away
 
 
+@pytest.mark.parametrize(("log_ratio", "bounded"), [(19.9, 19.9), (20.5, 20.0), (90.0, 20.0), (-20.5, -20.0)])
+def test_a_log_ratio_is_bounded_at_20(log_ratio, bounded):
+    """The ratio itself, and the divergence estimated from it. Caught, when planted: a bound of 19 or of 21."""
+    x = pt.dvector()
+    ratio = by_definition.interpreted([x], objectives.ratio_of(x, pt.zeros_like(x)))([log_ratio])
+    np.testing.assert_allclose(ratio, np.exp([bounded]), rtol=1e-12)
+    kl = by_definition.interpreted([x], objectives.kl_of_samples(x, pt.zeros_like(x), pt.ones_like(x)))([log_ratio])
+    np.testing.assert_allclose(kl, np.expm1(bounded) - bounded, rtol=1e-12)
+
+
 def test_nothing_real_is_worth_nothing(samples, values):
     """All of it padding: 0, not 0/0."""
     got = samples([1.0], [0.0], [2.0], [0.0]) | values([1.0], [0.0], [2.0], [0.0])

@@ -57,7 +57,7 @@ def test_mutants_are_killed_and_one_that_means_the_same_is_not():
         ("pg_theano/schedules.py", "exponential_decay", "==", "!="),
         ("pg_theano/by_hand/advantages.py", "advantage - advantage.mean()", "-", "+"),
         ("pg_theano/by_hand/optimizers.py", "1.0 - beta2**step", "**", "*"),
-        ("pg_theano/schedules.py", "min(-schedule.decay_rate", "700.0", "701.0"),
+        ("pg_theano/schedules.py", "max(value,", "value, schedule.minimum", "schedule.minimum, value"),
     ]
     fates = []
     with Server() as server:
