@@ -123,6 +123,15 @@ def test_fifty_updates_agree_with_the_graphs(name):
     assert np.abs(ours["params"] - starts(spec, 1)["params"]).max() > 0.1
 
 
+def test_explained_variance_of_worked_examples():
+    """Targets of variance 2/3·10⁻⁴, off by nothing, by as much as the mean, by twice as much; and targets all equal."""
+    target = np.array([0.01, 0.02, 0.03])
+    assert program.explained_variance(target, target) == 1.0
+    assert program.explained_variance(np.zeros(3), target) == pytest.approx(0.0, abs=1e-12)
+    assert program.explained_variance(-target, target) == pytest.approx(-3.0)
+    assert program.explained_variance(np.array([1.0, 2.0]), np.array([5.0, 5.0])) == 0.0
+
+
 @pytest.mark.parametrize("algorithm", ["vpg", "ppo"])
 def test_values_are_fitted_to_the_rewards_and_not_to_themselves(algorithm):
     """Episodes of one step that terminates, paid 1 or −1 for what was seen: V goes there from wherever it starts.

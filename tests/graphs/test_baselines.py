@@ -210,3 +210,12 @@ def test_the_classic_recipe_never_has_a_positive_advantage_where_each_step_pays_
     advantage = signal - three(*columns([signal], 8, 1))["running_mean"][:, 0]
     assert advantage[0] == 0
     assert (advantage[1:] < 0).all()
+
+
+def test_a_running_mean_of_one_step_is_that_step():
+    """And of nothing it stays what it was. Caught, when planted: a count held above 2 in place of 1."""
+    mean, count, signal, mask = pt.dscalar(), pt.dscalar(), pt.dmatrix(), pt.dmatrix()
+    run = by_definition.interpreted([mean, count, signal, mask], baselines.next_mean_so_far(mean, count, signal, mask))
+    assert [float(x) for x in run(0.0, 0.0, [[3.0, 99.0]], [[1.0, 0.0]])] == [3.0, 1.0]
+    assert [float(x) for x in run(3.0, 1.0, [[5.0, 99.0]], [[1.0, 0.0]])] == [4.0, 2.0]
+    assert [float(x) for x in run(0.0, 0.0, [[7.0, 99.0]], [[0.0, 0.0]])] == [0.0, 0.0]

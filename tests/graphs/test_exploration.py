@@ -36,6 +36,13 @@ def strategies():
     return made
 
 
+@pytest.mark.parametrize("name", ["epsilon_softmax", "epsilon_greedy"])
+def test_a_uniform_number_that_rounds_to_1_is_the_last_action(strategies, name):
+    """An action A does not exist. Caught, when planted: no bound; a bound of A + 1, of A − 2."""
+    noise = np.array([[0.5, 0.5], [0.0, 0.0], [1.0, 0.999]])
+    assert strategies[name][0](np.log(np.tile(PROBS[:, None], 2)), noise, 1.0).tolist() == [2, 2]
+
+
 @pytest.mark.parametrize("rate", [0.0, 0.3, 1.0])
 @pytest.mark.parametrize("name", by_definition.EXPLORATIONS)
 def test_actions_have_the_stated_probabilities(strategies, name, rate):
