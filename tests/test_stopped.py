@@ -3,7 +3,6 @@
 
 import random
 import signal
-from pathlib import Path
 
 import helpers_processes as processes
 import pytest
@@ -24,15 +23,7 @@ def expected(tmp_path_factory):
     return of
 
 
-@pytest.mark.parametrize(
-    ("engine", "phase", "delay"),
-    [
-        ("compiled", "compile", 0.2),
-        ("population", "rollout", 0.003),
-        ("by hand", "save", 0.0),
-        ("seeds", "update", 0.0),
-    ],
-)
+@pytest.mark.parametrize(("engine", "phase", "delay"), [("compiled", "compile", 0.2), ("population", "rollout", 0.003)])
 def test_sigterm_saves_and_is_143_and_leaves_nobody(engine, phase, delay, expected):
     """Caught, when planted: SIGTERM not listened to."""
     found = processes.stopped_in(phase, delay, signal.SIGTERM, engine, expected(engine))
@@ -53,10 +44,9 @@ def test_workers_end_with_a_parent_that_was_killed():
     assert found["left"] == 0
 
 
-@pytest.mark.parametrize("resume", [False, True], ids=["new", "resumed"])
-def test_of_two_that_start_at_once_one_wins_and_the_other_says_who(resume):
+def test_of_two_that_start_at_once_one_wins_and_the_other_says_who():
     """Caught, when planted: `not empty` where somebody is at work."""
-    assert processes.race(resume)
+    assert processes.race(resume=False)
 
 
 def test_a_search_with_workers_stops_on_sigterm():
@@ -65,19 +55,13 @@ def test_a_search_with_workers_stops_on_sigterm():
     assert found["outcome"]["trials"]["complete"] == 12
 
 
-@pytest.mark.parametrize("engine", ["gymnasium", "does not replay"])
-def test_interrupted_at_random_and_resumed_is_equal(engine, expected, tmp_path):
-    """Replayed by seed and actions, or, where the environment does not replay, with no episode open between updates."""
-    found, stopped = processes.interrupted(engine, 2, random.Random(engine), 1.5)
+def test_interrupted_at_random_and_resumed_is_equal(expected):
+    """Open episodes are replayed by seed and actions."""
+    found, stopped = processes.interrupted("gymnasium", 2, random.Random(0), 1.5)
     assert len(stopped) == 2
-    assert found == expected(engine)
+    assert found == expected("gymnasium")
 
 
 def test_on_a_terminal_it_is_the_same_run(expected, tmp_path):
     """The live display changes nothing."""
     assert processes.on_a_terminal(tmp_path, processes.words_of("by hand")) == expected("by hand")
-
-
-def test_two_workers_learn_what_one_process_does(expected, tmp_path):
-    words = processes.words_of("population", distribute={"workers": 1})
-    assert processes.ran_whole(Path(tmp_path), words) == expected("population")
