@@ -189,7 +189,7 @@ def test_a_process_that_was_stopped_does_not_hang():
         "    return np.zeros(2, np.float32), 0.0, False, False, {}\n"
         "env.slots[0].env.step = step\n"
         "with watchdog.watching(2.0):\n"
-        "    subprocess.Popen(['sh', '-c', f'sleep 0.3; kill -STOP {os.getpid()}; sleep 3; kill -CONT {os.getpid()}'])\n"
+        "    subprocess.Popen(['sh', '-c', f'sleep 0.8; kill -STOP {os.getpid()}; sleep 3; kill -CONT {os.getpid()}'])\n"
         "    env.step(np.zeros(1, int))\n"
         "print('on')\n"
     )
