@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from pg_theano import collecting, commands, parameters, programs, rules
+from pg_theano import collecting, commands, parameters, programs, rules, user_code
 from pg_theano import config as configs
 from pg_theano.config import Config
 from pg_theano.types import Array, Record, Rollout, UserError
@@ -76,6 +76,7 @@ def check(
     over the array: below the floor a difference of losses says nothing to six digits, as its rounding is that large.
     """
     config, folder, *_ = configs.resolved(config, overrides)
+    user_code.check(config, [folder], user_code.to_stderr)
     if config.algorithm.name in rules.SEARCHES:
         raise UserError(
             f"algorithm.name: {config.algorithm.name} follows no gradient of a loss; expected one of "

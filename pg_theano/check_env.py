@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from pg_theano import children, commands
+from pg_theano import children, commands, user_code
 from pg_theano import config as configs
 from pg_theano.config import Config
 from pg_theano.environment_checks import FAULT, Finding
@@ -56,6 +56,7 @@ def check_env(
     id = config if isinstance(config, str) and not config.endswith((".yaml", ".yml")) else None
     found = configs.resolved(None if id else config, overrides)
     folder, environment = found.folder, found.config.environment.model_copy(update={"id": id} if id else {})
+    user_code.check(found.config.model_copy(update={"environment": environment}), [folder], user_code.to_stderr)
     if environment.dynamics is not None:
         raise UserError(
             f"environment.dynamics: {environment.dynamics} is symbolic; expected one of Gymnasium's: a symbolic one is "

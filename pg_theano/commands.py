@@ -11,7 +11,7 @@ import traceback
 from collections.abc import Callable, Sequence
 from typing import NoReturn
 
-from pg_theano import stopping
+from pg_theano import consent, stopping
 from pg_theano.types import UserError
 
 
@@ -34,7 +34,14 @@ def parser(name: str, about: str | None, example: str) -> argparse.ArgumentParse
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     made.add_argument("--debug", action="store_true", help="show the traceback of an error")
+    made.add_argument("--no-user-code", action="store_true", help="import nothing that a config names as module:name")
     return made
+
+
+def add_allow_import(made: argparse.ArgumentParser) -> None:
+    made.add_argument(
+        "--allow-import", action="store_true", help="import modules though they are not those that the run recorded"
+    )
 
 
 def run(made: argparse.ArgumentParser, command: Callable[[argparse.Namespace], int], argv: Sequence[str] | None) -> int:
@@ -43,7 +50,10 @@ def run(made: argparse.ArgumentParser, command: Callable[[argparse.Namespace], i
     debug = "--debug" in (sys.argv if argv is None else argv)
     with stopping.listening():
         try:
-            code = command(made.parse_intermixed_args(argv))
+            arguments = made.parse_intermixed_args(argv)
+            allow = getattr(arguments, "allow_import", False)
+            with consent.given(no_user_code=arguments.no_user_code, allow_import=allow):
+                code = command(arguments)
             sys.stdout.flush()
             return code
         except UserError as error:

@@ -53,7 +53,7 @@ def make(
         return Workers(config, num_envs=num_envs, dtype=dtype, folders=folders, squash=squash)
     if config.dynamics is not None:
         return VectorClass(config, _vectorised(config, whole or num_envs, dtype, folders), dtype, squash)
-    with importable(folders):
+    with importable(folders, [config.id, *config.wrappers], anew=False):
         spec = _spec(config.id)
         wrappers = [_wrapper(name) for name in config.wrappers]
         changed = wrappers or config.kwargs or spec.additional_wrappers
@@ -96,7 +96,7 @@ def engine_of(config: knobs.Environment, *, dtype: str, backend: str, folders: S
         return Compiled(task, config.dynamics, own.source)
     if config.engine == "gymnasium" or config.workers:
         return None
-    with importable(folders):
+    with importable(folders, [config.id, *config.wrappers], anew=False):
         spec = _spec(config.id)
     reasons = []
     if config.id not in BUILT_IN_DYNAMICS or not str(spec.entry_point).startswith("gymnasium.envs.classic_control"):
@@ -213,7 +213,11 @@ def single(
     """One plain environment, with its wrappers, for watching; `flat`: parts of an observation are made one row."""
     if config.dynamics is not None:
         raise UserError(f"{config.dynamics}: a symbolic environment has no picture; register one with Gymnasium")
-    with importable(folders), _quiet(), _explained(config.id, "cannot be made"):
+    with (
+        importable(folders, [config.id, *config.wrappers], anew=False),
+        _quiet(),
+        _explained(config.id, "cannot be made"),
+    ):
         _spec(config.id)
         rendering = {} if render_mode is None else {"render_mode": render_mode}
         rendered = config.model_copy(update={"kwargs": config.kwargs | rendering})

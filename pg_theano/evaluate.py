@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from pg_theano import checkpoints, commands, environments, programs, rollout, runs
+from pg_theano import checkpoints, commands, environments, programs, rollout, runs, user_code
 from pg_theano.config import Config
 from pg_theano.types import GREEDY, SAMPLE, Array, Knobs, State
 
@@ -82,6 +82,7 @@ def evaluate(run: str | Path, *, episodes: int = 100, seed: int = 0, sampled: bo
     """Mean, std, min, max and n of the episode returns of a run's best checkpoint, greedy unless `sampled`."""
     path = Path(run)
     config, facts = runs.read_run(path)
+    user_code.check_run(config, facts)
     checkpoint = checkpoints.best(path / "checkpoints")
     folders = [Path(facts["folder"])]
     spec = runs.spec_from(facts)
@@ -114,6 +115,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--seed", type=commands.natural, default=0, metavar="S", help="of the episodes and of sampled actions (0)"
     )
+    commands.add_allow_import(parser)
     parser.add_argument("--sampled", action="store_true", help="sample actions instead of taking the likeliest")
     parser.add_argument("--json", action="store_true", help="print one JSON object and nothing else")
     return commands.run(parser, _evaluate, argv)

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from pg_theano import checkpoints, commands, policy, runs
+from pg_theano import checkpoints, commands, policy, runs, user_code
 from pg_theano.types import State, UserError
 
 KINDS = {"npz": "npz", "onnx": "onnx", "stablehlo": "stablehlo"}
@@ -48,7 +48,8 @@ def _onnx(path: Path) -> bytes:
 
 
 def _stablehlo(path: Path) -> bytes:
-    _, facts = runs.read_run(path)
+    config, facts = runs.read_run(path)
+    user_code.check_run(config, facts)
     state = checkpoints.best(path / "checkpoints").state
     described = policy.spaces_from(facts, path)
     return stablehlo_of(runs.spec_from(facts), state, described, [Path(facts["folder"])])
@@ -76,6 +77,7 @@ def stablehlo_of(spec: dict[str, Any], state: State, described: dict[str, Any], 
 
 def main(argv: Sequence[str] | None = None) -> int:
     parser = commands.parser("export", __doc__, "python -m pg_theano.export runs/cartpole --to onnx --out policy.onnx")
+    commands.add_allow_import(parser)
     parser.add_argument("run", metavar="RUN", help="a run folder; its best checkpoint is taken")
     parser.add_argument("--to", required=True, choices=list(KINDS), help="NumPy, any runtime, JAX")
     parser.add_argument("--out", metavar="FILE", help="where to (default: <run>.<kind> in this folder)")

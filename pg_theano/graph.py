@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from pg_theano import commands, compiling, programs, rules
+from pg_theano import commands, compiling, programs, rules, user_code
 from pg_theano import config as configs
 from pg_theano.config import Config
 from pg_theano.types import UserError
@@ -53,6 +53,7 @@ def graph(
     """
     kind = _kind(out) if out is not None else None
     config, folder, *_ = configs.resolved(config, overrides)
+    user_code.check(config, [folder], user_code.to_stderr)
     if config.algorithm.name in rules.SEARCHES and function == "train":
         raise UserError(f"--function train: {config.algorithm.name} has no such graph; expected act or rollout")
     if config.gradients == "by_hand":

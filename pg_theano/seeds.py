@@ -15,15 +15,15 @@ PLAN = "seeds.yaml"
 """The config of all of them, in the folder above theirs; beside it `summary.json` at the end."""
 
 
-def begin(config: Config, path: Path, folder_of_config: Path) -> None:
+def begin(config: Config, path: Path, folder_of_config: Path, code: dict[str, Any]) -> None:
     """Write the plan, from which an interrupted set goes on; last, as without `run.json` it could not be read."""
-    facts = {"folder": str(folder_of_config), "versions": runs.versions(), "sealed": [PLAN]}
+    facts = {"folder": str(folder_of_config), "versions": runs.versions(), "sealed": [PLAN], "code": code}
     sealed.write_json(path / "run.json", facts)
     sealed.write_yaml(path / PLAN, to_dict(config))
 
 
-def read_plan(path: Path) -> tuple[Config, Path]:
-    """(config, folder of the config) of a set of seeds. Errors: `UserError` where there is none."""
+def read_plan(path: Path) -> tuple[Config, Path, Any]:
+    """(config, folder of the config, what was recorded of the user's code) of a set of seeds. Errors: `UserError` where there is none."""
     try:
         facts = sealed.read_json(path / "run.json")
         folder = Path(facts["folder"])
@@ -35,7 +35,7 @@ def read_plan(path: Path) -> tuple[Config, Path]:
         raise UserError(
             f"{path / PLAN}: not as it was written (its checksum does not agree); put it back, or begin a new set"
         )
-    return config, folder
+    return config, folder, facts.get("code")
 
 
 def play(

@@ -22,6 +22,7 @@ from pg_theano import (
     sealed,
     seeds,
     stopping,
+    user_code,
 )
 from pg_theano import config as configs
 from pg_theano.config import Config
@@ -67,7 +68,8 @@ def run(
             return Result(path, figures, _draw(path, figures) if plot else None)
         lock = runs.locked(path)
         try:
-            seeds.begin(given.config, path, given.folder)
+            code = user_code.check(given.config, [given.folder], lambda text: None)
+            seeds.begin(given.config, path, given.folder, code)
             return _several(given.config, path, given.folder, display, plot)
         finally:
             runs.unlocked(lock)
@@ -80,12 +82,14 @@ def _one(
     display: Callable[[str], screen.Screen],
     checkpoint: checkpoints.Checkpoint | None = None,
     force: bool = False,
+    recorded: Any = user_code.NEW,
 ) -> dict[str, Any]:
-    """One run in its folder, new or resumed."""
+    """One run in its folder, new or resumed; `recorded` of the user's code, where it is not new."""
     path = folder.path
     shown = display(f"{config.environment.id} · seed {config.seed} · {path}")
     trainer = None
     try:
+        code = user_code.check(config, [folder_of_config], shown.event, recorded)
         trainer = Trainer(config, folder, [folder_of_config], shown)
         where = "resumed at update " + str(checkpoint.facts["counters"]["updates"]) if checkpoint else "new"
         shown.event(
@@ -93,9 +97,8 @@ def _one(
             f"{screen.described(trainer.task, trainer.environment, trainer.spec, config.gradients)}, seed {config.seed}"
         )
         if checkpoint is None:
-            folder.begin(
-                config, {"folder": str(folder_of_config), "spec": trainer.spec, "task": trainer.task._asdict()}
-            )
+            facts = {"folder": str(folder_of_config), "spec": trainer.spec, "task": trainer.task._asdict()}
+            folder.begin(config, facts | {"code": code})
         trainer.compile()
         if checkpoint is None:
             trainer.start_fresh()
@@ -130,6 +133,8 @@ def train_group(
     display = display or (lambda title: screen.quiet())
     figures: list[dict[str, Any] | None] = [seeds.finished(path) for path in run_dirs]
     left = [place for place, found in enumerate(figures) if found is None]
+    for place in left:  # before the first of them is imported
+        user_code.check(configs[place], [folder_of_config], lambda text: None, _recorded(run_dirs[place]))
     said = set()
     for group, environment, hindrance in agents.batches([configs[place] for place in left], [folder_of_config]):
         places = [left[index] for index in group]
@@ -150,6 +155,11 @@ def train_group(
         if any(one["status"] == "interrupted" for one in trained):
             break
     return figures
+
+
+def _recorded(path: Path) -> Any:
+    """What a run that is in a folder recorded of the user's code."""
+    return runs.read_run(path, force=True)[1].get("code") if (path / "config.yaml").exists() else user_code.NEW
 
 
 def _or_failed(
@@ -183,6 +193,7 @@ def _together(
     try:
         for config, path in members:
             checkpoint = None
+            code = user_code.check(config, [folder_of_config], lambda text: None, _recorded(path))
             if (path / "config.yaml").exists():
                 folder, config, _, checkpoint = runs.resumable(path, (), force=force)
             else:
@@ -190,7 +201,7 @@ def _together(
             trainers.append(Trainer(config, folder, [folder_of_config], screen.quiet(), environment))
             found.append(checkpoint)
             if checkpoint is None:
-                facts = {"folder": str(folder_of_config), "spec": trainers[-1].spec}
+                facts = {"folder": str(folder_of_config), "spec": trainers[-1].spec, "code": code}
                 folder.begin(config, facts | {"task": trainers[-1].task._asdict()})
         one = trainers[0]
         described = screen.described(one.task, environment, one.spec, first.gradients)
@@ -256,12 +267,13 @@ def _resumed(
             raise UserError(f"{overrides[0]}: a set of seeds keeps its config; resume one seed to change its budget")
         lock = runs.locked(path)
         try:
-            config, folder_of_config = seeds.read_plan(path)
+            config, folder_of_config, code = seeds.read_plan(path)
+            user_code.check(config, [folder_of_config], lambda text: None, code)
             return _several(config, path, folder_of_config, display, plot, force)
         finally:
             runs.unlocked(lock)
     folder, config, facts, checkpoint = runs.resumable(path, overrides, force=force)
-    figures = _one(config, folder, Path(facts["folder"]), display, checkpoint, force)
+    figures = _one(config, folder, Path(facts["folder"]), display, checkpoint, force, facts.get("code"))
     return Result(path, figures, _draw(path, figures) if plot else None)
 
 
@@ -298,6 +310,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--force", action="store_true", help="--resume: also where versions, backend, dtype or its files are others"
     )
+    commands.add_allow_import(parser)
     parser.add_argument("--no-plot", action="store_true", help="draw no figure at the end")
     parser.add_argument(
         "--json", action="store_true", help="print the result as one JSON object; progress goes to stderr"

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from pg_theano import checkpoints, commands, environments, programs, runs, slots
+from pg_theano import checkpoints, commands, environments, programs, runs, slots, user_code
 from pg_theano.types import GREEDY, SAMPLE, UserError
 
 MOST_FRAMES = 1000
@@ -42,6 +42,7 @@ def watch(
     """
     path = Path(run)
     config, facts = runs.read_run(path)
+    user_code.check_run(config, facts)
     checkpoint = checkpoints.best(path / "checkpoints")
     spec = runs.spec_from(facts)
     act, knobs = programs.acting_alone(config, spec, [Path(facts["folder"])]), programs.constant_knobs(config)
@@ -137,6 +138,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--seed", type=commands.natural, default=0, metavar="S", help="of the episodes and of sampled actions (0)"
     )
+    commands.add_allow_import(parser)
     parser.add_argument("--sampled", action="store_true", help="sample actions instead of taking the likeliest")
     parser.add_argument(
         "--gif", metavar="FILE", help=f"write a GIF instead of opening a window; at most {MOST_FRAMES} frames"

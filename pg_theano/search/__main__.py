@@ -90,6 +90,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--force", action="store_true", help="--resume: also where versions, backend or dtype are others"
     )
+    commands.add_allow_import(parser)
     parser.add_argument("--no-plot", action="store_true", help="draw no figure at the end")
     parser.add_argument("--json", action="store_true", help="print the result as one JSON object; progress to stderr")
     parser.add_argument(

@@ -17,7 +17,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from pg_theano import checkpoints, distribute, runs, sealed, untrusted
+from pg_theano import checkpoints, distribute, runs, sealed, untrusted, user_code
 from pg_theano.search import samplers, trials
 from pg_theano.search.best import by_itself
 from pg_theano.search.settings import CHANGEABLE, PLAN, Plan, read_plan, written
@@ -47,6 +47,7 @@ class Outcome(NamedTuple):
 
 def new(plan: Plan, run_dir: str | os.PathLike[str] | None, show: Shown, say: Callable[[str], None]) -> Outcome:
     """Begin a search in a new folder: `run_dir`, or runs/<name>, or the next free."""
+    code = _code(plan, say, user_code.NEW)
     samplers.next_candidates(plan, [], 1)  # a grid over the limit, a missing library: before there is a folder
     folder = runs.new_folder(plan.name) if run_dir is None else runs.exact_folder(Path(run_dir))
     lock = runs.locked(folder)
@@ -55,6 +56,7 @@ def new(plan: Plan, run_dir: str | os.PathLike[str] | None, show: Shown, say: Ca
             raise UserError(f"{folder}: not empty; another process has just searched in it; name another folder")
         facts = {"folder": str(plan.folder), "versions": runs.versions(), "argv": sys.argv}
         facts["fingerprint"] = runs.fingerprint(plan.config)
+        facts["code"] = code
         with _workers(plan) as workers:
             store = _opened(plan, folder, say)
             sealed.write_json(folder / "search.json", facts)
@@ -80,7 +82,9 @@ def resume(
     try:
         plan = read_folder(path, overrides)
         then = sealed.read_json(path / "search.json")
+        code = then.get("code")
         then = then.get("fingerprint", {"versions": then.get("versions", {})})
+        _code(plan, say, code)
         runs.check_fingerprint(path, then, runs.fingerprint(plan.config), force)
         with _workers(plan) as workers:
             store = _opened(plan, path, say)
@@ -108,6 +112,13 @@ def _kept(path: Path, found: Sequence[Trial]) -> str:
     by_state = ", ".join(f"{count} {state}" for state, count in counts.items() if count)
     ended = f"{sum(counts.values())} trials kept" + (f" ({by_state})" if by_state else "")
     return f"{path}: resumed: {ended}" + (f"; {running} that were begun go on" if running else "")
+
+
+def _code(plan: Plan, say: Callable[[str], None], recorded: Any) -> dict[str, Any]:
+    """What is recorded of the user's code: of the base, and of what the space chooses from."""
+    choices = [(axis.name, one) for axis in plan.axes if axis.name in user_code.KNOBS for one in axis.choices or ()]
+    more = [(knob, name) for knob, one in choices for name in (one if isinstance(one, list) else [one])]
+    return user_code.check(plan.config, [plan.folder], say, recorded, [(k, n) for k, n in more if isinstance(n, str)])
 
 
 def _opened(plan: Plan, folder: Path, say: Callable[[str], None]) -> Store:
