@@ -23,7 +23,7 @@ def begin(config: Config, path: Path, folder_of_config: Path, code: dict[str, An
 
 
 def read_plan(path: Path) -> tuple[Config, Path, Any]:
-    """(config, folder of the config, what was recorded of the user's code) of a set of seeds. Errors: `UserError` where there is none."""
+    """(config, folder of the config, record of the user's code) of a set of seeds. Errors: `UserError`: none."""
     try:
         facts = sealed.read_json(path / "run.json")
         folder = Path(facts["folder"])

@@ -10,6 +10,7 @@ module imports in other ways, and data that it reads, is not looked at.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import importlib.metadata
 import platform
@@ -96,17 +97,16 @@ def _compare(knob: str, name: str, now: Mapping[str, Any] | None, recorded: Any)
         return
     before = _shown(then) if isinstance(then, Mapping) else "nothing"
     raise UserError(
-        f"{knob}: got {name} from {_shown(now) if now else 'nowhere'}; expected what the run recorded, {before}; nothing "
-        "was imported; try --allow-import, once you have read that module"
+        f"{knob}: got {name} from {_shown(now) if now else 'nowhere'}; expected what the run recorded, {before}; "
+        "nothing was imported; try --allow-import, once you have read that module"
     )
 
 
 def _shown(facts: Mapping[str, Any]) -> str:
     if "package" in facts:
         return f"{facts['package']} {facts.get('version') or ''}".strip()
-    beside = (
-        f" and {facts['files'] - 1} beside it" if isinstance(facts.get("files"), int) and facts["files"] > 1 else ""
-    )
+    files = facts.get("files")
+    beside = f" and {files - 1} beside it" if isinstance(files, int) and files > 1 else ""
     return f"{facts.get('file')}{beside}, SHA-256 {str(facts.get('sha256'))[:12]}"
 
 
@@ -148,7 +148,8 @@ def facts_of(module: str, folders: Sequence[Path]) -> dict[str, Any] | None:
         return {"package": top, "version": _version(top)}
     sources = set(found.files)
     if found.files[-1].suffix == ".py":
-        sources |= set(sources_of(f"{module}:", [found.root]))
+        with contextlib.suppress(UserError):  # one that is no Python: whoever imports it is told so
+            sources |= set(sources_of(f"{module}:", [found.root]))
     digest = hashlib.sha256()
     for path in sorted(sources):
         digest.update(path.name.encode() + b"\0" + path.read_bytes() + b"\0")
