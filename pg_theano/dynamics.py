@@ -36,10 +36,10 @@ def importable(folders: Sequence[Path], names: Iterable[str | None], *, anew: bo
     Else a file `scipy.py` beside a stranger's config would be run, though the config names no code. Errors: `UserError`
     where there is user code and `--no-user-code`.
 
-    With `anew`, the sources of `names` (each module:name; others are passed over) are read anew, and forgotten afterwards: what is
-    built is what is on disk, and so in its fingerprint, whatever this process has imported before. Their bytecode is
-    neither read nor written: Python takes it for current after an edit within the same second, and it may say
-    something else than the source that was recorded.
+    With `anew`, the sources of `names` (each module:name; others are passed over) are read anew, and forgotten
+    afterwards: what is built is what is on disk, and so in its fingerprint, whatever this process has imported before.
+    Their bytecode is neither read nor written: Python takes it for current after an edit within the same second, and it
+    may say something else than the source that was recorded.
     """
     own = [name for name in names if name and is_own(name)]
     if own and consent.refused():
