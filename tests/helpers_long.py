@@ -20,6 +20,7 @@ TINY: dict[str, Any] = {
     "schedules": {"episodes_per_update": {"initial": 1}},
     "evaluation": {"episodes": 2, "every_updates": 1000},
     "solved": {"stop": False},
+    "checkpoint": {"every_updates": 250},
 }
 COMPILED = {"id": "CartPole-v1", "num_envs": 2}
 KINDS: dict[str, dict[str, Any]] = {
@@ -44,6 +45,9 @@ KINDS: dict[str, dict[str, Any]] = {
 }
 MOST_BYTES, MOST_OTHER_BYTES = 700, 100_000
 """Of metrics.jsonl an update, and of all other files of a tiny run together: what docs/long-and-large.md says."""
+
+MOST_FILES = 5 + 2 * 2 * 2
+"""lock, three of JSON and YAML, metrics.jsonl; two files of each of the two newest and the two best checkpoints."""
 
 EARLY = 1000
 """Updates after which everything that a run keeps is there."""

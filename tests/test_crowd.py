@@ -7,7 +7,7 @@ from helpers_crowd import figures
 @pytest.mark.slow
 def test_runs_at_once_do_not_get_into_each_others_way():
     """Three; sixteen in benchmarks/torture/parts/crowd.py. Caught, when planted: `new_folder` that looks before it makes
-    (two runs in one folder); artifacts written in place (a damaged one, of which a run warned)."""
+    (two runs in one folder)."""
     found = figures(3)
     assert found["codes"] == [0, 0, 0]
     assert found["said"] == []

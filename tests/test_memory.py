@@ -41,11 +41,23 @@ def test_bytes_are_those_of_the_arrays(monkeypatch):
     assert memory.needed(double, spec) == {name: 2 * size for name, size in parts.items()}
 
 
+def test_a_search_counts_all_of_its_candidates():
+    """CEM, CartPole, linear: 4·2 + 2 = 10 numbers, 100 candidates of two episodes. Caught, when planted: one candidate."""
+    algorithm = {"name": "cem", "population_size": 100, "episodes_per_candidate": 2}
+    config, spec = spec_of({"algorithm": algorithm, "environment": {"engine": "gymnasium"}})
+    parts = memory.needed(config, spec)
+    assert parts["population"] == 10 * (16 * 100 + 2 * 4 * 200)
+    assert parts["layers"] == 2 * 4 * 200 * 2
+    assert parts["rollout"] == 4 * 200 * 500 * (4 + 4)
+    full, _ = spec_of({"algorithm": algorithm | {"covariance": "full"}})
+    assert memory.needed(full, spec)["covariance"] == 3 * 8 * 10**2
+
+
 @pytest.mark.parametrize("name", ["reinforce", "vpg", "a2c", "ppo", "npg", "trpo", "cem", "pgpe", "es", "cmaes"])
 @pytest.mark.parametrize("engine", ["gymnasium", "compiled"])
 def test_what_does_not_fit_is_refused_with_the_memory_that_it_needs(name, engine, monkeypatch):
     """4,096 environments (episodes, candidates), two layers of 1,024, 10,000 steps, beside 16 GB. Caught, when planted:
-    layers counted for one minibatch of all algorithms; a search's candidates once for all."""
+    layers not counted."""
     monkeypatch.setattr(memory, "available", lambda: 16e9)
     algorithm = {"name": name}
     data = LARGE | {"environment": LARGE["environment"] | {"engine": engine}, "algorithm": algorithm}
@@ -62,7 +74,7 @@ def test_what_does_not_fit_is_refused_with_the_memory_that_it_needs(name, engine
 
 
 def test_no_config_of_ours_is_near_the_limit():
-    """Caught, when planted: bytes counted as numbers of eight."""
+    """Caught, when planted: 65,536 episodes an update for all of them."""
     checked = 0
     for path in sorted((ROOT / "configs").glob("*.yaml")):
         data = configs.read_data(path).data
@@ -76,7 +88,8 @@ def test_no_config_of_ours_is_near_the_limit():
 
 
 def test_episodes_count_at_their_limit_up_to_ten_thousand_steps():
-    """An environment without a limit is not refused for what it would take at 131,072 steps."""
+    """An environment without a limit is not refused for what it would take at 131,072 steps. Caught, when planted: the
+    limit as it is; the first update alone, where a schedule grows."""
     one, spec = spec_of({"environment": {"id": "Pendulum-v1"}})
     assert memory.needed(one, spec)["rollout"] == 2 * 4 * 16 * 200 * (2 * 3 + 2 + 5)
     for limit in (None, 10**7):

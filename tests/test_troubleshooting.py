@@ -30,7 +30,7 @@ def released():
 @pytest.mark.parametrize("case", ALL, ids=[case.title for case in ALL])
 def test_a_bad_input_is_one_line_and_nothing_is_written_or_lost(case, elsewhere, capsys, released):
     """Caught, when planted: a folder of a run left behind where it could not begin; an error without its file and line
-    once the config is read; a second line; the old run's records cut; a word of any message changed."""
+    once the config is read; a warning before the error, and so a second line."""
     name, *words = prepared(case, elsewhere)
     before = held_by(elsewhere)
     code = main_of(name)(words)
@@ -74,7 +74,7 @@ def test_a_line_says_where_and_what_to_expect_and_what_to_try(case):
 
 @pytest.mark.parametrize(("text", "knob", "value", "how"), ACCEPTED)
 def test_what_the_page_says_is_read_as_meant_is(text, knob, value, how, tmp_path):
-    """Caught, when planted: PyYAML's own reading, by which 1e-4 is text and 010 is eight."""
+    """Caught, when planted: 1e-4 read as text; 010 as eight."""
     section, _, key = knob.partition(".")
     outer, _, inner = key.partition(".")
     nested = f"{{{outer}: {{{inner}: {text}}}}}" if inner else f"{{{outer}: {text}}}" if outer else text

@@ -102,15 +102,13 @@ CELLS: dict[str, list[str]] = {}
 for engine in ("compiled", "gymnasium"):
     own = [f"environment.engine={engine}"]
     for name in ("reinforce", "vpg", "npg", "trpo"):
-        CELLS[f"{name}, {engine}, 16 episodes"] = [*own, f"algorithm.name={name}"]
-        CELLS[f"{name}, {engine}, 4,096 episodes"] = [*own, f"algorithm.name={name}", f"{EPISODES}4096"]
+        words = [*own, f"algorithm.name={name}", *(["algorithm.num_epochs=1"] if name != "reinforce" else [])]
+        CELLS[f"{name}, {engine}, 16 episodes"] = words
+        CELLS[f"{name}, {engine}, 4,096 episodes"] = [*words, f"{EPISODES}4096"]
     for name in ("a2c", "ppo"):
-        CELLS[f"{name}, {engine}"] = [*own, f"algorithm.name={name}"]
-        CELLS[f"{name}, {engine}, 10,000 steps an update"] = [
-            *own,
-            f"algorithm.name={name}",
-            "algorithm.num_steps=10000",
-        ]
+        words = [*own, f"algorithm.name={name}", *(["algorithm.num_epochs=1"] if name == "ppo" else [])]
+        CELLS[f"{name}, {engine}"] = words
+        CELLS[f"{name}, {engine}, 10,000 steps an update"] = [*words, "algorithm.num_steps=10000"]
     for name in ("cem", "pgpe", "es", "cmaes"):
         CELLS[f"{name}, {engine}"] = [*own, f"algorithm.name={name}"]
 CELLS["cem, compiled, 4,096 candidates"] = [
@@ -118,6 +116,6 @@ CELLS["cem, compiled, 4,096 candidates"] = [
     "algorithm.name=cem",
     "algorithm.population_size=4096",
 ]
-CELLS["ppo by hand"] = ["algorithm.name=ppo", "gradients=by_hand"]
+CELLS["ppo by hand"] = ["algorithm.name=ppo", "algorithm.num_epochs=1", "gradients=by_hand"]
 
 PART = Part({cell: lambda words=words: alone(*words) for cell, words in CELLS.items()}, rows)
