@@ -8,14 +8,13 @@ policy.probs(obs)                              # of each action; of real numbers
 from __future__ import annotations
 
 import json
-import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from pg_theano import acting, checkpoints, parameters, spaces
+from pg_theano import acting, checkpoints, parameters, spaces, untrusted
 from pg_theano.types import GREEDY, SAMPLE, Array, State, UserError
 
 FORMAT = 1
@@ -35,6 +34,10 @@ class About(NamedTuple):
     config: dict[str, Any]
     run: str
     checkpoint: str
+
+
+MOST_NUMBERS, MOST_CHOICES = 10_000_000, 5_000
+"""In an observation or an action of a policy that is read from a file; choices are one-hot: memory is their square."""
 
 
 class Policy:
@@ -191,21 +194,34 @@ def arrays_of(policy: Policy) -> dict[str, Array]:
     return {"about": np.frombuffer(json.dumps(about).encode(), np.uint8), **named, **kept}
 
 
+def _check_space(data: Any) -> None:
+    """A space that a file describes is made: it takes the memory that it claims."""
+    parts = data.get("spaces", ())
+    for part in parts.values() if isinstance(parts, dict) else parts:
+        _check_space(part)
+    shape, choices = data.get("shape", ()), [data.get("n", 1), *np.ravel(data.get("nvec", 1))]
+    if not all(0 <= size <= MOST_NUMBERS for size in shape) or np.prod(shape, dtype=float) > MOST_NUMBERS:
+        raise ValueError(f"a space of more than {MOST_NUMBERS:,} numbers")
+    if not all(0 <= size <= MOST_CHOICES for size in choices):
+        raise ValueError(f"a space of more than {MOST_CHOICES:,} choices")
+
+
 def _from_file(path: Path) -> Policy:
     try:
-        with np.load(path, allow_pickle=False) as file:
-            arrays = {name: file[name] for name in file.files}
-        about = json.loads(arrays.pop("about").tobytes())
+        arrays = untrusted.arrays_of(untrusted.read(path, untrusted.most_bytes()))
+        about = untrusted.parsed(arrays.pop("about").tobytes())
         if about["format"] != FORMAT:
-            raise UserError(f"{path}: got format {about['format']}; this version reads {FORMAT}")
+            raise UserError(f"{path}: got format {about['format']!r:.40}; this version reads {FORMAT}")
         spec = about["spec"]
         found = {name: list(arrays[name].shape) for name, *_ in spec["layout"]}
         if found != {name: list(shape) for name, shape, *_ in spec["layout"]}:
             raise UserError(f"{path}: its arrays have other shapes than it says")
         params = np.concatenate([arrays[name].ravel() for name, *_ in spec["layout"]]).astype(spec["dtype"])
         state = {"params": params} | {name: arrays[name] for name in NORMALIZER if spec["normalize_observations"]}
+        for one in about["spaces"].values():
+            _check_space(one)
         return Policy(spec, state, about["spaces"], About(**about["about"]))
     except FileNotFoundError:
         raise UserError(f"{path}: no such file; expected one of python -m pg_theano.export RUN --to npz") from None
-    except (ValueError, KeyError, TypeError, OSError, zipfile.BadZipFile) as error:
+    except (ValueError, LookupError, TypeError, AttributeError, ArithmeticError, AssertionError, OSError) as error:
         raise UserError(f"{path}: not a policy of python -m pg_theano.export RUN --to npz ({error})") from None
