@@ -20,6 +20,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
+from pg_theano import untrusted
 from pg_theano.curves import (
     POINTS,
     Curve,

@@ -55,7 +55,7 @@ class Trained(NamedTuple):
 def read(path: Path) -> Trained:
     """A run folder, or one of `seed-*/`. Errors: `UserError` where it is none, or has no record yet."""
     if (path / seeds.PLAN).is_file():
-        config, _ = seeds.read_plan(path)
+        config, *_ = seeds.read_plan(path)
         folders = [one for one in sorted(path.glob("seed-*"), key=_number_of) if (one / "config.yaml").is_file()]
         folders = [
             one for one in folders if (one / "metrics.jsonl").is_file() and (one / "metrics.jsonl").stat().st_size
