@@ -31,7 +31,8 @@ ENGINES = {  # name: a config whose run takes a second or two once it is compile
     "does not replay": LENGTHS
     | STRETCHES
     | {
-        "environment": {"id": "probe_environments:NotAgain-v0", "num_envs": 4},
+        "environment": {"id": "probe_environments:WildLater-v0", "num_envs": 4},  # wild after ten steps
+        "algorithm": STRETCHES["algorithm"] | {"num_steps": 8},
         "budget": {"updates": 60},
         "evaluation": {"episodes": 3, "every_updates": 1000},
     },
