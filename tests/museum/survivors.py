@@ -77,6 +77,24 @@ SURVIVORS = [
         SYMMETRIC,
     ),
     Survivor(
+        "by_hand/layers.py",
+        "return np.logaddexp(0.0, x)",
+        "0.0, x -> x, 0.0",
+        "the same: the sum of two exponentials does not depend on their order",
+    ),
+    Survivor(
+        "graphs/exploration.py",
+        "mixture = pt.log(rate / num_actions + (1 - rate) * pt.exp(pt.maximum(own, -80.0)))",
+        "80.0 -> 79.0",
+        "the same but for rounding: e⁻⁷⁹ beside ε/A; the bound only keeps the gradient of `exp` finite",
+    ),
+    Survivor(
+        "graphs/baselines.py",
+        "return pt.switch(pt.gt(number, 0), others / pt.maximum(number, 1.0), anywhere)",
+        "1.0 -> 0.0",
+        "the same: where the number is 0 the other branch is taken, and no gradient goes through a baseline",
+    ),
+    Survivor(
         "graphs/policies.py",
         "bounded = pt.maximum(log_probs, -80.0)",
         "80.0 -> 81.0",
