@@ -95,6 +95,18 @@ SURVIVORS = [
         "the same: where the number is 0 the other branch is taken, and no gradient goes through a baseline",
     ),
     Survivor(
+        "graphs/distributions.py",
+        "for weight, std in zip(LOGISTIC_WEIGHTS, LOGISTIC_STDS, strict=True):",
+        "True -> False",
+        "the same: three weights and three standard deviations",
+    ),
+    Survivor(
+        "by_hand/advantages.py",
+        "following = np.zeros(len(reward))  # G_{t+1}",
+        "zeros -> ones",
+        "the same: nothing continues beyond the last column, and so G there is never read",
+    ),
+    Survivor(
         "graphs/policies.py",
         "bounded = pt.maximum(log_probs, -80.0)",
         "80.0 -> 81.0",
