@@ -116,6 +116,11 @@ def train(trainers: Sequence[Any], say: Callable[[str], None]) -> list[dict[str,
             _leave(going, figures, [place for place, one in going.items() if one.solved_before()], "solved", say)
             while going:
                 stopping.check()
+                stopped = [place for place, one in going.items() if one.stop_asked]
+                if stopped:
+                    evaluator.play((going[place], programs.CONFIRMATION, GREEDY, "best") for place in stopped)
+                    _leave(going, figures, stopped, "stopped", say)
+                    continue
                 spent = [place for place, one in going.items() if one.budget_spent()]
                 if spent:
                     evaluator.play((going[place], programs.CONFIRMATION, GREEDY, "best") for place in spent)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import csv
 import io
 import sys
 from collections.abc import Sequence
@@ -11,10 +12,10 @@ from typing import Any
 
 import numpy as np
 
-from pg_theano import checkpoints, commands, policy, runs, user_code
+from pg_theano import checkpoints, commands, policy, records, runs, user_code
 from pg_theano.types import State, UserError
 
-KINDS = {"npz": "npz", "onnx": "onnx", "stablehlo": "stablehlo"}
+KINDS = ("npz", "onnx", "stablehlo", "csv")
 
 
 def export(run: str | Path, kind: str, out: str | Path | None = None) -> Path:
@@ -23,15 +24,16 @@ def export(run: str | Path, kind: str, out: str | Path | None = None) -> Path:
     npz        arrays and their description: `pg_theano.load`, or twenty lines of NumPy (docs/hand-over.md)
     onnx       obs to action and probabilities, for any ONNX runtime
     stablehlo  obs [E, F] to action, E symbolic, for JAX; a policy of one's own too
+    csv        the run's metrics: a line an update, a column a figure, empty where it was not measured
     Errors: `UserError`: no run, a policy that the kind cannot hold, a missing library, a file that cannot be written.
     """
     if kind not in KINDS:
         raise UserError(f"--to: got {kind}; expected {', '.join(KINDS)}")
     path = Path(run)
-    target = Path(out) if out is not None else Path(f"{path.resolve().name}.{KINDS[kind]}")
+    target = Path(out) if out is not None else Path(f"{path.resolve().name}.{kind}")
     if not target.resolve().parent.is_dir():
         raise UserError(f"{target}: there is no folder {target.parent}; make it first")
-    checkpoints.write_atomically(target, {"npz": _npz, "onnx": _onnx, "stablehlo": _stablehlo}[kind](path))
+    checkpoints.write_atomically(target, {"npz": _npz, "onnx": _onnx, "stablehlo": _stablehlo, "csv": _csv}[kind](path))
     return target
 
 
@@ -45,6 +47,17 @@ def _onnx(path: Path) -> bytes:
     from pg_theano import onnx_graph
 
     return onnx_graph.model_of(policy.load(path))
+
+
+def _csv(path: Path) -> bytes:
+    runs.read_run(path)  # which says what it is, where it is none
+    found = records.read(path / "metrics.jsonl")
+    columns = list(dict.fromkeys(name for record in found for name in record))
+    text = io.StringIO(newline="")
+    writer = csv.DictWriter(text, columns)
+    writer.writeheader()
+    writer.writerows(found)
+    return text.getvalue().encode()
 
 
 def _stablehlo(path: Path) -> bytes:
@@ -79,7 +92,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = commands.parser("export", __doc__, "python -m pg_theano.export runs/cartpole --to onnx --out policy.onnx")
     commands.add_allow_import(parser)
     parser.add_argument("run", metavar="RUN", help="a run folder; its best checkpoint is taken")
-    parser.add_argument("--to", required=True, choices=list(KINDS), help="NumPy, any runtime, JAX")
+    parser.add_argument("--to", required=True, choices=KINDS, help="NumPy, any runtime, JAX; the metrics")
     parser.add_argument("--out", metavar="FILE", help="where to (default: <run>.<kind> in this folder)")
     return commands.run(parser, _export, argv)
 

@@ -7,6 +7,7 @@ policy.probs(obs)                              # of each action; of real numbers
 
 from __future__ import annotations
 
+import copy
 import json
 from collections.abc import Mapping
 from pathlib import Path
@@ -36,10 +37,6 @@ class About(NamedTuple):
     checkpoint: str
 
 
-MOST_NUMBERS, MOST_CHOICES = 10_000_000, 5_000
-"""In an observation or an action of a policy that is read from a file; choices are one-hot: memory is their square."""
-
-
 class Policy:
     """What was learned, and nothing of how: the parameters of the policy, its normaliser, the spaces.
 
@@ -54,6 +51,15 @@ class Policy:
         self.action_space = spaces.from_data(described["action"])
         self._given = spaces.action_of(self.action_space, about.environment, spec["squash"]).given
         self._act = acting.numpy_act(spec, with_log_prob=False)
+
+    def at(self, spec: dict[str, Any], state: State) -> Policy:
+        """The same policy with the parameters of a training State, copied, which nobody can write to."""
+        other = copy.copy(self)
+        other.state = acting_part(spec, state)[1]
+        for name, array in other.state.items():
+            other.state[name] = array = array if array.base is None else array.copy()
+            array.setflags(write=False)
+        return other
 
     def __call__(self, obs: Any) -> Any:
         """The likeliest action; of real numbers, the mean."""
@@ -167,7 +173,7 @@ def _from_run(path: Path) -> Policy:
         path.name,
         checkpoint.path.stem,
     )
-    return Policy(*_own(spec, checkpoint.state), spaces_from(facts, path), about)
+    return Policy(*acting_part(spec, checkpoint.state), spaces_from(facts, path), about)
 
 
 def spaces_from(facts: Mapping[str, Any], path: Path) -> dict[str, Any]:
@@ -177,7 +183,7 @@ def spaces_from(facts: Mapping[str, Any], path: Path) -> dict[str, Any]:
     return facts["task"]["spaces"]
 
 
-def _own(spec: dict[str, Any], state: State) -> tuple[dict[str, Any], State]:
+def acting_part(spec: dict[str, Any], state: State) -> tuple[dict[str, Any], State]:
     """Spec and state with what acts, and nothing else."""
     named = parameters.views(np.asarray(state["params"]), spec["layout"])
     layout = [entry for entry in spec["layout"] if entry[0].startswith(("shared/", "policy/"))]
@@ -194,34 +200,40 @@ def arrays_of(policy: Policy) -> dict[str, Array]:
     return {"about": np.frombuffer(json.dumps(about).encode(), np.uint8), **named, **kept}
 
 
-def _check_space(data: Any) -> None:
-    """A space that a file describes is made: it takes the memory that it claims."""
-    parts = data.get("spaces", ())
-    for part in parts.values() if isinstance(parts, dict) else parts:
-        _check_space(part)
-    shape, choices = data.get("shape", ()), [data.get("n", 1), *np.ravel(data.get("nvec", 1))]
-    if not all(0 <= size <= MOST_NUMBERS for size in shape) or np.prod(shape, dtype=float) > MOST_NUMBERS:
-        raise ValueError(f"a space of more than {MOST_NUMBERS:,} numbers")
-    if not all(0 <= size <= MOST_CHOICES for size in choices):
-        raise ValueError(f"a space of more than {MOST_CHOICES:,} choices")
-
-
 def _from_file(path: Path) -> Policy:
+    """Read as a file from a stranger is: sizes before memory, nothing evaluated, every shape compared."""
     try:
-        arrays = untrusted.arrays_of(untrusted.read(path, untrusted.most_bytes()))
-        about = untrusted.parsed(arrays.pop("about").tobytes())
-        if about["format"] != FORMAT:
-            raise UserError(f"{path}: got format {about['format']!r:.40}; this version reads {FORMAT}")
-        spec = about["spec"]
-        found = {name: list(arrays[name].shape) for name, *_ in spec["layout"]}
-        if found != {name: list(shape) for name, shape, *_ in spec["layout"]}:
-            raise UserError(f"{path}: its arrays have other shapes than it says")
-        params = np.concatenate([arrays[name].ravel() for name, *_ in spec["layout"]]).astype(spec["dtype"])
-        state = {"params": params} | {name: arrays[name] for name in NORMALIZER if spec["normalize_observations"]}
-        for one in about["spaces"].values():
-            _check_space(one)
-        return Policy(spec, state, about["spaces"], About(**about["about"]))
+        content = untrusted.read(path, untrusted.most_bytes())
     except FileNotFoundError:
         raise UserError(f"{path}: no such file; expected one of python -m pg_theano.export RUN --to npz") from None
-    except (ValueError, LookupError, TypeError, AttributeError, ArithmeticError, AssertionError, OSError) as error:
-        raise UserError(f"{path}: not a policy of python -m pg_theano.export RUN --to npz ({error})") from None
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read: {error.strerror}") from None
+    try:
+        arrays = untrusted.arrays_of(content)
+        about = untrusted.parsed(arrays.pop("about").tobytes())
+        if about["format"] != FORMAT:
+            raise UserError(f"{path}: got format {about['format']}; this version reads {FORMAT}")
+        return _checked(about, arrays)
+    except UserError:
+        raise
+    except Exception as error:  # whatever follows from a description that describes nothing
+        reason = " ".join(str(error).split())[:200]
+        raise UserError(f"{path}: not a policy of python -m pg_theano.export RUN --to npz ({reason})") from None
+
+
+def _checked(about: dict[str, Any], arrays: dict[str, Array]) -> Policy:
+    spec = {key: about["spec"][key] for key in (*ACTING, "layout")}
+    wanted = {name: tuple(shape) for name, shape, *_ in spec["layout"]}
+    if spec["dtype"] not in ("float32", "float64"):
+        raise ValueError(f"dtype {spec['dtype']}")
+    kept = NORMALIZER if spec["normalize_observations"] else ()
+    shapes = wanted | dict.fromkeys(kept, (spec["obs_size"],))
+    if {name: array.shape for name, array in arrays.items()} != shapes:
+        raise ValueError("its arrays have other names or shapes than it says")
+    if not all(array.dtype == spec["dtype"] and np.isfinite(array).all() for array in arrays.values()):
+        raise ValueError(f"its arrays are not all finite numbers of {spec['dtype']}")
+    params = np.concatenate([arrays[name].ravel() for name in wanted])
+    state = {"params": params} | {name: arrays[name] for name in kept}
+    found = Policy(spec, state, about["spaces"], About(**about["about"]))
+    found.probs(np.zeros((1, spec["obs_size"])))  # what does not fit together says so here
+    return found

@@ -8,8 +8,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, TextIO
 
-from pg_theano.untrusted import printable
-
 BARS = "▁▂▃▄▅▆▇█"
 
 
@@ -33,7 +31,7 @@ class Screen:
 
     def event(self, text: str) -> None:
         try:
-            print(printable(text), file=self.file, flush=True)
+            print(text, file=self.file, flush=True)
         except OSError as error:  # which does not say of what
             raise OSError(error.errno, error.strerror, getattr(self.file, "name", "output")) from None
 
@@ -77,10 +75,7 @@ class LiveScreen(Screen):
         self.on_disk = updates
 
     def event(self, text: str) -> None:
-        text = printable(text)
-        self.live.console.print(
-            text, highlight=False, markup=False, emoji=False, no_wrap="evaluation" in text, overflow="ellipsis"
-        )
+        self.live.console.print(text, highlight=False, markup=False, no_wrap="evaluation" in text, overflow="ellipsis")
 
     def update(self, record: Mapping[str, Any], budget: float) -> None:
         if record["return_mean"] is not None:
@@ -102,7 +97,6 @@ class LiveScreen(Screen):
     def _picture(self, record: Mapping[str, Any], budget: float) -> Any:
         from rich.panel import Panel
         from rich.table import Table
-        from rich.text import Text
 
         now = time.monotonic()
         # Compiling, and what was done before a resume, say nothing of the pace.
@@ -124,7 +118,7 @@ class LiveScreen(Screen):
             rows.append(("saved", f"after {self.on_disk:,} updates"))
         for row in rows:
             table.add_row(*row)
-        return Panel(table, title=Text(printable(self.title)), title_align="left", expand=False)
+        return Panel(table, title=self.title, title_align="left", expand=False)
 
     def close(self) -> None:
         self.live.stop()
@@ -146,17 +140,17 @@ class LiveTable(Screen):
         self.live.start()
 
     def event(self, text: str) -> None:
-        self.live.console.print(printable(text), highlight=False, markup=False, emoji=False)
+        self.live.console.print(text, highlight=False, markup=False)
 
     def show(self, title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
         from rich.table import Table
         from rich.text import Text
 
-        table = Table(title=Text(printable(title)), title_justify="left", expand=False)
+        table = Table(title=Text(title), title_justify="left", expand=False)
         for column in columns:
-            table.add_column(Text(printable(column)), justify="right", no_wrap=True, overflow="ellipsis")
+            table.add_column(Text(column), justify="right", no_wrap=True, overflow="ellipsis")
         for row in rows:
-            table.add_row(*(Text(printable(cell)) for cell in row))
+            table.add_row(*map(Text, row))
         self.live.update(table, refresh=True)
 
     def close(self) -> None:

@@ -68,4 +68,4 @@ def play(
 def finished(folder: Path) -> dict[str, Any] | None:
     """The result of a run that has come to its end, None of one that has not."""
     result = runs.read_result(folder)
-    return result if result is not None and result["status"] in ("solved", "budget") else None
+    return result if result is not None and result["status"] in ("solved", "budget", "stopped") else None

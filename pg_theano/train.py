@@ -9,7 +9,7 @@ import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pg_theano import (
     BEGAN,
@@ -22,13 +22,15 @@ from pg_theano import (
     sealed,
     seeds,
     stopping,
-    untrusted,
     user_code,
 )
 from pg_theano import config as configs
 from pg_theano.config import Config
 from pg_theano.trainer import Trainer
 from pg_theano.types import UserError
+
+if TYPE_CHECKING:  # imported where one is given: the way to a solved task is short
+    from pg_theano.callbacks import Callback
 
 
 class Result(NamedTuple):
@@ -37,6 +39,14 @@ class Result(NamedTuple):
     folder: Path
     figures: dict[str, Any]
     plot: Path | None
+
+
+class How(NamedTuple):
+    """What goes with a run beside its config, and changes nothing that is learned."""
+
+    display: Callable[[str], screen.Screen]
+    force: bool = False
+    callbacks: Sequence[Callback] = ()
 
 
 def run(
@@ -50,28 +60,30 @@ def run(
     display: Callable[[str], screen.Screen] | None = None,
     folder_of_config: Path | None = None,
     force: bool = False,
+    callbacks: Sequence[Callback] = (),
 ) -> Result:
     """Train as the command does: a config (or file, or dict, or nothing for the defaults), and where to.
 
     `folder_of_config` is where the modules that a config names are looked for, where it comes from no file. `force`
-    resumes a run though this process, or a file of the run, is not as it was.
+    resumes a run though this process, or a file of the run, is not as it was. `callbacks` look on, and may stop it: see
+    `pg_theano.callbacks`.
 
     Errors: `UserError` for everything that the user can mend.
     """
-    display = display or (lambda title: screen.make(sys.stdout, title))
+    how = How(display or (lambda title: screen.make(sys.stdout, title)), force, callbacks)
     if resume is not None:
-        return _resumed(Path(resume), overrides, display, plot, force)
+        return _resumed(Path(resume), overrides, how, plot)
     given = configs.resolved(config, overrides, seed, folder_of_config)
     name = given.config.name or runs.name_of(given.config.environment.dynamics or given.config.environment.id)
     with given.placed(), runs.new(name, run_dir) as path:
         if given.config.runs == 1:
-            figures = _one(given.config, runs.fresh(path), given.folder, display)
+            figures = _one(given.config, runs.fresh(path), given.folder, how)
             return Result(path, figures, _draw(path, figures) if plot else None)
         lock = runs.locked(path)
         try:
             code = user_code.check(given.config, [given.folder], lambda text: None)
             seeds.begin(given.config, path, given.folder, code)
-            return _several(given.config, path, given.folder, display, plot)
+            return _several(given.config, path, given.folder, how, plot)
         finally:
             runs.unlocked(lock)
 
@@ -80,18 +92,17 @@ def _one(
     config: Config,
     folder: runs.RunFolder,
     folder_of_config: Path,
-    display: Callable[[str], screen.Screen],
+    how: How,
     checkpoint: checkpoints.Checkpoint | None = None,
-    force: bool = False,
     recorded: Any = user_code.NEW,
 ) -> dict[str, Any]:
     """One run in its folder, new or resumed; `recorded` of the user's code, where it is not new."""
     path = folder.path
-    shown = display(f"{config.environment.id} · seed {config.seed} · {path}")
+    shown = how.display(f"{config.environment.id} · seed {config.seed} · {path}")
     trainer = None
     try:
         code = user_code.check(config, [folder_of_config], shown.event, recorded)
-        trainer = Trainer(config, folder, [folder_of_config], shown)
+        trainer = Trainer(config, folder, [folder_of_config], shown, callbacks=how.callbacks)
         where = "resumed at update " + str(checkpoint.facts["counters"]["updates"]) if checkpoint else "new"
         shown.event(
             f"{path}: {where}; "
@@ -105,7 +116,7 @@ def _one(
             trainer.start_fresh()
         else:
             trainer.start_from(checkpoint)
-            folder.go_on(config, checkpoint.facts, force=force)
+            folder.go_on(config, checkpoint.facts, force=how.force)
         return trainer.run()
     except KeyboardInterrupt:  # before the first update: while compiling, or in `finally` of what trained
         if (path / "config.yaml").exists():
@@ -125,13 +136,14 @@ def train_group(
     *,
     display: Callable[[str], screen.Screen] | None = None,
     force: bool = False,
+    callbacks: Sequence[Callback] = (),
 ) -> list[dict[str, Any] | None]:
     """Train several configs, each in a folder of its own, at once where they share a graph; their results, in order.
 
     A finished run is only read, one that was begun goes on. One that fails does so alone: its result has status
     "failed" and the reason in "stop_reason". After Ctrl-C what was not begun has None.
     """
-    display = display or (lambda title: screen.quiet())
+    how = How(display or (lambda title: screen.quiet()), force, callbacks)
     figures: list[dict[str, Any] | None] = [seeds.finished(path) for path in run_dirs]
     left = [place for place, found in enumerate(figures) if found is None]
     for place in left:  # before the first of them is imported
@@ -141,16 +153,14 @@ def train_group(
         places = [left[index] for index in group]
         if hindrance is None:
             members = [(configs[place], run_dirs[place]) for place in places]
-            trained = _together(members, folder_of_config, environment, display, force)
+            trained = _together(members, folder_of_config, environment, how)
         else:
             if hindrance not in said:
                 said.add(hindrance)
-                shown = display("agents_per_process")
+                shown = how.display("agents_per_process")
                 shown.event(f"agents_per_process: one after the other: {hindrance}")
                 shown.close()
-            trained = [
-                _or_failed(configs[place], run_dirs[place], folder_of_config, display, force) for place in places
-            ]
+            trained = [_or_failed(configs[place], run_dirs[place], folder_of_config, how) for place in places]
         for place, one in zip(places, trained, strict=True):
             figures[place] = one
         if any(one["status"] == "interrupted" for one in trained):
@@ -163,14 +173,12 @@ def _recorded(path: Path) -> Any:
     return runs.read_run(path, force=True)[1].get("code") if (path / "config.yaml").exists() else user_code.NEW
 
 
-def _or_failed(
-    config: Config, path: Path, folder_of_config: Path, display: Callable[[str], screen.Screen], force: bool
-) -> dict[str, Any]:
+def _or_failed(config: Config, path: Path, folder_of_config: Path, how: How) -> dict[str, Any]:
     """One run alone; the result that it wrote where it failed."""
     try:
         if (path / "config.yaml").exists():
-            return _resumed(path, (), display, False, force).figures
-        return _one(config, runs.fresh(path), folder_of_config, display)
+            return _resumed(path, (), how, False).figures
+        return _one(config, runs.fresh(path), folder_of_config, how)
     except UserError:
         result = runs.read_result(path)
         if result is None or result["status"] != "failed":
@@ -182,13 +190,12 @@ def _together(
     members: Sequence[tuple[Config, Path]],
     folder_of_config: Path,
     environment: Any,
-    display: Callable[[str], screen.Screen],
-    force: bool,
+    how: How,
 ) -> list[dict[str, Any]]:
     """Several runs of one graph at once, each in its folder, new or resumed."""
     runs.allow_open(2 * len(members))
     first, above = members[0][0], members[0][1].parent
-    shown = display(f"{first.environment.id} · {len(members)} agents at once · {above}")
+    shown = how.display(f"{first.environment.id} · {len(members)} agents at once · {above}")
     trainers: list[Trainer] = []
     found: list[checkpoints.Checkpoint | None] = []
     try:
@@ -196,10 +203,11 @@ def _together(
             checkpoint = None
             code = user_code.check(config, [folder_of_config], lambda text: None, _recorded(path))
             if (path / "config.yaml").exists():
-                folder, config, _, checkpoint = runs.resumable(path, (), force=force)
+                folder, config, _, checkpoint = runs.resumable(path, (), force=how.force)
             else:
                 folder = runs.fresh(path)
-            trainers.append(Trainer(config, folder, [folder_of_config], screen.quiet(), environment))
+            quiet = screen.quiet()
+            trainers.append(Trainer(config, folder, [folder_of_config], quiet, environment, how.callbacks))
             found.append(checkpoint)
             if checkpoint is None:
                 facts = {"folder": str(folder_of_config), "spec": trainers[-1].spec, "code": code}
@@ -219,7 +227,7 @@ def _together(
                 trainer.start_fresh()
             else:
                 trainer.start_from(checkpoint)
-                trainer.folder.go_on(trainer.config, checkpoint.facts, force=force)
+                trainer.folder.go_on(trainer.config, checkpoint.facts, force=how.force)
         return agents.train(trainers, shown.event)
     except KeyboardInterrupt:
         shown.event(f"to go on: python -m pg_theano.train --resume {above}")
@@ -235,20 +243,19 @@ def _several(
     config: Config,
     path: Path,
     folder_of_config: Path,
-    display: Callable[[str], screen.Screen],
+    how: How,
     plot: bool,
-    force: bool = False,
 ) -> Result:
     """`runs` seeds, in turn or `agents_per_process` at once, and their summary."""
 
     def train(configs: list[Config], folders: list[Path]) -> list[dict[str, Any]]:
         if config.agents_per_process > 1:
-            trained = train_group(configs, folders, folder_of_config, display=display, force=force)
+            trained = train_group(configs, folders, folder_of_config, **how._asdict())
             return [one for one in trained if one]
         (folder,) = folders
         if (folder / "config.yaml").exists():
-            return [_resumed(folder, (), display, False, force).figures]
-        return [_one(configs[0], runs.fresh(folder), folder_of_config, display)]
+            return [_resumed(folder, (), how, False).figures]
+        return [_one(configs[0], runs.fresh(folder), folder_of_config, how)]
 
     figures = seeds.play(config, path, train)
     if all(one["status"] == "failed" for one in figures):
@@ -259,9 +266,7 @@ def _several(
     return Result(path, summary, _draw(path, summary) if plot else None)
 
 
-def _resumed(
-    path: Path, overrides: Sequence[str], display: Callable[[str], screen.Screen], plot: bool, force: bool
-) -> Result:
+def _resumed(path: Path, overrides: Sequence[str], how: How, plot: bool) -> Result:
     """Go on with the run of a folder, from its newest whole checkpoint, or with the seeds of one that holds several."""
     if (path / seeds.PLAN).exists():
         if overrides:
@@ -270,11 +275,11 @@ def _resumed(
         try:
             config, folder_of_config, code = seeds.read_plan(path)
             user_code.check(config, [folder_of_config], lambda text: None, code)
-            return _several(config, path, folder_of_config, display, plot, force)
+            return _several(config, path, folder_of_config, how, plot)
         finally:
             runs.unlocked(lock)
-    folder, config, facts, checkpoint = runs.resumable(path, overrides, force=force)
-    figures = _one(config, folder, Path(facts["folder"]), display, checkpoint, force, facts.get("code"))
+    folder, config, facts, checkpoint = runs.resumable(path, overrides, force=how.force)
+    figures = _one(config, folder, Path(facts["folder"]), how, checkpoint, facts.get("code"))
     return Result(path, figures, _draw(path, figures) if plot else None)
 
 
@@ -312,6 +317,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         "--force", action="store_true", help="--resume: also where versions, backend, dtype or its files are others"
     )
     commands.add_allow_import(parser)
+    parser.add_argument(
+        "--log", action="append", default=[], metavar="WHERE", help="tensorboard, wandb or trackio; may be given again"
+    )
     parser.add_argument("--no-plot", action="store_true", help="draw no figure at the end")
     parser.add_argument(
         "--json", action="store_true", help="print the result as one JSON object; progress goes to stderr"
@@ -335,11 +343,20 @@ def _train(arguments: argparse.Namespace) -> int:
         plot=not arguments.no_plot,
         display=lambda title: screen.make(stream, title),
         force=arguments.force,
+        callbacks=_logs(arguments.log),
     )
-    print("\n".join(map(untrusted.printable, screen.closing(result.folder, result.figures, result.plot))), file=stream)
+    print("\n".join(screen.closing(result.folder, result.figures, result.plot)), file=stream)
     if arguments.json:
         print(json.dumps(result.figures))
     return stopping.exit_code() if result.figures["status"] == "interrupted" else 0
+
+
+def _logs(names: Sequence[str]) -> Sequence[Callback]:
+    if not names:
+        return ()
+    from pg_theano.callbacks import of_logs
+
+    return of_logs(names)
 
 
 if __name__ == "__main__":

@@ -24,7 +24,7 @@ from pg_theano import (
     stopping,
     watchdog,
 )
-from pg_theano.config import Config
+from pg_theano.config import Config, to_dict
 from pg_theano.evaluate import Evaluator
 from pg_theano.rollout import check_record
 from pg_theano.slots import Slots
@@ -55,6 +55,7 @@ class Trainer:
         folders: Sequence[Path],
         display: screen.Screen,
         environment: Any = None,  # where another run's, which keeps nothing between two calls, will do
+        callbacks: Sequence[Any] = (),
     ):
         self.config, self.folder, self.folders, self.display = config, folder, folders, display
         self.parts = metrics.Parts()
@@ -69,6 +70,7 @@ class Trainer:
         self.evaluator = Evaluator(config, self.spec, folders)
         self.lengths: list[int] | None = []  # of the first episodes, until they differ or are asked of
         self.evaluated: dict[tuple[int, int], dict[str, float]] = {}  # (purpose, choice): played beforehand
+        self.callbacks, self.stop_asked = callbacks, False
         self.program: Program
         self.collector: collecting.Collector
         self.state: State
@@ -127,11 +129,11 @@ class Trainer:
     # -- the loop
 
     def train(self) -> str:
-        """Update until solved or until the budget is spent; returns which: "solved" or "budget"."""
+        """Update until solved, until the budget is spent or a callback says so: "solved", "budget" or "stopped"."""
         if self.solved_before():
             return "solved"
         first = self.counters.updates
-        while not self.budget_spent():
+        while not self.budget_spent() and not self.stop_asked:
             stopping.check()
             knobs = programs.knobs_at(self.config, self.counters.updates)
             with self.parts.of("collect"):
@@ -147,7 +149,7 @@ class Trainer:
                 )
             if self.finish_update(record):
                 return "solved"
-        return "budget"
+        return "stopped" if self.stop_asked else "budget"
 
     def learned(self, played: Played, state: State, measured: dict[str, float], knobs: Knobs) -> dict[str, Any]:
         """Take what an update gave for our state; returns its record."""
@@ -181,10 +183,26 @@ class Trainer:
         self.folder.record(record)
         self.display.update(record, self.share_of_budget())
         solved = solved and self.confirmed()
+        if self.callbacks:
+            self.stop_asked = self.told.update(record, self.policy())
         self.settle()
         if not solved:
             self.checkpoint_when_due()
         return solved
+
+    def policy(self) -> Any:
+        """The policy as it is, to be looked at; None for one that NumPy cannot follow."""
+        if self.spec["policy"] != "dense":
+            return None
+        from pg_theano import policy
+
+        if not hasattr(self, "_policy"):
+            about = policy.About(
+                self.task.id, self.config.algorithm.name, to_dict(self.config), self.folder.path.name, "training"
+            )
+            own = policy.acting_part(self.spec, self.state)
+            self._policy = policy.Policy(*own, self.task.spaces, about)
+        return self._policy.at(self.spec, self.state)
 
     def minibatches(self, played: Played) -> dict[str, Any] | None:
         """Which steps this update's gradient steps learn from, for an algorithm that takes several."""
@@ -367,7 +385,7 @@ class Trainer:
     # -- the end
 
     def result(self, status: str, reason: str) -> dict[str, Any]:
-        if status == "budget" and self.counters.updates:
+        if status in ("budget", "stopped") and self.counters.updates:
             with self.parts.of("evaluate"):  # of the best policy, on seeds that did not choose it
                 self.final = self.evaluation(programs.CONFIRMATION, GREEDY, self.best_state)
         elif status != "solved":
@@ -415,6 +433,10 @@ class Trainer:
     def begin(self) -> None:
         self.steps_before = self.counters.env_steps
         self.settle()
+        if self.callbacks:
+            from pg_theano.callbacks import Told
+
+            self.told = Told(self.callbacks, self.config, self.folder.path)
 
     def finish(self, status: str, reason: str | None = None) -> dict[str, Any]:
         """Save the last update, and the result, which is returned."""
@@ -423,9 +445,12 @@ class Trainer:
             "solved": f"mean of {self.config.evaluation.episodes} greedy episodes reached {self.threshold}, twice",
             "budget": "the budget is spent",
             "interrupted": stopping.reason(),
+            "stopped": "a callback asked for it",
         }
         result = self.result(status, reason or reasons[status])
         self.folder.finish(result)
+        if self.callbacks and hasattr(self, "told"):
+            self.told.finish(result)
         return result
 
     def close(self) -> None:

@@ -64,7 +64,7 @@ def case(name, seed=0):
 def policy_of(name, seed=0):
     made, spec, state, described, _ = case(name, seed)
     about = policy.About(made.environment.id, "reinforce", {}, "run", "best-1")
-    return policy.Policy(*policy._own(spec, state), described, about)
+    return policy.Policy(*policy.acting_part(spec, state), described, about)
 
 
 def observed(env, number, seed=0):

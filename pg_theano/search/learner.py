@@ -10,7 +10,6 @@ saved and watched. What the loop calls a rollout is a `Generation`: candidates, 
 
 from __future__ import annotations
 
-import contextlib
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -41,13 +40,8 @@ class Generation(NamedTuple):
     seen: Moments | None
 
 
-def load(
-    config: Config,
-    spec: dict[str, Any],
-    report: compiling.Report,
-    around: compiling.Around = contextlib.nullcontext,
-) -> Program:
-    """The program of a population learner: cem, pgpe, es or cmaes. `around`: see `compiling.functions`."""
+def load(config: Config, spec: dict[str, Any], report: compiling.Report) -> Program:
+    """The program of a population learner: cem, pgpe, es or cmaes."""
     algorithm = config.algorithm
     search = searchers.make(
         algorithm.name,
@@ -60,7 +54,7 @@ def load(
         report=report,
     )
     dtype, features = spec["dtype"], spec["obs_size"]
-    compiled = _Compiled(config, spec, report, around)
+    compiled = _Compiled(config, spec, report)
     rows = algorithm.population_size * algorithm.episodes_per_candidate
     in_numpy = config.policy.act == "numpy" or (config.policy.act == "auto" and acting.quicker_in_numpy(spec, rows))
 
@@ -131,10 +125,8 @@ def _state_of(searching: dict[str, Any], dtype: str) -> State:
 class _Compiled:
     """The compiled functions of a population, built when they are first wanted: on Gymnasium none may be."""
 
-    def __init__(self, config: Config, spec: dict[str, Any], report: compiling.Report, around: compiling.Around):
-        self._make = lambda first: compiling.functions(
-            spec, first, report=report, backend=config.backend, around=around
-        )
+    def __init__(self, config: Config, spec: dict[str, Any], report: compiling.Report):
+        self._make = lambda first: compiling.functions(spec, first, report=report, backend=config.backend)
         self._functions: Any = None
 
     def functions(self, first: str) -> Any:

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from pg_theano import compiling, runs, screen, train, untrusted
+from pg_theano import compiling, records, runs, screen, train
 from pg_theano import config as configs
 from pg_theano.config import Config
 from pg_theano.search.settings import with_params
@@ -142,7 +142,7 @@ def _score(objective: str, figures: Mapping[str, Any], config: Config, path: Pat
     if objective == "steps_to_solve":
         score = steps_to_solve(figures, config)
     elif objective == "learning_curve":
-        score = learning_curve(_records(path), figures, config)
+        score = learning_curve(records.read(path / "metrics.jsonl"), figures, config)
     else:
         score = figures["evaluation"]["mean"]
     if not math.isfinite(score):
@@ -181,8 +181,3 @@ def learning_curve(records: list[dict[str, Any]], figures: Mapping[str, Any], co
         raise UserError("no episode ended; there is no learning curve")
     rest = figures["evaluation"]["mean"] if figures["status"] == "solved" else held
     return (area + rest * (budget - before)) / budget
-
-
-def _records(path: Path) -> list[dict[str, Any]]:
-    content = untrusted.read(path / "metrics.jsonl", untrusted.most_bytes())
-    return [untrusted.parsed(line) for line in content.splitlines()]
