@@ -121,6 +121,31 @@ def figures(kind: str, updates: int, early: int = EARLY) -> dict[str, Any]:
     }
 
 
+def drawn(updates: int) -> dict[str, Any]:
+    """Seconds of the plot and the report of a run of so many updates: that of 500, whose records are repeated."""
+    from pg_theano import plots, report, train
+
+    with tempfile.TemporaryDirectory() as folder:
+        run = Path(folder) / "run"
+        train.run(config_of("reinforce", 500), run_dir=run, plot=False, display=lambda title: Watched([]))
+        records = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+        with (run / "metrics.jsonl").open("w") as file:
+            for update in range(updates):
+                record = records[update % 500] | {"update": update, "env_steps": update + 1, "episodes": update + 1}
+                file.write(json.dumps(record) + "\n")
+        seconds = {}
+        for name, draw in (
+            ("plot", lambda: plots.draw([run], Path(folder) / "plot.png")),
+            ("report", lambda: report.report([run], Path(folder) / "report.html", play=False)),
+        ):
+            began = time.perf_counter()
+            draw()
+            seconds[f"{name}_seconds"] = time.perf_counter() - began
+        return {"updates": updates, **seconds, "report_bytes": (Path(folder) / "report.html").stat().st_size}
+
+
 if __name__ == "__main__":
     sys.path.insert(0, str(Path(__file__).resolve().parent))
-    print(json.dumps(figures(sys.argv[1], int(sys.argv[2]), *map(int, sys.argv[3:]))))
+    kind, number, *more = sys.argv[1:]
+    found = drawn(int(number)) if kind == "drawn" else figures(kind, int(number), *map(int, more))
+    print(json.dumps(found))

@@ -17,15 +17,19 @@ from helpers_long import MOST_BYTES, MOST_FILES, MOST_OTHER_BYTES
 UPDATES = {"ppo, compiled": 200_000, "reinforce": 40_000, "population": 40_000, "ppo": 20_000, "by hand": 20_000}
 
 
-def measured(kind: str) -> Figures:
+def measured(kind: str, updates: int) -> Figures:
     """What `tests/helpers_long.py` prints; the quick form of this is tests/test_long.py."""
-    script = [sys.executable, str(ROOT / "tests" / "helpers_long.py"), kind, str(UPDATES[kind])]
+    script = [sys.executable, str(ROOT / "tests" / "helpers_long.py"), kind, str(updates)]
     surroundings = os.environ | {"PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "tests")])}
     done = subprocess.run(script, capture_output=True, text=True, env=surroundings, timeout=3600)
     return {"error": done.stderr[-500:]} if done.returncode else json.loads(done.stdout)
 
 
-def rows(found: Mapping[str, Figures]) -> list[Row]:
+def rows(cells: Mapping[str, Figures]) -> list[Row]:
+    if "drawn" not in cells or len(cells) < 2:
+        return []
+    drawn, found = cells["drawn"], {kind: one for kind, one in cells.items() if kind != "drawn"}
+
     def each(text: str) -> str:
         return "; ".join(f"{kind} ({one['updates']:,}): {text.format(**one)}" for kind, one in found.items())
 
@@ -48,11 +52,15 @@ def rows(found: Mapping[str, Figures]) -> list[Row]:
             ),
         ),
         Row(
-            "their plots in seconds (10)",
-            each("{plot_seconds:.1f} s"),
-            all(one["plot_seconds"] <= 10 for one in found.values()),
+            "plot and report of 200,000 updates in seconds (10 each)",
+            "{plot_seconds:.1f} and {report_seconds:.1f} s, a page of {report_bytes:,} bytes".format(**drawn),
+            drawn["plot_seconds"] <= 10 and drawn["report_seconds"] <= 10,
         ),
     ]
 
 
-PART = Part({kind: lambda kind=kind: measured(kind) for kind in UPDATES}, rows)
+PART = Part(
+    {kind: lambda kind=kind, updates=updates: measured(kind, updates) for kind, updates in UPDATES.items()}
+    | {"drawn": lambda: measured("drawn", 200_000)},
+    rows,
+)
