@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from pg_theano import checkpoints, compiling, machine_code, plots, runs, sealed
+from pg_theano import checkpoints, compiling, machine_code, plots, policy, programs, runs, sealed
 from pg_theano import config as configs
 from pg_theano.search import settings, study
 from pg_theano.types import UserError
@@ -102,13 +102,40 @@ def search(folder, content):
     study.read_folder(folder)
 
 
-READERS = {"config": config, "checkpoint": checkpoint, "cache": cache, "run": run, "search": search}
-"""A reader of exports belongs here as soon as there are exports."""
+def export(folder, content):
+    """A policy that was exported to npz."""
+    path = folder / "policy.npz"
+    path.write_bytes(content)
+    policy.load(path)
+
+
+READERS = {
+    "config": config,
+    "checkpoint": checkpoint,
+    "cache": cache,
+    "run": run,
+    "search": search,
+    "export": export,
+}
 
 
 # -- valid files, as the product writes them
 
 SEARCH = b"name: s\nsearch: {method: random, space: {optimizer.beta1: {low: 0.1, high: 0.9}}}\nbudget: {updates: 3}\n"
+
+
+def exported():
+    """A small policy, as `pg_theano.export --to npz` writes it."""
+    settings_of_run = configs.from_dict({"policy": {"hidden": [2]}})
+    environment = programs.environment_of(settings_of_run, [])
+    task = environment.task
+    spec = programs.spec_of(settings_of_run, task, environment)
+    state = {"params": np.zeros(spec["num_params"], np.float32)}
+    about = policy.About(task.id, "reinforce", {}, "run", "best-1")
+    made = policy.Policy(*policy._own(spec, state), task.spaces, about)
+    buffer = io.BytesIO()
+    np.savez(buffer, allow_pickle=False, **policy.arrays_of(made))
+    return buffer.getvalue()
 
 
 def corpus(folder):
@@ -135,5 +162,6 @@ def corpus(folder):
         "checkpoint": [saved],
         "cache": [json.dumps(artifact).encode() + b"\n" + b"StableHLO", machine_code.MAGIC + b"0" * 64 + b"\ncode"],
         "run": [BETWEEN.join(files)],
+        "export": [exported()],
         "search": [SEARCH + BETWEEN + b'{"folder": "/", "versions": {}}'],
     }
