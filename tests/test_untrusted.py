@@ -297,3 +297,13 @@ def test_a_mutated_file_is_read_or_refused_and_nothing_else(name, tmp_path):
     for content in files:
         helpers_fuzz.READERS[name](tmp_path, content)  # the corpus itself is sound
     read_or_refused()
+
+
+def test_optunas_journal_of_a_file_is_json_and_no_pickle():
+    """It unpickles snapshots, of backends that have some: ours has none. A newer Optuna may differ: then see this."""
+    journal = pytest.importorskip("optuna").storages.journal
+    from pg_theano.search.journal import backend_class
+
+    for backend in (journal.JournalFileBackend, backend_class(journal.JournalFileBackend)):
+        assert not hasattr(backend, "load_snapshot")
+        assert not hasattr(backend, "save_snapshot")
