@@ -31,7 +31,8 @@ def test_a_folder_ready_to_upload(run, tmp_path):
     """The figure is the evaluation's, and what the card says can be done is done. Caught, when planted: the standard
     error for the standard deviation; the last checkpoint's policy instead of the best one's."""
     code, out, error = command("card", run, "--out", tmp_path / "c", "--episodes", 20)
-    assert (code, error) == (0, "") and "nothing" not in out
+    assert code == 0 and "wrote" in out
+    assert all(line.startswith("imports probe_environments:Lengths-v0 from") for line in error.splitlines())
     front, body = parts_of((tmp_path / "c" / "README.md").read_text())
     judged = pg_theano.evaluate.evaluate(run, episodes=20)
     figure = f"{judged['mean']:.2f} +/- {judged['std']:.2f}"
