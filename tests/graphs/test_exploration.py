@@ -43,6 +43,13 @@ def test_a_uniform_number_that_rounds_to_1_is_the_last_action(strategies, name):
     assert strategies[name][0](np.log(np.tile(PROBS[:, None], 2)), noise, 1.0).tolist() == [2, 2]
 
 
+@pytest.mark.parametrize("name", ["epsilon_greedy", "epsilon_greedy_softmax"])
+def test_at_a_rate_of_0_nothing_explores(strategies, name):
+    """Not even where the uniform number is 0, which one of 2²⁴ is in float32. Caught, when planted: u ≤ ε."""
+    noise = np.array([[0.1], [0.0], [0.1]])
+    assert strategies[name][0](np.log(PROBS[:, None]), noise, 0.0).tolist() == [2]
+
+
 @pytest.mark.parametrize("rate", [0.0, 0.3, 1.0])
 @pytest.mark.parametrize("name", by_definition.EXPLORATIONS)
 def test_actions_have_the_stated_probabilities(strategies, name, rate):

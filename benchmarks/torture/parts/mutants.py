@@ -43,6 +43,11 @@ def measured(first: int) -> Figures:
     }
 
 
+def plain(code: str) -> str:
+    """Code on one line of a table."""
+    return f"`{' '.join(code.split())}`".replace("|", "\\|")
+
+
 def cell_of(first: int) -> str:
     return f"seed {mutants.SEED}, mutants {first:03d} to {first + TOGETHER - 1:03d}"
 
@@ -57,9 +62,10 @@ def rows(found: Mapping[str, Figures]) -> list[Row]:
     made = [Row(promise, figure, len(fates) == mutants.SAMPLE and killed >= LEAST * len(fates))]
     said = sum(bool(reason) for reason in reasons)
     listed = "; ".join(
-        f"`{fate['file'].removeprefix('pg_theano/')}:{fate['line']}` `{fate['old']}` → `{fate['new']}`: {reason or '?'}"
+        f"`{fate['file'].removeprefix('pg_theano/')}:{fate['line']}` {plain(fate['old'])} → {plain(fate['new'])}: "
+        f"{reason or '?'}"
         for fate, reason in zip(survivors, reasons, strict=True)
-    ).replace("|", "\\|")
+    )
     made.append(Row("Every survivor has its reason", f"{said} of {len(survivors)}. {listed}", said == len(survivors)))
     return made
 
