@@ -35,6 +35,13 @@ class Screen:
         except OSError as error:  # which does not say of what
             raise OSError(error.errno, error.strerror, getattr(self.file, "name", "output")) from None
 
+    def begins(self, config: Any, path: Path) -> None:
+        """The run of this config, in this folder, is what one is told of from now on."""
+
+    def of_agent(self, config: Any, path: Path) -> Screen:
+        """For one of several runs at once, of which only a page has room."""
+        return quiet()
+
     def update(self, record: Mapping[str, Any], budget: float) -> None:
         now = time.monotonic()
         if "evaluation_mean" in record or now - self._last >= 1.0:

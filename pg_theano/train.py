@@ -61,16 +61,28 @@ def run(
     folder_of_config: Path | None = None,
     force: bool = False,
     callbacks: Sequence[Callback] = (),
+    live: str | os.PathLike[str] | None = None,
 ) -> Result:
     """Train as the command does: a config (or file, or dict, or nothing for the defaults), and where to.
 
     `folder_of_config` is where the modules that a config names are looked for, where it comes from no file. `force`
     resumes a run though this process, or a file of the run, is not as it was. `callbacks` look on, and may stop it: see
-    `pg_theano.callbacks`.
+    `pg_theano.callbacks`. `live` is a page that is kept up to date.
 
     Errors: `UserError` for everything that the user can mend.
     """
-    how = How(display or (lambda title: screen.make(sys.stdout, title)), force, callbacks)
+    display = display or (lambda title: screen.make(sys.stdout, title))
+    if live is not None:
+        rest: dict[str, Any] = {
+            "run_dir": run_dir,
+            "resume": resume,
+            "overrides": overrides,
+            "seed": seed,
+            "plot": plot,
+        }
+        rest |= {"folder_of_config": folder_of_config, "force": force, "callbacks": callbacks}
+        return _with_page(live, display, lambda watched: run(config, display=watched, **rest))
+    how = How(display, force, callbacks)
     if resume is not None:
         return _resumed(Path(resume), overrides, how, plot)
     given = configs.resolved(config, overrides, seed, folder_of_config)
@@ -88,6 +100,22 @@ def run(
             runs.unlocked(lock)
 
 
+def _with_page(
+    file: str | os.PathLike[str], display: Callable[[str], screen.Screen], train: Callable[..., Result]
+) -> Result:
+    """Train with a page beside it, which becomes the report in the end."""
+    from pg_theano.live import Page
+
+    page = Page(file)
+    try:
+        result = train(page.around(display))
+    except BaseException:
+        page.write(False)
+        raise
+    page.finish(result.folder)
+    return result
+
+
 def _one(
     config: Config,
     folder: runs.RunFolder,
@@ -101,6 +129,7 @@ def _one(
     shown = how.display(f"{config.environment.id} · seed {config.seed} · {path}")
     trainer = None
     try:
+        shown.begins(config, path)
         code = user_code.check(config, [folder_of_config], shown.event, recorded)
         trainer = Trainer(config, folder, [folder_of_config], shown, callbacks=how.callbacks)
         where = "resumed at update " + str(checkpoint.facts["counters"]["updates"]) if checkpoint else "new"
@@ -206,8 +235,8 @@ def _together(
                 folder, config, _, checkpoint = runs.resumable(path, (), force=how.force)
             else:
                 folder = runs.fresh(path)
-            quiet = screen.quiet()
-            trainers.append(Trainer(config, folder, [folder_of_config], quiet, environment, how.callbacks))
+            told = shown.of_agent(config, path)
+            trainers.append(Trainer(config, folder, [folder_of_config], told, environment, how.callbacks))
             found.append(checkpoint)
             if checkpoint is None:
                 facts = {"folder": str(folder_of_config), "spec": trainers[-1].spec, "code": code}
@@ -322,6 +351,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("--no-plot", action="store_true", help="draw no figure at the end")
     parser.add_argument(
+        "--live", metavar="FILE", help="a page (.html) kept up to date while it trains; then its report"
+    )
+    parser.add_argument(
         "--json", action="store_true", help="print the result as one JSON object; progress goes to stderr"
     )
     return commands.run(parser, _train, argv)
@@ -344,6 +376,7 @@ def _train(arguments: argparse.Namespace) -> int:
         display=lambda title: screen.make(stream, title),
         force=arguments.force,
         callbacks=_logs(arguments.log),
+        live=arguments.live,
     )
     print("\n".join(screen.closing(result.folder, result.figures, result.plot)), file=stream)
     if arguments.json:

@@ -213,7 +213,18 @@ def test_every_module_says_what_it_is(path):
     "module",
     [
         f"pg_theano{name}"
-        for name in ("", ".train", ".evaluate", ".watch", ".plot", ".check", ".check_env", ".graph", ".search.__main__")
+        for name in (
+            "",
+            ".train",
+            ".evaluate",
+            ".watch",
+            ".plot",
+            ".check",
+            ".check_env",
+            ".graph",
+            ".report",
+            ".search.__main__",
+        )
     ],
 )
 def test_importing_a_command_is_cheap(module):

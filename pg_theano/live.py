@@ -1,0 +1,172 @@
+"""A page that is kept up to date while it trains: `python -m pg_theano.train --live live.html`. A file, no server."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from pg_theano import curves, screen
+from pg_theano.config import Config, to_dict
+from pg_theano.pages import html, training, whole
+from pg_theano.types import Array, UserError
+
+EVERY = 2.0
+"""Seconds between two pages, at least."""
+SHARE = 1 / 80
+"""Of the time, at most so much goes into drawing: where a page takes long, the next one comes later."""
+MOST_RECORDS, EVENTS = 1000, 14
+
+
+class Page:
+    """The page of one command, from its first update to its report. It cannot stop the training: it warns, once."""
+
+    def __init__(self, file: str | os.PathLike[str]):
+        self.file = whole.checked(Path(file))
+        self.seen: dict[Path, Seen] = {}  # by folder, in the order that they began
+        self.events: list[str] = []
+        self.budget, self.broken = 0.0, False
+        self.due = time.perf_counter()
+        self._configs: tuple[int, str] = (0, "")
+
+    def around(self, display: Callable[[str], screen.Screen]) -> Callable[[str], screen.Screen]:
+        """What makes screens, so that what they are told is told here too."""
+        return lambda title: Watched(self, display(title))
+
+    def draw_when_due(self) -> None:
+        now = time.perf_counter()
+        if now >= self.due:
+            cpu = time.thread_time()
+            self.write(True)
+            self.due = now + max(EVERY, (time.thread_time() - cpu) / SHARE)
+
+    def write(self, goes_on: bool) -> None:
+        """The page of what there is. One that goes on loads itself anew."""
+        trained = [seen.trained() for seen in self.seen.values() if seen.records]
+        if not trained or self.broken:
+            return
+        if len(trained) > 1 and len({str(sorted(one.config.items())) for one in map(_seedless, trained)}) == 1:
+            trained = [_together(trained)]
+        state = (
+            f"Training: {100 * self.budget:.0f} % of the budget is spent." if goes_on else "The training was stopped."
+        )
+        words = f"{state} Written at {time.strftime('%H:%M:%S')}."
+        lead = f'<p class="soft">{html.text(words)}</p>'
+        if self._configs[0] != len(trained):
+            self._configs = len(trained), training.config_section(trained)
+        said = html.section("said", "What it said", f"<pre>{html.text(chr(10).join(self.events))}</pre>")
+        sections = [training.overview(trained), training.curves_section(trained), said, self._configs[1]]
+        name = ", ".join(one.name for one in trained)
+        self._put(html.page(name, lead, sections, refresh=EVERY if goes_on else None))
+
+    def _put(self, content: str) -> None:
+        """Whole or not at all; not synced to the disk, which would make the training wait for it."""
+        temporary = self.file.with_name(f".{self.file.name}.{os.getpid()}")
+        try:
+            temporary.write_text(content, encoding="utf-8")
+            os.replace(temporary, self.file)
+        except OSError as error:
+            self.broken = True
+            temporary.unlink(missing_ok=True)
+            print(f"warning: {self.file}: cannot be written ({error.strerror or error})", file=sys.stderr)
+
+    def finish(self, folder: Path) -> None:
+        """The report of what was trained, in its place."""
+        if not self.broken:
+            try:
+                trained = whole.read([folder])
+                whole.written(self.file, whole.page(trained[0].name, whole.sections(trained, play=True)))
+            except UserError as error:  # nothing was recorded
+                print(f"warning: {error}", file=sys.stderr)
+
+
+class Watched(screen.Screen):
+    """A screen whose run is on a page too."""
+
+    def __init__(self, page: Page, inner: screen.Screen):
+        self.page, self.inner = page, inner
+        self.seen: Seen | None = None
+
+    def begins(self, config: Config, path: Path) -> None:
+        self.seen = self.page.seen[path] = Seen(config, path)
+        self.inner.begins(config, path)
+
+    def of_agent(self, config: Config, path: Path) -> screen.Screen:
+        agent = Watched(self.page, self.inner.of_agent(config, path))
+        agent.begins(config, path)
+        return agent
+
+    def event(self, text: str) -> None:
+        self.page.events = [*self.page.events, text][-EVENTS:]
+        self.inner.event(text)
+
+    def update(self, record: Mapping[str, Any], budget: float) -> None:
+        self.inner.update(record, budget)
+        if self.seen is not None:
+            self.seen.add(record)
+            self.page.budget = budget
+            self.page.draw_when_due()
+
+    def saved(self, updates: int) -> None:
+        self.inner.saved(updates)
+
+    def close(self) -> None:
+        self.inner.close()
+
+
+class Seen:
+    """The records of one run: all while there are few, then every second of them, every fourth, ..."""
+
+    def __init__(self, config: Config, path: Path):
+        self.config, self.path = to_dict(config), path
+        self.every, self.records = 1, _recorded(path)
+
+    def add(self, record: Mapping[str, Any]) -> None:
+        update = record["update"]
+        while self.records and self.records[-1]["update"] >= update:  # written before a kill, and now anew
+            self.records.pop()
+        if update % self.every == 0 or "evaluation_mean" in record:
+            self.records.append(record)
+        if len(self.records) > MOST_RECORDS:
+            self.every *= 2
+            kept = [one for one in self.records if one["update"] % self.every == 0 or "evaluation_mean" in one]
+            self.records = kept if len(kept) <= MOST_RECORDS // 2 else self.records[::2]
+
+    def trained(self) -> training.Trained:
+        run = curves.Run(self.path.name, [self._columns()], [{}], False)
+        return training.Trained(run.name, self.path, self.config, run, [{}], [self.path])
+
+    def _columns(self) -> dict[str, Array]:
+        names = dict.fromkeys(name for record in self.records for name in record)
+        return {
+            name: np.array([record.get(name) for record in self.records], dtype=np.float64)  # None becomes NaN
+            for name in names
+        }
+
+
+def _recorded(path: Path) -> list[Mapping[str, Any]]:
+    """The records of a run that goes on, or none."""
+    file = path / "metrics.jsonl"
+    if not file.is_file() or not file.stat().st_size:
+        return []
+    columns = curves.read_metrics(path)
+    every = max(-(-columns["update"].size // (MOST_RECORDS // 2)), 1)
+    rows = [{name: float(column[i]) for name, column in columns.items()} for i in range(columns["update"].size)]
+    return [{k: v for k, v in row.items() if not np.isnan(v)} for row in rows[::every]]
+
+
+def _seedless(one: training.Trained) -> training.Trained:
+    return one._replace(config={key: value for key, value in one.config.items() if key not in ("seed", "name")})
+
+
+def _together(trained: list[training.Trained]) -> training.Trained:
+    """Runs that differ in their seed, as one."""
+    name = trained[0].path.parent.name
+    run = curves.Run(name, [one.run.seeds[0] for one in trained], [{} for _ in trained], True)
+    folders = [one.path for one in trained]
+    return training.Trained(name, folders[0].parent, trained[0].config, run, [{} for _ in trained], folders)

@@ -1,0 +1,1 @@
+"""The pieces of the report page: HTML, figures in SVG, what each kind of folder shows. No JAX, no matplotlib."""

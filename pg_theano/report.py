@@ -1,0 +1,50 @@
+"""One page of what was trained or searched: `python -m pg_theano.report runs/cartpole --out report.html`."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from pg_theano import commands
+
+
+def report(paths: Sequence[str | os.PathLike[str]], out: str | os.PathLike[str], *, play: bool = True) -> Path:
+    """Write a page of runs, sets of seeds and searches into `out` (.html), which appears whole or not at all.
+
+    The page asks no other host for anything, and reads without scripts. `play`: the policies are played for it, which
+    runs the environments. Errors: `UserError`: no run, no records yet, no .html, cannot be written.
+    """
+    from pg_theano.pages import whole
+
+    file, folders = whole.checked(Path(out)), [Path(path) for path in paths]
+    searches = [path for path in folders if (path / "search.yaml").is_file()]
+    trained = whole.read([path for path in folders if path not in searches])
+    sections = whole.sections(trained, play=play) if trained else []
+    if searches:
+        from pg_theano.pages import searched
+
+        sections += [searched.section(path) for path in searches]
+    title = ", ".join([*[one.name for one in trained], *[path.resolve().name for path in searches]])
+    return whole.written(file, whole.page(title, sections))
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    parser = commands.parser("report", __doc__, "python -m pg_theano.report runs/cartpole runs/ppo --out report.html")
+    parser.add_argument("runs", nargs="+", metavar="RUN", help="a run, a folder of seeds, or a search")
+    parser.add_argument("--out", default="report.html", metavar="FILE", help="the page (report.html)")
+    commands.add_allow_import(parser)
+    parser.add_argument("--no-play", action="store_true", help="do not play the policies: no environment is run")
+    return commands.run(parser, _report, argv)
+
+
+def _report(arguments: argparse.Namespace) -> int:
+    out = report(arguments.runs, arguments.out, play=not arguments.no_play)
+    print(f"wrote {out} ({out.stat().st_size / 1e6:.2f} MB)")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

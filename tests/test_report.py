@@ -1,0 +1,179 @@
+"""The report page: what it says, that it says it to nobody but its reader, and that nothing in it runs."""
+
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from pg_theano import acting, config, parameters, policy, report, types
+from pg_theano.curves import Curve
+from pg_theano.pages import figures, html, policies, training
+
+EVIL = "<script>alert(1)</script>\"'&<img src=x onerror=alert(2)>"
+
+
+def flat(x, y):
+    y = np.asarray(y, float)
+    return Curve(np.asarray(x, float), y, y, y)
+
+
+def test_text_is_shown_and_not_interpreted():
+    """Caught, when planted: `text` returning `str(value)`; a table that escapes its cells but not its heading."""
+    shown = html.table(["a", EVIL], [[EVIL, EVIL]]) + html.section(EVIL, EVIL) + html.details(EVIL)
+    shown += figures.chart(EVIL, [figures.Mark("line", flat([0, 1], [1, 2]), 0, EVIL)], x=EVIL, y=EVIL)
+    shown += figures.bars(EVIL, [EVIL], [1.0], EVIL)
+    assert "<script" not in shown
+    assert "<img" not in shown
+
+
+def test_data_for_the_script_cannot_end_its_element():
+    """Caught, when planted: `json.dumps` alone."""
+    packed = html.data("id", {"a": "</script><script>alert(1)</script><!--"})
+    assert packed.count("<") == 2
+    assert json.loads(packed.partition(">")[2].rpartition("<")[0])["a"].startswith("</script>")
+
+
+def test_the_page_allows_its_own_script_and_style_only():
+    """Caught, when planted: `'unsafe-inline'` in the policy, a style attribute in a section."""
+    page = html.page("title", "", [])
+    allowed = page.partition('Content-Security-Policy" content="')[2].partition('"')[0]
+    assert allowed.startswith("default-src 'none'")
+    assert "unsafe" not in allowed
+    assert "http" not in allowed
+    assert " style=" not in page.partition("<body")[2].partition("<script>")[0]
+
+
+@pytest.mark.parametrize("value", [0.0, -0.0, 1e-300, 1e300, -3.2, 5e-324, 1.0000000001])
+def test_a_figure_of_anything_finite_has_an_end(value):
+    """Constant, tiny, huge: every range has ticks, and every place in the drawing is a number."""
+    drawn = figures.chart("t", [figures.Mark("line", flat([0, 1, 2], [value] * 3), 0, "s")], x="x")
+    assert "nan" not in drawn
+    assert "inf" not in drawn
+    assert drawn.count("<text") > 2
+
+
+def test_a_picture_is_a_png_that_others_read():
+    image = pytest.importorskip("PIL.Image")
+    import io
+
+    pixels = np.random.default_rng(0).integers(0, 256, (5, 7, 3)).astype(np.uint8)
+    assert np.array_equal(np.asarray(image.open(io.BytesIO(figures.png(pixels)))), pixels)
+
+
+SPECS = [
+    {"kind": "discrete", "size": 1, "choices": [3]},
+    {"kind": "multi_discrete", "size": 2, "choices": [2, 3]},
+    {"kind": "multi_binary", "size": 2, "choices": []},
+    {"kind": "box", "size": 2, "choices": []},
+]
+
+
+def a_policy(action, **knobs):
+    spec = {"obs_size": 3, "action": {**action, "low": [-1.0] * 2, "high": [1.0] * 2}, "squash": False}
+    spec |= {"log_std": "state_independent", "noise": "white", "logistic": False, "activation": "tanh"}
+    spec |= {"exploration": "softmax", "normalize_observations": False, "dtype": "float64"} | knobs
+    width = {"discrete": 3, "multi_discrete": 5, "multi_binary": 2, "box": 2}[action["kind"]]
+    width += 2 if spec["log_std"] == "state_dependent" else 0
+    layout = [["policy/w1", [3, 4], ""], ["policy/b1", [4], ""], ["policy/w2", [4, width], ""]]
+    layout.append(["policy/b2", [width], ""])
+    if action["kind"] == "box" and spec["log_std"] != "state_dependent":
+        layout.append(["policy/log_std", [4, 2] if spec["noise"] == "state_dependent" else [2], ""])
+    spec |= {"layout": layout, "num_outputs": width}
+    size = sum(int(np.prod(shape)) for _, shape, _ in layout)
+    state = {"params": np.random.default_rng(1).normal(size=size)}
+    state |= {"normalizer/mean": np.array([1.0, 0.0, -1.0]), "normalizer/variance": np.array([4.0, 1.0, 0.25])}
+    found = object.__new__(policy.Policy)
+    found.spec, found.state = spec, state
+    found.about = policy.About("Some-v0", "ppo", {}, "run", "best")
+    return found
+
+
+ALL = [
+    *[(action, {}) for action in SPECS],
+    (SPECS[0], {"activation": "sigmoid", "normalize_observations": True}),
+    (SPECS[0], {"activation": "relu"}),
+    (SPECS[3], {"log_std": "state_dependent"}),
+    (SPECS[3], {"noise": "state_dependent", "activation": "sigmoid"}),
+]
+
+
+@pytest.mark.parametrize(("action", "knobs"), ALL)
+def test_a_map_has_every_channel_and_no_more(action, knobs):
+    found = a_policy(action, **knobs)
+    over = policies.values(found, np.zeros((4, 3)))
+    assert over.shape == (4, len(policies.channels(found)))
+    drawn = policies.maps(found, np.random.default_rng(0).normal(size=(50, 3)))
+    assert drawn.count('class="map"') == sum(one.shown for one in policies.channels(found))
+
+
+def test_the_dimensions_drawn_first_are_those_that_matter():
+    """A policy that reads dimensions 0 and 2 alone. Caught, when planted: the two with the widest range."""
+    found = a_policy(SPECS[0])
+    named = parameters.views(found.state["params"], found.spec["layout"])
+    named["policy/w1"][1] = 0.0
+    rows = np.random.default_rng(0).normal(size=(200, 3)) * [1, 50, 1]
+    assert policies.chosen(found, rows) == (0, 2)
+    assert acting.probs(found.spec, found.state, rows).shape == (200, 3)
+
+
+# -- of folders
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    from pg_theano import train
+
+    folder = tmp_path_factory.mktemp("runs") / "cart"
+    given = {"budget": {"updates": 3}, "evaluation": {"every_updates": 2, "episodes": 4}, "solved": {"stop": False}}
+    train.run(given, run_dir=folder, plot=False)
+    return folder
+
+
+def test_a_report_says_what_the_run_was_and_did(run, tmp_path):
+    out = report.report([run], tmp_path / "r.html", play=False)
+    page = out.read_text()
+    for said in ("CartPole-v1", "reinforce", "budget spent", "Norm of the gradient", "budget.updates", "compile"):
+        assert said in page
+    assert "http" not in page.replace("http://www.w3.org/2000/svg", "").replace("http-equiv", "")
+
+
+def test_of_two_runs_what_differs_comes_first_and_is_marked(run, tmp_path):
+    """Caught, when planted: marks by position instead of by name."""
+    found = training.read(run)
+    other = found._replace(name="b", config=json.loads(json.dumps(found.config)) | {"seed": 7})
+    shown = training.config_section([found, other])
+    assert "1 knob differs" in shown
+    assert shown.count('<tr class="differs"><th scope="row">seed</th>') == 2
+    assert shown.count('class="differs"') == 2
+
+
+def test_no_jax_and_no_pytensor_and_no_matplotlib_for_a_report(run, tmp_path):
+    code = (
+        "import sys; from pg_theano import report; report.report([sys.argv[1]], sys.argv[2]);"
+        "print(sorted({'jax', 'pytensor', 'matplotlib', 'optuna'} & set(sys.modules)))"
+    )
+    command = [sys.executable, "-c", code, str(run), str(tmp_path / "r.html")]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize(
+    ("paths", "out", "said"),
+    [(["none"], "r.html", "no run folder"), (["none"], "r.txt", ".html"), (["none"], "no/r.html", "no such folder")],
+)
+def test_what_cannot_be_reported_is_one_line(paths, out, said, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(types.UserError, match=said):
+        report.report(paths, out)
+    assert not list(tmp_path.iterdir())
+
+
+def test_every_metric_has_a_chart_and_no_knob_is_lost(run):
+    found = training.read(run)
+    drawn = training.curves_section([found])
+    drawable = {n for n in found.run.seeds[0] if n not in training.NOT_DRAWN and not n.startswith(("return_", "evalu"))}
+    assert drawn.count('<figure class="chart"') == len(drawable) + 2
+    every = training.config_section([found])
+    assert all(name in every for name in training.flattened(config.to_dict(config.Config())))

@@ -1,0 +1,220 @@
+"""The report page in headless Chromium: no error, no request, sliders that move, nothing wider than the window."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+from test_report import ALL, EVIL, a_policy
+
+from pg_theano import report
+from pg_theano.pages import html, policies, training
+
+CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+
+
+@pytest.fixture(scope="module")
+def browser():
+    """One for all. In CI it must be there; elsewhere the reason for skipping says what to install."""
+    missing = "apt-get install chromium" if CHROMIUM is None else None
+    try:
+        from playwright.sync_api import sync_playwright
+    except ImportError:
+        missing = "pip install playwright"
+    if missing:
+        assert not os.environ.get("CI"), f"no browser for the report's tests: {missing}"
+        pytest.skip(f"no browser: {missing}")
+    with sync_playwright() as driver:
+        made = driver.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        yield made
+        made.close()
+
+
+@pytest.fixture
+def opened(browser):
+    """open(file, width, scripts) -> (page, what went wrong: a list that fills)."""
+    contexts = []
+
+    def open_page(file, width=1600, scripts=True):
+        context = browser.new_context(viewport={"width": width, "height": 900}, java_script_enabled=scripts)
+        contexts.append(context)
+        page, wrong = context.new_page(), []
+        page.on("console", lambda said: wrong.append(said.text))
+        page.on("pageerror", lambda error: wrong.append(str(error)))
+        page.on("dialog", lambda dialog: (wrong.append(dialog.message), dialog.dismiss()))
+        page.on(
+            "request", lambda asked: asked.url.startswith(("file:", "data:")) or wrong.append(f"request {asked.url}")
+        )
+        page.goto(file.as_uri())
+        return page, wrong
+
+    yield open_page
+    for context in contexts:
+        context.close()
+
+
+@pytest.fixture(scope="module")
+def pages(tmp_path_factory):
+    """The report of a run of two seeds, and of a run beside it."""
+    from pg_theano import train
+
+    folder = tmp_path_factory.mktemp("pages")
+    given = {"budget": {"updates": 3}, "evaluation": {"every_updates": 2, "episodes": 4}, "solved": {"stop": False}}
+    train.run(given | {"runs": 2}, run_dir=folder / "two", plot=False)
+    report.report([folder / "two"], folder / "one.html")
+    report.report([folder / "two", folder / "two" / "seed-0"], folder / "both.html", play=False)
+    return folder
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("width", [400, 1600])
+@pytest.mark.parametrize("name", ["one.html", "both.html"])
+def test_a_page_loads_without_an_error_or_a_request_and_fits(opened, pages, name, width):
+    """Caught, when planted: an <img> of another host, a style attribute, a table outside its scrolling box."""
+    page, wrong = opened(pages / name, width)
+    assert not wrong
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    small = "[...document.querySelectorAll('figure.chart svg text')].filter(t => t.getBoundingClientRect().height < 8)"
+    assert page.evaluate(f"{small}.length") == 0
+
+
+@pytest.mark.slow
+def test_it_reads_with_scripts_blocked(opened, pages):
+    """Caught, when planted: maps drawn by the script alone; knobs that are there and do nothing."""
+    page, wrong = opened(pages / "one.html", scripts=False)
+    assert not wrong
+    assert page.locator("table").count() >= 3
+    assert page.locator("figure.chart polyline").count() > 10
+    assert page.locator(".map img.still").is_visible()
+    assert not page.locator(".knobs").is_visible()
+    assert page.locator("img.episode").is_visible()
+
+
+def drawn(page):
+    return page.evaluate("document.querySelector('.map canvas').toDataURL()")
+
+
+@pytest.mark.slow
+def test_sliders_and_choices_change_the_map(opened, pages):
+    """Caught, when planted: a slider that writes to a copy."""
+    page, wrong = opened(pages / "one.html")
+    before = drawn(page)
+    slider = page.locator(".knobs input[type=range]:visible").first
+    slider.evaluate("s => { s.value = s.max; s.dispatchEvent(new Event('input')); }")
+    page.wait_for_function("before => document.querySelector('.map canvas').toDataURL() !== before", arg=before)
+    moved, select = drawn(page), page.locator(".knobs select").first
+    other = select.evaluate("s => [...s.options].map(o => o.value).find(v => v !== s.value)")
+    select.select_option(other)
+    page.wait_for_function("before => document.querySelector('.map canvas').toDataURL() !== before", arg=moved)
+    assert not wrong
+
+
+@pytest.mark.slow
+def test_a_stroke_enlarges_a_name_hides_and_the_pointer_reads(opened, pages):
+    page, wrong = opened(pages / "one.html")
+    svg = page.locator("figure.chart svg").first
+    svg.scroll_into_view_if_needed()
+    box, frame = svg.bounding_box(), page.locator("figure.chart .frame").first
+    whole = frame.get_attribute("viewBox")
+    page.mouse.move(box["x"] + 0.5 * box["width"], box["y"] + 0.5 * box["height"])
+    assert "mean of 2 seeds:" in page.locator("#tip").inner_text()
+    page.mouse.down()
+    page.mouse.move(box["x"] + 0.8 * box["width"], box["y"] + 0.7 * box["height"])
+    page.mouse.up()
+    assert frame.get_attribute("viewBox") != whole
+    page.locator("button.back:visible").first.click()
+    assert frame.get_attribute("viewBox") == whole
+    toggle = page.locator("button.toggle").first
+    name = toggle.get_attribute("data-series")
+    marks = page.locator(f"figure.chart >> nth=0 >> [data-series='{name}'].off")
+    assert marks.count() == 0
+    toggle.click()
+    assert marks.count() > 0
+    assert not wrong
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("action", "knobs"), ALL)
+def test_the_script_computes_what_numpy_does(opened, tmp_path, action, knobs):
+    """Every kind of policy, at one place of all the sliders: the map's extremes agree to three digits.
+
+    Caught, when planted: a sigmoid of x for one of ½x, softmax without the normaliser, log-std unbounded.
+    """
+    found = a_policy(action, **knobs)
+    rows = np.random.default_rng(0).normal(size=(60, 3))
+    file = tmp_path / "p.html"
+    file.write_text(html.page("p", "", [html.section("p", "p", policies.maps(found, rows))]), encoding="utf-8")
+    page, wrong = opened(file)
+    assert not wrong
+    stills, _ = opened(file, scripts=False)
+    size = policies.SIDE
+    read = """(element, n) => { const c = document.createElement('canvas'); c.width = c.height = n;
+      const g = c.getContext('2d'); g.drawImage(element, 0, 0, n, n); return [...g.getImageData(0, 0, n, n).data]; }"""
+    addresses = [one.get_attribute("src") for one in stills.locator("img.still").all()]
+    for canvas, address in zip(page.locator(".map canvas").all(), addresses, strict=True):
+        ours = np.array(canvas.evaluate(read, size), float)
+        page.evaluate(
+            """address => new Promise(done => { window.still = new Image(); window.still.onload = done;
+            window.still.src = address; })""",
+            address,
+        )
+        theirs = np.array(page.evaluate(f"({read})(window.still, {size})"), float)
+        assert np.abs(ours - theirs).max() <= 8  # of 255: a step of the table of colours
+
+
+@pytest.mark.slow
+def test_a_name_of_anybodys_is_text_in_a_browser(opened, pages, tmp_path):
+    """Caught, when planted: a cell, a caption, a series, a name of an observation that is not escaped."""
+    found = training.read(pages / "two" / "seed-0")
+    columns = {**found.run.seeds[0], EVIL: found.run.seeds[0]["cost"]}
+    run = found.run._replace(name=EVIL, seeds=[columns])
+    given = {**found.config, EVIL: EVIL, "environment": {**found.config["environment"], "id": EVIL}}
+    results = [{**found.results[0], "status": EVIL, "seconds": {EVIL: 1.0}}]
+    evil = found._replace(name=EVIL, config=given, run=run, results=results)
+    policy = a_policy(ALL[0][0])
+    policy.about = policy.about._replace(environment=EVIL)
+    both = [evil, evil._replace(name=EVIL + "2")]
+    sections = [training.overview(both), training.curves_section(both), training.times_section(both)]
+    sections += [training.config_section(both), html.section("p", EVIL, policies.maps(policy, np.zeros((0, 3))))]
+    file = tmp_path / "evil.html"
+    file.write_text(html.page(EVIL, html.contents(sections), sections), encoding="utf-8")
+    page, wrong = opened(file)
+    assert not wrong
+    assert page.locator("script").count() == 2  # the page's own, and the policy's data
+    assert page.locator("img[src=x]").count() == 0
+    assert page.title().startswith("<script>")
+    assert EVIL in page.locator("body").inner_text()
+
+
+@pytest.mark.slow
+def test_a_live_page_loads_itself_anew_until_the_run_ends(opened, tmp_path):
+    """Caught, when planted: no refresh; a report at the end that goes on loading itself."""
+    file, folder = tmp_path / "live.html", tmp_path / "run"
+    words = ["solved.stop=false", "budget.updates=null", "budget.env_steps=null", "budget.seconds=9", "--no-plot"]
+    command = [sys.executable, "-m", "pg_theano.train", *words, "--run-dir", str(folder), "--live", str(file)]
+    training_process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+    try:
+        until = time.monotonic() + 120
+        while not file.exists() and time.monotonic() < until:
+            time.sleep(0.1)
+        page, wrong = opened(file)
+        first = page.locator("header p").inner_text()
+        assert "Training:" in first
+        page.wait_for_function(
+            "first => !document.querySelector('header p') || document.querySelector('header p').innerText !== first",
+            arg=first,
+            timeout=30_000,
+        )
+        assert training_process.wait(120) == 0
+    finally:
+        training_process.kill()
+        training_process.wait()
+    page.wait_for_function("() => document.body.innerText.includes('budget spent')", timeout=30_000)
+    assert not page.evaluate("'refresh' in document.body.dataset")
+    assert "The policy, seen" in page.locator("body").inner_text()
+    assert not wrong
+    assert json.loads((folder / "result.json").read_text())["status"] == "budget"
