@@ -397,3 +397,11 @@ def test_the_command_solves_cartpole(arguments, elsewhere):
         result = json.loads(done.stdout)
         assert result["solved"] and result["mean"] >= 475, result
         assert result["episodes"] <= 2000
+
+
+@pytest.mark.parametrize(("log_ratio", "bounded"), [(19.9, False), (20.5, True), (90.0, True)])
+def test_a_log_ratio_is_bounded_at_20(log_ratio, bounded):
+    """What went wrong is never clipped on that side; beyond the bound the objective is constant. Caught, when planted: 21."""
+    found = ppo.clipped_surrogate(np.array([log_ratio]), np.zeros(1), np.array([-1.0]), clip_range=0.2)
+    worth = -np.exp(min(log_ratio, 20.0))
+    assert np.concatenate(found) == pytest.approx([worth, 0.0 if bounded else worth])
