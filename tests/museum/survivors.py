@@ -77,6 +77,12 @@ SURVIVORS = [
         SYMMETRIC,
     ),
     Survivor(
+        "by_hand/ppo.py",
+        "for rows in np.array_split(rng.permutation(number), min(num_minibatches, number)):",
+        "num_minibatches, number -> number, num_minibatches",
+        SYMMETRIC,
+    ),
+    Survivor(
         "by_hand/layers.py",
         "return np.logaddexp(0.0, x)",
         "0.0, x -> x, 0.0",
