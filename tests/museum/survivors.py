@@ -83,6 +83,12 @@ SURVIVORS = [
         SYMMETRIC,
     ),
     Survivor(
+        "graphs/distributions.py",
+        "return greedy(inputs[0])",
+        "0 -> -1",
+        "the same: the inputs of `discrete` are one array, the first and the last",
+    ),
+    Survivor(
         "by_hand/layers.py",
         "return np.logaddexp(0.0, x)",
         "0.0, x -> x, 0.0",
