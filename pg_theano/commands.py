@@ -13,6 +13,7 @@ from typing import NoReturn
 
 from pg_theano import consent, stopping
 from pg_theano.types import UserError
+from pg_theano.untrusted import printable
 
 
 class _Parser(argparse.ArgumentParser):
@@ -79,7 +80,9 @@ def _failed(message: str, debug: bool) -> int:
     with contextlib.suppress(OSError):  # stderr may be what is full; the exit code says it still
         if debug:
             traceback.print_exc()
-        print(f"error: {' '.join(message.split())}", file=sys.stderr, flush=True)  # others' may have several lines
+        print(
+            printable(f"error: {' '.join(message.split())}"), file=sys.stderr, flush=True
+        )  # others' may have several lines
     _close_outputs()
     return 2
 

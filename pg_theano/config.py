@@ -31,7 +31,8 @@ Decay = Annotated[float, Field(ge=0, lt=1, allow_inf_nan=False)]
 Finite = Annotated[float, Field(allow_inf_nan=False)]
 Count = Annotated[int, Field(ge=1, le=10**12)]
 FUNCTION = r"[\w.]+:\w+"  # module:name of the user's own
-Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
+NAME = "[A-Za-z0-9][A-Za-z0-9._-]{0,63}"  # of a run, a search, and whatever is called after one
+Name = Annotated[str, Field(pattern=f"^{NAME}$")]
 
 
 class Section(BaseModel):

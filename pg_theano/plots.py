@@ -20,6 +20,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
+from pg_theano import untrusted
 from pg_theano.curves import (
     POINTS,
     Curve,
@@ -166,7 +167,7 @@ def figure_of(runs: Sequence[Run], title: str | None = None) -> Figure:
     columns = [seed for run in runs for seed in run.seeds]
     steps = next((x for x in ("env_steps", "update") if all(_known(seed, x) for seed in columns)), "record")
     updates = "update" if all(_known(seed, "update") for seed in columns) else "record"
-    header = textwrap.wrap(_plain(title or _title(runs)), 115) or [" "]
+    header = textwrap.wrap(plain(title or _title(runs)), 115) or [" "]
     legend_columns = 1 if len(runs) <= 5 else 2
     legend_rows = -(-len(runs) // legend_columns) if many else 0
     top = 0.5 + 0.25 * len(header) + 0.2 * legend_rows + 0.1 * many  # inches above the panels
@@ -205,7 +206,7 @@ def figure_of(runs: Sequence[Run], title: str | None = None) -> Figure:
     if many:
         room = 150 if legend_columns == 1 else 84  # characters
         handles = [Line2D([], [], color=s.colour, linestyle=s.line, marker=s.marker, markersize=5) for s in styles]
-        labels = [textwrap.shorten(_plain(f"{run.name}: {outcome(run)}"), room, placeholder=" …") for run in runs]
+        labels = [textwrap.shorten(plain(f"{run.name}: {outcome(run)}"), room, placeholder=" …") for run in runs]
         figure.legend(
             handles, labels, loc="upper center", bbox_to_anchor=(0.5, 1 - (0.14 + 0.25 * len(header)) / height),
             ncols=legend_columns, frameon=False, fontsize=9.5 if legend_columns == 1 else 8,
@@ -236,9 +237,9 @@ def _draw_schedules(figure: Figure, cell: Any, runs: Sequence[Run], styles: Sequ
         panel.finish(legend=False, x_label=i == len(names) - 1)
 
 
-def _plain(text: str) -> str:
-    """A dollar is a dollar, not the start of a formula."""
-    return text.replace("$", r"\$")
+def plain(text: str) -> str:
+    """A dollar is a dollar, not the start of a formula; what cannot be printed is shown as an escape."""
+    return untrusted.printable(text).replace("$", r"\$")
 
 
 def _known(columns: dict[str, Array], name: str) -> bool:

@@ -37,6 +37,10 @@ class About(NamedTuple):
     checkpoint: str
 
 
+MOST_NUMBERS, MOST_CHOICES = 10_000_000, 5_000
+"""In an observation or an action of a policy that is read from a file; choices are one-hot: memory is their square."""
+
+
 class Policy:
     """What was learned, and nothing of how: the parameters of the policy, its normaliser, the spaces.
 
@@ -200,6 +204,18 @@ def arrays_of(policy: Policy) -> dict[str, Array]:
     return {"about": np.frombuffer(json.dumps(about).encode(), np.uint8), **named, **kept}
 
 
+def _check_space(data: Any) -> None:
+    """A space that a file describes is made: it takes the memory that it claims."""
+    parts = data.get("spaces", ())
+    for part in parts.values() if isinstance(parts, dict) else parts:
+        _check_space(part)
+    shape, choices = data.get("shape", ()), [data.get("n", 1), *np.ravel(data.get("nvec", 1))]
+    if not all(0 <= size <= MOST_NUMBERS for size in shape) or np.prod(shape, dtype=float) > MOST_NUMBERS:
+        raise ValueError(f"a space of more than {MOST_NUMBERS:,} numbers")
+    if not all(0 <= size <= MOST_CHOICES for size in choices):
+        raise ValueError(f"a space of more than {MOST_CHOICES:,} choices")
+
+
 def _from_file(path: Path) -> Policy:
     """Read as a file from a stranger is: sizes before memory, nothing evaluated, every shape compared."""
     try:
@@ -234,6 +250,8 @@ def _checked(about: dict[str, Any], arrays: dict[str, Array]) -> Policy:
         raise ValueError(f"its arrays are not all finite numbers of {spec['dtype']}")
     params = np.concatenate([arrays[name].ravel() for name in wanted])
     state = {"params": params} | {name: arrays[name] for name in kept}
+    for one in about["spaces"].values():
+        _check_space(one)
     found = Policy(spec, state, about["spaces"], About(**about["about"]))
     found.probs(np.zeros((1, spec["obs_size"])))  # what does not fit together says so here
     return found

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from pg_theano import checkpoints, fingerprints, sealed, untrusted
-from pg_theano.config import Config, from_dict, read_config, to_dict
+from pg_theano.config import NAME, Config, from_dict, read_config, to_dict
 from pg_theano.fingerprints import versions
 from pg_theano.records import Records
 from pg_theano.types import UserError
@@ -45,7 +45,7 @@ def name_of(id: str) -> str:
 def new_folder(name: str, parent: Path = Path("runs")) -> Path:
     """`runs/<name>`, or the first free of `runs/<name>-2`, `-3`, ...; made here, so that no other process takes it."""
     for number in range(1, 100_000):
-        folder = parent / (name if number == 1 else f"{name}-{number}")
+        folder = parent / (name if number == 1 else f"{name[: 63 - len(str(number))]}-{number}")
         try:
             folder.mkdir(parents=True)
             return folder
@@ -59,8 +59,19 @@ def new_folder(name: str, parent: Path = Path("runs")) -> Path:
     raise UserError(f"{parent / name}: got 100,000 runs of this name; expected fewer; try another name")
 
 
+def check_name(path: Path) -> None:
+    """A run's name is the last part of its folder, and part of other files' names. Errors: `UserError`."""
+    name = path.resolve().name
+    if not re.fullmatch(NAME, name):
+        raise UserError(
+            f"{path}: got {name!r} as the name of a run; expected letters, digits, '.', '_' or '-', at most 64, "
+            "beginning with a letter or digit; try another with --run-dir"
+        )
+
+
 def exact_folder(path: Path) -> Path:
     """The folder that the user named, made where it is missing, refused where something is in it."""
+    check_name(path)
     try:
         path.mkdir(parents=True, exist_ok=True)
         occupied = any(not _of_a_false_start(one) for one in path.iterdir())
@@ -375,5 +386,5 @@ def read_result(path: Path) -> dict[str, Any] | None:
     except OSError:
         return None
     except UserError as error:
-        print(f"warning: {error}; taken as a run that has not ended", file=sys.stderr)
+        print(untrusted.printable(f"warning: {error}; taken as a run that has not ended"), file=sys.stderr)
         return None

@@ -8,6 +8,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, TextIO
 
+from pg_theano.untrusted import printable
+
 BARS = "▁▂▃▄▅▆▇█"
 
 
@@ -31,7 +33,7 @@ class Screen:
 
     def event(self, text: str) -> None:
         try:
-            print(text, file=self.file, flush=True)
+            print(printable(text), file=self.file, flush=True)
         except OSError as error:  # which does not say of what
             raise OSError(error.errno, error.strerror, getattr(self.file, "name", "output")) from None
 
@@ -82,7 +84,10 @@ class LiveScreen(Screen):
         self.on_disk = updates
 
     def event(self, text: str) -> None:
-        self.live.console.print(text, highlight=False, markup=False, no_wrap="evaluation" in text, overflow="ellipsis")
+        text = printable(text)
+        self.live.console.print(
+            text, highlight=False, markup=False, emoji=False, no_wrap="evaluation" in text, overflow="ellipsis"
+        )
 
     def update(self, record: Mapping[str, Any], budget: float) -> None:
         if record["return_mean"] is not None:
@@ -104,6 +109,7 @@ class LiveScreen(Screen):
     def _picture(self, record: Mapping[str, Any], budget: float) -> Any:
         from rich.panel import Panel
         from rich.table import Table
+        from rich.text import Text
 
         now = time.monotonic()
         # Compiling, and what was done before a resume, say nothing of the pace.
@@ -125,7 +131,7 @@ class LiveScreen(Screen):
             rows.append(("saved", f"after {self.on_disk:,} updates"))
         for row in rows:
             table.add_row(*row)
-        return Panel(table, title=self.title, title_align="left", expand=False)
+        return Panel(table, title=Text(printable(self.title)), title_align="left", expand=False)
 
     def close(self) -> None:
         self.live.stop()
@@ -147,17 +153,17 @@ class LiveTable(Screen):
         self.live.start()
 
     def event(self, text: str) -> None:
-        self.live.console.print(text, highlight=False, markup=False)
+        self.live.console.print(printable(text), highlight=False, markup=False, emoji=False)
 
     def show(self, title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
         from rich.table import Table
         from rich.text import Text
 
-        table = Table(title=Text(title), title_justify="left", expand=False)
+        table = Table(title=Text(printable(title)), title_justify="left", expand=False)
         for column in columns:
-            table.add_column(Text(column), justify="right", no_wrap=True, overflow="ellipsis")
+            table.add_column(Text(printable(column)), justify="right", no_wrap=True, overflow="ellipsis")
         for row in rows:
-            table.add_row(*map(Text, row))
+            table.add_row(*(Text(printable(cell)) for cell in row))
         self.live.update(table, refresh=True)
 
     def close(self) -> None:

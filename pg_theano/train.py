@@ -22,6 +22,7 @@ from pg_theano import (
     sealed,
     seeds,
     stopping,
+    untrusted,
     user_code,
 )
 from pg_theano import config as configs
@@ -378,7 +379,7 @@ def _train(arguments: argparse.Namespace) -> int:
         callbacks=_logs(arguments.log),
         live=arguments.live,
     )
-    print("\n".join(screen.closing(result.folder, result.figures, result.plot)), file=stream)
+    print("\n".join(map(untrusted.printable, screen.closing(result.folder, result.figures, result.plot))), file=stream)
     if arguments.json:
         print(json.dumps(result.figures))
     return stopping.exit_code() if result.figures["status"] == "interrupted" else 0

@@ -175,6 +175,13 @@ def _array(name: str, content: bytes) -> Array:
     return np.frombuffer(content, dtype, offset=start).reshape(shape, order=order).copy(order)
 
 
+def printable(text: str) -> str:
+    """A text for a terminal or a figure: what would move its cursor or colour it is shown as an escape instead."""
+    if text.isprintable():
+        return text
+    return "".join(one if one.isprintable() else one.encode("unicode_escape").decode() for one in text)
+
+
 def others_may_write(folder: Path) -> str | None:
     """Why what is in a folder may be another user's, as ssh asks of keys; None where it is ours alone, or missing."""
     try:

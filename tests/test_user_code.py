@@ -118,7 +118,6 @@ def test_an_unchanged_module_is_imported_and_said(own, run, capsys):
 
 @pytest.mark.parametrize("reader", READERS)
 def test_no_user_code_refuses_it(own, run, reader, monkeypatch):
-    """Caught, when planted: a check in `train` alone."""
     monkeypatch.setenv(consent.NO_USER_CODE, "1")
     with pytest.raises(UserError, match="expected none with --no-user-code"):
         READERS[reader](run)
@@ -137,7 +136,6 @@ KNOBS = {
 @pytest.mark.parametrize("knob", KNOBS)
 @pytest.mark.parametrize("how", ["train", "one of several", "agents", "workers"])
 def test_no_knob_gets_round_it(knob, how, tmp_path, monkeypatch):
-    """Caught, when planted: `policy.name` forgotten in `named`; agents that are imported before they are checked."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv(consent.NO_USER_CODE, "1")
     (tmp_path / "evil.py").write_text("open('mark', 'w')")
@@ -154,14 +152,13 @@ def test_no_knob_gets_round_it(knob, how, tmp_path, monkeypatch):
 
 
 def test_the_spec_of_a_run_names_no_other_code_than_its_config(tmp_path):
-    """run.json's spec is what `evaluate` builds. Caught, when planted: no comparison."""
+    """run.json's spec is what `evaluate` builds."""
     facts = {"folder": str(tmp_path), "spec": {"policy": "evil:policy"}, "code": {}}
     with pytest.raises(UserError, match="got evil:policy as its policy"):
         user_code.check_run(configs.from_dict({}), facts)
 
 
 def test_what_a_search_may_choose_counts_as_named(tmp_path, monkeypatch):
-    """Caught, when planted: the base alone is looked at."""
     from pg_theano.search import settings, study
 
     monkeypatch.setenv(consent.NO_USER_CODE, "1")
@@ -174,7 +171,7 @@ def test_what_a_search_may_choose_counts_as_named(tmp_path, monkeypatch):
 
 
 def test_a_file_beside_a_config_that_names_no_code_is_never_run(tmp_path, monkeypatch):
-    """`scipy.py` beside a stranger's config. Caught, when planted: the folder on the path for every environment."""
+    """`scipy.py` beside a stranger's config."""
     (tmp_path / "pg_theano_shadow.py").write_text("raise SystemExit")
     with importable([tmp_path], ["CartPole-v1", "dense", None]):
         assert str(tmp_path) not in sys.path
@@ -185,7 +182,7 @@ def test_a_file_beside_a_config_that_names_no_code_is_never_run(tmp_path, monkey
 
 @pytest.mark.parametrize("invalidation", ["UNCHECKED_HASH", "TIMESTAMP"])
 def test_bytecode_that_lies_is_not_run(tmp_path, invalidation):
-    """`__pycache__` of a stranger's, whose bytecode is another program's. Caught, when planted: Python's own loader."""
+    """`__pycache__` of a stranger's, whose bytecode is another program's."""
     (tmp_path / "lies.py").write_text("VALUE = 'source..'\n")
     times = os.stat(tmp_path / "lies.py")
     (tmp_path / "lies.py").write_text("VALUE = 'bytecode'\n"[:19])
@@ -205,7 +202,7 @@ def test_bytecode_that_lies_is_not_run(tmp_path, invalidation):
 
 def test_what_is_recorded_is_what_python_would_import(tmp_path, monkeypatch):
     """A package before a module, an extension before a source; a package's __init__ with what is in it; versions of what
-    is installed. Caught, when planted: the .py first; __init__.py forgotten."""
+    is installed."""
     monkeypatch.chdir(tmp_path)
     (tmp_path / "both.py").write_text("A = 1")
     (tmp_path / "both").mkdir()
@@ -235,7 +232,7 @@ def test_a_default_run_names_no_code_and_looks_for_none(monkeypatch):
 
 @pytest.mark.slow
 def test_the_commands_say_and_refuse_it(own, tmp_path):
-    """With --json the figures alone are on stdout. Caught, when planted: the option only in `train`."""
+    """With --json the figures alone are on stdout."""
     (own.folder / "c.yaml").write_text(
         f"environment: {{id: '{own.name}:{own.name}-v0', num_envs: 2}}\npolicy: {{hidden: [4]}}\n"
         "schedules: {episodes_per_update: {initial: 2}}\nevaluation: {episodes: 2}\nbudget: {updates: 1}\n"

@@ -10,6 +10,7 @@ import yaml
 from pg_theano import checkpoints
 from pg_theano.search.settings import Plan, with_params
 from pg_theano.search.storage import Trial
+from pg_theano.untrusted import printable
 
 
 def by_itself(base: dict[str, Any]) -> dict[str, Any]:
@@ -31,7 +32,7 @@ def write(plan: Plan, trial: Trial, folder: Path, trials: int) -> Path:
     seeds = trial.facts["seeds"]
     mean = "" if len(seeds) == 1 else f" in the mean of seeds {seeds[0]} to {seeds[-1]}"
     text = (
-        f"# Trial {trial.number} of {trials}, the best that {plan.search.method} found in {folder}.\n"
+        f"# Trial {trial.number} of {trials}, the best that {plan.search.method} found in {printable(str(folder))}.\n"
         f"# {plan.search.objective}: {score}{mean}. The score is of the seeds that chose it; on others expect less.\n"
         f"#\n#   python -m pg_theano.train {path}\n\n"
     )

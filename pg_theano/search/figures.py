@@ -44,9 +44,8 @@ def figure_of(plan: Plan, trials: Sequence[Trial]) -> Any:
     figure = plots.Figure(figsize=(plots.WIDTH, height), dpi=plots.DPI, facecolor="white")
     plots.FigureCanvasAgg(figure)
     seconds = sum(trial.facts.get("seconds", 0.0) for trial in trials)
-    figure.text(
-        0.5, 1 - 0.12 / height, f"{headline(plan, trials, seconds)} of trials", ha="center", va="top", fontsize=12
-    )
+    title = plots.plain(f"{headline(plan, trials, seconds)} of trials")
+    figure.text(0.5, 1 - 0.12 / height, title, ha="center", va="top", fontsize=12)
     margins = {"left": 0.065, "right": 0.985, "top": 1 - 0.75 / height, "bottom": 0.55 / height}
     grid = figure.add_gridspec(1 + rows, PER_ROW, wspace=0.3, hspace=0.45, **margins)
     _history(_bare(figure.add_subplot(grid[0, :2])), plan, trials)
@@ -116,7 +115,7 @@ def _importance(axes: Any, plan: Plan, trials: Sequence[Trial]) -> None:
         axes.text(0.5, 0.5, "too few different scores to tell", ha="center", va="center", fontsize=9, color=plots.INK)
         return
     names = sorted(found, key=lambda name: found[name])
-    axes.barh([short[name] for name in names], [found[name] for name in names], color=BLUE, height=0.6)
+    axes.barh([plots.plain(short[name]) for name in names], [found[name] for name in names], color=BLUE, height=0.6)
     axes.set_xlim(0, 1)
 
 
@@ -130,9 +129,9 @@ def _slice(axes: Any, plan: Plan, axis: Axis, trials: Sequence[Trial]) -> None:
         axes.plot(
             x[top], y[top], "o", markerfacecolor="none", markeredgecolor=ORANGE, markeredgewidth=1.8, markersize=9
         )
-    axes.set_xlabel(samplers.names(plan.axes)[plan.axes.index(axis)], fontsize=9, color=plots.INK)
+    axes.set_xlabel(plots.plain(samplers.names(plan.axes)[plan.axes.index(axis)]), fontsize=9, color=plots.INK)
     if axis.choices is not None:
-        axes.set_xticks(range(len(axis.choices)), [number(label(choice)) for choice in axis.choices])
+        axes.set_xticks(range(len(axis.choices)), [plots.plain(number(label(choice))) for choice in axis.choices])
         axes.set_xlim(-0.5, len(axis.choices) - 0.5)
         return
     if axis.log:
