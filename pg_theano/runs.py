@@ -104,6 +104,10 @@ def new(name: str, run_dir: str | os.PathLike[str] | None) -> Iterator[Path]:
 
 def _forget_false_start(path: Path, folders: Sequence[Path]) -> None:
     """Remove what a run leaves that has not begun, of several seeds too, and nothing that is anybody else's."""
+    try:
+        lock = locked(path)
+    except UserError:  # somebody else is about to begin in it
+        return
     for folder in [*path.glob("seed-*"), path]:
         for one in folder.iterdir():
             if one.is_file() and (one.name == "seeds.yaml" or _of_a_false_start(one)):
@@ -111,6 +115,7 @@ def _forget_false_start(path: Path, folders: Sequence[Path]) -> None:
     for folder in [*path.glob("seed-*"), *folders]:
         with contextlib.suppress(OSError):  # not empty, or gone
             folder.rmdir()
+    os.close(lock)
 
 
 def _of_a_false_start(path: Path) -> bool:
@@ -233,6 +238,9 @@ def locked(folder: Path) -> int:
         raise UserError(
             f"{folder}: in use by {holder}; expected one process a folder; try again when it has ended"
         ) from None
+    if not os.fstat(descriptor).st_nlink:
+        os.close(descriptor)
+        raise UserError(f"{folder}: got taken away by another process a moment ago; expected it to stay; try again")
     with contextlib.suppress(OSError):  # a full disk: it is locked all the same
         os.ftruncate(descriptor, 0)
         os.pwrite(descriptor, f"process {os.getpid()} on {socket.gethostname()}\n".encode(), 0)

@@ -377,12 +377,24 @@ def test_who_comes_late_to_a_new_folder_does_not_write_over_the_run_that_is_in_i
 
 def test_a_folder_in_which_nothing_began_can_be_taken_again(tmp_path, monkeypatch):
     """Stopped before there was a config. Caught, when planted: its lock makes it occupied."""
-    monkeypatch.setattr(train.Trainer, "__init__", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+    monkeypatch.setattr(train.Trainer, "__init__", lambda *_, **__: (_ for _ in ()).throw(KeyboardInterrupt))
     with pytest.raises(KeyboardInterrupt):
         ran(small(), tmp_path / "run")
     monkeypatch.undo()
     os.chdir(tmp_path)
     assert ran(small(budget={"updates": 1}), tmp_path / "run").figures["updates"] == 1
+
+
+def test_who_comes_second_takes_nothing_away_from_who_is_about_to_begin(tmp_path):
+    """The first has its lock, and no config yet. Caught, when planted: its lock and what it has written are removed."""
+    (tmp_path / "run").mkdir()
+    held = runs.RunFolder(tmp_path / "run")
+    (tmp_path / "run" / ".run.json-x.tmp").write_text("half")
+    before = sorted(path.name for path in (tmp_path / "run").iterdir())
+    with pytest.raises(UserError, match=rf"in use by process {os.getpid()}"):
+        ran(small(), tmp_path / "run")
+    assert sorted(path.name for path in (tmp_path / "run").iterdir()) == before
+    held.close()
 
 
 def test_the_set_of_seeds_has_one_writer(tmp_path):
