@@ -89,6 +89,12 @@ SURVIVORS = [
         "the same: the inputs of `discrete` are one array, the first and the last",
     ),
     Survivor(
+        "graphs/distributions.py",
+        "return policies.inverse_cdf(pt.exp(inputs[0]), noise[0])",
+        "0 -> -1",
+        "the same: the inputs of `discrete` are one array, and it is given one row of noise",
+    ),
+    Survivor(
         "by_hand/layers.py",
         "return np.logaddexp(0.0, x)",
         "0.0, x -> x, 0.0",
