@@ -38,8 +38,8 @@ GLANCE = 64
 """Steps of a pass where there is little time."""
 EPISODES, SHORT_EPISODES = 5, 20
 """Episodes whose lengths are compared; and if all have one step."""
-SECONDS = 10.0
-"""So long at most are episodes played whose lengths are to be compared."""
+SECONDS, PATIENCE = 10.0, 60.0
+"""So long at most are episodes played whose lengths are to be compared: of the processor's time, and of the clock's."""
 NEARLY = 0.05
 """So far a number may be off, beside the largest, in a step that counts as nearly the same."""
 FAULT, QUESTION, NOTE = "fault", "question", "note"
@@ -391,7 +391,8 @@ class Inspection:
 
     def lengths(self, env: gymnasium.Env) -> None:
         """How episodes end, with random actions: never, at once, or all after as many steps."""
-        limit, began, taken = _time_limit(env), time.monotonic(), 0
+        limit, taken = _time_limit(env), 0
+        until = time.process_time() + SECONDS, time.monotonic() + PATIENCE
         lengths: list[int] = []
         only_terminated = True
         while len(lengths) < EPISODES or (set(lengths) == {1} and len(lengths) < SHORT_EPISODES):
@@ -402,7 +403,7 @@ class Inspection:
             self.terminated = self.truncated = False
             step = 0
             while not (self.terminated or self.truncated):
-                if taken >= self.longest or time.monotonic() - began > SECONDS:
+                if taken >= self.longest or time.process_time() > until[0] or time.monotonic() > until[1]:
                     if not lengths and limit is None:
                         self.no_end(taken)
                     return

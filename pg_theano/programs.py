@@ -275,7 +275,7 @@ def load(
     if config.algorithm.name in rules.SEARCHES:
         from pg_theano.search import learner
 
-        return learner.load(config, spec, report)
+        return learner.load(config, spec, report, around(spec, folders))
     program = compiling.load(
         spec,
         backend=config.backend,

@@ -25,7 +25,7 @@ import json
 import select
 import sys
 import time
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -340,11 +340,11 @@ class Workers:
             if not isinstance(answer, Fault):
                 return json.loads(answer)
             self._counted(answer)
+            self._told(answer, dropped=False)
             self._restart(worker)
-            replayed, _, again = self._replayed(worker, kind)
+            _, again = self._replayed(worker, kind)
             if again is not None:
                 raise UserError(again.what)
-            self._told(answer, replayed, [])
 
     def _asked(self, worker: int, kind: bytes, content: bytes) -> Fault | bytes:
         self._children[worker].send(kind, content)
@@ -395,13 +395,17 @@ class Workers:
         """Start a worker again, replay its episodes, repeat the command; as often as it takes, while it may be."""
         while fault is not None:
             self._counted(fault)
-            dropped = []
-            if self.config.on_fault == "skip" and fault.env != NOBODY:
-                dropped.append(self._drop(fault.env, kind))
+            dropped = self.config.on_fault == "skip" and fault.env != NOBODY
+            self._told(fault, dropped=dropped)  # before anything else, which takes its time
+            if dropped:
+                self._drop(fault.env, kind)
             self._restart(worker)
-            replayed, unlike, again = self._replayed(worker, kind)
-            dropped += [self._drop(index, kind) for index in unlike]
-            self._told(fault, replayed, dropped)
+            unlike, again = self._replayed(worker, kind)
+            for index in unlike:
+                self._drop(index, kind)
+            if unlike:
+                named = f"environment{'s' * (len(unlike) > 1)} {', '.join(map(str, unlike))}"
+                self.report(f"warning: {self.config.id}: {named}: does not replay; the episode is dropped")
             fault = again or self._repeated(worker, kind)
 
     def _drop(self, index: int, kind: bytes) -> int:
@@ -411,17 +415,16 @@ class Workers:
             self.lost = [*self.lost, index]
         return index
 
-    def _told(self, fault: Fault, replayed: int, dropped: Collection[int]) -> None:
-        what = [f"{replayed} episode{'s' * (replayed != 1)} replayed"]
-        what += [f"that of environment {index} dropped" for index in dropped]
+    def _told(self, fault: Fault, *, dropped: bool) -> None:
+        what = "its episode is dropped, those beside it are replayed" if dropped else "its episodes are replayed"
         count = f"fault {self.faults} of at most {self.config.max_faults}"
-        self.report(f"warning: {fault.what}; its process was started again, {', '.join(what)} ({count})")
+        self.report(f"warning: {fault.what}; its process is started again, {what} ({count})")
 
-    def _replayed(self, worker: int, kind: bytes) -> tuple[int, list[int], Fault | None]:
-        """(episodes replayed, environments whose episode went another way, a fault that came meanwhile)."""
+    def _replayed(self, worker: int, kind: bytes) -> tuple[list[int], Fault | None]:
+        """(environments whose episode went another way, a fault that came meanwhile) of the open episodes."""
         first, end = self._shares[worker]
         steps = len(self._log) - (kind == b"s")
-        done, unlike = 0, list[int]()
+        unlike: list[int] = []
         for index in range(first, end):
             fresh = kind == b"b" and self._shared.which[index]
             if not self._real[index] or self._absent[index] or fresh or self._seeds[index] < 0:
@@ -432,12 +435,11 @@ class Workers:
             given = np.concatenate(rows) if rows else self._shared.given[:0]
             answer = self._asked(worker, b"r", _as_message(index, int(self._seeds[index]), given))
             if isinstance(answer, Fault):
-                return done, unlike, answer
-            if json.loads(answer)[1] == len(given) and self._shared.obs[index].tobytes() == self._obs[index].tobytes():
-                done += 1
-            else:
+                return unlike, answer
+            same = self._shared.obs[index].tobytes() == self._obs[index].tobytes()
+            if not same or json.loads(answer)[1] != len(given):
                 unlike.append(index)
-        return done, unlike, None
+        return unlike, None
 
     def _repeated(self, worker: int, kind: bytes) -> Fault | None:
         first, end = self._shares[worker]

@@ -35,7 +35,7 @@ SAID = {
     16: "error: environment 0, step 1 (seed 1040750625): step returns 4 values; expected (observation, reward, termin",
     17: "warning: step 1 (seed 0): terminated is 0, a int; expected True or False",
     18: "question: all of 8 episodes terminated at step 50; expected truncated, if that is a time limit",
-    19: "error: environment 0: an episode has not ended after 200 steps; set environment.max_episode_steps",
+    19: "error: environment 0: an episode has not ended after 200 steps; expected an end; try environment.max_episode_steps=1000",
     20: "warning: step 1 (seed 63): 64 of 64 episodes ended at step 1",
     21: "warning: step 50 (seed 0): terminated and truncated at once",
     22: "warning: step 1 (seed 0): the same seed and actions gave another step",
@@ -48,7 +48,7 @@ SAID = {
     29: "error: environment 0, step 0 (seed 1040750625): reset raises TypeError: WithoutSeed.reset() got an unexpected",
     30: "warning: its actions have no bounds",
     31: None,  # actions begin where their space does
-    32: "error: its action space Dict('a': Discrete(2), 'b': Discrete(2)) is not supported",
+    32: "error: environment.id: its action space Dict('a': Discrete(2), 'b': Discrete(2)) is not supported",
     33: "error: environment 0, step 7 (seed 1040750625): step raises RuntimeError: the motor is stuck; its action was ",
     34: "error: environment 0, step 5 (seed 0): step takes longer than environment.timeout = 0.3 s, it stands at faulty_",
 }

@@ -163,7 +163,9 @@ def test_a_fault_is_named_and_stops_the_run(how, token):
     """With environment, step, seed and action, within the timeout and a second."""
     environment = made(workers=2, timeout=0.5, kwargs={"how": how, "token": token})
     began = time.monotonic()
-    with pytest.raises(UserError, match=FAULTS[how] + "; to go on after a fault: environment.on_fault=skip or restart"):
+    with pytest.raises(
+        UserError, match=FAULTS[how] + ".*; to go on after a fault: environment.on_fault=skip or restart"
+    ):
         episodes(environment)
     assert time.monotonic() - began < 5.5
     environment.close()
@@ -178,7 +180,7 @@ def test_after_a_restart_everything_is_as_if_nothing_had_been(how, token):
     assert_same(episodes(environment), episodes(made()))
     (told,) = environment.told
     assert re.search(
-        FAULTS[how] + r"; its process was started again, [23] episodes replayed \(fault 1 of at most 10\)", told
+        FAULTS[how] + r".*; its process is started again, its episodes are replayed \(fault 1 of at most 10\)", told
     )
     environment.close()
 
@@ -286,7 +288,7 @@ def test_what_does_not_replay_is_dropped(token):
     environment = made(workers=1, num_envs=2, on_fault="restart", kwargs=kwargs)
     played = episodes(environment, 6)
     assert len(played.returns) == 4
-    assert "0 episodes replayed, that of environment 0 dropped, that of environment 1 dropped" in environment.told[0]
+    assert "environments 0, 1: does not replay; the episode is dropped" in environment.told[1]
     environment.close()
 
 

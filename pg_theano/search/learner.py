@@ -10,6 +10,7 @@ saved and watched. What the loop calls a rollout is a `Generation`: candidates, 
 
 from __future__ import annotations
 
+import contextlib
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -40,8 +41,13 @@ class Generation(NamedTuple):
     seen: Moments | None
 
 
-def load(config: Config, spec: dict[str, Any], report: compiling.Report) -> Program:
-    """The program of a population learner: cem, pgpe, es or cmaes."""
+def load(
+    config: Config,
+    spec: dict[str, Any],
+    report: compiling.Report,
+    around: compiling.Around = contextlib.nullcontext,
+) -> Program:
+    """The program of a population learner: cem, pgpe, es or cmaes. `around`: see `compiling.functions`."""
     algorithm = config.algorithm
     search = searchers.make(
         algorithm.name,
@@ -54,7 +60,7 @@ def load(config: Config, spec: dict[str, Any], report: compiling.Report) -> Prog
         report=report,
     )
     dtype, features = spec["dtype"], spec["obs_size"]
-    compiled = _Compiled(config, spec, report)
+    compiled = _Compiled(config, spec, report, around)
     rows = algorithm.population_size * algorithm.episodes_per_candidate
     in_numpy = config.policy.act == "numpy" or (config.policy.act == "auto" and acting.quicker_in_numpy(spec, rows))
 
@@ -125,8 +131,10 @@ def _state_of(searching: dict[str, Any], dtype: str) -> State:
 class _Compiled:
     """The compiled functions of a population, built when they are first wanted: on Gymnasium none may be."""
 
-    def __init__(self, config: Config, spec: dict[str, Any], report: compiling.Report):
-        self._make = lambda first: compiling.functions(spec, first, report=report, backend=config.backend)
+    def __init__(self, config: Config, spec: dict[str, Any], report: compiling.Report, around: compiling.Around):
+        self._make = lambda first: compiling.functions(
+            spec, first, report=report, backend=config.backend, around=around
+        )
         self._functions: Any = None
 
     def functions(self, first: str) -> Any:
