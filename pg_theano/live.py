@@ -41,9 +41,9 @@ class Page:
     def draw_when_due(self) -> None:
         now = time.perf_counter()
         if now >= self.due:
-            cpu = time.thread_time()
             self.write(True)
-            self.due = now + max(EVERY, (time.thread_time() - cpu) / SHARE)
+            took = time.perf_counter() - now
+            self.due = now + max(EVERY, took / SHARE)  # a busy machine lengthens both alike
 
     def write(self, goes_on: bool) -> None:
         """The page of what there is. One that goes on loads itself anew."""

@@ -183,7 +183,7 @@ def _with_bars(picture: Any, values: Any, labels: Sequence[str], ends: Sequence[
     for i, (label, value, (low, high)) in enumerate(zip(labels, values, ends, strict=True)):
         top = 4 + row * i
         plain = label.replace("−", "-").encode("latin-1", "replace").decode("latin-1")  # what its font has
-        pen.text((left, top), f"{plain[:18]} {value:.2f}", fill=TEXT_COLOUR)
+        pen.text((left, top - 2), f"{plain[:17]} {value:.2f}", fill=TEXT_COLOUR, font_size=12)
         share = min(max((float(value) - low) / (high - low if high > low else 1.0), 0.0), 1.0)
         pen.rectangle((left, top + 13, left + width, top + 22), outline=(205, 213, 220))
         pen.rectangle((left, top + 13, left + round(width * share), top + 22), fill=BAR_COLOUR)

@@ -167,6 +167,23 @@ def test_the_script_computes_what_numpy_does(opened, tmp_path, action, knobs):
 
 
 @pytest.mark.slow
+def test_a_network_too_large_for_the_page_has_its_maps_made_beforehand(opened, tmp_path, monkeypatch):
+    """One slider moves at a time. Caught, when planted: places counted from 1, another dimension's maps."""
+    monkeypatch.setattr(policies, "MOST_WEIGHTS", 0)
+    found = a_policy(ALL[0][0])
+    file = tmp_path / "p.html"
+    shown = policies.maps(found, np.random.default_rng(0).normal(size=(60, 3)))
+    assert '"net"' not in shown
+    file.write_text(html.page("p", "", [html.section("p", "p", shown)]), encoding="utf-8")
+    page, wrong = opened(file)
+    before, slider = drawn(page), page.locator(".knobs input[type=range]:visible")
+    assert slider.count() == 1
+    slider.evaluate("s => { s.value = s.max; s.dispatchEvent(new Event('input')); }")
+    page.wait_for_function("before => document.querySelector('.map canvas').toDataURL() !== before", arg=before)
+    assert not wrong
+
+
+@pytest.mark.slow
 def test_a_name_of_anybodys_is_text_in_a_browser(opened, pages, tmp_path):
     """Caught, when planted: a cell, a caption, a series, a name of an observation that is not escaped."""
     found = training.read(pages / "two" / "seed-0")

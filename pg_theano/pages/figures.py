@@ -147,7 +147,10 @@ def _ticks(low: float, high: float, count: int, log: bool) -> list[float]:
     if log:
         first, last = math.floor(math.log10(low)), math.ceil(math.log10(high))
         found = [10.0**e for e in range(first, last + 1) if low <= 10.0**e <= high]
-        return found[:: max(len(found) // 5, 1)] if len(found) > 1 else [low, high]
+        if len(found) > 1:
+            return found[:: max(len(found) // 5, 1)]
+        finer = [m * 10.0**e for e in range(first, last + 1) for m in (1, 2, 3, 5, 7)]
+        return [v for v in finer if low <= v <= high] or [low, high]
     step = 10 ** math.floor(math.log10((high - low) / count))
     step *= next(m for m in (1, 2, 5, 10) if (high - low) / (step * m) <= count)
     first = math.ceil(low / step)

@@ -152,8 +152,21 @@
     if (net.spread === "features") return [...mean, ...mean.map((_, c) => Math.sqrt(hidden.reduce((sum, h, i) => sum + h * h * net.variance[i][c], 1e-6)))];
     return [...mean, ...net.spread];
   }
-  function grid(policy, i, j, at) {
-    const n = policy.grid ? policy.side : 48, out = policy.channels.map(() => new Float64Array(n * n));
+  // a network too large for the page: maps made beforehand, at some places of one slider, the others at their medians
+  function read(policy, moved, at) {
+    const size = policy.side ** 2, count = policy.shown.length, places = policy.places;
+    const all = policy.bytes = policy.bytes || Uint8Array.from(atob(policy.grid), c => c.charCodeAt(0));
+    const [low, high] = policy.ranges[policy.others[moved]], share = (at[policy.others[moved]] - low) / (high - low);
+    const from = (moved * places + Math.round(share * (places - 1))) * count * size, out = [];
+    policy.shown.forEach((channel, k) => {
+      const [a, b] = policy.scales[k];
+      out[channel] = Array.from(all.subarray(from + k * size, from + (k + 1) * size), v => a + (b - a) * v / 255);
+    });
+    return [policy.side, out];
+  }
+  function grid(policy, i, j, at, moved) {
+    if (policy.grid) return read(policy, moved, at);
+    const n = 48, out = policy.channels.map(() => new Float64Array(n * n));
     const [a0, a1] = policy.ranges[i], [b0, b1] = policy.ranges[j], obs = at.slice();
     for (let r = 0; r < n; r++) for (let c = 0; c < n; c++) {
       obs[i] = a0 + (a1 - a0) * (c + 0.5) / n;
@@ -176,7 +189,8 @@
     const knobs = part.querySelector(".knobs"), maps = [...part.querySelectorAll(".map")];
     const table = Uint8Array.from(atob(policy.colours), c => c.charCodeAt(0));
     const at = policy.at.slice(), picked = [policy.first, policy.second], rows = [];
-    const choices = ["across", "up"].map((word, which) => {
+    let moved = 0;
+    const choices = (policy.grid ? [] : ["across", "up"]).map((word, which) => {
       const label = document.createElement("label"), select = document.createElement("select");
       label.textContent = word + ": ";
       policy.names.forEach((name, k) => select.add(new Option(name, k, false, k === picked[which])));
@@ -193,7 +207,14 @@
       const label = document.createElement("label"), slider = document.createElement("input"), output = document.createElement("output");
       slider.type = "range"; slider.min = policy.ranges[k][0]; slider.max = policy.ranges[k][1]; slider.step = "any"; slider.value = at[k];
       slider.dataset.dimension = k; label.append(name, output, slider); knobs.appendChild(label); rows.push([label, slider, output]);
-      slider.addEventListener("input", () => { at[k] = +slider.value; later(); });
+      slider.addEventListener("input", () => {
+        if (policy.grid) {
+          moved = policy.others.indexOf(k);
+          rows.forEach(([, other], d) => { if (d !== k) other.value = at[d] = policy.at[d]; });
+        }
+        at[k] = +slider.value;
+        later();
+      });
     });
     const canvases = maps.map(map => {
       const canvas = document.createElement("canvas");
@@ -203,11 +224,11 @@
     let waiting = false;
     function later() { if (!waiting) { waiting = true; requestAnimationFrame(() => { waiting = false; draw(); }); } }
     function draw() {
-      const [i, j] = picked, [n, values] = grid(policy, i, j, at);
+      const [i, j] = picked, [n, values] = grid(policy, i, j, at, moved);
       rows.forEach(([label, slider, output], k) => { label.hidden = k === i || k === j; output.textContent = shown(+slider.value); });
       maps.forEach((map, k) => {
         const channel = +map.dataset.channel, v = values[channel];
-        let [low, high] = policy.channels[channel].range || [Math.min(...v), Math.max(...v)];
+        let [low, high] = policy.channels[channel].range || (policy.grid && policy.scales[k]) || [Math.min(...v), Math.max(...v)];
         if (low === high) { low -= 0.5; high += 0.5; }
         paint(canvases[k], n, v, low, high, table);
         map.querySelector(".low").textContent = shown(low); map.querySelector(".high").textContent = shown(high);

@@ -20,6 +20,7 @@ EPISODES, MOST_STEPS, SECONDS = 6, 4000, 0.8
 MOST_FEATURES = 40  # of an observation that is drawn
 MOST_WEIGHTS = 20_000  # of a network that the page's script evaluates
 MOST_MAPS, SIDE, DOTS = 6, 48, 500
+GRID_SIDE, PLACES = 20, 5  # of maps made beforehand, for a network that is larger
 SEED = 0
 ANCHORS = [
     (68, 1, 84), (71, 44, 122), (59, 81, 139), (44, 113, 142), (33, 144, 141), (39, 173, 129), (92, 200, 99),
@@ -208,18 +209,18 @@ def maps(found: policy.Policy, rows: Array) -> str:
     below = f"{ends[0][0]} … {names[first]} → … {ends[0][1]}", f"{names[second]} ↑ from {ends[1][0]} to {ends[1][1]}"
     drawn = [_map(k, channel, over[:, k], table, seen, below, key) for k, channel in shown]
     weights = sum(int(np.prod(shape)) for _, shape, *_ in found.spec["layout"])
-    movable = size > 1 and weights <= MOST_WEIGHTS
+    wide = weights > MOST_WEIGHTS
     others = [
         f"{n} {figures.number(v)}" for i, (n, v) in enumerate(zip(names, at, strict=True)) if i not in (first, second)
     ]
     words = "What the policy would do at every place of two dimensions"
     words += f"; the others are held at their medians ({', '.join(others)})" if others else ""
     words += f". Dots: {len(dots)} of {len(rows):,} observations that it met in playing." if len(rows) else "."
-    more = "" if movable or size == 1 else f" {weights:,} weights are too many for a page: the map stands still."
+    more = f" {weights:,} weights are too many for a page: one slider moves at a time, in steps." if wide else ""
     return (
         f'<p class="soft">{html.text(words + more)}</p><div class="knobs"></div>'
         f'<div class="maps">{"".join(drawn)}</div>'
-        + (_data(found, names, ranges, at, (first, second), dots, table) if movable else "")
+        + (_data(found, names, ranges, at, (first, second), dots, table, wide) if size > 2 or not wide else "")
     )
 
 
@@ -240,9 +241,18 @@ def _map(k: int, channel: Channel, over: Array, table: Array, seen: str, below: 
     )
 
 
-def _data(found, names, ranges, at, pair, dots, table) -> str:
-    content = {
-        "net": network(found),
+def _data(
+    found: policy.Policy,
+    names: list[str],
+    ranges: list[tuple[float, float]],
+    at: Array,
+    pair: tuple[int, int],
+    dots: Array,
+    table: Array,
+    wide: bool,
+) -> str:
+    """What the page's script draws the maps from: the network, or where it is `wide` maps made beforehand."""
+    content = (_grids(found, ranges, at, pair) if wide else {"net": network(found)}) | {
         "channels": [{"label": channel.label, "range": channel.range} for channel in channels(found)],
         "names": names,
         "ranges": ranges,
@@ -297,6 +307,35 @@ def colours() -> Array:
     return np.stack(parts, axis=1).round().astype(np.uint8)
 
 
+def _grids(found: policy.Policy, ranges: list[tuple[float, float]], at: Array, pair: tuple[int, int]) -> dict[str, Any]:
+    """Maps at `PLACES` places of each other dimension, the rest held at `at`, a byte a number."""
+    shown = [k for k, channel in enumerate(channels(found)) if channel.shown][:MOST_MAPS]
+    others = [d for d in range(len(at)) if d not in pair]
+    across, up = (np.linspace(*ranges[d], 2 * GRID_SIDE + 1)[1::2] for d in pair)
+    rows = np.tile(at, (GRID_SIDE**2, 1))
+    rows[:, pair[0]], rows[:, pair[1]] = np.tile(across, GRID_SIDE), np.repeat(up[::-1], GRID_SIDE)
+    over = np.empty((len(others), PLACES, len(shown), GRID_SIDE**2), np.float32)
+    for i, d in enumerate(others):
+        for place, value in enumerate(np.linspace(*ranges[d], PLACES)):
+            moved = rows.copy()
+            moved[:, d] = value
+            over[i, place] = values(found, moved)[:, shown].T
+    scales = [
+        channels(found)[k].range or (float(over[:, :, i].min()), float(over[:, :, i].max()))
+        for i, k in enumerate(shown)
+    ]
+    low, high = (np.array(ends, np.float32)[:, None] for ends in zip(*scales, strict=True))
+    levels = np.clip(np.round(255 * (over - low) / np.where(high > low, high - low, 1)), 0, 255).astype(np.uint8)
+    return {
+        "grid": base64.b64encode(levels.tobytes()).decode(),
+        "side": GRID_SIDE,
+        "places": PLACES,
+        "others": others,
+        "shown": shown,
+        "scales": scales,
+    }
+
+
 # -- one episode
 
 
@@ -304,8 +343,9 @@ def _episode(found: policy.Policy, config: Any, facts: dict[str, Any]) -> str:
     """A greedy episode as a GIF, the policy's numbers beside every picture."""
     from pg_theano import watch
 
-    shown = [channel.label for channel in channels(found)][: watch.MOST_BARS]
-    bounds = [channel.range for channel in channels(found)][: watch.MOST_BARS]
+    moving = [one for one in channels(found) if one.shown or one.range]  # not a standard deviation that never changes
+    shown = [channel.label for channel in moving][: watch.MOST_BARS]
+    bounds = [channel.range for channel in moving][: watch.MOST_BARS]
     try:
         gif, steps, total = watch.animation(
             config, [Path(facts["folder"])], found.spec["dtype"], found.spec["squash"], SEED,
