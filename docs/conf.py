@@ -1,0 +1,130 @@
+"""The site: `make docs`, which takes every warning for an error. What can be generated is, before anything is read."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import io
+import re
+import shutil
+import sys
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+ROOT = HERE.parent
+GENERATED = HERE / "generated"
+sys.path.insert(0, str(ROOT))
+
+from pg_theano import config as knobs
+from pg_theano.search import settings
+
+project, author, copyright = "pg_theano", "the pg_theano developers", "the pg_theano developers"
+extensions = ["myst_parser", "sphinx.ext.mathjax"]
+myst_enable_extensions = ["dollarmath", "deflist"]
+myst_heading_anchors = 3
+html_theme = "furo"
+html_title = "pg_theano"
+html_show_sphinx = False
+mathjax_path = "mathjax-is-not-loaded.js"  # pages name no other host: equations show as they are written
+exclude_patterns = ["_build", "examples"]
+suppress_warnings = ["misc.highlighting_failure"]
+
+COMMANDS = (
+    "train", "evaluate", "watch", "plot", "report", "check", "check_env", "graph", "export", "card", "cache", "search",
+    "by_hand",
+)  # fmt: skip
+"""Modules that have a `main`; those of other folders are asked by their `__main__`."""
+TAKEN_IN = {
+    "benchmarks/README.md": "speed.md",
+    "benchmarks/quality.md": "quality.md",
+    "benchmarks/reliability.md": "measured-reliability.md",
+    "benchmarks/search.md": "search-methods.md",
+    "CONTRIBUTING.md": "contributing.md",
+    "CHANGELOG.md": "changelog.md",
+}
+"""Pages that stand elsewhere in the project, and the name that they have here."""
+
+
+def generate(app: object) -> None:
+    """Write docs/generated/: every knob, every command's help, and the pages that are taken in."""
+    shutil.rmtree(GENERATED, ignore_errors=True)
+    GENERATED.mkdir()
+    (GENERATED / "knobs.md").write_text(knobs_page())
+    (GENERATED / "commands.md").write_text(commands_page())
+    for source, name in TAKEN_IN.items():
+        if (ROOT / source).exists():
+            (GENERATED / name).write_text((ROOT / source).read_text())
+            for picture in re.findall(r"!\[[^\]]*\]\(([^):]+\.png)\)", (ROOT / source).read_text()):
+                target = GENERATED / picture
+                target.parent.mkdir(parents=True, exist_ok=True)
+                shutil.copyfile((ROOT / source).parent / picture, target)
+
+
+def rows(found: list[tuple[str, str, str, str]]) -> list[str]:
+    def cell(text: str) -> str:
+        return text.replace("|", "\\|").replace("<", "&lt;") or " "
+
+    lines = [f"| `{key}` | {cell(kind)} | `{default or '–'}` | {cell(text)} |" for key, kind, default, text in found]
+    return ["| knob | | default | |", "|---|---|---|---|", *lines, ""]
+
+
+def knobs_page() -> str:
+    """Every knob, from the classes that check them: there is no second list."""
+    return "\n".join(
+        [
+            "# Every knob",
+            "",
+            "In YAML as nested keys, on the command line as `a.b=value`. Made from `pg_theano/config.py`.",
+            "",
+            *rows(knobs.knobs()),
+            "## A schedule",
+            "",
+            *rows(knobs.knobs(knobs.Schedule)),
+            "## A search",
+            "",
+            *rows(knobs.knobs(settings.Search, "search.")),
+            "## A range of a search's space",
+            "",
+            *rows(knobs.knobs(settings.Range, "search.space.KNOB.")),
+        ]
+    )
+
+
+def commands_page() -> str:
+    """What each command says of itself under `-h`, without the table of knobs."""
+    lines = ["# Every command", "", "Each as its own `-h` says it; knobs have [a page of their own](knobs.md).", ""]
+    for name in COMMANDS:
+        module = importlib.import_module(f"pg_theano.{name}")
+        if not hasattr(module, "main"):
+            module = importlib.import_module(f"pg_theano.{name}.__main__")
+        said = io.StringIO()
+        with contextlib.redirect_stdout(said), contextlib.suppress(SystemExit):
+            module.main(["-h"])
+        text = re.split(r"\n(?=knobs[ (])", said.getvalue())[0].rstrip()
+        lines += [f"## {name}", "", "```text", text, "```", ""]
+    return "\n".join(lines)
+
+
+def inside(app: object, name: str, source: list[str]) -> None:
+    """Links to files of the project that are no page of the site become their names."""
+    there = {"../" + origin: f"{'' if name.startswith('generated/') else 'generated/'}{page}" for origin, page in TAKEN_IN.items()}
+
+    def link(found: re.Match[str]) -> str:
+        text, target = found[1], found[2]
+        path, _, anchor = target.partition("#")
+        if path in there and (GENERATED / TAKEN_IN[path[3:]]).exists():
+            return f"[{text}]({there[path]})"
+        base = ROOT / "benchmarks" if name.startswith("generated/") else HERE
+        beside = (base / path).resolve()
+        if beside.suffix == ".md" and beside.parent == HERE:
+            return f"[{text}]({'../' if name.startswith('generated/') else ''}{beside.name}{'#' + anchor if anchor else ''})"
+        if beside.suffix == ".md" and (ROOT / "benchmarks") == beside.parent and f"benchmarks/{beside.name}" in TAKEN_IN:
+            return f"[{text}]({there['../benchmarks/' + beside.name]})"
+        return text if text.startswith("`") else f"{text} (`{path}`)"
+
+    source[0] = re.sub(r"(?<!!)\[([^\]]+)\]\(((?!https?:|#)[^)\s]+)\)", link, source[0])
+
+
+def setup(app: object) -> None:
+    app.connect("builder-inited", generate)  # type: ignore[attr-defined]
+    app.connect("source-read", inside)  # type: ignore[attr-defined]
