@@ -107,7 +107,10 @@ def commands_page() -> str:
 
 def inside(app: object, name: str, source: list[str]) -> None:
     """Links to files of the project that are no page of the site become their names."""
-    there = {"../" + origin: f"{'' if name.startswith('generated/') else 'generated/'}{page}" for origin, page in TAKEN_IN.items()}
+    there = {
+        "../" + origin: f"{'' if name.startswith('generated/') else 'generated/'}{page}"
+        for origin, page in TAKEN_IN.items()
+    }
 
     def link(found: re.Match[str]) -> str:
         text, target = found[1], found[2]
@@ -118,7 +121,11 @@ def inside(app: object, name: str, source: list[str]) -> None:
         beside = (base / path).resolve()
         if beside.suffix == ".md" and beside.parent == HERE:
             return f"[{text}]({'../' if name.startswith('generated/') else ''}{beside.name}{'#' + anchor if anchor else ''})"
-        if beside.suffix == ".md" and (ROOT / "benchmarks") == beside.parent and f"benchmarks/{beside.name}" in TAKEN_IN:
+        if (
+            beside.suffix == ".md"
+            and (ROOT / "benchmarks") == beside.parent
+            and f"benchmarks/{beside.name}" in TAKEN_IN
+        ):
             return f"[{text}]({there['../benchmarks/' + beside.name]})"
         return text if text.startswith("`") else f"{text} (`{path}`)"
 

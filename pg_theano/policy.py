@@ -228,7 +228,7 @@ def _from_file(path: Path) -> Policy:
         arrays = untrusted.arrays_of(content)
         about = untrusted.parsed(arrays.pop("about").tobytes())
         if about["format"] != FORMAT:
-            raise UserError(f"{path}: got format {about['format']}; this version reads {FORMAT}")
+            raise UserError(f"{path}: got format {about['format']!r:.40}; this version reads {FORMAT}")
         return _checked(about, arrays)
     except UserError:
         raise
@@ -248,6 +248,8 @@ def _checked(about: dict[str, Any], arrays: dict[str, Array]) -> Policy:
         raise ValueError("its arrays have other names or shapes than it says")
     if not all(array.dtype == spec["dtype"] and np.isfinite(array).all() for array in arrays.values()):
         raise ValueError(f"its arrays are not all finite numbers of {spec['dtype']}")
+    for one in about["spaces"].values():
+        _check_space(one)
     params = np.concatenate([arrays[name].ravel() for name in wanted])
     state = {"params": params} | {name: arrays[name] for name in kept}
     for one in about["spaces"].values():
