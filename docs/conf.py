@@ -107,26 +107,20 @@ def commands_page() -> str:
 
 def inside(app: object, name: str, source: list[str]) -> None:
     """Links to files of the project that are no page of the site become their names."""
-    there = {
-        "../" + origin: f"{'' if name.startswith('generated/') else 'generated/'}{page}"
-        for origin, page in TAKEN_IN.items()
-    }
+    below = name.startswith("generated/")
+    there = {f"../{origin}": page if below else f"generated/{page}" for origin, page in TAKEN_IN.items()}
 
     def link(found: re.Match[str]) -> str:
         text, target = found[1], found[2]
         path, _, anchor = target.partition("#")
         if path in there and (GENERATED / TAKEN_IN[path[3:]]).exists():
             return f"[{text}]({there[path]})"
-        base = ROOT / "benchmarks" if name.startswith("generated/") else HERE
-        beside = (base / path).resolve()
+        beside = ((ROOT / "benchmarks" if below else HERE) / path).resolve()
         if beside.suffix == ".md" and beside.parent == HERE:
-            return f"[{text}]({'../' if name.startswith('generated/') else ''}{beside.name}{'#' + anchor if anchor else ''})"
-        if (
-            beside.suffix == ".md"
-            and (ROOT / "benchmarks") == beside.parent
-            and f"benchmarks/{beside.name}" in TAKEN_IN
-        ):
-            return f"[{text}]({there['../benchmarks/' + beside.name]})"
+            return f"[{text}]({'../' if below else ''}{beside.name}{'#' + anchor if anchor else ''})"
+        benchmark = f"../benchmarks/{beside.name}"
+        if beside.parent == ROOT / "benchmarks" and benchmark in there:
+            return f"[{text}]({there[benchmark]})"
         return text if text.startswith("`") else f"{text} (`{path}`)"
 
     source[0] = re.sub(r"(?<!!)\[([^\]]+)\]\(((?!https?:|#)[^)\s]+)\)", link, source[0])

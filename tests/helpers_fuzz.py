@@ -132,7 +132,7 @@ def exported():
     spec = programs.spec_of(settings_of_run, task, environment)
     state = {"params": np.zeros(spec["num_params"], np.float32)}
     about = policy.About(task.id, "reinforce", {}, "run", "best-1")
-    made = policy.Policy(*policy._own(spec, state), task.spaces, about)
+    made = policy.Policy(*policy.acting_part(spec, state), task.spaces, about)
     buffer = io.BytesIO()
     np.savez(buffer, allow_pickle=False, **policy.arrays_of(made))
     return buffer.getvalue()
