@@ -9,7 +9,7 @@ ARGS ?=
 # Tests side by side, a process a core: BESIDE= runs them one after the other.
 BESIDE ?= -n auto --maxprocesses 4 --dist worksteal
 
-.PHONY: train test lint fast bench quality torture clean
+.PHONY: train test lint fast bench quality torture audit docs clean
 
 train: $(VENV)/.train
 	@$(RUN) -m pg_theano.train $(ARGS)
@@ -62,7 +62,19 @@ quality: $(VENV)/.train
 
 # Every promise of reliability, held to its figure: hours; finished cells are skipped.
 torture: $(VENV)/.test
+	@$(RUN) -m pip install --quiet --disable-pip-version-check -e ".[test,torture,box2d]"
 	@$(RUN) benchmarks/torture $(ARGS)
+
+# What is installed against the advisories of PyPI.
+audit: $(VENV)/.test
+	@$(RUN) -m pip install --quiet --disable-pip-version-check pip-audit
+	@$(RUN) -m pip_audit --local --skip-editable --progress-spinner off $(ARGS)
+
+# The site, into docs/_build; a warning is an error.
+docs: $(VENV)/.train
+	@$(RUN) -m pip install --quiet --disable-pip-version-check -e ".[docs]"
+	@$(RUN) -m sphinx -q -W --keep-going -b html docs docs/_build
+	@echo "docs/_build/index.html"
 
 $(BENCH)/.bench: benchmarks/requirements.txt | $(RUN)
 	@echo "installing the peers into $(BENCH) (once; about 2 GB on disk)"
@@ -71,4 +83,4 @@ $(BENCH)/.bench: benchmarks/requirements.txt | $(RUN)
 	@touch $@
 
 clean:
-	rm -rf $(VENV) $(BENCH) build *.egg-info
+	rm -rf $(VENV) $(BENCH) build docs/_build docs/generated *.egg-info
