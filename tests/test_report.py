@@ -7,7 +7,7 @@ import sys
 import numpy as np
 import pytest
 
-from pg_theano import acting, config, parameters, policy, report, types
+from pg_theano import acting, config, live, parameters, policy, report, types
 from pg_theano.curves import Curve
 from pg_theano.pages import figures, html, policies, training
 
@@ -177,3 +177,86 @@ def test_every_metric_has_a_chart_and_no_knob_is_lost(run):
     assert drawn.count('<figure class="chart"') == len(drawable) + 2
     every = training.config_section([found])
     assert all(name in every for name in training.flattened(config.to_dict(config.Config())))
+
+
+# -- while it trains
+
+
+def seen_of(tmp_path, count):
+    seen = live.Seen(config.Config(), tmp_path)
+    for update in range(count):
+        seen.add({"update": update, "env_steps": update, "return_mean": 1.0 * update, "seconds": 0.1 * update})
+    return seen
+
+
+def test_what_a_live_page_remembers_is_bounded_and_goes_from_the_first_to_the_last(tmp_path):
+    """Caught, when planted: every second record dropped without recording fewer of those that come."""
+    seen = seen_of(tmp_path, 50_000)
+    updates = [record["update"] for record in seen.records]
+    assert live.MOST_RECORDS / 4 < len(updates) <= live.MOST_RECORDS
+    assert updates[0] == 0
+    assert updates[-1] > 49_000
+    assert len(set(np.diff(updates))) == 1
+
+
+def test_records_after_a_resume_take_the_place_of_those_that_were_lost(tmp_path):
+    """Caught, when planted: records only added."""
+    seen = seen_of(tmp_path, 20)
+    seen.add({"update": 10, "env_steps": 10})
+    assert [record["update"] for record in seen.records] == list(range(11))
+
+
+def test_a_live_page_takes_its_share_of_the_time_and_no_more(tmp_path, monkeypatch):
+    """A page that takes a second to draw is drawn every eighty. Caught, when planted: `EVERY` alone."""
+    clock, drawn = [0.0], []
+    monkeypatch.setattr(live.time, "perf_counter", lambda: clock[0])
+    page = live.Page(tmp_path / "l.html")
+
+    def write(goes_on):
+        drawn.append(clock[0])
+        clock[0] += 1.0
+
+    monkeypatch.setattr(page, "write", write)
+    while clock[0] < 1000:
+        clock[0] += 0.01
+        page.draw_when_due()
+    assert len(drawn) <= 1000 * live.SHARE + 1
+
+
+def test_a_live_page_that_cannot_be_written_stops_nothing(tmp_path, capsys):
+    """It is said once. Caught, when planted: the error let through."""
+    (tmp_path / "l.html").mkdir()
+    page = live.Page(tmp_path / "l.html")
+    page.seen[tmp_path] = seen_of(tmp_path, 3)
+    page.write(True)
+    page.write(True)
+    assert capsys.readouterr().err.count("cannot be written") == 1
+    assert not list(tmp_path.glob(".l*"))
+
+
+def test_a_run_with_a_live_page_learns_the_same(run, tmp_path):
+    """Its records are those of the same run without one, and the page is the report in the end."""
+    from pg_theano import train
+
+    given = {"budget": {"updates": 3}, "evaluation": {"every_updates": 2, "episodes": 4}, "solved": {"stop": False}}
+    train.run(given, run_dir=tmp_path / "cart", plot=False, live=tmp_path / "l.html")
+    records = [
+        [{k: v for k, v in json.loads(line).items() if k != "seconds"} for line in open(folder / "metrics.jsonl")]
+        for folder in (run, tmp_path / "cart")
+    ]
+    assert records[0] == records[1]
+    page = (tmp_path / "l.html").read_text()
+    assert "budget spent" in page
+    assert "data-refresh" not in page
+
+
+def test_an_environment_that_breaks_leaves_the_rest_of_the_page(run, tmp_path, monkeypatch):
+    """Caught, when planted: `except UserError` around the playing."""
+
+    def broken(*given, **named):
+        raise RuntimeError(EVIL)
+
+    monkeypatch.setattr(policies.environments, "single", broken)
+    page = report.report([run], tmp_path / "r.html").read_text()
+    assert "could not be played here: &lt;script" in page
+    assert 'class="map"' in page

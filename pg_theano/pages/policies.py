@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from pg_theano import acting, environments, parameters, policy, runs, user_code
+from pg_theano import acting, environments, parameters, policy, runs, slots, user_code, watchdog
 from pg_theano.pages import figures, html
 from pg_theano.pages.training import Trained
 from pg_theano.types import GREEDY, SAMPLE, Array, UserError
@@ -67,12 +67,13 @@ def part(folder: Path) -> str:
     found = policy.load(folder)
     config, facts = runs.read_run(folder)
     user_code.check_run(config, facts)
-    trouble = ""
+    rows, folders = np.zeros((0, found.spec["obs_size"])), [Path(facts["folder"])]
     try:
-        rows = played(found, config.environment, [Path(facts["folder"])])
+        with watchdog.watching(config.environment.timeout):
+            rows = played(found, config.environment, folders)
+            episode = _episode(found, config.environment, folders)
     except Exception as error:  # an environment may do anything; the page has all else
-        rows, trouble = np.zeros((0, found.spec["obs_size"])), f"The environment could not be played here: {error}"
-    episode = f'<p class="soft">{html.text(trouble)}</p>' if trouble else _episode(found, config.environment, facts)
+        episode = f'<p class="soft">The environment could not be played here: {html.text(error)}</p>'
     if found.spec["obs_size"] > MOST_FEATURES:
         words = f"Observations of {found.spec['obs_size']:,} numbers: no two of them say much, and no map is drawn."
         over = f'<p class="soft">{words}</p>'
@@ -85,7 +86,7 @@ def played(found: policy.Policy, config: Any, folders: Sequence[Path]) -> Array:
     """Observations that the policy meets, [N, F], in playing for no longer than `SECONDS`."""
     rows: list[Array] = []
     rng, began = np.random.default_rng(SEED), time.perf_counter()
-    env = environments.single(config, folders=folders)
+    env = slots.Slot(environments.single(config, folders=folders), config.id, 0, found.spec["dtype"])
     try:
         row, given = environments.converters(env, config.id, found.spec["dtype"], found.spec["squash"])
         for episode in range(EPISODES):
@@ -339,7 +340,7 @@ def _grids(found: policy.Policy, ranges: list[tuple[float, float]], at: Array, p
 # -- one episode
 
 
-def _episode(found: policy.Policy, config: Any, facts: dict[str, Any]) -> str:
+def _episode(found: policy.Policy, config: Any, folders: Sequence[Path]) -> str:
     """A greedy episode as a GIF, the policy's numbers beside every picture."""
     from pg_theano import watch
 
@@ -348,10 +349,10 @@ def _episode(found: policy.Policy, config: Any, facts: dict[str, Any]) -> str:
     bounds = [channel.range for channel in moving][: watch.MOST_BARS]
     try:
         gif, steps, total = watch.animation(
-            config, [Path(facts["folder"])], found.spec["dtype"], found.spec["squash"], SEED,
+            config, folders, found.spec["dtype"], found.spec["squash"], SEED,
             lambda obs: (_drawn(found, obs, np.random.default_rng(0), True), values(found, obs)[0]), shown, bounds,
         )  # fmt: skip
-    except (UserError, ImportError) as error:
+    except (UserError, ImportError) as error:  # it has no picture, or there is none of Pillow
         return f'<p class="soft">No picture of an episode: {html.text(error)}</p>'
     words = f"A greedy episode: {steps:,} steps, return {total:,.4g}; beside it, what the policy had for each step."
     said, address = html.text(words), html.image("gif", gif)
