@@ -75,12 +75,12 @@ class Page:
             temporary.unlink(missing_ok=True)
             print(f"warning: {self.file}: cannot be written ({error.strerror or error})", file=sys.stderr)
 
-    def finish(self, folder: Path) -> None:
+    def finish(self, folder: Path, *, play: bool = True) -> None:
         """The report of what was trained, in its place."""
         if not self.broken:
             try:
                 trained = whole.read([folder])
-                whole.written(self.file, whole.page(trained[0].name, whole.sections(trained, play=True)))
+                whole.written(self.file, whole.page(trained[0].name, whole.sections(trained, play=play)))
             except UserError as error:  # nothing was recorded
                 print(f"warning: {error}", file=sys.stderr)
 

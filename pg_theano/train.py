@@ -113,7 +113,7 @@ def _with_page(
     except BaseException:
         page.write(False)
         raise
-    page.finish(result.folder)
+    page.finish(result.folder, play=result.figures["status"] != "interrupted")  # who asked it to stop does not wait
     return result
 
 
