@@ -283,8 +283,7 @@ def mutated(draw, content):
 
 @pytest.mark.parametrize("name", helpers_fuzz.READERS)
 def test_a_mutated_file_is_read_or_refused_and_nothing_else(name, tmp_path):
-    """200 each here, 1e6 by atheris in the torture's part `fuzz`. Caught, when planted: a manifest without "facts"
-    (KeyError); a shape that is negative (ValueError of reshape); figures of a result that are lists (TypeError)."""
+    """200 each here, many more by atheris in the torture's part `fuzz`."""
     files = helpers_fuzz.corpus(tmp_path)[name]
 
     @given(st.data())

@@ -62,7 +62,7 @@ def test_the_expected_estimate_is_the_gradient_of_the_expected_return(estimator)
 def test_a_biased_choice_is_named_with_its_bias(estimator):
     """Each differs from ∇J by more than rounding, and less than a right angle away: it still goes uphill.
 
-    Caught, when planted: γᵗ in the weight of step t (no bias); log π of the behaviour that is learned from.
+    Caught, when planted: γᵗ in the weight of step t (no bias).
     """
     found = exact.measured(estimator)
     assert estimator.why
