@@ -23,7 +23,6 @@ SETTINGS = (
     "OMP_NUM_THREADS",
     "OPENBLAS_NUM_THREADS",
     "MKL_NUM_THREADS",
-    "NPROC",
 )
 """Variables of the environment that may change how sums are split up, and so their last bit."""
 
