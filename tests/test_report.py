@@ -179,6 +179,16 @@ def test_every_metric_has_a_chart_and_no_knob_is_lost(run):
     assert all(name in every for name in training.flattened(config.to_dict(config.Config())))
 
 
+def test_a_population_shows_how_wide_its_distribution_is(run):
+    found = training.read(run)
+    count = found.run.seeds[0]["update"].size
+    columns = found.run.seeds[0] | {name: np.linspace(1, 0.1, count) for name in ("spread", "fitness_elites")}
+    drawn = training.curves_section([found._replace(run=found.run._replace(seeds=[columns]))])
+    assert "Width of the distribution" in drawn
+    assert ">generation</text>" in drawn
+    assert drawn.count("<figcaption>Fitness: best quarter of a generation, against") == 2
+
+
 # -- while it trains
 
 

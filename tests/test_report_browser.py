@@ -142,7 +142,7 @@ def test_a_stroke_enlarges_a_name_hides_and_the_pointer_reads(opened, pages):
 def test_the_script_computes_what_numpy_does(opened, tmp_path, action, knobs):
     """Every kind of policy, at one place of all the sliders: the map's extremes agree to three digits.
 
-    Caught, when planted: a sigmoid of x for one of ½x, softmax without the normaliser, log-std unbounded.
+    Caught, when planted: a sigmoid of x for one of ½x, observations that are not normalised, a log-std without its bounds.
     """
     found = a_policy(action, **knobs)
     rows = np.random.default_rng(0).normal(size=(60, 3))
@@ -168,11 +168,10 @@ def test_the_script_computes_what_numpy_does(opened, tmp_path, action, knobs):
 
 @pytest.mark.slow
 def test_a_network_too_large_for_the_page_has_its_maps_made_beforehand(opened, tmp_path, monkeypatch):
-    """One slider moves at a time. Caught, when planted: places counted from 1, another dimension's maps."""
+    """One slider moves at a time; at its end the map is NumPy's there. Caught, when planted: places counted from 1."""
     monkeypatch.setattr(policies, "MOST_WEIGHTS", 0)
-    found = a_policy(ALL[0][0])
-    file = tmp_path / "p.html"
-    shown = policies.maps(found, np.random.default_rng(0).normal(size=(60, 3)))
+    found, rows = a_policy(ALL[0][0]), np.random.default_rng(0).normal(size=(60, 3))
+    file, shown = tmp_path / "p.html", policies.maps(found, rows)
     assert '"net"' not in shown
     file.write_text(html.page("p", "", [html.section("p", "p", shown)]), encoding="utf-8")
     page, wrong = opened(file)
@@ -182,10 +181,23 @@ def test_a_network_too_large_for_the_page_has_its_maps_made_beforehand(opened, t
     page.wait_for_function("before => document.querySelector('.map canvas').toDataURL() !== before", arg=before)
     assert not wrong
 
+    size = policies.GRID_SIDE
+    pixels = "c => [...c.getContext('2d').getImageData(0, 0, c.width, c.height).data]"
+    theirs = np.array(page.locator(".map canvas").first.evaluate(pixels)).reshape(size, size, 4)[..., :3]
+    (first, second), (ranges, _) = policies.chosen(found, rows), policies._ranges(rows, 3)
+    (other,) = {0, 1, 2} - {first, second}
+    obs = np.empty((size, size, 3))
+    middles = (np.arange(size) + 0.5) / size
+    obs[..., first] = ranges[first][0] + middles * (ranges[first][1] - ranges[first][0])
+    obs[..., second] = (ranges[second][1] - middles * (ranges[second][1] - ranges[second][0]))[:, None]
+    obs[..., other] = ranges[other][1]
+    levels = np.round(255 * policies.values(found, obs.reshape(-1, 3))[:, 0]).astype(int).reshape(size, size)
+    assert np.abs(theirs - policies.colours()[levels].astype(int)).max() <= 8
+
 
 @pytest.mark.slow
 def test_a_name_of_anybodys_is_text_in_a_browser(opened, pages, tmp_path):
-    """Caught, when planted: a cell, a caption, a series, a name of an observation that is not escaped."""
+    """Caught, when planted: a cell, a caption, a series that is not escaped."""
     found = training.read(pages / "two" / "seed-0")
     columns = {**found.run.seeds[0], EVIL: found.run.seeds[0]["cost"]}
     run = found.run._replace(name=EVIL, seeds=[columns])
@@ -205,6 +217,43 @@ def test_a_name_of_anybodys_is_text_in_a_browser(opened, pages, tmp_path):
     assert page.locator("img[src=x]").count() == 0
     assert page.title().startswith("<script>")
     assert EVIL in page.locator("body").inner_text()
+
+
+@pytest.mark.slow
+def test_a_search_is_shown_with_chos_parabolas_and_its_best_configs(opened, tmp_path, monkeypatch):
+    """Caught, when planted: the ring at the worst trial's score."""
+    from pg_theano.search.__main__ import search
+
+    monkeypatch.chdir(tmp_path)
+    given = {
+        "name": "small",
+        "budget": {"updates": 2},
+        "solved": {"stop": False},
+        "search": {
+            "method": "cho",
+            "objective": "learning_curve",
+            "space": {
+                "schedules.learning_rate.initial": {"low": 0.001, "high": 1.0, "log": True},
+                "policy.hidden": {"choices": [[4], [8]]},
+            },
+            "budget": {"trials": 9},
+        },
+    }
+    (tmp_path / "small.yaml").write_text(json.dumps(given))
+    result = search("small.yaml", run_dir="found", plot=False, file=open(os.devnull, "w"))
+    page, wrong = opened(report.report(["found"], tmp_path / "s.html"), 400)
+    assert not wrong
+    assert page.evaluate("document.documentElement.scrollWidth") <= 400
+    for said in ("History", "Importance", "learning_rate.initial", "hidden", "best so far", "its quadratic"):
+        assert said in page.locator("body").inner_text()
+    assert page.locator("tr.differs th").first.inner_text() == f"trial {result['trial']}"
+    assert page.locator("path.rings").count() == 2
+    ring, dots = (
+        page.locator(f"figure.chart:has(path.rings) path.{kind}.c{colour}").first.get_attribute("d")
+        for kind, colour in (("rings", 1), ("points", 0))
+    )
+    heights = [float(point.partition(",")[2].partition("h")[0]) for point in dots.split("M")[1:]]
+    assert float(ring.partition(",")[2].partition("h")[0]) == min(heights)
 
 
 @pytest.mark.slow

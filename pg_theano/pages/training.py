@@ -34,6 +34,7 @@ METRICS = {
     "episodes_per_update": "Episodes of an update",
 }
 """What every record may hold, in the order it is shown in; another column comes after them under its own name."""
+OF_GENERATIONS = {"spread", "fitness_best"}
 NOT_DRAWN = {"update", "env_steps", "episodes", "seconds", "record", "length_max"}
 MOST_CHARTS = 40
 STATUS = {"budget": "budget spent", "solved": "solved", None: "no result yet"}
@@ -194,9 +195,10 @@ def curves_section(trained: Sequence[Trained]) -> str:
     )
     small = []
     for column in [*[name for name in METRICS if name in found], *rest][:MOST_CHARTS]:
-        marks = [m for i, one in enumerate(trained) for m in _marks(one, i, "env_steps", column, len(trained) > 1)]
+        x, label = ("update", "generation") if column in OF_GENERATIONS else ("env_steps", "environment steps")
+        marks = [m for i, one in enumerate(trained) for m in _marks(one, i, x, column, len(trained) > 1)]
         title = METRICS.get(column, column.replace("_", " "))
-        small.append(figures.chart(title, marks, x="environment steps"))
+        small.append(figures.chart(title, marks, x=label))
     dashed = f" Dashed: solved at {', '.join(curves.number(v) for v in levels)}." if levels else ""
     band = "the band goes from the lowest seed to the highest, and a seed that has ended counts with its last value"
     words = (
