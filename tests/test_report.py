@@ -134,7 +134,7 @@ def run(tmp_path_factory):
 def test_a_report_says_what_the_run_was_and_did(run, tmp_path):
     out = report.report([run], tmp_path / "r.html", play=False)
     page = out.read_text()
-    for said in ("CartPole-v1", "reinforce", "budget spent", "Norm of the gradient", "budget.updates", "compile"):
+    for said in ("CartPole-v1", "reinforce", "budget spent", "Norm of the gradient", "budget.updates", "evaluate"):
         assert said in page
     assert "http" not in page.replace("http://www.w3.org/2000/svg", "").replace("http-equiv", "")
 
