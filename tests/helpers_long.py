@@ -6,13 +6,17 @@ Prints one JSON object. The quick form is tests/test_long.py, the full one bench
 from __future__ import annotations
 
 import gc
+import io
 import json
 import os
 import sys
 import tempfile
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+
+from pg_theano import screen
 
 TINY: dict[str, Any] = {
     "environment": {"id": "probe_environments:ConstantValue-v0", "num_envs": 1},
@@ -60,25 +64,20 @@ def resident() -> int:
     return pages * os.sysconf("SC_PAGE_SIZE")
 
 
-class Watched:
+class Watched(screen.Screen):
     """A screen that shows nothing and looks at the memory after some updates."""
 
     def __init__(self, at: list[int]):
+        super().__init__(io.StringIO())
         self.at, self.updates = set(at), 0
         self.seen: dict[int, int] = {}
 
-    def update(self, record: dict[str, Any], share: float) -> None:
+    def update(self, record: Mapping[str, Any], budget: float) -> None:
         self.updates += 1
         if self.updates in self.at:
             self.seen[self.updates] = resident()
 
     def event(self, text: str) -> None:
-        pass
-
-    def saved(self, updates: int) -> None:
-        pass
-
-    def close(self) -> None:
         pass
 
 

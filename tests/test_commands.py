@@ -131,7 +131,7 @@ def test_the_package_runs_from_any_folder_and_the_config_brings_its_module(tmp_p
     assert (code, err) == (0, "")
     assert "run: runs/mine" in out
     code, out, err = command("evaluate", "runs/mine", "--episodes", "4", "--json")
-    assert (code, err) == (0, "")
+    assert code == 0 and all(line.startswith("imports mine_beside:Mine-v0 from") for line in err.splitlines())
     assert json.loads(out)["n"] == 4
 
 

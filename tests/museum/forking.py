@@ -219,6 +219,9 @@ def waited(child: int, timeout: float) -> int | None:
 # -- the fork
 
 
+_replace = os.replace  # which a test may stand in for
+
+
 class Noted:
     """A pytest plugin that writes down what failed as soon as it did, for whoever may not wait for the end."""
 
@@ -230,7 +233,7 @@ class Noted:
     def write(self) -> None:
         beside = self.report.with_suffix(".new")  # a fork that is out of time is killed anywhere, here too
         beside.write_text(json.dumps(self.found))
-        beside.replace(self.report)
+        _replace(beside, self.report)
 
     def pytest_runtest_logreport(self, report: Any) -> None:
         if report.failed:

@@ -2,6 +2,7 @@
 
 import json
 import math
+from pathlib import Path
 
 import yaml
 
@@ -32,7 +33,7 @@ def data_of(method="random", base=None, **search):
 
 
 def plan_of(method="random", base=None, **search):
-    return settings.plan_of(Document(data_of(method, base, **search), {}, "test.yaml"), None)
+    return settings.plan_of(Document(data_of(method, base, **search), {}, "test.yaml"), Path.cwd())
 
 
 def written(path, method="random", base=None, **search):
