@@ -29,6 +29,14 @@ def cache(tmp_path_factory):
         os.environ["PG_THEANO_CACHE"] = str(tmp_path_factory.mktemp("cache"))
 
 
+@pytest.fixture(autouse=True)
+def nothing_kept():
+    """A search keeps the functions of its trials for the next one of its process, which is another test."""
+    yield
+    if "pg_theano.compiling" in sys.modules:
+        sys.modules["pg_theano.compiling"]._kept = None
+
+
 @pytest.fixture
 def elsewhere(tmp_path, monkeypatch):
     """The test runs in an empty folder, from which the probe environments can be imported."""

@@ -18,7 +18,6 @@ from pg_theano import cache, compiling, machine_code
 def filled(tmp_path, monkeypatch):
     """A cache folder of this test's own, with two artifacts in it and machine code."""
     monkeypatch.setenv("PG_THEANO_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setattr(compiling, "_kept", None)  # a test of a search leaves functions that need no folder
     train_once(str(tmp_path / "cache"))
     return tmp_path / "cache"
 

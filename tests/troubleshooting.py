@@ -321,7 +321,7 @@ SECTIONS: dict[str, list[Case]] = {
         command("A figure of no kind", "plot runs/mine --out a.bmp", "a.bmp: unknown kind of figure; expected a file name that ends in .png, .pdf or .svg; try a.png", "The name's ending says which kind it is.", setup=trained),
     ],
     "A search": [
-        Case("No search", "seed: 1\n", "mine.yaml: no section `search`; expected one with a `space`; try configs/search-cartpole.yaml, or pg_theano.train", "[search.md](search.md) shows one.", **SEARCH),
+        Case("No search", "seed: 1\n", "mine.yaml: no section `search`; expected one with a `space`; try configs/search-cartpole.yaml, or pg_theano.train", "[searching.md](searching.md) shows one.", **SEARCH),
         Case("A knob of the space that is not there", search("discount: {low: 0, high: 1}"), "mine.yaml:3 search.space.discount: unknown knob; did you mean algorithm.discount?", "A space names knobs by their whole path.", **SEARCH),
         Case("A range the wrong way round", search("algorithm.discount: {low: 1, high: 0}"), "mine.yaml:3 search.space.algorithm.discount.low: got 1; expected less than high, which is 0; try exchanging them", "Low comes first.", **SEARCH),
         Case("Half a range", search("algorithm.discount: {low: 0.5}"), "mine.yaml:3 search.space.algorithm.discount.high: missing; expected low and high, or choices; try {low: 0.1, high: 0.9}", "A knob is a range, or a list of choices.", **SEARCH),
