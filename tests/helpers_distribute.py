@@ -210,6 +210,18 @@ def until(found, seconds=30.0):
     raise AssertionError(f"still not after {seconds} seconds")
 
 
+def seen_at_work(workers, count):
+    """The pids that have answered, once there are `count`: on a busy machine one worker may do what is there for all."""
+    seen = set()
+
+    def all_seen():
+        seen.update(pid for pid, _ in workers.map(process_and_environment, range(2 * count), seconds_per_task=1.0))
+        return len(seen) >= count
+
+    until(all_seen)
+    return seen
+
+
 def square(number):
     return number * number
 
