@@ -1,14 +1,16 @@
 """The readers of files from strangers, each as a function of bytes that raises nothing but `UserError`.
 
 Shared by tests/test_untrusted.py, which mutates valid files, and benchmarks/torture/fuzzing.py, where atheris does. A
-checksum would stop nearly every mutation at the door, so that a reader is given its bytes with seals that agree: a
-stranger can compute them too.
+checksum would stop nearly every mutation at the door, so that a reader is given its bytes with seals that agree, and
+half of the zip files are made of mutated members, whose CRC agrees: a stranger can compute them too.
 """
 
 import contextlib
 import hashlib
 import io
 import json
+import warnings
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +22,7 @@ from pg_theano.types import UserError
 
 KEY = "0" * 64
 BETWEEN = b"\0\n\0"  # two files in one input
+MEMBER = b"\0\r\0"  # two members of a zip file, each its name, a line's end, its content
 
 
 def parts(content, count):
@@ -37,6 +40,25 @@ def with_seal(content, seal="seal"):
     return content
 
 
+def zipped(content):
+    """A zip file as it is, where it begins as one does; else one of the members that it lists."""
+    if content.startswith(b"PK"):
+        return content
+    buffer = io.BytesIO()
+    with warnings.catch_warnings(action="ignore"), zipfile.ZipFile(buffer, "w") as file:  # a name that is there twice
+        for member in content.split(MEMBER)[:50]:
+            name, _, inside = member.partition(b"\n")
+            with contextlib.suppress(ValueError, UnicodeError):  # a name that zipfile itself would not write
+                file.writestr(zipfile.ZipInfo(name.decode("latin-1")), inside)
+    return buffer.getvalue()
+
+
+def members(content):
+    """What `zipped` makes a file of these arrays from."""
+    with zipfile.ZipFile(io.BytesIO(content)) as file:
+        return MEMBER.join(name.encode() + b"\n" + file.read(name) for name in file.namelist())
+
+
 def config(folder, content):
     path = folder / "config.yaml"
     path.write_bytes(content)
@@ -49,6 +71,7 @@ def config(folder, content):
 
 def checkpoint(folder, content):
     facts, arrays = parts(content, 2)
+    arrays = zipped(arrays)
     path = folder / "update-00000001.npz"
     path.write_bytes(arrays)
     stated = facts.replace(b'"SHA"', b'"%s"' % hashlib.sha256(arrays).hexdigest().encode(), 1)
@@ -105,7 +128,7 @@ def search(folder, content):
 def export(folder, content):
     """A policy that was exported to npz."""
     path = folder / "policy.npz"
-    path.write_bytes(content)
+    path.write_bytes(zipped(content))
     policy.load(path)
 
 
@@ -138,16 +161,22 @@ def exported():
     return buffer.getvalue()
 
 
+def without_comments(content):
+    """A mutated comment is a comment: nine in ten mutations would be for nothing."""
+    bare = (line.partition(b" #")[0].rstrip() for line in content.splitlines() if line[:1] != b"#")
+    return b"".join(line + b"\n" for line in bare if line)
+
+
 def corpus(folder):
     """{reader: [valid inputs]}; checkpoints and caches with names that State has, runs as they are recorded."""
     root = Path(__file__).parent.parent
-    every = [path.read_bytes() for path in sorted((root / "configs").glob("*.yaml"))]
-    yaml = [content for content in every if b"\nbase:" not in content]
+    every = [without_comments(path.read_bytes()) for path in sorted((root / "configs").glob("*.yaml"))]
+    yaml = [content for content in every if not content.startswith(b"base:") and b"\nbase:" not in content]
     state = {"params": np.arange(6, dtype=np.float32), "optimizer/m": np.zeros((2, 3)), "n": np.int64(3)}
     facts = {"counters": {"updates": 1, "seconds": 0.5, "best": None}, "seed": 0, "metrics_bytes": 10}
     path = checkpoints.save(folder, "update-00000001", state, facts)
     manifest = {"format": checkpoints.FORMAT, "arrays": "SHA", "facts": facts}
-    saved = json.dumps(manifest).encode() + BETWEEN + path.read_bytes()
+    stated, policy_file = json.dumps(manifest).encode() + BETWEEN, exported()
     artifact = {"key": KEY, "function": "train", "inputs": [["obs", "float32", ["E", 64, 4]]], "loops": False}
     record = {"update": 0, "env_steps": 10, "episodes": 2, "return_mean": 3.0, "return_std": 1.0, "cost": 0.1}
     result = {"name": "a", "status": "solved", "environment": "A-v0", "evaluation": {"mean": 1.0, "std": 0.1, "n": 5}}
@@ -159,9 +188,9 @@ def corpus(folder):
     ]
     return {
         "config": [*yaml, SEARCH],
-        "checkpoint": [saved],
+        "checkpoint": [stated + path.read_bytes(), stated + members(path.read_bytes())],
         "cache": [json.dumps(artifact).encode() + b"\n" + b"StableHLO", machine_code.MAGIC + b"0" * 64 + b"\ncode"],
         "run": [BETWEEN.join(files)],
-        "export": [exported()],
+        "export": [policy_file, members(policy_file)],
         "search": [SEARCH + BETWEEN + b'{"folder": "/", "versions": {}}'],
     }

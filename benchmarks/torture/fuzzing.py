@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import json
+import re
 import sys
 import tempfile
 import traceback
@@ -28,8 +29,12 @@ def main() -> None:
     given, valid = scratch / "files", scratch / "corpus"
     given.mkdir()
     valid.mkdir()
-    for number, content in enumerate(helpers_fuzz.corpus(scratch)[reader]):
+    files = helpers_fuzz.corpus(scratch)[reader]
+    for number, content in enumerate(files):
         (valid / str(number)).write_bytes(content)
+    words = sorted({word.decode() for content in files for word in re.findall(rb"[A-Za-z_.]{3,40}", content)})
+    known = scratch / "words"  # a letter's change in a knob's name is an unknown knob: whole names lead further
+    known.write_text("".join(f'"{word}"\n' for word in words))
     done = {"executions": 0, "refused": 0, "read": 0}
     faults: dict[str, bytes] = {}
 
@@ -49,7 +54,7 @@ def main() -> None:
             shown = {where: base64.b64encode(content).decode() for where, content in list(faults.items())[:20]}
             out.write_text(json.dumps(done | {"faults": shown}))
 
-    limits = ["-timeout=20", "-rss_limit_mb=2048", "-max_len=8192", "-verbosity=0", "-print_final_stats=0"]
+    limits = ["-timeout=20", "-rss_limit_mb=2048", f"-dict={known}", "-max_len=4096", "-verbosity=0", "-print_final_stats=0"]
     atheris.Setup([sys.argv[0], f"-runs={executions}", f"-seed={seed}", *limits, str(valid)], one)
     atheris.Fuzz()
 
