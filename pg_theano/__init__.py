@@ -15,11 +15,24 @@ BEGAN = time.perf_counter()
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 
-def run(config=None, **options):
-    """Train as `python -m pg_theano.train` does; see `pg_theano.train.run`."""
+def run(config=None, *knobs, **options):
+    """Train as `python -m pg_theano.train` does; see `pg_theano.train.run`.
+
+    run()                                                       # the defaults: CartPole, REINFORCE
+    run("configs/acrobot.yaml", "policy.hidden=[16,16]", seed=3)
+    run({"environment": {"id": "Acrobot-v1"}}, "runs=5")         # a dict, or a Config
+    run(resume="runs/cartpole")                                 # go on where it was interrupted
+    """
     from pg_theano.train import run
 
-    return run(config, **options)
+    return run(config, *knobs, **options)
+
+
+def beside(*results):
+    """Several results in one figure and one table, for a notebook to show; see `pg_theano.notebook.Beside`."""
+    from pg_theano.notebook import Beside
+
+    return Beside(results)
 
 
 def load(path):
@@ -29,4 +42,4 @@ def load(path):
     return load(path)
 
 
-__all__ = ["BEGAN", "load", "run"]
+__all__ = ["BEGAN", "beside", "load", "run"]

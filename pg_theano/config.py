@@ -356,15 +356,23 @@ def read_data(
 ) -> yaml_lines.Document:
     """What the file and the overrides say, as plain data that nobody has checked yet."""
     document = yaml_lines.Document({}, {}, "defaults") if path is None else yaml_lines.read_file(path)
-    data, lines = _copied(document.data), dict(document.lines)
+    document = _laid_over(document.data, document.lines, document.name, overrides, seed)
+    if path is not None and "name" not in document.data:
+        document.data["name"] = re.sub(r"[^A-Za-z0-9._-]", "-", Path(path).stem).lstrip("._-")[:64] or None
+    return document
+
+
+def _laid_over(
+    below: Any, lines_below: Mapping[tuple, int], name: str, overrides: Iterable[str], seed: int | None
+) -> yaml_lines.Document:
+    """Plain data with `knob=value` words and a seed over it."""
+    data, lines = _copied(below), dict(lines_below)
     for override in overrides:
         _override(data, lines, override)
     if seed is not None:
         data["seed"] = seed
         lines[("seed",)] = 0
-    if path is not None and "name" not in data:
-        data["name"] = re.sub(r"[^A-Za-z0-9._-]", "-", Path(path).stem).lstrip("._-")[:64] or None
-    return yaml_lines.Document(data, lines, document.name)
+    return yaml_lines.Document(data, lines, name)
 
 
 def from_dict(data: Mapping[str, Any], lines: Mapping[tuple, int] | None = None, name: str = "config") -> Config:
@@ -413,15 +421,18 @@ def resolved(
 ) -> Resolved:
     """The config of a file, of plain data, or of nothing: the defaults.
 
-    Modules that it names are looked for beside the file; for all else in `folder`, or the current one.
+    Overrides and seed lie over any of them. Modules that it names are looked for beside the file; for all else in
+    `folder`, or the current one.
     """
-    if isinstance(config, Config):
+    overrides = list(overrides)
+    if isinstance(config, Config) and not overrides and seed is None:
         return Resolved(config, folder or Path.cwd())
-    if isinstance(config, Mapping):
-        return Resolved(from_dict(config), folder or Path.cwd())
-    document = read_data(config, overrides, seed)
-    if config is not None:
-        folder = Path(config).resolve().parent
+    if isinstance(config, Config | Mapping):
+        document = _laid_over(to_dict(config) if isinstance(config, Config) else config, {}, "config", overrides, seed)
+    else:
+        document = read_data(config, overrides, seed)
+        if config is not None:
+            folder = Path(config).resolve().parent
     found = from_dict(document.data, document.lines, document.name)
     return Resolved(found, folder or Path.cwd(), document.lines, document.name)
 

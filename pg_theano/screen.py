@@ -57,6 +57,10 @@ class Screen:
             self._last_saved = now
             self.event(f"saved after {updates:,} updates")
 
+    def go_on_with(self, path: Path) -> None:
+        """It was interrupted before its first update, and what there is of it is in this folder."""
+        self.event(f"to go on: {to_go_on(path)}")
+
     def close(self) -> None:
         pass
 
@@ -75,7 +79,7 @@ class LiveScreen(Screen):
         self.title = title
         self.returns: list[float] = []  # every so many, so that it is no longer than a sparkline needs
         self.every, self.number = 1, 0
-        self.first: tuple[float, float] | None = None  # when the first update came, and the share of the budget then
+        self.pace = Pace()
         self.on_disk: int | None = None  # updates of the newest checkpoint
         self.live = Live(console=Console(file=file), auto_refresh=False, transient=True)
         self.live.start()
@@ -111,22 +115,11 @@ class LiveScreen(Screen):
         from rich.table import Table
         from rich.text import Text
 
-        now = time.monotonic()
-        # Compiling, and what was done before a resume, say nothing of the pace.
-        self.first = self.first or (now, budget)
-        gained = budget - self.first[1]
-        left = (now - self.first[0]) * (1 - budget) / gained if gained > 0 else float("inf")
         table = Table.grid(padding=(0, 2))
         table.add_column(style="bold", justify="right")
         table.add_column()
-        rows = [
-            ("return", returned(record)),
-            ("", sparkline(self.returns)),
-            ("update", f"{record['update'] + 1:,}   {record['env_steps']:,} steps   {record['episodes']:,} episodes"),
-            ("speed", f"{record['env_steps'] / max(record['seconds'], 1e-9):,.0f} steps/s"),
-            *_of_learner(record),
-            ("budget", f"{100 * budget:.0f} %   at most {duration(left)} left"),
-        ]
+        first, *others = rows_of(record, budget, self.pace.left(budget))
+        rows = [first, ("", sparkline(self.returns)), *others]
         if self.on_disk is not None:
             rows.append(("saved", f"after {self.on_disk:,} updates"))
         for row in rows:
@@ -135,6 +128,20 @@ class LiveScreen(Screen):
 
     def close(self) -> None:
         self.live.stop()
+
+
+class Pace:
+    """How long a run will take at most, from what it has taken since its first update."""
+
+    def __init__(self) -> None:
+        self.first: tuple[float, float] | None = None  # when the first update came, and the share of the budget then
+
+    def left(self, budget: float) -> float:
+        """Seconds. Compiling, and what was done before a resume, say nothing of the pace."""
+        now = time.monotonic()
+        self.first = self.first or (now, budget)
+        gained = budget - self.first[1]
+        return (now - self.first[0]) * (1 - budget) / gained if gained > 0 else float("inf")
 
 
 def make(file: TextIO, title: str) -> Screen:
@@ -184,6 +191,21 @@ class _Quiet(Screen):
 
     def saved(self, updates: int) -> None:
         pass
+
+
+def rows_of(record: Mapping[str, Any], budget: float, left: float) -> list[tuple[str, str]]:
+    """(name, value) of what one wants to see of an update while it trains."""
+    return [
+        ("return", returned(record)),
+        ("update", f"{record['update'] + 1:,}   {record['env_steps']:,} steps   {record['episodes']:,} episodes"),
+        ("speed", f"{record['env_steps'] / max(record['seconds'], 1e-9):,.0f} steps/s"),
+        *_of_learner(record),
+        ("budget", f"{100 * budget:.0f} %   at most {duration(left)} left"),
+    ]
+
+
+def to_go_on(path: Path) -> str:
+    return f"python -m pg_theano.train --resume {path}"
 
 
 def returned(record: Mapping[str, Any]) -> str:
@@ -266,6 +288,6 @@ def closing(folder: Path, figures: Mapping[str, Any], plot: Path | None) -> list
         ]
         lines.append("seconds: " + ", ".join(f"{name} {value:.2f}" for name, value in seconds.items()))
     if figures["status"] == "interrupted":
-        lines.append(f"to go on: python -m pg_theano.train --resume {folder}")
+        lines.append(f"to go on: {to_go_on(folder)}")
     lines.append(f"run: {folder}" + (f"   plot: {plot}" if plot else ""))
     return lines

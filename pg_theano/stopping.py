@@ -20,6 +20,8 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM)
 SHOW_CURSOR = "\x1b[?25h"
 _asked: signal.Signals | None = None
 _deferring = 0
+_in_kernel = False
+_asked_again = 0
 
 
 class Stop(KeyboardInterrupt):
@@ -27,17 +29,19 @@ class Stop(KeyboardInterrupt):
 
 
 @contextlib.contextmanager
-def listening() -> Iterator[None]:
+def listening(*, in_kernel: bool = False) -> Iterator[None]:
     """Turn the first of the signals into `Stop`. One that the caller had ignored (`nohup`) stays ignored.
 
-    Anywhere but in the main thread, where Python has no signals, nothing is changed.
+    Anywhere but in the main thread, where Python has no signals, nothing is changed. `in_kernel`: the process is a
+    notebook's, which must outlive the run: only Ctrl-C is heard, the second one is let pass, because whoever is asked
+    is saving, and the third raises `KeyboardInterrupt`.
     """
-    global _asked
+    global _asked, _asked_again, _in_kernel
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    _asked = None
-    before = {number: signal.getsignal(number) for number in SIGNALS}
+    _asked, _asked_again, _in_kernel = None, 0, in_kernel
+    before = {number: signal.getsignal(number) for number in (SIGNALS[:1] if in_kernel else SIGNALS)}
     heard = [number for number, handler in before.items() if handler is not signal.SIG_IGN]
     for number in heard:
         signal.signal(number, _hear)
@@ -46,15 +50,20 @@ def listening() -> Iterator[None]:
     finally:
         for number in heard:
             signal.signal(number, before[number])
-        _asked = None
+        _asked, _in_kernel = None, False
 
 
 def _hear(number: int, frame: FrameType | None) -> None:
-    global _asked
+    global _asked, _asked_again
     if _asked is None:
         _asked = signal.Signals(number)
         if not _deferring:
             raise Stop
+        return
+    if _in_kernel:
+        _asked_again += 1
+        if _asked_again > 1:
+            raise KeyboardInterrupt
         return
     if number == signal.SIGINT:  # somebody who does not want to wait; a second SIGTERM is no reason not to save
         if sys.stdout.isatty():  # which a live display has hidden

@@ -17,6 +17,7 @@ from pg_theano import (
     checkpoints,
     commands,
     metrics,
+    notebook,
     runs,
     screen,
     sealed,
@@ -41,6 +42,10 @@ class Result(NamedTuple):
     figures: dict[str, Any]
     plot: Path | None
 
+    def _repr_html_(self) -> str:
+        """What a notebook shows of it: the curve, and a table."""
+        return notebook.shown([(self.folder, self.figures)])
+
 
 class How(NamedTuple):
     """What goes with a run beside its config, and changes nothing that is learned."""
@@ -52,7 +57,7 @@ class How(NamedTuple):
 
 def run(
     config: Config | Mapping[str, Any] | str | os.PathLike[str] | None = None,
-    *,
+    *knobs: str,
     run_dir: str | os.PathLike[str] | None = None,
     resume: str | os.PathLike[str] | None = None,
     overrides: Sequence[str] = (),
@@ -66,22 +71,25 @@ def run(
 ) -> Result:
     """Train as the command does: a config (or file, or dict, or nothing for the defaults), and where to.
 
+        run("configs/acrobot.yaml", "policy.hidden=[16,16]", seed=3)
+
+    `knobs` are `knob=value`, set over a file or the defaults, as on the command line; `overrides` are more of them.
+    In a notebook the progress is one display that is updated in place, and an interrupted cell is saved.
     `folder_of_config` is where the modules that a config names are looked for, where it comes from no file. `force`
     resumes a run though this process, or a file of the run, is not as it was. `callbacks` look on, and may stop it: see
     `pg_theano.callbacks`. `live` is a page that is kept up to date.
 
     Errors: `UserError` for everything that the user can mend.
     """
+    if isinstance(config, str) and "=" in config and not Path(config).exists():
+        config, knobs = None, (str(config), *knobs)
+    overrides = [*knobs, *overrides]
+    rest: dict[str, Any] = {"run_dir": run_dir, "resume": resume, "overrides": overrides, "seed": seed, "plot": plot}
+    rest |= {"folder_of_config": folder_of_config, "force": force, "callbacks": callbacks}
+    if display is None and notebook.is_here():
+        return notebook.displayed(lambda cell: run(config, display=cell, live=live, **rest))
     display = display or (lambda title: screen.make(sys.stdout, title))
     if live is not None:
-        rest: dict[str, Any] = {
-            "run_dir": run_dir,
-            "resume": resume,
-            "overrides": overrides,
-            "seed": seed,
-            "plot": plot,
-        }
-        rest |= {"folder_of_config": folder_of_config, "force": force, "callbacks": callbacks}
         return _with_page(live, display, lambda watched: run(config, display=watched, **rest))
     how = How(display, force, callbacks)
     if resume is not None:
@@ -150,7 +158,7 @@ def _one(
         return trainer.run()
     except KeyboardInterrupt:  # before the first update: while compiling, or in `finally` of what trained
         if (path / "config.yaml").exists():
-            shown.event(f"to go on: python -m pg_theano.train --resume {path}")
+            shown.go_on_with(path)
         raise
     finally:
         shown.close()
@@ -260,7 +268,7 @@ def _together(
                 trainer.folder.go_on(trainer.config, checkpoint.facts, force=how.force)
         return agents.train(trainers, shown.event)
     except KeyboardInterrupt:
-        shown.event(f"to go on: python -m pg_theano.train --resume {above}")
+        shown.go_on_with(above)
         raise
     finally:
         shown.close()

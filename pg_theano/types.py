@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import traceback
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -40,6 +41,11 @@ without importing a graph."""
 
 class UserError(Exception):
     """Something that the user can mend: what was expected, what was got, what to do. One line, exit code 2."""
+
+    def _render_traceback_(self) -> list[str]:
+        """What a notebook shows of it: the line; of others' code that lies behind it the traceback too."""
+        line = "".join(c if c.isprintable() else "�" for c in f"error: {' '.join(str(self).split())}")
+        return [line, *(traceback.format_exception(self.__cause__) if self.__cause__ else [])]
 
 
 class ActionSpace(NamedTuple):

@@ -127,6 +127,7 @@ OPTIONAL = {
     "dask": {"pg_theano.distribute"},
     "distributed": {"pg_theano.distribute"},
     "cmaes": {"pg_theano.search.cma"},
+    "IPython": {"pg_theano.notebook"},
     "optuna": {"pg_theano.search.storage"},
     "sklearn": {"pg_theano.search.bayesian"},
 }

@@ -82,6 +82,64 @@ def chart(
     )
 
 
+TONES = ("#3987c9", "#d97706", "#1a9c74", "#c9498c", "#7a70e0", "#808890", "#1496b0", "#a98324")
+"""c0 to c7 where the style sheet is somebody else's: seen on white and on black."""
+
+
+def still(title: str, marks: Sequence[Mark], *, x: str, y: str, levels: Sequence[float] = ()) -> str:
+    """One figure for the page of somebody else: drawn by attributes alone, its words in the colour of those around."""
+    shown = [mark for mark in marks if mark.curve.x.size]
+    if not shown:
+        return ""
+    parts = [part for m in shown for part in ((m.curve.low, m.curve.high) if m.kind == "band" else (m.curve.middle,))]
+    x_low, x_high = _range([m.curve.x for m in shown], False)
+    y_low, y_high = _range([*parts, np.array(list(levels))], False)
+    across = _scale(x_low, x_high, LEFT, WIDTH - RIGHT, False)
+    down = _scale(y_low, y_high, HEIGHT - BOTTOM, TOP, False)
+    rule = 'stroke="currentColor" stroke-opacity="0.18"'
+    lines, words = "", ""
+    for value in _ticks(x_low, x_high, 5, False):
+        at = _p(across(value))
+        lines += f'<path {rule} d="M{at},{TOP}V{HEIGHT - BOTTOM}"/>'
+        words += f'<text x="{at}" y="{HEIGHT - BOTTOM + 14}" text-anchor="middle">{number(value)}</text>'
+    for value in _ticks(y_low, y_high, 5, False):
+        at = _p(down(value))
+        lines += f'<path {rule} d="M{LEFT},{at}H{WIDTH - RIGHT}"/>'
+        words += f'<text x="{LEFT - 5}" y="{at}" dy="4" text-anchor="end">{number(value)}</text>'
+    for value in levels:
+        lines += (
+            f'<path stroke="currentColor" stroke-opacity="0.6" stroke-dasharray="5 4" '
+            f'd="M{LEFT},{_p(down(value))}H{WIDTH - RIGHT}"/>'
+        )
+    middle = (TOP + HEIGHT - BOTTOM) / 2
+    words += (
+        f'<text x="{(LEFT + WIDTH - RIGHT) / 2:g}" y="{HEIGHT - 5}" text-anchor="middle">{text(x)}</text>'
+        f'<text x="12" y="{middle:g}" text-anchor="middle" transform="rotate(-90 12 {middle:g})">{text(y)}</text>'
+    )
+    drawn = "".join(_still_mark(mark, across, down) for mark in shown)
+    return (
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" width="{WIDTH * 1.3:g}" '
+        f'style="max-width:100%;height:auto" role="img" aria-label="{text(title)}" fill="none">{lines}{drawn}'
+        f'<g fill="currentColor" fill-opacity="0.8" font-size="11" font-family="sans-serif">{words}</g></svg>'
+    )
+
+
+def _still_mark(mark: Mark, across, down) -> str:
+    colour, curve = TONES[mark.colour % COLOURS], mark.curve
+    px = across(curve.x)
+    if mark.kind == "points":
+        dots = "".join(f"M{_p(a)},{_p(b)}h0" for a, b in zip(px, down(curve.middle), strict=True))
+        return f'<path stroke="{colour}" stroke-width="5.5" stroke-linecap="round" d="{dots}"/>'
+    if mark.kind == "band":
+        corners = f"{_pairs(px, down(curve.low))} {_pairs(px[::-1], down(curve.high)[::-1])}"
+        return f'<polygon fill="{colour}" fill-opacity="0.2" points="{corners}"/>'
+    width, seen = ("0.9", "0.55") if mark.kind == "thin" else ("2", "1")
+    return (
+        f'<polyline stroke="{colour}" stroke-width="{width}" stroke-opacity="{seen}" stroke-linejoin="round" '
+        f'points="{_pairs(px, down(curve.middle))}"/>'
+    )
+
+
 def bars(title: str, names: Sequence[str], values: Sequence[float], unit: str = "") -> str:
     """A bar for each name, in a table that reads without it."""
     most = max([*values, 1e-12])
