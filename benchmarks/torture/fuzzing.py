@@ -54,8 +54,8 @@ def main() -> None:
             shown = {where: base64.b64encode(content).decode() for where, content in list(faults.items())[:20]}
             out.write_text(json.dumps(done | {"faults": shown}))
 
-    limits = ["-timeout=20", "-rss_limit_mb=2048", f"-dict={known}", "-max_len=4096", "-verbosity=0", "-print_final_stats=0"]
-    atheris.Setup([sys.argv[0], f"-runs={executions}", f"-seed={seed}", *limits, str(valid)], one)
+    limits = ["-timeout=20", "-rss_limit_mb=2048", "-max_len=4096", "-verbosity=0", "-print_final_stats=0"]
+    atheris.Setup([sys.argv[0], f"-runs={executions}", f"-seed={seed}", f"-dict={known}", *limits, str(valid)], one)
     atheris.Fuzz()
 
 
