@@ -24,6 +24,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from pg_theano import aggregates
+
 REFERENCE = Path(__file__).resolve().parent / "bands.json"
 ALPHA, POWER, RESAMPLES = 0.01, 0.9, 20_000
 
@@ -40,25 +44,13 @@ class Band(NamedTuple):
     smallest_drop: float  # seen nine times in ten
 
 
-def interquartile_mean(values: Any) -> Any:
-    """The mean of the middle half along the last axis, an outer value counting for the share of it that lies inside.
-
-    Agarwal et al. 2021, section 4.3; with fewer than four values, that of fewer whole ones.
-    """
-    ordered = np.sort(np.asarray(values, float), axis=-1)
-    number = ordered.shape[-1]
-    cut, edges = number / 4, np.arange(number)
-    weight = np.clip(edges + 1 - cut, 0, 1) * np.clip(number - cut - edges, 0, 1)
-    return ordered @ (weight / weight.sum())
-
-
 def resampled(scores: np.ndarray, rng: np.random.Generator, *, widened: bool) -> np.ndarray:
     """Interquartile means of as many scores, drawn again and again from them. [RESAMPLES]"""
     number = len(scores)
-    drawn = rng.choice(scores, (RESAMPLES, number))
+    (drawn,) = aggregates.resampled([scores], rng, RESAMPLES)
     if widened:
         drawn = scores.mean() + (drawn - scores.mean()) * np.sqrt(number / (number - 1))
-    return interquartile_mean(drawn)
+    return aggregates.interquartile_mean(drawn)
 
 
 def band(scores: Any, seed: int = 0) -> Band:
@@ -68,17 +60,19 @@ def band(scores: Any, seed: int = 0) -> Band:
     def shortfalls() -> np.ndarray:
         return resampled(scores, rng, widened=True) - resampled(scores, rng, widened=True)
 
-    low, high = np.percentile(resampled(scores, rng, widened=False), [2.5, 97.5])
+    low, high = aggregates.interval(resampled(scores, rng, widened=False))
     margin = float(np.quantile(shortfalls(), 1 - ALPHA))
     unchanged = shortfalls()
     drop = margin - float(np.quantile(unchanged, 1 - POWER))
     alarms = float(np.mean(unchanged > margin))
-    return Band(len(scores), float(interquartile_mean(scores)), float(low), float(high), margin, alarms, drop)
+    return Band(
+        len(scores), float(aggregates.interquartile_mean(scores)), float(low), float(high), margin, alarms, drop
+    )
 
 
 def falls_short(band: Band, scores: Any) -> bool:
     """Whether other scores raise the alarm."""
-    return bool(interquartile_mean(scores) < band.iqm - band.margin)
+    return bool(aggregates.interquartile_mean(scores) < band.iqm - band.margin)
 
 
 def read_reference() -> dict[str, list[float]]:

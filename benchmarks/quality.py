@@ -24,12 +24,11 @@ from typing import Any, NamedTuple
 
 import measuring
 import numpy as np
-from bands import interquartile_mean
 from measuring import HERE, ROOT, Cells, table
 
 sys.path.insert(0, str(ROOT))
 
-from pg_theano import runs
+from pg_theano import aggregates, runs
 from pg_theano.config import read_config, to_dict
 from pg_theano.evaluate import evaluate
 
@@ -101,13 +100,6 @@ def cell(options: argparse.Namespace, config: str, seed: int) -> dict[str, Any]:
 
 
 # -- figures
-
-
-def interval(values: list[float], rng: np.random.Generator) -> tuple[float, float]:
-    """95 % of the interquartile mean under resampling of seeds: one stratum, the task."""
-    means = interquartile_mean(rng.choice(np.asarray(values), (RESAMPLES, len(values))))
-    low, high = np.percentile(means, [2.5, 97.5])
-    return float(low), float(high)
 
 
 def section(data: dict[str, Any]) -> str:
@@ -273,11 +265,12 @@ def main() -> int:
             for seed in range(number)
         ]
         means = [one["mean"] for one in found]
-        low, high = interval(means, rng)
+        (drawn,) = aggregates.resampled([means], rng, RESAMPLES)
+        low, high = map(float, aggregates.interval(aggregates.interquartile_mean(drawn)))  # one stratum, the task
         data[config] = {
             "means": means,
             "env_steps": [one["env_steps"] for one in found],
-            "iqm": float(interquartile_mean(means)),
+            "iqm": float(aggregates.interquartile_mean(means)),
             "low": low,
             "high": high,
         }

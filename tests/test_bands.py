@@ -6,28 +6,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from scipy import stats
+
+from pg_theano import aggregates
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "benchmarks"))
 import bands
-
-
-@pytest.mark.parametrize(
-    ("values", "expected"),
-    [
-        ([1.0, 2.0, 3.0, 4.0], 2.5),
-        ([9.0, 1.0, 2.0, 3.0, -90.0, 4.0, 5.0, 900.0], 3.5),  # the middle four: 2, 3, 4, 5
-        ([0.0, 1.0, 2.0, 3.0, 10.0, 50.0], 3.5),  # 1½ cut at each side: half of 1, 2, 3, half of 10
-        ([7.0], 7.0),
-        ([1.0, 3.0], 2.0),
-    ],
-)
-def test_the_interquartile_mean_of_a_worked_example(values, expected):
-    """Caught, when planted: whole values only (no shares); a quarter cut at one side alone."""
-    assert bands.interquartile_mean(values) == pytest.approx(expected, rel=1e-12)
-    assert bands.interquartile_mean([values, values[::-1]]).tolist() == pytest.approx([expected] * 2, rel=1e-12)
-    if len(values) % 4 == 0:
-        assert stats.trim_mean(values, 0.25) == pytest.approx(expected, rel=1e-12)
 
 
 def references(number):
@@ -53,7 +36,7 @@ def test_the_band_of_normal_scores_keeps_its_promises():
     assert np.mean([one.margin for one in found]) == pytest.approx(2.326 * spread, rel=0.1)
     assert np.mean([one.smallest_drop for one in found]) == pytest.approx((2.326 + 1.282) * spread, rel=0.1)
     assert 0.88 < np.mean([one.low <= 0 <= one.high for one in found]) < 0.99
-    anew = bands.interquartile_mean(rng.normal(size=(len(found), 500, 20)))  # [references, trainings]
+    anew = aggregates.interquartile_mean(rng.normal(size=(len(found), 500, 20)))  # [references, trainings]
     alarms = np.array([one.iqm - one.margin for one in found])[:, None]
     drops = np.array([one.smallest_drop for one in found])[:, None]
     assert 0.005 < np.mean(anew < alarms) < 0.0165

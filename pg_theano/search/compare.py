@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from pg_theano import checkpoints, distribute, runs
+from pg_theano import aggregates, checkpoints, distribute, runs
 from pg_theano.search import samplers, settings, study, trials
 from pg_theano.search.display import OBJECTIVES, number
 from pg_theano.search.settings import Plan
@@ -107,10 +107,9 @@ def best_so_far(found: Sequence[Trial], maximise: bool) -> list[float]:
 
 
 def interval(values: Sequence[float]) -> tuple[float, float]:
-    """95 % of the means of resamples with replacement (percentile bootstrap, Efron 1979), always the same draws."""
-    array = np.array(values, dtype=np.float64)
-    draws = np.random.default_rng(0).integers(len(array), size=(RESAMPLES, len(array)))
-    low, high = np.percentile(array[draws].mean(axis=1), [2.5, 97.5])
+    """95 % of the means of resamples of these values, always the same draws."""
+    (drawn,) = aggregates.resampled([values], np.random.default_rng(0), RESAMPLES)
+    low, high = aggregates.interval(aggregates.mean(drawn))
     return float(low), float(high)
 
 
