@@ -9,7 +9,7 @@ ARGS ?=
 # Tests side by side, a process a core: BESIDE= runs them one after the other.
 BESIDE ?= -n auto --maxprocesses 4 --dist worksteal
 
-.PHONY: train test lint fast bench quality torture audit docs clean
+.PHONY: train test lint fast bench quality torture audit docs tutorial clean
 
 train: $(VENV)/.train
 	@$(RUN) -m pg_theano.train $(ARGS)
@@ -75,6 +75,12 @@ docs: $(VENV)/.train
 	@$(RUN) -m pip install --quiet --disable-pip-version-check -e ".[docs]"
 	@$(RUN) -m sphinx -q -W --keep-going -b html docs docs/_build
 	@echo "docs/_build/index.html"
+
+# Run the tutorial anew, and keep what it shows: the notebook is a page of the site.
+tutorial: $(VENV)/.test
+	@rm -rf build/tutorial && mkdir -p build/tutorial && cp docs/tutorial.ipynb build/tutorial
+	@cd build/tutorial && ../../$(RUN) -m pytest -q -p no:cacheprovider --nbmake --overwrite tutorial.ipynb
+	@cp build/tutorial/tutorial.ipynb docs/tutorial.ipynb
 
 $(BENCH)/.bench: benchmarks/requirements.txt | $(RUN)
 	@echo "installing the peers into $(BENCH) (once; about 2 GB on disk)"

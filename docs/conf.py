@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import importlib
 import io
+import json
 import re
 import shutil
 import sys
@@ -43,6 +44,7 @@ TAKEN_IN = {
     "CHANGELOG.md": "changelog.md",
 }
 """Pages that stand elsewhere in the project, and the name that they have here."""
+TUTORIAL = HERE / "tutorial.ipynb"
 
 
 def generate(app: object) -> None:
@@ -51,6 +53,7 @@ def generate(app: object) -> None:
     GENERATED.mkdir()
     (GENERATED / "knobs.md").write_text(knobs_page())
     (GENERATED / "commands.md").write_text(commands_page())
+    (GENERATED / "tutorial.md").write_text(notebook_page(json.loads(TUTORIAL.read_text())))
     for source, name in TAKEN_IN.items():
         if (ROOT / source).exists():
             (GENERATED / name).write_text((ROOT / source).read_text())
@@ -105,6 +108,30 @@ def commands_page() -> str:
     return "\n".join(lines)
 
 
+def notebook_page(notebook: dict) -> str:
+    """A notebook as it was last run, as Markdown: its text, its code, and below each what it gave."""
+    parts = []
+    for cell in notebook["cells"]:
+        source = "".join(cell["source"])
+        if cell["cell_type"] == "markdown":
+            parts.append(source)
+            continue
+        parts.append(fenced("python", source))
+        for output in cell["outputs"]:
+            data = output.get("data", {})
+            if "text/html" in data:
+                parts.append(fenced("{raw} html", "".join(data["text/html"])))
+            elif said := "".join(output.get("text") or data.get("text/plain", "")):
+                parts.append(fenced("text", said.rstrip()))
+    return "\n\n".join(parts) + "\n"
+
+
+def fenced(kind: str, content: str) -> str:
+    """A block whose fence is longer than any in it."""
+    fence = "`" * (1 + max([2, *(len(one) for one in re.findall(r"`+", content))]))
+    return f"{fence}{kind}\n{content}\n{fence}"
+
+
 def inside(app: object, name: str, source: list[str]) -> None:
     """Links to files of the project that are no page of the site become their names."""
     below = name.startswith("generated/")
@@ -115,7 +142,8 @@ def inside(app: object, name: str, source: list[str]) -> None:
         path, _, anchor = target.partition("#")
         if path in there and (GENERATED / TAKEN_IN[path[3:]]).exists():
             return f"[{text}]({there[path]})"
-        beside = ((ROOT / "benchmarks" if below else HERE) / path).resolve()
+        origin = ROOT / "benchmarks" if below and name != "generated/tutorial" else HERE
+        beside = (origin / path).resolve()
         if beside.suffix == ".md" and beside.parent == HERE:
             return f"[{text}]({'../' if below else ''}{beside.name}{'#' + anchor if anchor else ''})"
         benchmark = f"../benchmarks/{beside.name}"

@@ -89,7 +89,7 @@ def marks_of(run: Run, colour: int, colour_of_evaluations: int) -> list[Mark]:
 
 def table(head: Sequence[str] | None, rows: Sequence[Sequence[Any]], colours: Sequence[int | None] = ()) -> str:
     """Cells are text, escaped here; `colours` are those of the rows' curves."""
-    left = 'style="text-align:left"'
+    left = 'style="text-align:left;padding:2px 12px 2px 0"'
     first = f"<tr>{''.join(f'<th {left}>{text(one)}</th>' for one in head)}</tr>" if head else ""
     body = []
     for i, row in enumerate(rows):
