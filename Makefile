@@ -1,6 +1,7 @@
-# Two commands, nothing before them: `make train` and `make test`.
-#   make train ARGS="configs/acrobot.yaml --seed 3"
-#   make test  ARGS="-m 'not slow'"
+# Nothing before them: `make train`, then `make report` to look at it; and `make test`.
+#   make train  ARGS="configs/acrobot.yaml --seed 3"
+#   make report ARGS="runs/cartpole runs/acrobot"
+#   make test   ARGS="-m 'not slow'"
 
 PYTHON ?= python3
 VENV := .venv
@@ -9,10 +10,15 @@ ARGS ?=
 # Tests side by side, a process a core: BESIDE= runs them one after the other.
 BESIDE ?= -n auto --maxprocesses 4 --dist worksteal
 
-.PHONY: train test lint fast bench quality torture audit docs tutorial clean
+.PHONY: train report test lint fast bench quality torture audit docs tutorial clean
 
 train: $(VENV)/.train
 	@$(RUN) -m pg_theano.train $(ARGS)
+	@echo "a page to look at it: make report" >&2
+
+# One page of the newest run, or of those that are named.
+report: $(VENV)/.train
+	@$(RUN) -m pg_theano.report $(or $(ARGS),$(patsubst %/,%,$(shell ls -td runs/*/ 2>/dev/null | head -n 1)),runs/cartpole)
 
 test: lint
 	@$(RUN) -m pytest $(BESIDE) $(ARGS)

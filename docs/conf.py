@@ -20,19 +20,20 @@ from pg_theano import config as knobs
 from pg_theano.search import settings
 
 project, author, copyright = "pg_theano", "the pg_theano developers", "the pg_theano developers"
-extensions = ["myst_parser", "sphinx.ext.mathjax"]
+extensions = ["myst_parser"]
 myst_enable_extensions = ["dollarmath", "deflist"]
+myst_fence_as_directive = ["math"]
 myst_heading_anchors = 3
 html_theme = "furo"
 html_title = "pg_theano"
 html_show_sphinx = False
-mathjax_path = "mathjax-is-not-loaded.js"  # pages name no other host: equations show as they are written
+html_math_renderer = "mathml"  # drawn by browsers themselves: pages name no other host, and need no script
 exclude_patterns = ["_build", "examples"]
 suppress_warnings = ["misc.highlighting_failure"]
 
 COMMANDS = (
-    "train", "evaluate", "watch", "plot", "report", "check", "check_env", "graph", "export", "card", "cache", "search",
-    "by_hand",
+    "train", "evaluate", "watch", "plot", "report", "check", "check_env", "graph", "export", "card", "cache", "schema",
+    "search", "by_hand",
 )  # fmt: skip
 """Modules that have a `main`; those of other folders are asked by their `__main__`."""
 TAKEN_IN = {
@@ -154,6 +155,26 @@ def inside(app: object, name: str, source: list[str]) -> None:
     source[0] = re.sub(r"(?<!!)\[([^\]]+)\]\(((?!https?:|#)[^)\s]+)\)", link, source[0])
 
 
+def math(display: str) -> tuple:
+    """How an equation is written into a page: as MathML, made here."""
+
+    def visit(translator: object, node: object) -> None:
+        from docutils import nodes
+        from latex2mathml.converter import convert
+
+        formula = node.astext().replace("{aligned}", "{align*}")  # type: ignore[attr-defined]
+        found = re.sub(
+            r'columnalign="(\w+)"', r'style="text-align:\1;padding-right:0.3em"', convert(formula, display=display)
+        )
+        look = 'class="math" style="overflow-y:hidden;padding:0.4em 0"'
+        body = f"<div {look}>{found}</div>" if display == "block" else found
+        translator.body.append(body)  # type: ignore[attr-defined]
+        raise nodes.SkipNode
+
+    return visit, None
+
+
 def setup(app: object) -> None:
+    app.add_html_math_renderer("mathml", inline_renderers=math("inline"), block_renderers=math("block"))  # type: ignore[attr-defined]
     app.connect("builder-inited", generate)  # type: ignore[attr-defined]
     app.connect("source-read", inside)  # type: ignore[attr-defined]

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import argparse
 import json
+import sys
+from collections.abc import Sequence
 from typing import Any
 
+from pg_theano import commands
 from pg_theano.config import Config
 from pg_theano.search.settings import Search
 
@@ -23,5 +27,15 @@ def text() -> str:
     return json.dumps(schema(), indent=1, ensure_ascii=False) + "\n"
 
 
-if __name__ == "__main__":
+def main(argv: Sequence[str] | None = None) -> int:
+    parser = commands.parser("schema", __doc__, "python -m pg_theano.schema > configs/schema.json")
+    return commands.run(parser, _schema, argv)
+
+
+def _schema(arguments: argparse.Namespace) -> int:
     print(text(), end="")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,15 +1,22 @@
 """What the documentation shows is done here, as it stands there."""
 
+import contextlib
+import importlib
+import io
 import re
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
+from helpers_docs import NOT_RUN, PAGES, ROOT, commands_of, pages, python_of, words_of
 from helpers_runs import ran, small
 
 import pg_theano
-from pg_theano import export
+from pg_theano import commands, export
+from pg_theano import config as configs
 
 DOCS = Path(__file__).parent.parent / "docs"
 
@@ -18,6 +25,172 @@ pytestmark = pytest.mark.usefixtures("elsewhere")
 
 def blocks(page, language="python"):
     return re.findall(rf"```{language}\n(.*?)```", (DOCS / page).read_text(), re.S)
+
+
+# -- every block of Python, every command
+
+SAID_NOT_TO_RUN = {
+    "scaling.md": 2,  # a cluster of SLURM's; four processes, as tests/test_distribute.py has them
+    "searching.md": 1,  # fifteen searches
+}
+"""How many of a page are marked as not run. Another one is a decision, taken here."""
+SMALLER = {
+    "train": ["budget.updates=2", "evaluation.episodes=2"],
+    "search": ["search.budget.trials=3", "budget.updates=1", "evaluation.episodes=2"],
+    "by_hand": ["--max-episodes", "20"],
+}
+"""What is added to a command, so that it takes a second: the rest of it is run as it stands."""
+OF_ANOTHER = {"cache --clear"}
+"""Parsed only: it would take what is compiled away from all other tests."""
+NEEDS = {"graph": "dot"}
+WHOLE_ALONE = {"train", "cache", "check", "schema"}
+"""Commands that need no more words; another without any is a name in the text."""
+MY_MODULE = """
+import gymnasium
+from gymnasium.envs.classic_control import CartPoleEnv
+
+
+class MyEnv(CartPoleEnv):
+    def __init__(self, difficulty=1, render_mode=None):
+        super().__init__(render_mode=render_mode)
+
+
+gymnasium.register("MyEnv-v0", "my_module:MyEnv", max_episode_steps=500)
+"""
+
+
+def every(of):
+    return [pytest.param(page, one, id=f"{page.name}: {one.text}") for page in pages() for one in of(page)]
+
+
+def test_what_is_not_run_is_counted():
+    """Caught, when planted: one more marker; a marker that stands nowhere near a command."""
+    marked = {page.name: len(re.findall(NOT_RUN, page.read_text())) for page in PAGES}
+    assert {name: number for name, number in marked.items() if number} == SAID_NOT_TO_RUN
+    taken = [one for page in pages() for one in [*python_of(page), *commands_of(page)] if one.not_run]
+    assert len(taken) == sum(SAID_NOT_TO_RUN.values())
+
+
+def test_there_is_something_to_run():
+    """A pattern that finds nothing would pass. Caught, when planted: another fence, another prompt."""
+    assert sum(len(python_of(page)) for page in pages()) >= 10
+    found = [one.text for page in pages() for one in commands_of(page)]
+    assert len(found) >= 40
+    assert {"python -m pg_theano.check_env my_module:MyEnv-v0", "python -m pg_theano.cache --clear"} <= set(found)
+    assert "python -m pg_theano.train docs/examples/spo.yaml" in found  # a comment of its YAML
+
+
+def is_a_name(text):
+    module, arguments = words_of(text)
+    return not arguments and module.split(".")[-1] not in WHOLE_ALONE
+
+
+def main_of(module):
+    found = importlib.import_module(module)
+    return found if hasattr(found, "main") else importlib.import_module(f"{module}.__main__")
+
+
+@pytest.mark.parametrize(("page", "shown"), every(commands_of))
+def test_every_command_is_one(page, shown, monkeypatch):
+    """Its parser takes it, and its knobs are knobs. Caught, when planted: an option of a page that is not there any
+    more (`--gif` renamed), a knob with a typing error, a command that is gone."""
+    module, arguments = words_of(shown.text)
+    if is_a_name(shown.text):
+        assert main_of(module).main
+        return
+    parsed = []
+    monkeypatch.setattr(commands, "run", lambda made, command, argv: parsed.append(made.parse_intermixed_args(argv)))
+    with contextlib.suppress(SystemExit), contextlib.redirect_stdout(io.StringIO()):  # of -h
+        main_of(module).main(arguments)
+        (found,) = parsed
+        if module.split(".")[-1] in ("train", "check", "graph") and not getattr(found, "resume", None):
+            file, overrides = commands.config_and_overrides(found.what)
+            configs.resolved(ROOT / file if file else None, overrides)
+
+
+@pytest.mark.parametrize(
+    ("page", "shown"), [pytest.param(page, one, id=page.name) for page in pages() for one in python_of(page)]
+)
+def test_every_block_of_python_is_python(page, shown):
+    compile(shown.text, page.name, "exec")
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory):
+    """A folder such as the pages speak of: configs, examples, runs, a search, a module of one's own."""
+    folder = tmp_path_factory.mktemp("site")
+    shutil.copytree(ROOT / "configs", folder / "configs")
+    shutil.copytree(ROOT / "docs" / "examples", folder / "docs" / "examples")
+    (folder / "my_module.py").write_text(MY_MODULE)
+    (folder / "configs" / "mine.yaml").write_text("environment: {id: my_module:MyEnv-v0}\n")
+    with contextlib.chdir(folder):
+        called("pg_theano.train", ["configs/cartpole.yaml", "budget.updates=1", "evaluation.episodes=2", "--no-plot"])
+        called("pg_theano.search", ["configs/search-cartpole.yaml", *SMALLER["search"]])
+    for name in ("a", "b"):
+        shutil.copytree(folder / "runs" / "cartpole", folder / "runs" / name)
+    return folder
+
+
+@pytest.fixture
+def on_a_page(site, tmp_path, monkeypatch):
+    """The test runs in a copy of that folder."""
+    shutil.copytree(site, tmp_path / "site")
+    monkeypatch.chdir(tmp_path / "site")
+    monkeypatch.syspath_prepend(tmp_path / "site" / "docs" / "examples")
+    yield
+    sys.modules.pop("my_module", None)
+
+
+def called(module, arguments):
+    """Run a command in this process, which keeps what is compiled; what it said, where it failed."""
+    said = io.StringIO()
+    with contextlib.redirect_stdout(said), contextlib.redirect_stderr(said):
+        code = main_of(module).main(arguments)
+    assert code == 0, (module, arguments, said.getvalue()[-2000:])
+
+
+def done_once():
+    """Every command once, on the first page that shows it."""
+    seen = set()
+    for page in pages():
+        found = [one.text for one in commands_of(page) if one.not_run is None and not is_a_name(one.text)]
+        fresh = [text for text in dict.fromkeys(found) if text not in seen]
+        seen |= set(fresh)
+        if fresh:
+            yield pytest.param(fresh, id=page.name)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("texts", list(done_once()))
+def test_the_commands_of_a_page_do_what_they_are_shown_for(on_a_page, texts):
+    """Each as it stands, with a budget of two updates. Caught, when planted: a config of a page renamed; an example
+    that does not train; `--resume` of a run that cannot go on."""
+    for text in texts:
+        module, arguments = words_of(text)
+        name = module.split(".")[-1]
+        if (
+            f"{name} {' '.join(arguments)}" in OF_ANOTHER
+            or "-h" in arguments
+            or not shutil.which(NEEDS.get(name, "sh"))
+        ):
+            continue
+        more = SMALLER.get(name, [])
+        if "--resume" in arguments:
+            more = ["search.budget.trials=4"] if name == "search" else ["budget.updates=3"]
+        called(module, [*arguments, *more])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("page", [page for page in pages() if python_of(page)], ids=lambda page: page.name)
+def test_the_python_of_a_page_runs(page, on_a_page):
+    """Block after block, with the same names. Caught, when planted: a name that no block before defines."""
+    if page.name == "hand-over.md":
+        called("pg_theano.export", ["runs/cartpole", "--to", "npz"])
+    names = {"__name__": "__docs__"}
+    with contextlib.redirect_stdout(io.StringIO()):
+        for shown in python_of(page):
+            if shown.not_run is None:
+                exec(compile(shown.text, page.name, "exec"), names)  # noqa: S102 - our own documentation
 
 
 @pytest.mark.slow
@@ -37,6 +210,24 @@ def test_the_page_on_handing_over(tmp_path):
     np.testing.assert_array_equal(names["act"](obs), pg_theano.load("runs/cartpole")(obs))
     exec(callback, names)  # noqa: S102
     assert names["result"].figures["status"] in ("stopped", "solved")
+
+
+@pytest.mark.slow
+def test_the_site_builds_without_a_warning_and_asks_no_other_host(tmp_path):
+    """Equations are drawn, the tutorial is there as it was run. Caught, when planted: a link to a page that is not
+    there; MathJax, which is another host's; `math` blocks taken for code."""
+    words = ["-m", "sphinx", "-q", "-W", "--keep-going", "-b", "html", "-d", str(tmp_path / "trees"), str(DOCS)]
+    done = subprocess.run([sys.executable, *words, str(tmp_path / "html")], capture_output=True, text=True)
+    assert done.returncode == 0 and not done.stderr, done.stderr
+    built = {path.name: path.read_text() for path in (tmp_path / "html").rglob("*.html")}
+    asked = [
+        re.findall(r"<(?:script|link|img|iframe)\b[^>]*?(?:src|href)=\"(?:https?:)?//[^\"]*", one)
+        for one in built.values()
+    ]
+    assert not any(asked)
+    assert built["derivations.html"].count("<math ") > 100 and "\\nabla" not in built["derivations.html"]
+    assert built["tutorial.html"].count("<polyline ") == 6
+    assert "Time to solve" in built["speed.html"]  # the benchmark's own page
 
 
 def test_links_between_pages_lead_somewhere():

@@ -1,6 +1,7 @@
 """The structure itself: who may import whom."""
 
 import ast
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -235,3 +236,45 @@ def test_importing_a_command_is_cheap(module):
     code = f"import sys, {module}; print(sorted({heavy} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=PACKAGE.parent)
     assert done.stdout.strip() == "[]"
+
+
+COMMANDS = sorted(name for name, path in MODULES.items() if "commands.parser(" in path.read_text())
+HELP = """
+import contextlib, importlib, io, json, sys
+
+heavy, found = set(json.loads(sys.argv[1])), {}
+for name in json.loads(sys.argv[2]):
+    before, said = set(sys.modules), io.StringIO()
+    with contextlib.redirect_stdout(said), contextlib.suppress(SystemExit):
+        importlib.import_module(name).main(["-h"])
+    assert said.getvalue().startswith("usage: python -m pg_theano."), name
+    assert "\\nexample:\\n  python -m pg_theano." in said.getvalue(), name
+    if imported := heavy & {one.partition(".")[0] for one in set(sys.modules) - before}:
+        found[name] = sorted(imported)
+print(json.dumps(found))
+"""
+NOT_FOR_HELP = [
+    "pytensor", "jax", "jaxlib", "matplotlib", "rich", "scipy", "PIL", "pandas", "optuna", "sklearn", "dask", "distributed",
+    "cmaes", "onnx", "torch", "tensorboardX", "IPython", "asyncio", "sqlite3",
+]  # fmt: skip
+
+
+def test_every_command_answers_h_without_what_it_works_with():
+    """That is what keeps `-h` under half a second, whatever machine measures it. Caught, when planted: `import scipy.stats`
+    at the top of cho.py, `import pytensor` in `knobs`, a command without an example."""
+    assert len(COMMANDS) >= 14
+    words = [sys.executable, "-c", HELP, json.dumps(NOT_FOR_HELP), json.dumps(COMMANDS)]
+    done = subprocess.run(words, capture_output=True, text=True, cwd=PACKAGE.parent)
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout) == {}
+
+
+def test_the_site_has_the_help_of_every_command():
+    """Caught, when planted: `schema` left out of docs/conf.py."""
+    tree = ast.parse((ROOT / "docs" / "conf.py").read_text())
+    (listed,) = [
+        ast.literal_eval(node.value)
+        for node in tree.body
+        if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "COMMANDS"
+    ]
+    assert sorted(listed) == sorted(name.removeprefix("pg_theano.").removesuffix(".__main__") for name in COMMANDS)
