@@ -261,13 +261,23 @@ def draw(runs: Sequence[Path], out: Path, *, title: str | None = None) -> Path:
     be written.
     """
     out = Path(out)
+    kind = kind_of(out)
+    return saved(figure_of(distinct([read_run(folder) for folder in runs], runs), title), out, kind)
+
+
+def kind_of(out: Path) -> str:
+    """png, pdf or svg. Errors: `UserError`: a figure is none of them."""
     kind = out.suffix.lower().lstrip(".")
     if kind not in ("png", "pdf", "svg"):
         raise UserError(
             f"{out}: unknown kind of figure; expected a file name that ends in .png, .pdf or .svg; try "
             f"{out.with_suffix('.png')}"
         )
-    figure = figure_of(distinct([read_run(folder) for folder in runs], runs), title)
+    return kind
+
+
+def saved(figure: Figure, out: Path, kind: str) -> Path:
+    """`out`, which appears complete or not at all. Errors: `UserError`: it cannot be written."""
     temporary = out.with_name(f".{out.name}.{os.getpid()}")
     fast = {"pil_kwargs": {"compress_level": 1}} if kind == "png" else {}
     try:

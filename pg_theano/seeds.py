@@ -38,6 +38,16 @@ def read_plan(path: Path) -> tuple[Config, Path, Any]:
     return config, folder, facts.get("code")
 
 
+def folders_of(path: Path) -> list[Path]:
+    """The folders of a set's seeds, in the order of the seeds."""
+
+    def number(folder: Path) -> tuple[int, str]:
+        digits = folder.name.rpartition("-")[2]
+        return (int(digits) if digits.isdigit() else 0, folder.name)
+
+    return sorted((one for one in path.glob("seed-*") if one.is_dir()), key=number)
+
+
 def play(
     config: Config,
     path: Path,

@@ -221,6 +221,7 @@ def test_every_module_says_what_it_is(path):
             ".evaluate",
             ".watch",
             ".plot",
+            ".compare",
             ".check",
             ".check_env",
             ".graph",

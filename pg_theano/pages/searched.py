@@ -13,8 +13,9 @@ import yaml
 from pg_theano.curves import Curve
 from pg_theano.pages import figures, html
 from pg_theano.pages.figures import Mark
+from pg_theano.scores import OBJECTIVES
 from pg_theano.search import best, cho, samplers, storage, study
-from pg_theano.search.display import OBJECTIVES, headline, number
+from pg_theano.search.display import headline, number
 from pg_theano.search.settings import Plan
 from pg_theano.search.spaces import Axis, label
 from pg_theano.search.storage import Trial

@@ -57,7 +57,7 @@ def read(path: Path) -> Trained:
     """A run folder, or one of `seed-*/`. Errors: `UserError` where it is none, or has no record yet."""
     if (path / seeds.PLAN).is_file():
         config, *_ = seeds.read_plan(path)
-        folders = [one for one in sorted(path.glob("seed-*"), key=_number_of) if (one / "config.yaml").is_file()]
+        folders = [one for one in seeds.folders_of(path) if (one / "config.yaml").is_file()]
         folders = [
             one for one in folders if (one / "metrics.jsonl").is_file() and (one / "metrics.jsonl").stat().st_size
         ]
@@ -71,11 +71,6 @@ def read(path: Path) -> Trained:
     results = [_result(runs.read_result(one)) for one in folders]
     run = Run(path.resolve().name, columns, [curves.read_result(one) for one in folders], group)
     return Trained(run.name, path, to_dict(config), run, results, folders)
-
-
-def _number_of(folder: Path) -> tuple[int, str]:
-    digits = folder.name.rpartition("-")[2]
-    return (int(digits) if digits.isdigit() else 0, folder.name)
 
 
 def _result(found: Mapping[str, Any] | None) -> dict[str, Any]:

@@ -15,8 +15,9 @@ from typing import Any
 import numpy as np
 
 from pg_theano import aggregates, checkpoints, distribute, runs
+from pg_theano.scores import OBJECTIVES
 from pg_theano.search import samplers, settings, study, trials
-from pg_theano.search.display import OBJECTIVES, number
+from pg_theano.search.display import number
 from pg_theano.search.settings import Plan
 from pg_theano.search.storage import Trial
 from pg_theano.types import UserError

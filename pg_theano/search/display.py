@@ -14,12 +14,6 @@ from pg_theano.search.storage import Trial
 
 ROWS = 10  # best trials in the table, and as many of the last
 
-OBJECTIVES = {
-    "evaluation": "evaluation (return)",
-    "learning_curve": "mean return while training",
-    "steps_to_solve": "steps to solve",
-}
-
 
 class Display:
     """From the first trial to the last."""

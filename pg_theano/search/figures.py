@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 
 from pg_theano import plots
+from pg_theano.scores import OBJECTIVES
 from pg_theano.search import cho, samplers, storage
-from pg_theano.search.display import OBJECTIVES, headline, number
+from pg_theano.search.display import headline, number
 from pg_theano.search.settings import Plan
 from pg_theano.search.spaces import Axis, label
 from pg_theano.search.storage import Trial
