@@ -68,14 +68,15 @@ class Cell:
     def __init__(self) -> None:
         self.events: list[str] = []
         self.folded = 0
-        self.title, self.rows = "", list[tuple[str, str]]()
+        self.title = ""
+        self.latest: Told | None = None  # the screen that was told of an update last
         self.lines: list[tuple[list[float], list[float]]] = []
         self.left: Path | None = None
         self.due = 0.0
         self._handle: Any = None
 
     def __call__(self, title: str) -> screen.Screen:
-        self.title, self.rows, self.lines = title, [], []
+        self.title, self.latest, self.lines = title, None, []
         return Told(self)
 
     def say(self, text: str) -> None:
@@ -93,7 +94,8 @@ class Cell:
     def draw(self) -> None:
         from pg_theano.pages import cells
 
-        self._show(cells.of_progress(self.title, self.rows, self.lines, self.events), self.title)
+        rows = self.latest.rows() if self.latest else []
+        self._show(cells.of_progress(self.title, rows, self.lines, self.events), self.title)
 
     def finish(self, result: Any) -> None:
         """The outcome, in the place of the progress."""
@@ -125,18 +127,16 @@ class Cell:
 class Told(screen.Screen):
     """One run's part of a cell."""
 
-    def __init__(self, cell: Cell):
-        self.cell = cell
+    def __init__(self, cell: Cell, agent: str | None = None):
+        self.cell, self.agent = cell, agent
         self.points: tuple[list[float], list[float]] = ([], [])
         self.every, self.number = 1, 0
         self.pace = screen.Pace()
         self.updates: int | None = None  # of the newest checkpoint
-        cell.lines.append(self.points)
+        self.told: tuple[Mapping[str, Any], float] = {}, 0.0
 
     def of_agent(self, config: Any, path: Path) -> screen.Screen:
-        if self.points in self.cell.lines:
-            self.cell.lines.remove(self.points)
-        return Told(self.cell)
+        return Told(self.cell, path.name)
 
     def event(self, text: str) -> None:
         self.cell.say(text)
@@ -147,12 +147,20 @@ class Told(screen.Screen):
             self._remember(record["env_steps"], record["return_mean"])
         if "evaluation_mean" in record:
             self.cell.say(screen.line_of(record))
-        self.cell.rows = screen.rows_of(record, budget, self.pace.left(budget))
-        if self.updates is not None:
-            self.cell.rows.append(("saved", f"after {self.updates:,} updates"))
+        self.pace.begin(budget)
+        self.told, self.cell.latest = (record, budget), self
         self.cell.draw_when_due()
 
+    def rows(self) -> list[tuple[str, str]]:
+        """What a picture shows of the last update; made when one is due."""
+        record, budget = self.told
+        saved = [] if self.updates is None else [("saved", f"after {self.updates:,} updates")]
+        agent = [] if self.agent is None else [("agent", self.agent)]
+        return [*agent, *screen.rows_of(record, budget, self.pace.left(budget)), *saved]
+
     def _remember(self, steps: float, value: float) -> None:
+        if not self.number:
+            self.cell.lines.append(self.points)
         if self.number % self.every == 0:
             self.points[0].append(steps)
             self.points[1].append(value)

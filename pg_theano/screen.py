@@ -136,12 +136,16 @@ class Pace:
     def __init__(self) -> None:
         self.first: tuple[float, float] | None = None  # when the first update came, and the share of the budget then
 
+    def begin(self, budget: float) -> tuple[float, float]:
+        """Compiling, and what was done before a resume, say nothing of the pace."""
+        self.first = self.first or (time.monotonic(), budget)
+        return self.first
+
     def left(self, budget: float) -> float:
-        """Seconds. Compiling, and what was done before a resume, say nothing of the pace."""
-        now = time.monotonic()
-        self.first = self.first or (now, budget)
-        gained = budget - self.first[1]
-        return (now - self.first[0]) * (1 - budget) / gained if gained > 0 else float("inf")
+        """Seconds, infinite where nothing is known yet."""
+        since, then = self.begin(budget)
+        gained = budget - then
+        return (time.monotonic() - since) * (1 - budget) / gained if gained > 0 else float("inf")
 
 
 def make(file: TextIO, title: str) -> Screen:

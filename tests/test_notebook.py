@@ -71,6 +71,16 @@ def test_a_kernel_gets_one_display_that_is_updated_and_no_line(kernel, capsys, m
     assert "<polyline" not in last and "<details>" in last and str(result.folder) in last
 
 
+def test_agents_that_go_on_side_by_side_have_a_line_each(kernel, monkeypatch):
+    """Caught, when planted: as it was, one empty line taken for another, and three of four lost."""
+    monkeypatch.setattr(notebook, "EVERY", 0.0)
+    monkeypatch.setattr(notebook, "SHARE", 1e9)
+    knobs = ["environment.id=CartPole-v1", "runs=4", "agents_per_process=4", "solved.stop=false"]
+    pg_theano.run(small(), *knobs, run_dir="run", plot=False)
+    middle = [bundle["text/html"] for _, bundle in kernel.shown if "steps/s" in bundle["text/html"]][-2]
+    assert middle.count("<polyline") == 4 and "seed-3" in middle and "4 agents at once" in middle
+
+
 def test_pictures_are_no_more_than_two_a_second(kernel, monkeypatch):
     """Caught, when planted: a picture an update."""
     clock = iter(range(10_000))
@@ -317,7 +327,8 @@ def test_a_browser_runs_nothing_of_it_and_reads_it_in_the_light_and_in_the_dark(
     assert EVIL in page.locator("body").inner_text()
     assert page.locator("svg").count() == 3
     inks = page.evaluate("[...document.querySelectorAll('svg text')].map(t => getComputedStyle(t).fill)")
-    assert set(inks) == {page.evaluate("getComputedStyle(document.body).color")}
+    colours = page.evaluate("[...document.querySelectorAll('p, td, th, pre')].map(t => getComputedStyle(t).color)")
+    assert set(inks) | set(colours) == {page.evaluate("getComputedStyle(document.body).color")}
     assert page.evaluate("[...document.querySelectorAll('svg')].every(s => s.getBoundingClientRect().right <= 700)")
     background = luminance([int(2 * c, 16) for c in paper[1:]])
     for tone in cells.figures.TONES:
@@ -330,3 +341,29 @@ def luminance(rgb):
     """Of sRGB, from the definition in WCAG 2."""
     linear = [c / 255 / 12.92 if c <= 0.04045 * 255 else ((c / 255 + 0.055) / 1.055) ** 2.4 for c in rgb]
     return sum(weight * c for weight, c in zip((0.2126, 0.7152, 0.0722), linear, strict=True))
+
+
+@pytest.mark.slow
+def test_a_real_kernel_is_interrupted_and_outlives_it(tmp_path):
+    """SIGINT is what Jupyter's button sends. Two of them, the second while it saves; the next cell goes on to the end.
+    Caught, when planted: `os._exit` for the second (the kernel is gone); no handler (the cell fails, nothing is said)."""
+    import nbclient
+    import nbformat
+
+    begin = (
+        "import os, signal, pg_theano\n"
+        "def interrupt(update, metrics, policy):\n"
+        "    if update == 3: os.kill(os.getpid(), signal.SIGINT)\n"
+        "from pg_theano import notebook\n"
+        "saved = notebook.Told.saved\n"
+        "notebook.Told.saved = lambda self, updates: os.kill(os.getpid(), signal.SIGINT)\n"
+        f"result = pg_theano.run({small()!r}, run_dir='run', plot=False, callbacks=[interrupt])\n"
+        "notebook.Told.saved = saved\nprint(result.figures['status'], result.figures['updates'])"
+    )
+    after = "again = pg_theano.run(resume='run', plot=False)\nprint(again.figures['status'], again.figures['updates'])"
+    made = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(source) for source in (begin, after)])
+    nbclient.NotebookClient(made, timeout=120, resources={"metadata": {"path": str(tmp_path)}}).execute()
+    said = ["".join(one.text for one in cell.outputs if one.output_type == "stream") for cell in made.cells]
+    assert said == ["interrupted 3\n", "budget 6\n"]
+    (display,) = [one for one in made.cells[0].outputs if one.output_type == "display_data"]
+    assert "pg_theano.run(resume=&#x27;run&#x27;)" in display.data["text/html"]

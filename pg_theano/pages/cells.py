@@ -98,7 +98,7 @@ def table(head: Sequence[str] | None, rows: Sequence[Sequence[Any]], colours: Se
         dot = f'<span style="color:{tone}">&#9632;</span> ' if tone else ""
         cells = "".join(f"<td {left}>{text(one)}</td>" for one in row[1:])
         body.append(f"<tr><th {left}>{dot}{text(row[0])}</th>{cells}</tr>")
-    return f"<table>{first}{''.join(body)}</table>"
+    return f'<table style="color:inherit">{first}{"".join(body)}</table>'
 
 
 def _of_seeds(folder: Path, result: Mapping[str, Any]) -> list[Mapping[str, Any]]:
@@ -161,7 +161,8 @@ def of_progress(
             marks.append(Mark("line" if len(lines) == 1 else "thin", curve, 0, ""))
     figure = figures.still(title, marks, x="env steps", y="return of an episode")
     said = f"<pre>{text(chr(10).join(events[-MOST_EVENTS_OPEN:]))}</pre>" if events else ""
-    return f"<div><p><b>{text(title)}</b></p>{figure}{table(None, rows) if rows else ''}{said}</div>"
+    shown = table(None, [(name, value.replace("   ", " · ")) for name, value in rows]) if rows else ""
+    return f"<div><p><b>{text(title)}</b></p>{figure}{shown}{said}</div>"
 
 
 def of_end(outcome: Sequence[str], events: Sequence[str], folded: int, more: str = "") -> str:
