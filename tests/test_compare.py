@@ -1,6 +1,7 @@
 """Comparisons of runs: what is read, grouped, scaled, estimated, said and drawn."""
 
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -68,8 +69,8 @@ def two():
 
 
 def test_the_figures_of_one_task_are_those_of_its_scores(two):
-    """Against scipy, in returns, with the gap to the threshold. Caught, when planted: the groups exchanged; the gap in
-    units of the threshold; the worse of a pair named as the better."""
+    """Against scipy, in returns, with the gap to the threshold. Caught, when planted: a gap to
+    1; the worse of a pair named as the better."""
     found = compared(two)
     assert [group.name for group in found.groups] == ["ppo", "vpg"]
     assert (found.by, found.normalised, found.target) == (["algorithm.name"], "none", 475.0)
@@ -91,7 +92,9 @@ def test_the_figures_of_one_task_are_those_of_its_scores(two):
 
 
 def test_the_order_of_a_pair_changes_no_interval(two):
-    """Of the same runs, the other way round: the complement's interval, turned about, to the resamples' noise."""
+    """Of the same runs, the other way round: the complement's interval, turned about, to the resamples' noise.
+
+    Caught, when planted: the interval of the worse."""
     one, other = (compared(paths).improvements[0] for paths in (two, two[::-1]))
     assert one.better == other.better == "ppo"
     assert other.probability == pytest.approx(one.probability, abs=0.04)
@@ -105,6 +108,8 @@ def test_several_tasks_are_measured_from_random_play_to_solved():
         paths += write_group(name, values, task="Acrobot-v1", threshold=-100.0)
     found = compared(paths)
     assert (found.normalised, found.target) == ("solved", 1.0)
+    each = ", ".join(f"{name} (4 on {task})" for name in acrobot for task in ("CartPole-v1", "Acrobot-v1"))
+    assert found.warnings[0].startswith(f"fewer than five seeds: {each}; ")
     assert found.bounds == {"CartPole-v1": (22.1, 475.0), "Acrobot-v1": (-498.1, -100.0)}
     for group, cartpole in zip(found.groups, (PPO[:4], VPG[:4]), strict=True):
         first = (np.array(cartpole) - 22.1) / (475 - 22.1)
@@ -120,7 +125,7 @@ def test_several_tasks_are_measured_from_random_play_to_solved():
 
 
 def test_a_task_without_a_threshold_is_measured_by_its_runs_and_it_is_said():
-    """Caught, when planted: nothing said; the known tasks on another scale than the unknown."""
+    """Caught, when planted: nothing said."""
     paths = []
     for name, shift in (("ppo", 0), ("vpg", -200)):
         paths += write_group(name, [shift - 200.0 - 10 * i for i in range(5)], task="Pendulum-v1", threshold=None)
@@ -274,7 +279,7 @@ def test_only_tasks_that_all_have_are_compared_and_the_rest_is_named(two):
 
 def test_runs_without_a_score_are_named_with_the_reason(two):
     """Unfinished, interrupted, failed, damaged, no run, a search, without records, a copy. Caught, when planted: a
-    failure not warned of; a damaged run read for one that has not ended."""
+    failure not warned of; a damaged result read for none; a copy counted as another seed."""
     ppo = {"algorithm": {"name": "ppo"}}
     folders = {
         "unfinished": write_run("odd/unfinished", status=None, seed=20, **ppo),
@@ -353,7 +358,7 @@ def test_bad_options_are_said_in_one_line(two, options, message):
 
 
 def test_fewer_than_five_seeds_are_warned_of(two):
-    """Caught, when planted: fewer than four; the runs of all tasks counted together."""
+    """Caught, when planted: fewer than four."""
     assert not compared([*two[:5], *two[8:13]]).warnings
     (said,) = compared([*two[:5], *two[8:12]]).warnings
     assert said.startswith("fewer than five seeds: vpg (4 on CartPole-v1); ")
@@ -389,7 +394,7 @@ def test_the_command_prints_a_table_and_draws(two, capsys):
 
 
 def test_json_is_one_object_and_nothing_else(two, capsys):
-    """What is left out and the warnings too, on stderr as well. Caught, when planted: the table before it; NaN."""
+    """What is left out and the warnings too, on stderr as well. Caught, when planted: the table before it."""
     unfinished = write_run("odd", status=None, algorithm={"name": "ppo"})
     words = [*map(str, two[:10]), str(unfinished), "--json", "--no-plot"]
     assert compare.main(words) == 0
@@ -411,8 +416,9 @@ def test_bad_input_is_one_line_and_exit_code_2(capsys):
 
 
 def test_names_of_strangers_are_text(capsys):
-    """Folders and kwargs with escapes, pipes and dollars. Caught, when planted: a label printed as it is."""
-    names = ["\x1b[2J$a^{$", "b|c"]
+    """Folders and kwargs with escapes, pipes and dollars. Caught, when planted: a label as
+    it is, in the table or in the figure; a pipe that ends a cell."""
+    names = ["\x1b[2J$a^{$", "b|c", "long " * 200]
     runs = [
         write_run(f"{i}-{seed}", seed=seed, environment={"kwargs": {"x": name}})
         for i, name in enumerate(names)
@@ -423,6 +429,7 @@ def test_names_of_strangers_are_text(capsys):
     out, err = capsys.readouterr()
     assert "\x1b" not in out + err
     assert r"b\|c" in out and r"\x1b[31modd" in err
+    assert max(len(line) for line in out.splitlines() if line.startswith("| ")) < 250
 
 
 def test_the_figure_shows_every_group_and_statistic(two):
@@ -487,6 +494,14 @@ def test_sets_of_seeds_that_were_trained_are_compared(tmp_path):
     found = compared(["runs/rate-0.05", "runs/rate-0.1"], by="run")
     assert [group.name for group in found.groups] == ["rate-0.05", "rate-0.1"]
     assert len(found.groups[1].scores["CartPole-v1"]) == 2 and len(found.left_out) == 1
+
+
+def test_the_python_of_the_page_on_comparing_runs(two, capsys):
+    """As it stands there. Caught, when planted: a field renamed."""
+    page = (Path(__file__).parents[1] / "docs" / "comparing.md").read_text()
+    (code,) = re.findall(r"```python\n(.*?)```", page, re.S)
+    exec(code.replace("runs/reinforce", str(two[8])).replace("runs/ppo", str(two[0])), {})  # noqa: S102 - our own
+    assert "ppo" in capsys.readouterr().out
 
 
 def test_every_knob_can_be_grouped_by():

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from pg_theano import plots, scores
-from pg_theano.comparison.results import Comparison, Estimate
+from pg_theano.comparison.results import Comparison, Estimate, short
 from pg_theano.curves import number
 
 MOST_PAIRS = 10
@@ -33,7 +33,7 @@ def figure_of(found: Comparison) -> Any:
     figure.text(0.5, 1 - 0.12 / height, plots.plain(title), ha="center", va="top", fontsize=12.5, color="black")
     figure.legend(
         [plots.Line2D([], [], color=look.colour, linestyle=look.line, linewidth=2) for look in styles.values()],
-        [plots.plain(f"{group.name} ({_runs(group.scores)})") for group in found.groups],
+        [plots.plain(f"{short(group.name)} ({_runs(group.scores)})") for group in found.groups],
         loc="upper center", bbox_to_anchor=(0.5, 1 - 0.33 / height), ncols=min(len(styles), 6), frameon=False,
         fontsize=9.5, handlelength=3.5,
     )  # fmt: skip
@@ -47,7 +47,7 @@ def figure_of(found: Comparison) -> Any:
     for i, (name, words) in enumerate(panels.items()):
         rows = [(group.name, getattr(group, name), styles[group.name].colour) for group in found.groups]
         _bars(figure.add_subplot(grid[i]), rows, words, labelled=False)
-    rows = [(f"{one.better} > {one.worse}", one.probability, styles[one.better].colour) for one in pairs]
+    rows = [(f"{short(one.better)} > {short(one.worse)}", one.probability, styles[one.better].colour) for one in pairs]
     axes = figure.add_subplot(grid[4])
     _bars(axes, rows, "probability of improvement", labelled=True)
     axes.set_xlim(0, 1.02)

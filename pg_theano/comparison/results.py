@@ -12,6 +12,14 @@ FEW = 5
 CURVES = {"evaluation": "evaluation_mean", "return": "return_mean"}
 
 
+MOST_OF_A_NAME = 40
+"""Characters of a group's name that are shown; its values may be a stranger's."""
+
+
+def short(name: str) -> str:
+    return name if len(name) <= MOST_OF_A_NAME else f"{name[: MOST_OF_A_NAME - 1]}…"
+
+
 class Estimate(NamedTuple):
     """A number and its interval, which a single run of a task has not."""
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from pg_theano import scores
-from pg_theano.comparison.results import Comparison, Estimate
+from pg_theano.comparison.results import Comparison, Estimate, short
 from pg_theano.curves import Curve, number
 from pg_theano.untrusted import printable
 
@@ -38,10 +38,10 @@ def markdown(found: Comparison) -> str:
         counts = [len(one) for one in group.scores.values()]
         estimates = [group.iqm, group.median, group.mean, *([group.gap] if group.gap else [])]
         shown = str(counts[0]) if len(counts) == 1 else f"{sum(counts)} ({min(counts)} or more a task)"
-        rows.append([group.name, shown, *map(_cell, estimates)])
+        rows.append([short(group.name), shown, *map(_cell, estimates)])
     lines += [*_table(head, rows), ""]
     pairs = [
-        [f"{one.better} over {one.worse}", _cell(one.probability), _verdict(one.probability)]
+        [f"{short(one.better)} over {short(one.worse)}", _cell(one.probability), _verdict(one.probability)]
         for one in found.improvements
     ]
     lines += _table(["pair", "probability of improvement", ""], pairs)
