@@ -37,7 +37,8 @@ def markdown(found: Comparison) -> str:
     for group in found.groups:
         counts = [len(one) for one in group.scores.values()]
         estimates = [group.iqm, group.median, group.mean, *([group.gap] if group.gap else [])]
-        shown = str(counts[0]) if len(counts) == 1 else f"{sum(counts)} ({min(counts)} or more a task)"
+        least = f"{min(counts)}{'' if min(counts) == max(counts) else ' or more'}"
+        shown = least if len(counts) == 1 else f"{sum(counts)} ({least} a task)"
         rows.append([short(group.name), shown, *map(_cell, estimates)])
     lines += [*_table(head, rows), ""]
     pairs = [
