@@ -57,11 +57,22 @@ def generate(app: object) -> None:
     (GENERATED / "tutorial.md").write_text(notebook_page(json.loads(TUTORIAL.read_text())))
     for source, name in TAKEN_IN.items():
         if (ROOT / source).exists():
-            (GENERATED / name).write_text((ROOT / source).read_text())
+            content = (ROOT / source).read_text()
+            if name == "speed.md":
+                content = summary_of_speed() + content.removeprefix("# Benchmarks\n\n")
+            (GENERATED / name).write_text(content)
             for picture in re.findall(r"!\[[^\]]*\]\(([^):]+\.png)\)", (ROOT / source).read_text()):
                 target = GENERATED / picture
                 target.parent.mkdir(parents=True, exist_ok=True)
                 shutil.copyfile((ROOT / source).parent / picture, target)
+
+
+def summary_of_speed() -> str:
+    """What the README says of it, above the tables that it comes from."""
+    found = re.search(r"^## Measured\n(.*?)^Where these come from", (ROOT / "README.md").read_text(), re.S | re.M)
+    if not found:
+        raise ValueError("README.md: no section Measured; expected one, down to 'Where these come from'")
+    return f"# Speed\n{found[1]}\nEach figure's program and table:\n\n"
 
 
 def rows(found: list[tuple[str, str, str, str]]) -> list[str]:
@@ -145,6 +156,8 @@ def inside(app: object, name: str, source: list[str]) -> None:
             return f"[{text}]({there[path]})"
         origin = ROOT / "benchmarks" if below and name != "generated/tutorial" else HERE
         beside = (origin / path).resolve()
+        if beside == TUTORIAL:
+            return f"[{text}]({'' if below else 'generated/'}tutorial.md)"
         if beside.suffix == ".md" and beside.parent == HERE:
             return f"[{text}]({'../' if below else ''}{beside.name}{'#' + anchor if anchor else ''})"
         benchmark = f"../benchmarks/{beside.name}"

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from helpers_docs import NOT_RUN, PAGES, ROOT, commands_of, pages, python_of, words_of
+from helpers_docs import NOT_RUN, PAGES, ROOT, blocks_of, commands_of, pages, python_of, words_of
 from helpers_runs import ran, small
 
 import pg_theano
@@ -227,7 +227,20 @@ def test_the_site_builds_without_a_warning_and_asks_no_other_host(tmp_path):
     assert not any(asked)
     assert built["derivations.html"].count("<math ") > 100 and "\\nabla" not in built["derivations.html"]
     assert built["tutorial.html"].count('<polyline stroke="#') == 6
-    assert "Time to solve" in built["speed.html"]  # the benchmark's own page
+    assert "Time to solve" in built["speed.html"] and "the default command, warm" in built["speed.html"]  # both pages
+
+
+def test_what_make_and_python_are_told_is_there():
+    """Targets of the Makefile, files of the project. Caught, when planted: `make bands`, `python benchmarks/biases.py`."""
+    targets = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), re.M))
+    for page in [*PAGES, ROOT / "CONTRIBUTING.md"]:
+        shown = [text for _, language, text in blocks_of(page) if language in ("", "sh")]
+        shown += re.findall(r"`([^`\n]+)`", page.read_text())
+        for text in shown:
+            for target in re.findall(r"^make ([a-z]+)\b", text, re.M):
+                assert target in targets, f"{page.name}: make {target}"
+            for file in re.findall(r"^python ((?:old|benchmarks|tests)/\S+)", text, re.M):
+                assert (ROOT / file).exists(), f"{page.name}: python {file}"
 
 
 def test_links_between_pages_lead_somewhere():
