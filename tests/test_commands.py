@@ -7,7 +7,7 @@ import sys
 import pytest
 from helpers_runs import SMALL, as_arguments, command, ran, records, result, small
 
-from pg_theano import check, environment_checks, environments, evaluate, graph, programs, train, watch
+from pg_theano import check, compare, environment_checks, environments, evaluate, graph, programs, train, watch
 from pg_theano import config as configs
 from pg_theano.types import GREEDY, SAMPLE
 
@@ -96,7 +96,7 @@ def test_ctrl_c_with_json_still_says_how_to_go_on(tmp_path, capsys, monkeypatch)
     assert "to go on: python -m pg_theano.train --resume run" in err
 
 
-@pytest.mark.parametrize("module", [train, evaluate, watch, check, graph], ids=lambda module: module.__name__)
+@pytest.mark.parametrize("module", [train, evaluate, watch, check, graph, compare], ids=lambda module: module.__name__)
 def test_the_help_lists_every_knob_and_an_example(module, capsys):
     """Caught, when planted: the table printed by one command only."""
     with pytest.raises(SystemExit) as ended:

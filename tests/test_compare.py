@@ -1,6 +1,7 @@
 """Comparisons of runs: what is read, grouped, scaled, estimated, said and drawn."""
 
 import json
+import random
 import re
 from pathlib import Path
 
@@ -243,13 +244,12 @@ def test_groups_by_any_knob(two):
     assert [group.name for group in compared(rates, by="learning_rate.initial").groups] == ["0.1", "0.01"]
     both = compared([*two, *rates], by="algorithm,learning_rate.initial")
     assert [group.name for group in both.groups] == ["ppo, 0.001", "vpg, 0.02", "reinforce, 0.1", "reinforce, 0.01"]
-    assert "schedules.learning_rate.initial" in compared([*two, *rates]).also_differ
-    assert any(
-        one
-        == "reinforce, CartPole-v1: its runs differ in schedules.learning_rate.initial too, and are averaged all the "
-        "same"
-        for one in compared([*two, *rates]).warnings
+    mixed = compared([*two, *rates])
+    assert "schedules.learning_rate.initial" in mixed.also_differ
+    said = (
+        "reinforce, CartPole-v1: its runs differ in schedules.learning_rate.initial too, and are averaged all the same"
     )
+    assert said in mixed.warnings
 
 
 def test_other_physics_are_another_task_unless_they_make_the_group():
@@ -430,6 +430,45 @@ def test_names_of_strangers_are_text(capsys):
     assert "\x1b" not in out + err
     assert r"b\|c" in out and r"\x1b[31modd" in err
     assert max(len(line) for line in out.splitlines() if line.startswith("| ")) < 250
+
+
+ODD = [0, -1, 1e299, -1e299, 1e-300, float("nan"), float("inf"), "x", None, True, [], {}, 10**400, 500]
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("error::RuntimeWarning")
+def test_whatever_the_figures_of_a_run_are_there_is_an_answer_or_one_line(capsys):
+    """40 comparisons of six runs, some with one odd value each in `result.json`, `metrics.jsonl`, or both.
+
+    Caught, when planted: scores that are not finite kept.
+    """
+    draw, answered = random.Random(0), 0
+    for i in range(40):
+        paths = []
+        for number in range(6):
+            curve = [(draw.choice([100, 300, 1e299, -5, 0]), draw.choice([1.0, -1e299, 0])) for _ in range(3)]
+            status, name = draw.choice(["budget", "solved"]), ("ppo", "vpg")[number % 2]
+            path = write_run(f"{i}/{number}", status=status, curve=curve, seed=number, algorithm={"name": name})
+            result, metrics = path / "result.json", path / "metrics.jsonl"
+            if draw.random() < 0.5:
+                ended = json.loads(result.read_text()) | {"seal": None}
+                inside = draw.choice([ended, ended["evaluation"]])
+                inside[draw.choice(sorted(inside))] = draw.choice(ODD)
+                result.write_text(json.dumps({key: value for key, value in ended.items() if key != "seal"}))
+            if draw.random() < 0.5:
+                rows = [json.loads(line) for line in metrics.read_text().splitlines()]
+                rows[1][draw.choice(sorted(rows[1]))] = draw.choice(ODD)
+                metrics.write_text("\n".join(map(json.dumps, rows)))
+            paths.append(str(path))
+        score = draw.choice(["evaluation", "learning_curve", "steps_to_solve"])
+        code = compare.main([*paths, "--score", score, "--json", *(["--no-plot"] if i % 8 else [])])
+        out, err = capsys.readouterr()
+        if code == 0:
+            json.loads(out, parse_constant=lambda name: pytest.fail(name))
+        else:
+            assert code == 2 and out == "" and err.count("error: ") == 1
+        answered += code == 0
+    assert answered > 20
 
 
 def test_the_figure_shows_every_group_and_statistic(two):
