@@ -1,6 +1,6 @@
 """Make `rliable.json`: what rliable, the code of Agarwal et al. 2021, gives for the same scores.
 
-    python -m venv venv; venv/bin/pip install rliable
+    python -m venv venv; venv/bin/pip install rliable "pandas<3" "statsmodels<0.15"      # what arch 7.2 runs with
     venv/bin/python tests/tables/make_rliable_table.py
 
 It imports nothing of pg_theano. Every score is a multiple of 1/64. `tests/test_aggregates.py` reads the table.
