@@ -150,21 +150,22 @@ def called(module, arguments):
 
 
 def done_once():
-    """Every command once, on the first page that shows it."""
+    """Every page with its commands, each once: on the first page that shows it."""
     seen = set()
     for page in pages():
         found = [one.text for one in commands_of(page) if one.not_run is None and not is_a_name(one.text)]
         fresh = [text for text in dict.fromkeys(found) if text not in seen]
         seen |= set(fresh)
-        if fresh:
-            yield pytest.param(fresh, id=page.name)
+        if fresh or python_of(page):
+            yield pytest.param(page, fresh, id=page.name)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("texts", list(done_once()))
-def test_the_commands_of_a_page_do_what_they_are_shown_for(on_a_page, texts):
-    """Each as it stands, with a budget of two updates. Caught, when planted: a config of a page renamed; an example
-    that does not train; `--resume` of a run that cannot go on."""
+@pytest.mark.parametrize(("page", "texts"), list(done_once()))
+def test_what_a_page_shows_does_what_it_is_shown_for(on_a_page, page, texts):
+    """Its commands as they stand, with a budget of two updates, and two seeds of many; then its Python, block after block, with the same names.
+    Caught, when planted: a config of a page renamed; an example that does not train; `--resume` of a run that cannot go
+    on; a name that no block before defines."""
     for text in texts:
         module, arguments = words_of(text)
         name = module.split(".")[-1]
@@ -177,15 +178,11 @@ def test_the_commands_of_a_page_do_what_they_are_shown_for(on_a_page, texts):
         more = SMALLER.get(name, [])
         if "--resume" in arguments:
             more = ["search.budget.trials=4"] if name == "search" else ["budget.updates=3"]
+        if any(one.startswith("runs=") for one in arguments):
+            more = [*more, "runs=2"]
         called(module, [*arguments, *more])
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("page", [page for page in pages() if python_of(page)], ids=lambda page: page.name)
-def test_the_python_of_a_page_runs(page, on_a_page):
-    """Block after block, with the same names. Caught, when planted: a name that no block before defines."""
-    if page.name == "hand-over.md":
-        called("pg_theano.export", ["runs/cartpole", "--to", "npz"])
+    if page.name == "hand-over.md":  # whose Python has a test of its own, below
+        return
     names = {"__name__": "__docs__"}
     with contextlib.redirect_stdout(io.StringIO()):
         for shown in python_of(page):
