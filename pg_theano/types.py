@@ -45,7 +45,10 @@ class UserError(Exception):
     def _render_traceback_(self) -> list[str]:
         """What a notebook shows of it: the line; of others' code that lies behind it the traceback too."""
         line = "".join(c if c.isprintable() else "�" for c in f"error: {' '.join(str(self).split())}")
-        return [line, *(traceback.format_exception(self.__cause__) if self.__cause__ else [])]
+        cause = self.__cause__
+        while isinstance(cause, UserError):  # the same, without its place in a file
+            cause = cause.__cause__
+        return [line, *(traceback.format_exception(cause) if cause else [])]
 
 
 class ActionSpace(NamedTuple):

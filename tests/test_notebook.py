@@ -199,7 +199,8 @@ def test_a_third_interrupt_is_heard():
 
 
 def test_an_error_is_one_line_in_a_notebook(kernel):
-    """Caught, when planted: no `_render_traceback_`; the cause's traceback left out."""
+    """Caught, when planted: no `_render_traceback_`; the cause's traceback left out; an
+    error of ours taken for such a cause."""
     with pytest.raises(UserError) as caught:
         pg_theano.run({"policy": {"hiden": [4]}})
     (line,) = caught.value._render_traceback_()
@@ -210,6 +211,9 @@ def test_an_error_is_one_line_in_a_notebook(kernel):
     except UserError as error:
         rendered = error._render_traceback_()
     assert rendered[0] == "error: callback�[31m raised" and "ValueError: of theirs" in "".join(rendered)
+    with pytest.raises(UserError) as caught:  # which the file's line is added to, by another `UserError`
+        pg_theano.run("environment.id=Pendulum-v1", "policy.logistic=true")
+    assert caught.value.__cause__ is not None and len(caught.value._render_traceback_()) == 1
 
 
 def test_knobs_and_a_seed_lie_over_whatever_is_given(tmp_path):
