@@ -227,6 +227,28 @@ def test_the_site_builds_without_a_warning_and_asks_no_other_host(tmp_path):
     assert "Time to solve" in built["speed.html"] and "the default command, warm" in built["speed.html"]  # both pages
 
 
+def figures_in(text):
+    """(as it is written, its value, half of its last digit) of every number."""
+    for written in re.findall(r"\d[\d,]*(?:\.\d+)?", text):
+        digits = written.replace(",", "")
+        unit = 10.0 ** -len(digits.partition(".")[2])
+        if "." not in digits and digits.endswith("000"):
+            unit = 10.0 ** (len(digits) - len(digits.rstrip("0")))
+        yield written, float(digits), unit / 2
+
+
+def test_figures_of_speed_are_the_benchmarks_own():
+    """Each that the README gives under Measured stands in benchmarks/README.md, with as many digits or more. Caught, when
+    planted: 0.43 for 0.44, as it was; a median of another run."""
+    measured = re.search(r"^## Measured\n(.*?)^Where these", (ROOT / "README.md").read_text(), re.S | re.M)[1]
+    page = [value for _, value, _ in figures_in((ROOT / "benchmarks" / "README.md").read_text())]
+    rows = [row.split("|")[2:] for row in measured.splitlines() if row.startswith("| ")][1:]
+    assert len(rows) >= 10
+    for written, value, half in (one for cells in rows for one in figures_in("|".join(cells))):
+        near = [x for x in page for unit in (1, 1e6) if abs(x / unit - value) <= half * 1.0001]
+        assert near, f"README.md, Measured: {written} is no figure of benchmarks/README.md"
+
+
 def test_what_make_and_python_are_told_is_there():
     """Targets of the Makefile, files of the project. Caught, when planted: `make bands`, `python benchmarks/biases.py`."""
     targets = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), re.M))
