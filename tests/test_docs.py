@@ -40,6 +40,8 @@ SMALLER = {
     "by_hand": ["--max-episodes", "20"],
 }
 """What is added to a command, so that it takes a second: the rest of it is run as it stands."""
+COMPARED = ("ppo", "reinforce")
+"""Runs that the README compares; the page on comparing shows how they are made, and makes them."""
 OF_ANOTHER = {"cache --clear"}
 """Parsed only: it would take what is compiled away from all other tests."""
 NEEDS = {"graph": "dot"}
@@ -128,6 +130,10 @@ def site(tmp_path_factory):
         called("pg_theano.search", ["configs/search-cartpole.yaml", *SMALLER["search"]])
     for name in ("a", "b"):
         shutil.copytree(folder / "runs" / "cartpole", folder / "runs" / name)
+    for name in COMPARED:
+        with contextlib.chdir(folder):
+            words = [f"algorithm.name={name}", "runs=2", "--run-dir", f"runs/{name}", "--no-plot"]
+            called("pg_theano.train", [*words, *SMALLER["train"]])
     return folder
 
 
@@ -176,6 +182,8 @@ def test_what_a_page_shows_does_what_it_is_shown_for(on_a_page, page, texts):
         ):
             continue
         more = SMALLER.get(name, [])
+        if "--run-dir" in arguments:
+            shutil.rmtree(arguments[arguments.index("--run-dir") + 1], ignore_errors=True)
         if "--resume" in arguments:
             more = ["search.budget.trials=4"] if name == "search" else ["budget.updates=3"]
         if any(one.startswith("runs=") for one in arguments):
