@@ -15,7 +15,7 @@ from pg_theano.config import Config
 from pg_theano.dynamics import fingerprint, importable
 from pg_theano.environments import Task
 from pg_theano.rollout import LONGEST_EPISODE, chunk_of
-from pg_theano.types import Knobs, Program, UserError
+from pg_theano.types import NARROW, Knobs, Program, UserError
 
 # One child of SeedSequence(seed) for each purpose and index: a generator's state follows from the counters, so that
 # the counters are all that a checkpoint must hold, and nothing that one purpose draws shifts another.
@@ -121,8 +121,16 @@ def spec_of(config: Config, task: Task, environment: Any = None, folders: Sequen
         "dynamics": dynamics,
         "dynamics_source": getattr(environment, "source", None),
         "chunk": chunk,
-        "step_by_step": bool(dynamics) and algorithm.name == "reinforce" and episodes_at(config, 0) >= MANY_EPISODES,
+        "step_by_step": dynamics is not None and _learns_step_by_step(config, space.kind, layout),
     }
+
+
+def _learns_step_by_step(config: Config, kind: str, layout: parameters.Layout) -> bool:
+    """Whether one time step after the other is quicker: many episodes, narrow layers, the plain loss of a softmax."""
+    algorithm, widths = config.algorithm, [shape[0] for _, shape, *_ in layout if len(shape) == 2]
+    plain = algorithm.objective == "default" and algorithm.entropy_coefficient == 0
+    of_a_softmax = config.policy.name == "dense" and kind == "discrete" and max(widths) <= NARROW
+    return algorithm.name == "reinforce" and plain and of_a_softmax and episodes_at(config, 0) >= MANY_EPISODES
 
 
 def _layout(config: Config, task: Task, folders: Sequence[Path]) -> parameters.Layout:

@@ -42,7 +42,7 @@ def loss_and_gradient(spec, state, params, knobs, rollout):
     flat_mask, weight = mask.reshape((-1,)), (advantage * mask).reshape((-1,))
     steps = total(flat_mask)
     number = pt.maximum(steps if spec["average"] == "steps" else total(pt.max(mask, axis=0)), 1.0)
-    if step_by_step(spec):
+    if spec["step_by_step"]:
         weight = advantage * mask
         weighted, entropy, gradient = sums_over_steps(spec, state, params, knobs, rollout["record"], weight)
         loss, gradient = -weighted / number, -gradient / number
@@ -62,13 +62,6 @@ def loss_and_gradient(spec, state, params, knobs, rollout):
     if spec["uses_entropy"]:
         loss = loss - knobs["entropy_coefficient"] * entropy
     return loss, skeleton.flat_gradient(loss, layers), block, signal, advantage, entropy
-
-
-def step_by_step(spec):
-    """Whether time steps one after the other are quicker: many episodes, narrow layers, the plain loss of a softmax."""
-    plain = spec["policy"] == "dense" and not spec["objective"] and not spec["uses_entropy"]
-    narrow = all(shape[0] <= networks.NARROW for _, shape, *_ in spec["layout"] if len(shape) == 2)
-    return bool(spec["step_by_step"]) and plain and narrow and spec["action"]["kind"] == "discrete"
 
 
 def sums_over_steps(spec, state, params, knobs, record, weight):
