@@ -14,6 +14,7 @@ from typing import Any
 from pg_theano import commands
 from pg_theano.compiling import cache_folder, read_manifest
 from pg_theano.types import UserError
+from pg_theano.untrusted import say
 
 
 def entries(folder: Path | None = None) -> list[dict[str, Any]]:
@@ -70,14 +71,14 @@ def _cache(arguments: argparse.Namespace) -> int:
         print(json.dumps(result))
         return 0
     for row in rows:
-        print(f"{row['written']}  {row['bytes'] / 1000:8.1f} kB  {row['function']:<14} {row['about']}")
+        say(f"{row['written']}  {row['bytes'] / 1000:8.1f} kB  {row['function']:<14} {row['about']}")
     total = sum(row["bytes"] for row in rows)
-    print(
+    say(
         f"{cache_folder()}: {len(rows)} artifacts, {total / 1e6:.1f} MB; "
         f"machine code {files} files, {size / 1e6:.1f} MB"
     )
     if arguments.clear:
-        print(f"cleared: {result['freed_bytes'] / 1e6:.1f} MB")
+        say(f"cleared: {result['freed_bytes'] / 1e6:.1f} MB")
     return 0
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 import re
 import shutil
 import sys
@@ -19,6 +18,7 @@ from pg_theano.evaluate import evaluate
 from pg_theano.export import export
 from pg_theano.fingerprints import versions
 from pg_theano.types import UserError
+from pg_theano.untrusted import say
 
 SEED = 0
 """Of the episodes on the card: `pg_theano.evaluate`'s own default, so that its reader gets the same figure."""
@@ -69,10 +69,7 @@ def _replayed(path: Path, gif: Path) -> bool:
 
 
 def _result(path: Path) -> dict[str, Any]:
-    try:
-        return json.loads((path / "result.json").read_text())
-    except (OSError, ValueError):  # it was stopped, and has none
-        return {}
+    return runs.read_result(path) or {}  # it was stopped, and has none
 
 
 def card_of(
@@ -197,8 +194,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _card(arguments: argparse.Namespace) -> int:
     folder = card(arguments.run, arguments.out, episodes=arguments.episodes, gif=not arguments.no_gif)
-    print(f"wrote {folder}: {', '.join(sorted(path.name for path in folder.iterdir()))}")
-    print("to upload it, with Hugging Face's own command: huggingface-cli upload NAME/REPOSITORY " + str(folder))
+    say(f"wrote {folder}: {', '.join(sorted(path.name for path in folder.iterdir()))}")
+    say("to upload it, with Hugging Face's own command: huggingface-cli upload NAME/REPOSITORY " + str(folder))
     return 0
 
 

@@ -16,6 +16,7 @@ from pg_theano import collecting, commands, parameters, programs, rules, user_co
 from pg_theano import config as configs
 from pg_theano.config import Config
 from pg_theano.types import Array, Record, Rollout, UserError
+from pg_theano.untrusted import say
 
 NUMERICAL, BY_HAND = 1e-6, 1e-9
 """What counts as equal: symbolic or by hand against numerical, and symbolic against by hand."""
@@ -327,7 +328,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _check(arguments: argparse.Namespace) -> int:
     file, overrides = commands.config_and_overrides(arguments.what)
     report = check(file, overrides=overrides, points=arguments.points, seed=arguments.seed)
-    print(json.dumps(as_json(report)) if arguments.json else "\n".join(table(report)))
+    say(json.dumps(as_json(report)) if arguments.json else "\n".join(table(report)))
     return 0 if report.passed else 1
 
 

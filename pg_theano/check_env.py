@@ -22,6 +22,7 @@ from pg_theano import config as configs
 from pg_theano.config import Config
 from pg_theano.environment_checks import FAULT, Finding
 from pg_theano.types import UserError
+from pg_theano.untrusted import say
 
 STARTING = 60.0
 """Seconds in which the child must have begun: it imports Gymnasium and the environment's module."""
@@ -137,7 +138,7 @@ def _check(arguments: argparse.Namespace) -> int:
             )
         )
     else:
-        print("\n".join(report.lines() or [f"{report.environment}: no fault found"]))
+        say("\n".join(report.lines() or [f"{report.environment}: no fault found"]))
     return 0 if report.healthy else 1
 
 

@@ -163,4 +163,4 @@ def _sealed(manifest: dict[str, Any]) -> bytes:
 
 
 def _warn(message: str) -> None:
-    print(untrusted.printable(f"warning: {message}"), file=sys.stderr)
+    untrusted.say(f"warning: {message}", sys.stderr)

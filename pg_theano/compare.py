@@ -15,7 +15,7 @@ import numpy as np
 from pg_theano import aggregates, checkpoints, commands
 from pg_theano.comparison.results import CURVES, RESAMPLES, Comparison, Estimate, Group, Improvement
 from pg_theano.types import UserError
-from pg_theano.untrusted import printable
+from pg_theano.untrusted import say
 
 __all__ = ["Comparison", "Estimate", "Group", "Improvement", "compare"]
 
@@ -183,7 +183,7 @@ def _compare(arguments: argparse.Namespace) -> int:
     from pg_theano.comparison import table
 
     for line in table.said(found):
-        print(printable(line), file=sys.stderr)
+        say(line, sys.stderr)
     out = None
     if not arguments.no_plot:
         from pg_theano.comparison import figure  # late: matplotlib takes half a second to import
@@ -195,9 +195,9 @@ def _compare(arguments: argparse.Namespace) -> int:
     if arguments.json:
         print(json.dumps(table.plain(found) | {"figure": None if out is None else str(out)}))
     else:
-        print(text)
+        say(text)
         if out is not None:
-            print(f"\nwrote {printable(str(out))}")
+            say(f"\nwrote {out}")
     return 0
 
 

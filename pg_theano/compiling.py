@@ -664,4 +664,4 @@ def _checksum(manifest: dict[str, Any], payload: bytes) -> str:
 
 
 def _warn(message: str) -> None:
-    print(f"warning: {message}", file=sys.stderr)
+    untrusted.say(f"warning: {message}", sys.stderr)

@@ -11,9 +11,10 @@ from typing import Any
 
 import numpy as np
 
-from pg_theano import checkpoints, commands, environments, programs, rollout, runs, user_code
+from pg_theano import commands, environments, programs, rollout, runs, user_code
 from pg_theano.config import Config
 from pg_theano.types import GREEDY, SAMPLE, Array, Knobs, State
+from pg_theano.untrusted import say
 
 MOST_ENVIRONMENTS = 32
 
@@ -81,11 +82,9 @@ def figures_of(returns: Array) -> dict[str, float]:
 def evaluate(run: str | Path, *, episodes: int = 100, seed: int = 0, sampled: bool = False) -> dict[str, Any]:
     """Mean, std, min, max and n of the episode returns of a run's best checkpoint, greedy unless `sampled`."""
     path = Path(run)
-    config, facts = runs.read_run(path)
+    config, facts, spec, checkpoint = runs.trained(path)
     user_code.check_run(config, facts)
-    checkpoint = checkpoints.best(path / "checkpoints")
     folders = [Path(facts["folder"])]
-    spec = runs.spec_from(facts)
     evaluator = Evaluator(config, spec, folders)
     try:
         act = programs.acting_alone(config, spec, folders)
@@ -126,7 +125,7 @@ def _evaluate(arguments: argparse.Namespace) -> int:
     if arguments.json:
         print(json.dumps(result))
     else:
-        print(
+        say(
             f"{result['environment']}, {result['n']} {result['policy']} episodes: "
             f"{result['mean']:.1f} ± {result['std']:.1f} (min {result['min']:g}, max {result['max']:g}); "
             f"{result['run']}/checkpoints/{result['checkpoint']}"

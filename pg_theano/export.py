@@ -14,6 +14,7 @@ import numpy as np
 
 from pg_theano import checkpoints, commands, policy, records, runs, user_code
 from pg_theano.types import State, UserError
+from pg_theano.untrusted import say
 
 KINDS = ("npz", "onnx", "stablehlo", "csv")
 
@@ -61,11 +62,10 @@ def _csv(path: Path) -> bytes:
 
 
 def _stablehlo(path: Path) -> bytes:
-    config, facts = runs.read_run(path)
+    config, facts, spec, checkpoint = runs.trained(path)
     user_code.check_run(config, facts)
-    state = checkpoints.best(path / "checkpoints").state
     described = policy.spaces_from(facts, path)
-    return stablehlo_of(runs.spec_from(facts), state, described, [Path(facts["folder"])])
+    return stablehlo_of(spec, checkpoint.state, described, [Path(facts["folder"])])
 
 
 def stablehlo_of(spec: dict[str, Any], state: State, described: dict[str, Any], folders: Sequence[Path]) -> bytes:
@@ -99,7 +99,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _export(arguments: argparse.Namespace) -> int:
     written = export(arguments.run, arguments.to, arguments.out)
-    print(f"wrote {written} ({written.stat().st_size:,} bytes)")
+    say(f"wrote {written} ({written.stat().st_size:,} bytes)")
     return 0
 
 

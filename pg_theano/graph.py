@@ -15,6 +15,7 @@ from pg_theano import commands, compiling, programs, rules, user_code
 from pg_theano import config as configs
 from pg_theano.config import Config
 from pg_theano.types import UserError
+from pg_theano.untrusted import say
 
 FUNCTIONS = ("act", "train", "rollout")
 PICTURES = ("svg", "png", "pdf")
@@ -129,9 +130,9 @@ def _graph(arguments: argparse.Namespace) -> int:
     for when, size in (("before", drawn.before), ("after", drawn.after)):
         inside = f", {size.in_loops:,} more inside loops" if size.in_loops else ""
         what = f"{drawn.algorithm} on {drawn.environment}, {drawn.function}"
-        print(f"{what}, {when} rewriting: {size.nodes:,} nodes{inside}")
+        say(f"{what}, {when} rewriting: {size.nodes:,} nodes{inside}")
     for path in drawn.files:
-        print(f"wrote {path}")
+        say(f"wrote {path}")
     return 0
 
 

@@ -15,6 +15,7 @@ from pg_theano import curves, screen
 from pg_theano.config import Config, to_dict
 from pg_theano.pages import html, training, whole
 from pg_theano.types import Array, UserError
+from pg_theano.untrusted import say
 
 EVERY = 2.0
 """Seconds between two pages, at least."""
@@ -73,7 +74,7 @@ class Page:
         except OSError as error:
             self.broken = True
             temporary.unlink(missing_ok=True)
-            print(f"warning: {self.file}: cannot be written ({error.strerror or error})", file=sys.stderr)
+            say(f"warning: {self.file}: cannot be written ({error.strerror or error})", sys.stderr)
 
     def finish(self, folder: Path, *, play: bool = True) -> None:
         """The report of what was trained, in its place."""
@@ -82,7 +83,7 @@ class Page:
                 trained = whole.read([folder])
                 whole.written(self.file, whole.page(trained[0].name, whole.sections(trained, play=play)))
             except UserError as error:  # nothing was recorded
-                print(f"warning: {error}", file=sys.stderr)
+                say(f"warning: {error}", sys.stderr)
 
 
 class Watched(screen.Screen):

@@ -25,6 +25,9 @@ COPIES = 4
 KEPT = 2.5
 """Numbers a step and a unit that XLA holds at the height of an update."""
 
+KEPT_OF_EPISODES = 4.0
+"""The same for whole episodes that Gymnasium stepped, whose rows [E, T] are put in the order of time first."""
+
 KEPT_JUDGING = 1.5
 """The same where V is computed for a whole rollout, without a gradient, a step and a unit of its widest layer."""
 
@@ -62,7 +65,8 @@ def needed(config: Config, spec: dict[str, Any]) -> dict[str, float]:
     if not spec["step_by_step"]:
         learning = sum(units.values()) if algorithm.name in ("a2c", "ppo") else max(units.values())
         judging = max(wide["value"], default=0)  # V of every step, before the first gradient
-        parts["layers"] = float(size * (KEPT * at_once * learning + KEPT_JUDGING * steps * judging))
+        kept = KEPT if spec["num_steps"] or spec["dynamics"] else KEPT_OF_EPISODES
+        parts["layers"] = float(size * (kept * at_once * learning + KEPT_JUDGING * steps * judging))
     return parts
 
 

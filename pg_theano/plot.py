@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from pg_theano import commands
+from pg_theano.untrusted import say
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -27,7 +28,7 @@ def _plot(arguments: argparse.Namespace) -> int:
 
     out = arguments.out or Path("plots") / f"{arguments.runs[0].resolve().name}.png"
     draw(arguments.runs, out, title=arguments.title)
-    print(json.dumps({"file": str(out)}) if arguments.json else f"wrote {out}")
+    say(json.dumps({"file": str(out)}) if arguments.json else f"wrote {out}")
     return 0
 
 

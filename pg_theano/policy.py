@@ -7,15 +7,16 @@ policy.probs(obs)                              # of each action; of real numbers
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from pg_theano import acting, checkpoints, parameters, spaces, untrusted
+from pg_theano import acting, parameters, spaces, untrusted
 from pg_theano.types import GREEDY, SAMPLE, Array, State, UserError
 
 FORMAT = 1
@@ -162,14 +163,12 @@ def load(path: str | Path) -> Policy:
 def _from_run(path: Path) -> Policy:
     from pg_theano import runs  # and with it the config: a file alone needs NumPy and Gymnasium only
 
-    config, facts = runs.read_run(path)
-    spec = runs.spec_from(facts)
+    config, facts, spec, checkpoint = runs.trained(path)
     if spec["policy"] != "dense":
         raise UserError(
             f"{path}: policy.name {spec['policy']} is a graph of your own, which NumPy cannot follow; use "
             f"pg_theano.evaluate, or python -m pg_theano.export {path} --to stablehlo"
         )
-    checkpoint = checkpoints.best(path / "checkpoints")
     about = About(
         config.environment.dynamics or config.environment.id,
         config.algorithm.name,
@@ -177,12 +176,13 @@ def _from_run(path: Path) -> Policy:
         path.name,
         checkpoint.path.stem,
     )
-    return Policy(*acting_part(spec, checkpoint.state), spaces_from(facts, path), about)
+    with _said_of(f"{path / 'run.json'}: not what a run records of its spaces"):
+        return _sound(*acting_part(spec, checkpoint.state), spaces_from(facts, path), about)
 
 
 def spaces_from(facts: Mapping[str, Any], path: Path) -> dict[str, Any]:
     """The spaces that a run folder recorded."""
-    if not facts["task"].get("spaces"):
+    if not facts.get("task", {}).get("spaces"):
         raise UserError(f"{path}: a run of an older version, which does not say its spaces; train it again")
     return facts["task"]["spaces"]
 
@@ -224,17 +224,23 @@ def _from_file(path: Path) -> Policy:
         raise UserError(f"{path}: no such file; expected one of python -m pg_theano.export RUN --to npz") from None
     except OSError as error:
         raise UserError(f"{path}: cannot be read: {error.strerror}") from None
-    try:
+    with _said_of(f"{path}: not a policy of python -m pg_theano.export RUN --to npz"):
         arrays = untrusted.arrays_of(content)
         about = untrusted.parsed(arrays.pop("about").tobytes())
         if about["format"] != FORMAT:
             raise UserError(f"{path}: got format {about['format']!r:.40}; this version reads {FORMAT}")
         return _checked(about, arrays)
+
+
+@contextlib.contextmanager
+def _said_of(what: str) -> Iterator[None]:
+    """Whatever follows from a description that describes nothing is an error of the file."""
+    try:
+        yield
     except UserError:
         raise
-    except Exception as error:  # whatever follows from a description that describes nothing
-        reason = " ".join(str(error).split())[:200]
-        raise UserError(f"{path}: not a policy of python -m pg_theano.export RUN --to npz ({reason})") from None
+    except Exception as error:
+        raise UserError(f"{what} ({' '.join(str(error).split())[:200]})") from None
 
 
 def _checked(about: dict[str, Any], arrays: dict[str, Array]) -> Policy:
@@ -248,12 +254,15 @@ def _checked(about: dict[str, Any], arrays: dict[str, Array]) -> Policy:
         raise ValueError("its arrays have other names or shapes than it says")
     if not all(array.dtype == spec["dtype"] and np.isfinite(array).all() for array in arrays.values()):
         raise ValueError(f"its arrays are not all finite numbers of {spec['dtype']}")
-    for one in about["spaces"].values():
-        _check_space(one)
     params = np.concatenate([arrays[name].ravel() for name in wanted])
     state = {"params": params} | {name: arrays[name] for name in kept}
-    for one in about["spaces"].values():
+    return _sound(spec, state, about["spaces"], About(**about["about"]))
+
+
+def _sound(spec: dict[str, Any], state: State, described: dict[str, Any], about: About) -> Policy:
+    """A policy that a file describes. Errors: any, where its parts do not belong together."""
+    for one in described.values():
         _check_space(one)
-    found = Policy(spec, state, about["spaces"], About(**about["about"]))
+    found = Policy(spec, state, described, about)
     found.probs(np.zeros((1, spec["obs_size"])))  # what does not fit together says so here
     return found

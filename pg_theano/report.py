@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from pg_theano import commands
+from pg_theano.untrusted import say
 
 
 def report(paths: Sequence[str | os.PathLike[str]], out: str | os.PathLike[str], *, play: bool = True) -> Path:
@@ -42,7 +43,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _report(arguments: argparse.Namespace) -> int:
     out = report(arguments.runs, arguments.out, play=not arguments.no_play)
-    print(f"wrote {out} ({out.stat().st_size / 1e6:.2f} MB)")
+    say(f"wrote {out} ({out.stat().st_size / 1e6:.2f} MB)")
     return 0
 
 

@@ -16,7 +16,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from pg_theano import checkpoints, fingerprints, sealed, untrusted
+from pg_theano import checkpoints, fingerprints, recorded, sealed, untrusted
 from pg_theano.config import NAME, Config, from_dict, read_config, to_dict
 from pg_theano.fingerprints import versions
 from pg_theano.records import Records
@@ -295,6 +295,9 @@ def read_run(path: Path, *, force: bool = False) -> tuple[Config, dict[str, Any]
             f"{path / 'run.json'}: missing or damaged; expected what `pg_theano.train` wrote; try "
             "a copy of the folder, or a new run"
         ) from None
+    recorded.checked(recorded.Facts, facts, path / "run.json")
+    if "action" in facts["spec"]:  # else it is of an older version, which `spec_from` says
+        recorded.checked(recorded.Spec, spec_from(facts), path / "run.json", "spec")
     document = read_file(untrusted.own_file(path / "config.yaml"))
     config = from_dict(document.data, document.lines, document.name)
     if not force and "config.yaml" in facts.get("sealed", ()) and not sealed.yaml_is_whole(path / "config.yaml"):
@@ -315,6 +318,24 @@ def spec_from(facts: Mapping[str, Any]) -> dict[str, Any]:
             "this version; try the version that wrote it, or a new run"
         )
     return spec
+
+
+class Trained(NamedTuple):
+    """A run whose policy can act."""
+
+    config: Config
+    facts: dict[str, Any]
+    spec: dict[str, Any]
+    checkpoint: checkpoints.Checkpoint  # the best; before any evaluation, the newest
+
+
+def trained(path: Path) -> Trained:
+    """What a run folder holds of its best policy. Errors: `UserError`: no run, no checkpoint, a damaged one."""
+    config, facts = read_run(path)
+    spec = spec_from(facts)
+    checkpoint = checkpoints.best(path / "checkpoints")
+    recorded.fits(spec, checkpoint.state, checkpoint.path)
+    return Trained(config, facts, spec, checkpoint)
 
 
 class Resumable(NamedTuple):
@@ -346,6 +367,7 @@ def resumable(path: Path, overrides: Sequence[str], *, force: bool = False) -> R
         if not any(folder.checkpoints.glob("update-*.json")):  # the best one is written before the first of these
             return Resumable(folder, config, facts, None)
         checkpoint = checkpoints.newest(folder.checkpoints)
+        recorded.checked(recorded.Checkpoint, checkpoint.facts, checkpoint.path.with_suffix(".json"), "facts")
         _check_unfinished(path, config, checkpoint, overrides)
         then = checkpoint.facts.get("fingerprint", {"versions": facts.get("versions", {})})
         check_fingerprint(path, then, fingerprint(config), force)
@@ -381,18 +403,18 @@ def check_fingerprint(path: Path, then: Mapping[str, Any], now: Mapping[str, Any
             "go on where it was made, or here with --force"
         )
     if binding or others:
-        print(
+        untrusted.say(
             f"warning: {path}: was made with {'; '.join([*binding, *others])}; the numbers may differ from here on",
-            file=sys.stderr,
+            sys.stderr,
         )
 
 
 def read_result(path: Path) -> dict[str, Any] | None:
     """The result of a run folder; None where there is none yet, or a damaged one, of which it is warned."""
     try:
-        return sealed.read_json(path / "result.json")
+        return recorded.checked(recorded.Result, sealed.read_json(path / "result.json"), path / "result.json")
     except OSError:
         return None
     except UserError as error:
-        print(untrusted.printable(f"warning: {error}; taken as a run that has not ended"), file=sys.stderr)
+        untrusted.say(f"warning: {error}; taken as a run that has not ended", sys.stderr)
         return None

@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from pg_theano.checkpoints import AS_WRITTEN
 from pg_theano.rollout import LONGEST_EPISODE, Playing, check_finite, drive
 from pg_theano.types import EXPLORE, Array, Knobs, Played, Program, Record, Rollout, State, UserError
 
@@ -185,14 +186,25 @@ class Segments:
         Errors: `UserError` where the last observation or the sum of rewards is not the saved one, bit for bit.
         """
         task, num_envs = self.environment.task, self.environment.num_envs
-        seeds, lengths = arrays["open/seed"], arrays["open/length"]
-        if not len(seeds):
+        count = arrays["open/seed"].size if "open/seed" in arrays else num_envs
+        if not count:
             return
-        if len(seeds) != num_envs:
-            raise UserError(f"environment.num_envs: got {num_envs}; the checkpoint has {len(seeds)} open episodes")
+        if count != num_envs:
+            raise UserError(f"environment.num_envs: got {num_envs}; the checkpoint has {count} open episodes")
+        kinds = {"seed": np.int64, "length": np.int64, "return": np.float64, "obs": self.kind}
+        check_carried(
+            arrays,
+            {name: ((count,) if name != "obs" else (count, task.obs_size), kind) for name, kind in kinds.items()},
+        )
+        seeds, lengths = arrays["open/seed"], arrays["open/length"]
+        actions = arrays.get("open/actions", np.zeros(()))
+        if lengths.min() < 0 or seeds.min() < 0 or actions.ndim == 0 or len(actions) != lengths.sum():
+            raise UserError(
+                f"the checkpoint's open episodes have {lengths.sum()} steps and other actions; {AS_WRITTEN}"
+            )
         ends = np.cumsum(lengths)
         obs, returns = np.empty((num_envs, task.obs_size), self.kind), np.empty(num_envs)
-        own = [arrays["open/actions"][end - length : end].copy() for end, length in zip(ends, lengths, strict=True)]
+        own = [actions[end - length : end].copy() for end, length in zip(ends, lengths, strict=True)]
         for index, (seed, given) in enumerate(zip(seeds, own, strict=True)):
             obs[index], returns[index], steps = self.environment.replay(index, int(seed), given.copy())
             expected = arrays["open/obs"][index], arrays["open/return"][index]
@@ -222,6 +234,17 @@ class CompiledOpen(NamedTuple):
     lengths: Any  # [N]
     returns: Array  # [N]
     begins: Array  # [N] 1 where an episode is still to begin
+
+
+def check_carried(arrays: Mapping[str, Array], expected: Mapping[str, tuple[tuple[int, ...], Any]]) -> None:
+    """Errors: `UserError` for an array of open episodes of another shape or kind of number, or none."""
+    for name, (shape, kind) in expected.items():
+        found = arrays.get(f"open/{name}")
+        if found is None or found.shape != shape or found.dtype != kind:
+            got = "nothing" if found is None else f"{found.dtype} {list(found.shape)}"
+            raise UserError(
+                f"the checkpoint's open/{name}: got {got}; expected {np.dtype(kind)} {list(shape)}; {AS_WRITTEN}"
+            )
 
 
 class CompiledSegments:
@@ -291,9 +314,9 @@ class CompiledSegments:
 
     def restore(self, arrays: Mapping[str, Array]) -> None:
         """Go on where a checkpoint was. Errors: `UserError` where it has another number of environments."""
-        found = CompiledOpen(**{name: arrays[f"open/{name}"] for name in CompiledOpen._fields})
-        if found.returns.shape != (self.num_envs,):
-            raise UserError(
-                f"environment.num_envs: got {self.num_envs}; the checkpoint has {len(found.returns)} open episodes"
-            )
-        self._open = found
+        count = arrays["open/returns"].size if "open/returns" in arrays else self.num_envs
+        if count != self.num_envs:
+            raise UserError(f"environment.num_envs: got {self.num_envs}; the checkpoint has {count} open episodes")
+        fresh = self._open._asdict()
+        check_carried(arrays, {name: (value.shape, value.dtype) for name, value in fresh.items()})
+        self._open = CompiledOpen(**{name: arrays[f"open/{name}"] for name in fresh})

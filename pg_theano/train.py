@@ -387,7 +387,7 @@ def _train(arguments: argparse.Namespace) -> int:
         callbacks=_logs(arguments.log),
         live=arguments.live,
     )
-    print("\n".join(map(untrusted.printable, screen.closing(result.folder, result.figures, result.plot))), file=stream)
+    untrusted.say("\n".join(screen.closing(result.folder, result.figures, result.plot)), stream)
     if arguments.json:
         print(json.dumps(result.figures))
     return stopping.exit_code() if result.figures["status"] == "interrupted" else 0

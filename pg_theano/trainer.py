@@ -28,7 +28,7 @@ from pg_theano.config import Config, to_dict
 from pg_theano.evaluate import Evaluator
 from pg_theano.rollout import check_record
 from pg_theano.slots import Slots
-from pg_theano.types import GREEDY, SAMPLE, Knobs, Played, Program, Record, State, UserError
+from pg_theano.types import GREEDY, SAMPLE, Array, Knobs, Played, Program, Record, State, UserError
 
 LENGTHS_ASKED_OF = 8
 """So many episodes of one length, and no other, are a reason to ask."""
@@ -309,7 +309,8 @@ class Trainer:
         self.best_state, self.before = self.state, 0.0
         self.began = self.saved_at = time.perf_counter()
 
-    def start_from(self, checkpoint: checkpoints.Checkpoint) -> None:
+    def _learned(self, checkpoint: checkpoints.Checkpoint) -> tuple[State, dict[str, Array]]:
+        """(State, what is carried of open episodes). Errors: `UserError` where it is not a State of ours."""
         rows = self.config.environment.num_envs
         expected = {
             name: tuple(rows if size == "E" else size for size in shape)
@@ -324,14 +325,25 @@ class Trainer:
                 f"{checkpoint.path}: another architecture ({named}); expected that of the run's config; try the "
                 "config.yaml that it was written with, or a new run"
             )
-        self.state = self.best_state = learned
+        kinds = {name: array.dtype for name, array in self.program.init(np.random.default_rng(0)).items()}
+        for name, array in learned.items():
+            if array.dtype != kinds[name]:
+                raise UserError(
+                    f"{checkpoint.path}: {name}: got numbers of {array.dtype}; expected {kinds[name]}; try a copy of "
+                    "the folder, or a new run"
+                )
+        return learned, carried
+
+    def start_from(self, checkpoint: checkpoints.Checkpoint) -> None:
+        self.state, carried = self._learned(checkpoint)
+        self.best_state = self.state
         self.collector.restore(carried)
         self.counters, self.final = Counters(**checkpoint.facts["counters"]), checkpoint.facts["final"]
         self.saved = self.counters.updates, self.final
         checkpoints.forget_after(self.folder.checkpoints, self.counters.updates)
         if self.counters.best_update is not None:
             try:
-                self.best_state = collecting.parted(checkpoints.load(self.best_path()).state)[0]
+                self.best_state, _ = self._learned(checkpoints.load(self.best_path()))
             except UserError as error:
                 self.display.event(f"warning: {error}; the best policy is sought anew")
                 self.counters = self.counters._replace(best=None, best_update=None)

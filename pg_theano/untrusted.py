@@ -18,7 +18,7 @@ import re
 import stat
 import zipfile
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 import numpy as np
 
@@ -180,6 +180,11 @@ def printable(text: str) -> str:
     if text.isprintable():
         return text
     return "".join(one if one.isprintable() else one.encode("unicode_escape").decode() for one in text)
+
+
+def say(text: str, file: TextIO | None = None) -> None:
+    """Print lines that may hold a stranger's words, each as `printable`."""
+    print("\n".join(map(printable, text.split("\n"))), file=file, flush=True)
 
 
 def others_may_write(folder: Path) -> str | None:

@@ -25,7 +25,7 @@ from pg_theano import consent
 from pg_theano.config import Config
 from pg_theano.dynamics import is_own, sources_of
 from pg_theano.types import UserError
-from pg_theano.untrusted import printable
+from pg_theano.untrusted import say
 
 NEW = object()
 """In the place of what a run recorded: it begins now."""
@@ -88,7 +88,7 @@ def check_run(config: Config, facts: Mapping[str, Any]) -> None:
 
 
 def to_stderr(text: str) -> None:
-    print(printable(text), file=sys.stderr)
+    say(text, sys.stderr)
 
 
 def _compare(knob: str, name: str, now: Mapping[str, Any] | None, recorded: Any) -> None:

@@ -12,8 +12,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from pg_theano import checkpoints, commands, environments, programs, runs, slots, user_code
+from pg_theano import commands, environments, programs, runs, slots, user_code
 from pg_theano.types import GREEDY, SAMPLE, UserError
+from pg_theano.untrusted import say
 
 MOST_FRAMES = 1000
 """Where a GIF ends: 20 seconds at 50 frames a second, some megabytes."""
@@ -42,10 +43,8 @@ def watch(
     that cannot be drawn, a file that cannot be written.
     """
     path = Path(run)
-    config, facts = runs.read_run(path)
+    config, facts, spec, checkpoint = runs.trained(path)
     user_code.check_run(config, facts)
-    checkpoint = checkpoints.best(path / "checkpoints")
-    spec = runs.spec_from(facts)
     act, knobs = programs.acting_alone(config, spec, [Path(facts["folder"])]), programs.constant_knobs(config)
     draw = programs.noise_of(config, spec)
     if gif is None and not has_display():
@@ -258,9 +257,9 @@ def _watch(arguments: argparse.Namespace) -> int:
     )
     for number, episode in enumerate(played, start=1):
         cut = "" if episode.ended else f"; cut short: a GIF has at most {MOST_FRAMES} frames"
-        print(f"episode {number}: return {episode.episode_return:g}, {episode.steps} steps{cut}", flush=True)
+        say(f"episode {number}: return {episode.episode_return:g}, {episode.steps} steps{cut}")
     if arguments.gif:
-        print(f"wrote {arguments.gif}")
+        say(f"wrote {arguments.gif}")
     return 0
 
 

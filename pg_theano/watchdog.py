@@ -25,6 +25,7 @@ from pg_theano.environment_checks import Inspection
 from pg_theano.environments import VectorClass
 from pg_theano.slots import Slot, Slots, shown_action
 from pg_theano.types import UserError
+from pg_theano.untrusted import say
 
 LOOK = 1.0
 """Seconds between two looks."""
@@ -138,7 +139,7 @@ class _Watch(threading.Thread):
         signal.pthread_kill(threading.main_thread().ident or 0, WAKES)
         if self.over.wait(GRACE):
             return
-        print(f"error: {self.found}", file=sys.stderr, flush=True)
+        say(f"error: {self.found}", sys.stderr)
         if not hasattr(sys, "ps1") and "ipykernel" not in sys.modules:
             os._exit(2)
 

@@ -37,6 +37,7 @@ from pg_theano.children import Child, Memory
 from pg_theano.slots import shown_action
 from pg_theano.spaces import Task, action_of, from_data
 from pg_theano.types import ActionSpace, Array, UserError
+from pg_theano.untrusted import say
 
 STARTING = 60.0
 """Seconds in which a worker must have imported and made its environments."""
@@ -114,7 +115,7 @@ class Workers:
         self.config, self.num_envs = config, num_envs
         self.faults = 0
         self.lost: Sequence[int] = ()  # environments whose episode the last step has lost
-        self.report: Callable[[str], None] = lambda text: print(text, file=sys.stderr)
+        self.report: Callable[[str], None] = lambda text: say(text, sys.stderr)
         shares = np.array_split(np.arange(num_envs), min(config.workers, num_envs))
         self._shares = [(int(share[0]), int(share[-1]) + 1) for share in shares]
         plain = config.model_dump(mode="json") | {"workers": 0, "on_fault": "stop", "timeout": None}

@@ -147,12 +147,16 @@ READERS = {
 SEARCH = b"name: s\nsearch: {method: random, space: {optimizer.beta1: {low: 0.1, high: 0.9}}}\nbudget: {updates: 3}\n"
 
 
-def exported():
-    """A small policy, as `pg_theano.export --to npz` writes it."""
+def spec_of_run():
+    """(spec, task) of a small policy."""
     settings_of_run = configs.from_dict({"policy": {"hidden": [2]}})
     environment = programs.environment_of(settings_of_run, [])
-    task = environment.task
-    spec = programs.spec_of(settings_of_run, task, environment)
+    return programs.spec_of(settings_of_run, environment.task, environment), environment.task
+
+
+def exported():
+    """A small policy, as `pg_theano.export --to npz` writes it."""
+    spec, task = spec_of_run()
     state = {"params": np.zeros(spec["num_params"], np.float32)}
     about = policy.About(task.id, "reinforce", {}, "run", "best-1")
     made = policy.Policy(*policy.acting_part(spec, state), task.spaces, about)
@@ -179,11 +183,12 @@ def corpus(folder):
     stated, policy_file = json.dumps(manifest).encode() + BETWEEN, exported()
     artifact = {"key": KEY, "function": "train", "inputs": [["obs", "float32", ["E", 64, 4]]], "loops": False}
     record = {"update": 0, "env_steps": 10, "episodes": 2, "return_mean": 3.0, "return_std": 1.0, "cost": 0.1}
-    result = {"name": "a", "status": "solved", "environment": "A-v0", "evaluation": {"mean": 1.0, "std": 0.1, "n": 5}}
+    result = {"name": "a", "status": "solved", "environment": "A-v0", "updates": 2, "env_steps": 20}
+    judged = {"mean": 1.0, "std": 0.1, "min": 0.9, "max": 1.1, "n": 5}
     files = [
         b"environment: {id: CartPole-v1}\n",
-        json.dumps({"folder": "/", "spec": {"policy": "dense", "action": {"kind": "discrete"}}, "sealed": []}).encode(),
-        json.dumps(result | {"threshold": 475.0, "updates": 2, "env_steps": 20}).encode(),
+        json.dumps({"folder": "/", "spec": spec_of_run()[0], "sealed": []}).encode(),
+        json.dumps(result | {"threshold": 475.0, "evaluation": judged}).encode(),
         b"".join(json.dumps(record | {"update": number}).encode() + b"\n" for number in range(2)),
     ]
     return {

@@ -20,6 +20,7 @@ from pg_theano.by_hand.policies import LOGISTIC
 from pg_theano.config import Environment
 from pg_theano.noise import uniforms
 from pg_theano.types import GREEDY, Array, Rollout, State, UserError
+from pg_theano.untrusted import say
 from pg_theano.watch import has_display
 
 ID, SOLVED = "CartPole-v1", 475.0  # Gymnasium's own threshold, of the mean of 100 episodes
@@ -223,7 +224,7 @@ def _command(arguments: argparse.Namespace) -> int:
     if arguments.json:
         print(json.dumps(result))
     else:
-        print(
+        say(
             f"{ID}, 100 greedy episodes: mean {result['mean']:.1f}, min {result['min']:g}: "
             f"{'solved' if result['solved'] else 'not solved'} after {result['episodes']:,} episodes, "
             f"{result['steps']:,} steps, {result['seconds']:.1f} s ({result['steps'] / result['seconds']:,.0f} steps/s)"
@@ -231,10 +232,10 @@ def _command(arguments: argparse.Namespace) -> int:
     if not arguments.no_plot:
         plot(learner, result, path)
         if not arguments.json:
-            print(f"wrote {path}")
+            say(f"wrote {path}")
     if arguments.watch:
         shown = watch(learner)
-        print(f"watched one episode: return {shown:g}", file=sys.stderr if arguments.json else sys.stdout)
+        say(f"watched one episode: return {shown:g}", sys.stderr if arguments.json else sys.stdout)
     return 0
 
 

@@ -14,7 +14,7 @@ from pg_theano import config as configs
 from pg_theano.search import best, settings, study
 from pg_theano.search.display import Display, described, headline, number
 from pg_theano.types import UserError
-from pg_theano.untrusted import printable
+from pg_theano.untrusted import say
 
 EXAMPLE = "python -m pg_theano.search configs/search-cartpole.yaml search.method=bayesian search.workers=2"
 
@@ -119,9 +119,9 @@ def _search(arguments: argparse.Namespace) -> int:
             seeds=arguments.seeds,
             run_dir=arguments.run_dir,
             page=arguments.page,
-            say=lambda text: print(text, file=stream, flush=True),
+            say=lambda text: say(text, stream),
         )
-        print(json.dumps(table["methods"]) if arguments.json else table["text"])
+        say(json.dumps(table["methods"]) if arguments.json else table["text"])
         return 0
     result = search(
         file,
@@ -133,7 +133,7 @@ def _search(arguments: argparse.Namespace) -> int:
         file=stream,
         force=arguments.force,
     )
-    print("\n".join(map(printable, _closing(result))), file=stream)
+    say("\n".join(_closing(result)), stream)
     if arguments.json:
         print(json.dumps({key: value for key, value in result.items() if key not in ("headline", "described")}))
     return stopping.exit_code() if result["status"] == "interrupted" else 0
