@@ -1,4 +1,5 @@
-"""What the user has said of code of their own: `--no-user-code`, `--allow-import`. Worker processes inherit it."""
+"""What the user has said of code of their own: `--no-user-code`, `--allow-import`. Worker processes inherit it;
+a cluster is told with each batch."""
 
 from __future__ import annotations
 
@@ -17,6 +18,11 @@ def refused() -> bool:
 def allowed() -> bool:
     """A module that is not the one that a run recorded is imported all the same."""
     return bool(os.environ.get(ALLOW_IMPORT))
+
+
+def said() -> dict[str, bool]:
+    """What `given` is told, for a process that does not inherit it: a worker of a cluster."""
+    return {"no_user_code": refused(), "allow_import": allowed()}
 
 
 @contextlib.contextmanager

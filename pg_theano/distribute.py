@@ -19,7 +19,7 @@ from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import FIRST_COMPLETED, CancelledError, Future, wait
 from typing import Any, Protocol
 
-from pg_theano import runs
+from pg_theano import consent, runs
 from pg_theano.processes import MOST_DEATHS, SECONDS_PER_BATCH, Answer, Lost, Processes, evaluate
 from pg_theano.types import UserError
 
@@ -262,7 +262,7 @@ class _Cluster:
         self.seconds_per_batch = max(SECONDS_PER_BATCH, SECONDS_A_WORKER * self.workers)
 
     def submit(self, function: Callable[[Any], Any], tasks: list[Any]) -> Future[Answer]:
-        future = self._executor.submit(evaluate, function, tasks, self._versions)
+        future = self._executor.submit(evaluate, function, tasks, self._versions, consent.said())
         self._futures.add(future)
         return future
 

@@ -9,14 +9,14 @@ import signal
 import threading
 import time
 import traceback
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from multiprocessing import resource_tracker
 from multiprocessing.reduction import ForkingPickler
 from typing import Any, NamedTuple
 
-from pg_theano import runs
+from pg_theano import consent, runs
 from pg_theano.types import UserError
 
 SECONDS_PER_BATCH = 0.1
@@ -50,9 +50,14 @@ _ONE_AT_A_TIME = threading.Lock()
 """A Dask worker may have several threads; what it evaluates need not be ready for that."""
 
 
-def evaluate(function: Callable[[Any], Any], tasks: Sequence[Any], expected: dict[str, str] | None) -> Answer:
-    """A batch, in a worker. `expected`: versions that this process must have."""
-    with _ONE_AT_A_TIME:
+def evaluate(
+    function: Callable[[Any], Any],
+    tasks: Sequence[Any],
+    expected: dict[str, str] | None,
+    said: Mapping[str, bool] | None = None,
+) -> Answer:
+    """A batch, in a worker. `expected`: versions that this process must have; `said`: of code of the user's own."""
+    with _ONE_AT_A_TIME, consent.given(**(said or {})):
         if expected is not None and runs.versions() != expected:
             return Answer([], refused=runs.versions())
         began = time.perf_counter()

@@ -51,6 +51,11 @@ def _seal(value: Mapping[str, Any]) -> str:
 def write_yaml(path: Path, data: Mapping[str, Any]) -> None:
     quick = getattr(yaml, "CSafeDumper", yaml.SafeDumper)  # 1 instead of 10 ms, where PyYAML has libyaml
     text = yaml.dump(data, Dumper=quick, sort_keys=False).encode()
+    write_text(path, text)
+
+
+def write_text(path: Path, text: bytes) -> None:
+    """YAML that is written already, with the line that says whether it is whole."""
     checkpoints.write_atomically(path, text + MARK + hashlib.sha256(text).hexdigest().encode() + b"\n")
 
 

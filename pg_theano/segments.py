@@ -89,7 +89,7 @@ class Segments:
         given, successors = [], []
         returns, lengths = [np.zeros(0)], [np.zeros(0, np.int64)]
 
-        cut = 0
+        cut, dropped = 0, []
         obs[0], begun, total = self._obs, -self._lengths, self._returns.copy()
         for step in range(steps):
             chosen, chosen_log_prob = act(state, obs[step], noise[step], knobs, choice)
@@ -111,6 +111,7 @@ class Segments:
                 if lost := environment.lost:  # a fault has ended an episode: nothing is learned from it
                     counted = np.setdiff1d(over, lost)
                     for index in lost:
+                        dropped += [index] if begun[index] < 0 else []
                         mask[max(begun[index], 0) : step + 1, index] = 0
                 cut += int(np.count_nonzero(truncated_now[counted]))
                 returns.append(total[counted])
@@ -136,7 +137,7 @@ class Segments:
             fields["next_obs"] = following
         wanted = {name: np.ascontiguousarray(fields[name].swapaxes(0, 1)) for name in self.keep}
         rollout = Rollout(**{name: wanted.get(name) for name in Rollout._fields})
-        return Played(rollout, np.concatenate(returns), np.concatenate(lengths), int(mask.sum()), cut)
+        return Played(rollout, np.concatenate(returns), np.concatenate(lengths), int(mask.sum()), cut, dropped)
 
     def _remember(self, given: Array) -> None:
         """Keep the blocks that open episodes reach back into; drop what is older than the oldest."""

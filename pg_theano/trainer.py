@@ -28,7 +28,7 @@ from pg_theano.config import Config, to_dict
 from pg_theano.evaluate import Evaluator
 from pg_theano.rollout import check_record
 from pg_theano.slots import Slots
-from pg_theano.types import GREEDY, SAMPLE, Array, Knobs, Played, Program, Record, State, UserError
+from pg_theano.types import GREEDY, RETURN_SO_FAR, SAMPLE, Array, Knobs, Played, Program, Record, State, UserError
 
 LENGTHS_ASKED_OF = 8
 """So many episodes of one length, and no other, are a reason to ask."""
@@ -140,7 +140,7 @@ class Trainer:
                 played = self.collector.collect(self.state, knobs, self.counters.updates)
                 order = self.minibatches(played)
             with self.parts.of("update"):
-                state, measured = self.program.train(self.state, played.rollout, knobs, order)
+                state, measured = self.program.train(_without(self.state, played.dropped), played.rollout, knobs, order)
             record = self.learned(played, state, measured, knobs)
             if record["update"] == first and self.collector.replays is False:
                 self.display.event(
@@ -470,3 +470,12 @@ class Trainer:
         self.evaluator.close()
         if hasattr(self, "collector"):
             self.collector.close()
+
+
+def _without(state: State, dropped: Sequence[int]) -> State:
+    """State in which the returns so far of episodes that were lost are gone: what follows there is another episode."""
+    if not dropped or RETURN_SO_FAR not in state:
+        return state
+    so_far = np.array(state[RETURN_SO_FAR])
+    so_far[list(dropped)] = 0.0
+    return state | {RETURN_SO_FAR: so_far}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -17,6 +17,10 @@ Knobs = dict[str, float]
 
 EXPLORE, GREEDY, SAMPLE = 0, 1, 2
 """How `act` chooses: as the exploration strategy says, the likeliest action, or a sample of the policy itself."""
+
+
+RETURN_SO_FAR = "reward_normalizer/so_far"
+"""Of State: the discounted return [E] of the episodes that are open, where rewards are normalised."""
 
 
 NARROW = 16
@@ -86,6 +90,7 @@ class Played(NamedTuple):
     lengths: Array  # [M] steps
     env_steps: int
     truncated: int | None = None  # how many of the episodes a time limit ended; None: nobody counted
+    dropped: Sequence[int] = ()  # environments whose episode was open before it, and was lost to a fault
 
 
 class Record(NamedTuple):

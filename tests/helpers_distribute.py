@@ -310,3 +310,10 @@ def coordinator_at_work(folder):
         with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
         process.communicate()
+
+
+def consent_here(task):
+    """What a worker knows of what the user has said of code of their own."""
+    from pg_theano import consent
+
+    return {**consent.said(), "task": task}

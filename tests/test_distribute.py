@@ -10,7 +10,7 @@ import helpers_distribute as helpers
 import numpy as np
 import pytest
 
-from pg_theano import distribute
+from pg_theano import consent, distribute
 from pg_theano.types import UserError
 
 TASKS = helpers.population(24)
@@ -319,3 +319,13 @@ def test_what_cannot_be_told_ends_the_map(pool):
     with pytest.raises(ZeroDivisionError):
         pool.map(helpers.square, range(40), told=lambda result: 1 // 0)
     assert pool.map(helpers.square, range(4)) == [0, 1, 4, 9]
+
+
+@pytest.mark.parametrize("said", [{}, {"no_user_code": True}, {"allow_import": True}], ids=str)
+def test_a_cluster_is_told_of_the_users_consent(on_cluster, said):
+    """Its workers were started before, by somebody else, and inherit nothing; with the next batch it is forgotten.
+    Caught, when planted: consent left in the coordinator's environment; kept by a worker."""
+    with consent.given(**said):
+        found = on_cluster.map(helpers.consent_here, range(6))
+    assert found == [{"no_user_code": False, "allow_import": False} | said | {"task": task} for task in range(6)]
+    assert not any(one["no_user_code"] or one["allow_import"] for one in on_cluster.map(helpers.consent_here, range(6)))

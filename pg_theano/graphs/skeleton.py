@@ -24,7 +24,7 @@ from pg_theano.graphs import (
 from pg_theano.graphs import rollout as rollouts
 from pg_theano.graphs.common import Graph, total
 from pg_theano.parameters import noise_of
-from pg_theano.types import EXPLORE, GREEDY
+from pg_theano.types import EXPLORE, GREEDY, RETURN_SO_FAR
 
 OPTIMIZER_KNOBS = ["momentum", "rmsprop_decay", "beta1", "beta2", "epsilon"]
 KNOBS = [
@@ -44,7 +44,6 @@ KNOBS = [
 ]
 NORMALIZER = ["normalizer/mean", "normalizer/variance", "normalizer/count"]
 REWARD_NORMALIZER = ["reward_normalizer/mean", "reward_normalizer/variance", "reward_normalizer/count"]
-SO_FAR = "reward_normalizer/so_far"
 FLAGS = ("reward", "terminated", "truncated", "mask")
 
 
@@ -108,7 +107,7 @@ def state_entries(spec):
     if spec["normalize_rewards"]:
         entries += zip(REWARD_NORMALIZER, [(1,), (1,), ()], ["zeros", "ones", "zeros"], strict=True)
         if spec["num_steps"]:
-            entries.append((SO_FAR, ("E",), "zeros"))
+            entries.append((RETURN_SO_FAR, ("E",), "zeros"))
     return entries
 
 
@@ -293,7 +292,7 @@ def estimates(spec, state, knobs, block):
 
 def normalized_reward(spec, state, knobs, block):
     """Rewards over the running standard deviation of the discounted return, this rollout's included; and that."""
-    begins = state.get(SO_FAR, pt.zeros_like(block.reward[0]))
+    begins = state.get(RETURN_SO_FAR, pt.zeros_like(block.reward[0]))
     so_far, carry = normalizers.discounted_return_so_far(
         block.reward,
         begins,
@@ -306,8 +305,8 @@ def normalized_reward(spec, state, knobs, block):
     mask = block.mask.reshape((-1,))
     moments = normalizers.updated(*(state[name] for name in REWARD_NORMALIZER), so_far.reshape((1, -1)), mask)
     updated = dict(zip(REWARD_NORMALIZER, moments, strict=True))
-    if SO_FAR in state:
-        updated[SO_FAR] = carry
+    if RETURN_SO_FAR in state:
+        updated[RETURN_SO_FAR] = carry
     return normalizers.normalize_reward(block.reward, moments[1][0]), updated
 
 

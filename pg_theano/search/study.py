@@ -17,7 +17,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from pg_theano import checkpoints, distribute, runs, sealed, untrusted, user_code
+from pg_theano import distribute, runs, sealed, untrusted, user_code
 from pg_theano.search import samplers, trials
 from pg_theano.search.best import by_itself
 from pg_theano.search.settings import CHANGEABLE, PLAN, Plan, read_plan, written
@@ -54,13 +54,13 @@ def new(plan: Plan, run_dir: str | os.PathLike[str] | None, show: Shown, say: Ca
     try:
         if (folder / PLAN).exists():  # it was empty a moment ago
             raise UserError(f"{folder}: not empty; another process has just searched in it; name another folder")
-        facts = {"folder": str(plan.folder), "versions": runs.versions(), "argv": sys.argv}
+        facts = {"folder": str(plan.folder), "versions": runs.versions(), "argv": sys.argv, "sealed": [PLAN]}
         facts["fingerprint"] = runs.fingerprint(plan.config)
         facts["code"] = code
         with _workers(plan) as workers:
             store = _opened(plan, folder, say)
             sealed.write_json(folder / "search.json", facts)
-            checkpoints.write_atomically(folder / PLAN, written(plan).encode())  # last: it makes the folder a search
+            sealed.write_text(folder / PLAN, written(plan).encode())  # last: it makes the folder a search
             return _searched(_Search(plan, folder, store, workers, show, say, False))
     finally:
         runs.unlocked(lock)
@@ -99,9 +99,15 @@ def read_folder(path: Path, overrides: Sequence[str] = ()) -> Plan:
     if not (path / PLAN).is_file():
         raise UserError(f"{path}: no search in it (no {PLAN}); expected a folder such as runs/search-cartpole")
     try:
-        folder = Path(sealed.read_json(path / "search.json")["folder"])
+        facts = sealed.read_json(path / "search.json")
+        folder, is_sealed = Path(facts["folder"]), PLAN in facts.get("sealed", ())
     except (OSError, KeyError, TypeError, UserError):
         raise UserError(f"{path / 'search.json'}: missing or damaged; expected what pg_theano.search wrote") from None
+    if is_sealed and not sealed.yaml_is_whole(untrusted.own_file(path / PLAN)):
+        raise UserError(
+            f"{path / PLAN}: not as the search wrote it (its checksum does not agree); expected no change by hand; try "
+            "putting it back and --resume with search.budget.trials=..., or a new search"
+        )
     return read_plan(untrusted.own_file(path / PLAN), overrides)._replace(folder=folder)
 
 

@@ -10,8 +10,10 @@ import sys
 import threading
 import time
 
+import numpy as np
 import optuna
 import pytest
+from helpers_damage import damages
 from helpers_search import DISCOUNT, HIDDEN, RATE, REAL, plain, plan_of, pretended, resumed, searched, written
 from optuna.storages.journal import JournalFileBackend
 
@@ -299,6 +301,24 @@ def test_what_a_resumed_search_may_not_change(tmp_path, monkeypatch):
     assert len(resumed(tmp_path / "elsewhere", "search.budget.trials=3").trials) == 3
     with pytest.raises(UserError, match=r"no search in it \(no search.yaml\)"):
         resumed(tmp_path)
+
+
+def test_no_damage_to_a_plan_is_searched_with(tmp_path, monkeypatch):
+    """Caught, when planted: the plan not compared; a plan without its last line taken for an old one."""
+    searched(plan_of("random", budget={"trials": 2}), tmp_path / "s", monkeypatch)
+    path = tmp_path / "s" / "search.yaml"
+    whole = path.read_bytes()
+    for content in damages(whole, np.random.default_rng(0), cuts=20, flips=60):
+        path.write_bytes(content)
+        with pytest.raises(UserError, match=r"search\.yaml"):
+            study.read_folder(tmp_path / "s")
+    path.write_bytes(whole)
+    assert study.read_folder(tmp_path / "s").search.budget.trials == 2
+    facts = json.loads((tmp_path / "s" / "search.json").read_text())
+    del facts["sealed"], facts["seal"]  # of before there was one
+    (tmp_path / "s" / "search.json").write_text(json.dumps(facts))
+    path.write_bytes(whole[: whole.rindex(b"# sha256")])
+    assert study.read_folder(tmp_path / "s").search.budget.trials == 2
 
 
 @pytest.mark.parametrize("address", [None, "sqlite"])
