@@ -1,8 +1,10 @@
 """What the tests share: a cache of compiled code that outlives them, and probe environments on the path."""
 
 import os
+import shutil
 import signal
 import sys
+import tempfile
 from pathlib import Path
 
 import hypothesis
@@ -22,11 +24,12 @@ def ctrl_c():
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
-@pytest.fixture(scope="session", autouse=True)
-def cache(tmp_path_factory):
-    """One cache for the whole session, the caller's where one is set: compiling takes longer than what is tested."""
+def pytest_configure(config):
+    """One cache for the whole session and all its processes, the caller's where one is set: compiling takes longer than
+    what is tested."""
     if not os.environ.get("PG_THEANO_CACHE"):
-        os.environ["PG_THEANO_CACHE"] = str(tmp_path_factory.mktemp("cache"))
+        folder = os.environ["PG_THEANO_CACHE"] = tempfile.mkdtemp(prefix="pg-theano-tests-")
+        config.add_cleanup(lambda: shutil.rmtree(folder, ignore_errors=True))
 
 
 @pytest.fixture(autouse=True)

@@ -106,6 +106,7 @@ def test_an_environment_that_goes_wrong_is_named_with_step_and_seed(how, step, m
     assert result("run")["stop_reason"].split() == found.split()
 
 
+@pytest.mark.slow
 def test_an_environment_that_goes_wrong_later_leaves_the_last_good_checkpoint(capsys, tmp_path, monkeypatch):
     """Five good updates, then a fault in the environments of the evaluation. Caught, when planted: nothing saved; the
     parameters of an update that is not recorded saved."""

@@ -21,6 +21,7 @@ def references(number):
         return [bands.band(rng.normal(size=20), seed) for seed in range(number)]
 
 
+@pytest.mark.slow
 def test_the_band_of_normal_scores_keeps_its_promises():
     """Of 400 references: the interval holds the true mean about 95 times in 100; unchanged training raises the alarm
     once in 65, trained anew from the true distribution (once in 100 if the reference were that); and a drop of the

@@ -53,6 +53,7 @@ CEM = {key: value for key, value in small().items() if key != "schedules"} | {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("config", [small(**BY_HAND), small(), CEM], ids=["by hand", "compiled", "a search"])
 def test_what_it_does_changes_nothing_that_is_learned(config, tmp_path):
     """Bit for bit. Caught, when planted: the policy's arrays those of the run, which can be written to."""

@@ -127,6 +127,7 @@ def test_a_loss_that_is_not_finite_is_no_pass():
 # -- of a config
 
 
+@pytest.mark.slow
 def test_the_default_config_passes():
     """In seconds, on the rollout of its own collector, and says why nothing is by hand."""
     report = check.check()

@@ -415,6 +415,7 @@ def test_bad_input_is_one_line_and_exit_code_2(capsys):
     assert out == "" and err.count("\n") == 1 and "nowhere: no such folder" in err
 
 
+@pytest.mark.slow
 def test_names_of_strangers_are_text(capsys):
     """Folders and kwargs with escapes, pipes and dollars. Caught, when planted: a label as
     it is, in the table or in the figure; a pipe that ends a cell."""

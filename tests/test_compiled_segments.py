@@ -171,6 +171,7 @@ SLOW = ("pendulum", "pendulum, squashed", "mountaincar", "acrobot")  # to compil
 EVERY = [pytest.param(name, marks=pytest.mark.slow if name in SLOW else ()) for name in CASES]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", EVERY)
 def test_every_row_is_what_gymnasium_would_have_played(name):
     """From the observation recorded and the action recorded, one step at a time.

@@ -95,6 +95,7 @@ def test_an_estimate_of_the_duration_changes_no_result(pool, seconds):
     assert pool.map(helpers.square, range(7), seconds_per_task=seconds) == [i * i for i in range(7)]
 
 
+@pytest.mark.slow
 def test_short_tasks_travel_together_and_a_worker_has_its_share(pool, monkeypatch):
     """300 tasks of 5 ms: batches of about 20 after the first; 4 of them at the end are 2 for each of two workers."""
     sizes = []
@@ -135,6 +136,7 @@ def test_an_error_that_cannot_travel_keeps_its_words(pool):
         pool.map(helpers.awkward, range(2))
 
 
+@pytest.mark.slow
 def test_a_killed_process_loses_nothing(pool, expected, tmp_path):
     """In the middle of its work; the other goes on, a new one takes its place.
 
@@ -283,6 +285,7 @@ def test_a_cluster_without_workers_and_one_that_loses_them_says_so(tmp_path):
         cluster.close()
 
 
+@pytest.mark.slow
 def test_a_cluster_that_does_not_answer_is_given_up():
     """Nobody there; and somebody who takes the call and says nothing. Caught, when planted: no thread around Client."""
     with socket.socket() as deaf:
@@ -321,6 +324,7 @@ def test_what_cannot_be_told_ends_the_map(pool):
     assert pool.map(helpers.square, range(4)) == [0, 1, 4, 9]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("said", [{}, {"no_user_code": True}, {"allow_import": True}], ids=str)
 def test_a_cluster_is_told_of_the_users_consent(on_cluster, said):
     """Its workers were started before, by somebody else, and inherit nothing; with the next batch it is forgotten.

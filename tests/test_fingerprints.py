@@ -11,6 +11,7 @@ from pg_theano.types import UserError
 pytestmark = pytest.mark.usefixtures("elsewhere")
 
 
+@pytest.mark.slow
 def test_the_result_holds_the_fingerprint(tmp_path):
     """Caught, when planted: XLA_FLAGS as `compiling` leaves them."""
     ran(small(budget={"updates": 1}), tmp_path / "run")

@@ -71,6 +71,7 @@ def test_a_kernel_gets_one_display_that_is_updated_and_no_line(kernel, capsys, m
     assert "<polyline" not in last and "<details>" in last and str(result.folder) in last
 
 
+@pytest.mark.slow
 def test_agents_that_go_on_side_by_side_have_a_line_each(kernel, monkeypatch):
     """Caught, when planted: as it was, one empty line taken for another, and three of four lost."""
     monkeypatch.setattr(notebook, "EVERY", 0.0)

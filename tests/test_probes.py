@@ -17,7 +17,7 @@ from helpers_runs import merged, ran
 
 from pg_theano import checkpoints, parameters, runs
 
-pytestmark = pytest.mark.usefixtures("elsewhere")
+pytestmark = [pytest.mark.usefixtures("elsewhere"), pytest.mark.slow]
 
 DISCOUNT = 0.8
 
@@ -122,7 +122,6 @@ def test_discounting(algorithm, gradients, tmp_path):
     assert found == pytest.approx([DISCOUNT, 1], abs=0.05)
 
 
-@pytest.mark.slow
 def test_discounting_of_reinforce(tmp_path):
     """It has no V; the mean of what it was paid from each of the two steps on is its baseline."""
     state = trained("Discounting", "reinforce", "symbolic", tmp_path / "run").state
@@ -143,13 +142,11 @@ def test_choice_from_observation(algorithm, gradients, tmp_path):
     assert zero < 0.05
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(("algorithm", "gradients"), EVERYONE)
 def test_choice_of_a_real_number(algorithm, gradients, tmp_path):
     assert trained("BoxChoice", algorithm, gradients, tmp_path / "run").means(0) == pytest.approx([0.5], abs=0.15)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(("algorithm", "gradients"), EVERYONE)
 def test_choice_of_a_real_number_from_observation(algorithm, gradients, tmp_path):
     found = trained("BoxFromObs", algorithm, gradients, tmp_path / "run").means(1, -1)

@@ -110,6 +110,7 @@ def tried(folder, kind, numbers):
     return found
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", CONFIGS)
 def test_an_entry_of_another_kind_is_one_line(kind, tmp_path):
     """Each of 40 changes, read by four readers. Caught, when planted: the spec's layout believed; shapes of the State

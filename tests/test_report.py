@@ -149,6 +149,7 @@ def test_of_two_runs_what_differs_comes_first_and_is_marked(run, tmp_path):
     assert shown.count('class="differs"') == 2
 
 
+@pytest.mark.slow
 def test_no_jax_and_no_pytensor_and_no_matplotlib_for_a_report(run, tmp_path):
     code = (
         "import sys; from pg_theano import report; report.report([sys.argv[1]], sys.argv[2]);"
@@ -244,6 +245,7 @@ def test_a_live_page_that_cannot_be_written_stops_nothing(tmp_path, capsys):
     assert not list(tmp_path.glob(".l*"))
 
 
+@pytest.mark.slow
 def test_a_run_with_a_live_page_learns_the_same(run, tmp_path):
     """Its records are those of the same run without one, and the page is the report in the end."""
     from pg_theano import train

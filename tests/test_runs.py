@@ -85,6 +85,7 @@ def test_the_config_in_the_folder_is_the_whole_config(straight):
     assert yaml.safe_load((straight / "config.yaml").read_text())["algorithm"]["discount"] == 0.99
 
 
+@pytest.mark.slow
 def test_the_same_config_and_seed_give_the_same_run(straight, tmp_path):
     ran(small(**EACH), tmp_path / "again")
     assert_equal_runs(straight, tmp_path / "again")
@@ -129,6 +130,7 @@ def test_several_runs_have_a_folder_each_and_a_summary(tmp_path):
         runs.read_run(tmp_path / "many")
 
 
+@pytest.mark.slow
 def test_an_interrupted_set_of_seeds_goes_on_where_it_was(tmp_path):
     """One seed finished, one begun, one not yet: the summary is that of the set which was never interrupted.
 

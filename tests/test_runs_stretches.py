@@ -224,6 +224,7 @@ def test_evaluating_and_saving_often_or_never_changes_nothing(name, straight, tm
         assert_equal_states(one.state, other.state)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", EVERY)
 def test_a_raised_budget_goes_on(name, straight, tmp_path, monkeypatch):
     reference, _ = straight(name, monkeypatch)
@@ -232,6 +233,7 @@ def test_a_raised_budget_goes_on(name, straight, tmp_path, monkeypatch):
     assert_equal_runs(reference, tmp_path / "run")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", QUICK)
 def test_a_solved_run_that_goes_on_is_the_one_that_never_stopped(name, straight, tmp_path, monkeypatch):
     """Its last checkpoint has the episodes that were open as it was solved. Caught, when planted: those of the update
@@ -288,6 +290,7 @@ def test_an_environment_that_does_not_replay_is_named_once(tmp_path):
         assert all("WildLater-v0 does not replay" in text for text in found)
 
 
+@pytest.mark.slow
 def test_two_seeds_have_a_folder_each_and_the_set_goes_on(tmp_path, monkeypatch):
     whole = ran(case("ppo, compiled", runs=2), tmp_path / "whole")
     assert whole.figures["seeds"] == [0, 1]
@@ -359,6 +362,7 @@ class Terminal(io.StringIO):
         return True
 
 
+@pytest.mark.slow
 def test_the_screen_says_so(endless, tmp_path):
     """On a terminal and in a pipe. Caught, when planted: a null that is formatted as a number."""
     for file in (Terminal(), io.StringIO()):

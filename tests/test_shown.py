@@ -83,6 +83,7 @@ def columns():
     return {name: np.arange(1.0, 4.0) for name in ("record", "update", "env_steps", "return_mean", "cost")}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["png", "svg", "pdf"])
 def test_names_in_a_figure_are_text(kind, tmp_path):
     """Of a run, an environment, a title. Caught, when planted: `$` left alone (matplotlib raises at "$x^{$")."""

@@ -1,6 +1,7 @@
 """The structure itself: who may import whom."""
 
 import ast
+import functools
 import json
 import subprocess
 import sys
@@ -20,11 +21,21 @@ def module_of(path):
 MODULES = {module_of(path): path for path in FILES}
 
 
+@functools.cache
+def tree_of(path):
+    return ast.parse(path.read_text())
+
+
+@functools.cache
 def imports_of(path):
     """Every module that a file imports anywhere in it, at its top or inside a function."""
+    return list(_imports_of(path))
+
+
+def _imports_of(path):
     name = module_of(path)
     package = name if path.name == "__init__.py" else name.rpartition(".")[0]
-    for node in ast.walk(ast.parse(path.read_text())):
+    for node in ast.walk(tree_of(path)):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
@@ -173,7 +184,7 @@ def what_runs_code(tree, imported):
 def test_nothing_runs_what_it_reads(path):
     """No pickle, no eval, no exec, no yaml.load, no shell. Caught, when planted: `np.load(path)` in benchmarks/report.py,
     `subprocess.run(command, shell=True)` in measuring.py, `import pickle` inside a function of runs.py."""
-    tree = ast.parse(path.read_text())
+    tree = tree_of(path)
     imported = {
         top_of(name)
         for node in ast.walk(tree)
@@ -208,7 +219,7 @@ def test_the_linter_looks_for_it_too():
 
 @pytest.mark.parametrize("path", FILES, ids=module_of)
 def test_every_module_says_what_it_is(path):
-    assert ast.get_docstring(ast.parse(path.read_text()))
+    assert ast.get_docstring(tree_of(path))
 
 
 @pytest.mark.parametrize(
@@ -286,7 +297,7 @@ def test_what_is_printed_cannot_move_the_cursor():
     `printable`. Caught, when planted: `print(f"wrote {path}")`."""
     bare = []
     for path in FILES:
-        for node in ast.walk(ast.parse(path.read_text())):
+        for node in ast.walk(tree_of(path)):
             if not (isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "print"):
                 continue
             first = node.args[0] if node.args else ast.Constant("")

@@ -197,6 +197,7 @@ def test_a_process_that_was_stopped_does_not_hang():
     assert (done.returncode, done.stdout) == (0, "on\n"), done.stderr
 
 
+@pytest.mark.slow
 def test_many_slow_steps_are_not_one_that_hangs():
     """Caught, when planted: the call looked at, and not which environment's."""
     env = environments.make(configs.Environment(id="Healthy-v0"), num_envs=8, dtype="float32")

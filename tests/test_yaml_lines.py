@@ -289,6 +289,7 @@ def paths(data, path=()):
     return {(*path, key) for key, _ in items} | {deep for key, value in items for deep in paths(value, (*path, key))}
 
 
+@pytest.mark.slow
 @given(st.dictionaries(names, plain, max_size=4), st.booleans())
 def test_what_safe_dump_writes_reads_back(data, flow):
     """Caught, when planted: None read as text, floats through PyYAML 1.1, a list item without a line."""

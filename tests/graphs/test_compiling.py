@@ -111,6 +111,7 @@ def in_a_fresh_process(folder, code=FRESH, **environment):
     )
 
 
+@pytest.mark.slow
 def test_a_process_that_finds_everything_imports_no_pytensor(kept):
     """Neither PyTensor nor `graphs/`, and the same numbers bit for bit.
 
@@ -261,6 +262,7 @@ def test_a_changed_source_is_another_key(tmp_path, monkeypatch, path):
     assert found != before
 
 
+@pytest.mark.slow
 def test_a_cache_that_cannot_be_written_costs_a_warning_and_nothing_else(kept, tmp_path):
     """A folder under a regular file: even root cannot make it. Caught, when planted: an exception let through."""
     (tmp_path / "file").write_text("in the way")

@@ -22,6 +22,7 @@ def drawn(mask, columns, epochs, batches, seed=0):
     return got["index"].reshape(epochs, batches, size), got["weight"].reshape(epochs, batches, size)
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=200)
 @given(
     st.lists(st.booleans(), min_size=1, max_size=60).filter(any), st.integers(1, 3), st.integers(1, 13), st.booleans()

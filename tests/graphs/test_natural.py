@@ -167,6 +167,7 @@ class Problem:
 NORMAL = {"normalize_observations": True, "normalize_rewards": True, "optimizer": "adam", "clips_gradient": True}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("kind", "changes"),
     [

@@ -57,6 +57,7 @@ def settled(spec, program, rng):
 # -- padding
 
 
+@pytest.mark.slow
 def test_padding_has_no_effect_on_the_compiled_gradient(plain):
     """Three episodes in 4 rows of 64 steps and in 8 rows of 128; zeros or garbage where nothing happened.
 
@@ -300,6 +301,7 @@ def test_a_state_that_would_not_be_finite_is_refused_too(what, changes, knobs, o
 # -- one graph for all values of the knobs
 
 
+@pytest.mark.slow
 def test_knobs_are_inputs_and_change_nothing_compiled(rich):
     """Two rates of learning, of exploration, two discounts, two bounds: other results, no further compilation, and a
     second shape is one further line of report.

@@ -21,6 +21,7 @@ def server():
         yield one
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.name.replace(" ", "_"))
 def test_a_fault_is_caught_by_the_tests_it_names(server, fault):
     outcome = server.run(named(fault), planted(fault, REPOSITORY), timeout=120)
@@ -71,6 +72,7 @@ def test_an_old_text_that_is_gone_or_there_twice_is_an_error(tmp_path, old, new,
 SOUND = "tests/test_schedules.py::test_a_schedule_has_the_values_of_the_table"
 
 
+@pytest.mark.slow
 def test_a_change_is_seen_by_its_fork_and_by_no_other(server):
     """What is said of a change, and that the tree is put back: sound, broken, sound again.
 

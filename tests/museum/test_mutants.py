@@ -41,6 +41,7 @@ def test_every_place_of_a_source_has_its_mutants():
         assert one.applied(SOURCE).splitlines()[one.line - 1] != SOURCE.splitlines()[one.line - 1]
 
 
+@pytest.mark.slow
 def test_the_sample_is_of_all_files_and_the_same_for_a_seed():
     sample = mutants.sampled(REPOSITORY)
     assert len(set(sample)) == mutants.SAMPLE
@@ -50,6 +51,7 @@ def test_the_sample_is_of_all_files_and_the_same_for_a_seed():
         ast.parse(one.applied((REPOSITORY / one.file).read_text()))
 
 
+@pytest.mark.slow
 def test_mutants_are_killed_and_one_that_means_the_same_is_not():
     """Five of the real thing, by hand and in NumPy: four that change what is computed and one that cannot."""
     chosen = [

@@ -129,6 +129,7 @@ def test_the_compiled_population_plays_what_gymnasium_would(id, hidden):
     assert len(np.unique(tried.returns)) > 3
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("engine", ["compiled", "gymnasium"])
 def test_all_candidates_meet_the_same_episodes(engine):
     """The same candidate twice has the same returns; another update brings other episodes."""
@@ -145,6 +146,7 @@ def test_all_candidates_meet_the_same_episodes(engine):
     assert not np.array_equal(tried.returns[0], again.returns[0])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("engine", ["compiled", "gymnasium"])
 def test_the_normaliser_counts_what_was_seen_and_nothing_else(engine):
     """Moments of all real observations, from the parts of columns. Caught, when planted: padding counted; the spread of
@@ -201,6 +203,7 @@ def test_moments_are_those_of_the_graph():
     assert np.allclose(of_real["normalizer/variance"], real.var(axis=0), rtol=1e-12)
 
 
+@pytest.mark.slow
 def test_every_generation_is_drawn_anew():
     """From the same state, another update asks for other candidates; the same update for the same ones. Caught, when
     planted: the generator of the first update for all of them."""
@@ -225,6 +228,7 @@ def small(name, **changes):
     return chosen | changes
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", SEARCHES)
 def test_a_search_that_was_stopped_goes_on_bit_for_bit(name, tmp_path):
     """Stopped by its budget after two of five generations. Caught, when planted: the normaliser kept beside the

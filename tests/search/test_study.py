@@ -238,6 +238,7 @@ def test_one_process_at_a_time(tmp_path, monkeypatch):
     resumed(tmp_path / "s")  # and afterwards it is free
 
 
+@pytest.mark.slow
 def test_a_storage_of_another_search_is_refused_by_name(tmp_path, monkeypatch):
     """Caught, when planted: the base left out of what a search is; the folder of the other not compared."""
     address = f"sqlite:///{tmp_path}/study.db"

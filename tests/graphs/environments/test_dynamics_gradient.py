@@ -3,6 +3,7 @@
 import numpy as np
 import pytensor
 import pytensor.tensor as pt
+import pytest
 from pytensor.compile.mode import Mode
 from pytensor.graph.rewriting.db import RewriteDatabaseQuery
 from pytensor.link.jax.linker import JAXLinker
@@ -12,6 +13,7 @@ from pg_theano.graphs.environments import load
 E, T = 3, 8
 
 
+@pytest.mark.slow
 def test_gradient_of_a_pendulums_return_is_the_central_difference():
     """With respect to every action and to the first state."""
     pendulum = load("Pendulum-v1")
