@@ -33,7 +33,7 @@ suppress_warnings = ["misc.highlighting_failure"]
 
 COMMANDS = (
     "train", "evaluate", "watch", "plot", "compare", "report", "check", "check_env", "graph", "export", "card", "cache",
-    "schema", "search", "by_hand",
+    "schema", "migrate", "search", "by_hand",
 )  # fmt: skip
 """Modules that have a `main`; those of other folders are asked by their `__main__`."""
 TAKEN_IN = {

@@ -11,6 +11,9 @@ two things: `0x1F` and `0o17` stay text. What surprises people in YAML 1.1 does 
 Refused, each with one line that says where: a key given twice, a key that is not text, merge keys (`<<`), tags of any
 kind, a second document, more than `MAX_DEPTH` levels, more than `MAX_NODES` nodes once aliases are unfolded.
 
+Of files that were written for other programs (`foreign`) two things are taken that ours may not have: merge keys, whose
+mapping lies under the keys beside them, and the tags `!!float` and `!!int`, which change nothing of the table above.
+
 The line of a value is that of its key, or in a list that of the item's first character. An alias gives a copy of what
 its anchor holds; the lines inside that copy are the anchor's, where the text stands.
 """
@@ -39,6 +42,8 @@ CONSTANTS = (
     | dict.fromkeys((".nan", ".NaN", ".NAN"), float("nan"))
 )
 
+FOREIGN_TAGS = ("tag:yaml.org,2002:float", "tag:yaml.org,2002:int")
+
 
 class Document(NamedTuple):
     """What a YAML text says, and where it says it."""
@@ -48,7 +53,7 @@ class Document(NamedTuple):
     name: str  # what stands before the colon in an error: the path as the user wrote it
 
 
-def read_file(path) -> Document:
+def read_file(path, *, foreign=False) -> Document:
     """The document in this file. Raises UserError, whose one line names the file and, where there is one, the line."""
     name, path = str(path), Path(path)
     try:
@@ -67,7 +72,7 @@ def read_file(path) -> Document:
     except OSError as error:
         raise UserError(f"{name}: cannot be read: {error.strerror}") from error
     try:
-        return read_text(content.decode("utf-8"), name)
+        return read_text(content.decode("utf-8"), name, foreign=foreign)
     except UnicodeDecodeError as error:
         line = error.object.count(b"\n", 0, error.start) + 1
         raise UserError(
@@ -75,16 +80,16 @@ def read_file(path) -> Document:
         ) from error
 
 
-def read_text(text, name) -> Document:
+def read_text(text, name, *, foreign=False) -> Document:
     """The document that this text is; an empty one is an empty mapping. Raises UserError, which begins with `name`."""
-    source = _Source(name, numbered=True)
+    source = _Source(name, numbered=True, foreign=foreign)
     data, lines = _read(text, source)
     if data is None:
         data = {}
     if not isinstance(data, dict):
         kind = {list: "a list", str: "text", bool: "a boolean"}.get(type(data), "a number")
         expected = "expected a mapping of knobs; try 'environment: {id: CartPole-v1}'"
-        raise source.error(lines[()], f"got {kind}; {expected}")
+        raise source.error(lines[()], f"got {kind}; {'expected a mapping; try another file' if foreign else expected}")
     del lines[()]
     return Document(data, lines, name)
 
@@ -103,6 +108,7 @@ class _Source(NamedTuple):
 
     name: str
     numbered: bool
+    foreign: bool = False
 
     def error(self, line, message, path=()):
         """The UserError `name:line path: message`, for its caller to raise."""
@@ -120,8 +126,11 @@ class _Composer(yaml.SafeLoader):
     def compose_node(self, parent, index):
         event = self.peek_event()
         line = event.start_mark.line + 1
-        if getattr(event, "tag", None) is not None:
-            tag = event.tag.replace("tag:yaml.org,2002:", "!!")
+        tag = getattr(event, "tag", None)
+        if tag is not None and not (
+            self.source.foreign and tag in FOREIGN_TAGS and isinstance(event, yaml.ScalarEvent)
+        ):
+            tag = tag.replace("tag:yaml.org,2002:", "!!")
             raise self.source.error(line, f"got the tag {tag}; expected plain values; try the value without it")
         self.count += 1
         _check_size(self.source, line, self.depth, self.count)
@@ -154,10 +163,10 @@ def _unfold(root, source):
     lines = {}
     count = 0
 
-    def unfold(node, path, line):
+    def unfold(node, path, line, merges=0):
         nonlocal count
         count += 1
-        _check_size(source, line, len(path), count)
+        _check_size(source, line, len(path) + merges, count)
         lines[path] = line
         if isinstance(node, yaml.ScalarNode):
             value = _scalar(node)
@@ -165,9 +174,16 @@ def _unfold(root, source):
                 raise source.error(line, f"a number of {len(node.value):,} digits; expected {MAX_DIGITS} at most", path)
             return value
         if isinstance(node, yaml.SequenceNode):
-            return [unfold(item, (*path, i), _line(item)) for i, item in enumerate(node.value)]
-        mapping = {}
-        for key_node, value_node in node.value:
+            return [unfold(item, (*path, i), _line(item), merges) for i, item in enumerate(node.value)]
+        merged: dict[str, Any] = {}
+        mapping: dict[str, Any] = {}
+        behind = [pair for pair in node.value if source.foreign and _is_merge(pair[0])]
+        if len(behind) > 1:
+            raise source.error(_line(behind[1][0]), "got << twice; expected it once; try '<<: [*one, *other]'", path)
+        if behind:
+            merged = below(behind[0][1], path, line, merges + 1)
+            lines[path] = line
+        for key_node, value_node in (pair for pair in node.value if pair not in behind):
             count += 1
             key = name_of(key_node, path)
             if key in mapping:
@@ -176,12 +192,25 @@ def _unfold(root, source):
                 raise source.error(
                     _line(key_node), f"got it twice{earlier}; expected it once; try without one", (*path, key)
                 )
-            mapping[key] = unfold(value_node, (*path, key), _line(key_node))
-        return mapping
+            mapping[key] = unfold(value_node, (*path, key), _line(key_node), merges)
+        return merged | mapping
+
+    def below(node, path, line, merges):
+        """What a merge key brings: a mapping, or several of which the first holds."""
+        several = isinstance(node, yaml.SequenceNode)
+        merged: dict[str, Any] = {}
+        for one in reversed(node.value) if several else [node]:
+            found = unfold(one, path, line, merges)
+            if not isinstance(found, dict):
+                raise source.error(
+                    _line(one), "got no mapping behind <<; expected the alias of one; try writing the values out", path
+                )
+            merged |= found
+        return merged
 
     def name_of(node, path):
         key = _scalar(node) if isinstance(node, yaml.ScalarNode) else None
-        if key == "<<" and node.style is None:
+        if _is_merge(node):
             raise source.error(
                 _line(node), "got a merge key (<<); expected plain keys; try writing the values out", path
             )
@@ -219,6 +248,10 @@ def _scalar(node):
             except ValueError:
                 continue
     return text
+
+
+def _is_merge(node):
+    return isinstance(node, yaml.ScalarNode) and node.value == "<<" and node.style is None
 
 
 def _line(node):

@@ -237,6 +237,7 @@ def test_every_module_says_what_it_is(path):
             ".check_env",
             ".graph",
             ".report",
+            ".migrate",
             ".search.__main__",
         )
     ],

@@ -296,3 +296,40 @@ def test_what_safe_dump_writes_reads_back(data, flow):
     document = read_text(yaml.safe_dump(data, default_flow_style=flow, sort_keys=False), "f")
     assert same(document.data, data)
     assert set(document.lines) == paths(data)
+
+
+# -- files that were written for other programs
+
+FOREIGN = """\
+base: &base
+  n_envs: 8
+  n_timesteps: !!float 1e5
+other: &other {n_envs: 2, gamma: 0.9}
+task:
+  <<: *base
+  n_envs: 1
+both:
+  <<: [*base, *other]
+deeper: {inner: {<<: *other}}
+"""
+
+
+def test_a_foreign_file_may_merge_mappings_and_say_that_a_number_is_one():
+    """YAML 1.1's merge key: the keys beside it hold, and of several mappings the first. Caught, when planted: the last
+    of two holds; a merged key over the one beside it; the line of the anchor for a mapping that merges it."""
+    document = read_text(FOREIGN, "f.yml", foreign=True)
+    assert document.data == {
+        "base": {"n_envs": 8, "n_timesteps": 1e5},
+        "other": {"n_envs": 2, "gamma": 0.9},
+        "task": {"n_envs": 1, "n_timesteps": 1e5},
+        "both": {"n_envs": 8, "gamma": 0.9, "n_timesteps": 1e5},
+        "deeper": {"inner": {"n_envs": 2, "gamma": 0.9}},
+    }
+    lines = document.lines
+    assert [lines[path] for path in [("task",), ("task", "n_envs"), ("task", "n_timesteps")]] == [5, 7, 3]
+    assert [lines[path] for path in [("both",), ("both", "n_envs"), ("both", "gamma")]] == [8, 2, 4]
+    one_each = FOREIGN.replace("[*base, *other]", "*other")  # of two, PyYAML 6.0.4 lets the last hold
+    assert read_text(one_each, "f.yml", foreign=True).data == yaml.safe_load(one_each)
+    for text in FOREIGN, "a: !!float 1e5", "a: {<<: {b: 1}}":
+        with pytest.raises(UserError):  # our own may have neither
+            read_text(text, "f.yml")

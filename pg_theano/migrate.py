@@ -1,0 +1,178 @@
+"""Bring hyper-parameters from elsewhere: `python -m pg_theano.migrate sb3-zoo hyperparams/ppo.yml CartPole-v1`."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import re
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from pg_theano import commands, config, sb3, yaml_lines, zoo
+from pg_theano.checkpoints import write_atomically
+from pg_theano.equivalents import Draft, Knob, Remark, translate
+from pg_theano.rules import shown
+from pg_theano.types import UserError
+from pg_theano.untrusted import own_file, printable, say
+
+SECTIONS = [*config.Config.model_fields]
+
+
+class Migrated(NamedTuple):
+    """An entry of rl-zoo as a config here."""
+
+    algorithm: str
+    entry: zoo.Entry
+    data: dict[str, Any]  # the config, as nested dicts
+    text: str  # the same as YAML, with a comment a knob
+    remarks: list[Remark]
+
+
+def sb3_zoo(path: str | Path, environment: str, *, algorithm: str | None = None, out: str | None = None) -> Migrated:
+    """The entry of `environment` in a file of rl-zoo's, as a config of this project's.
+
+    What the entry says is written out, even where it is the default here: each of its lines is found again, and a
+    default that changes here changes no config that was migrated. What it leaves to Stable-Baselines3 is written where
+    the default there is not ours. `algorithm` is told by the file's name, where it is None; `out` is only named in it.
+    Errors: `UserError`: an algorithm, an entry or a policy without equivalent; a value that cannot be.
+    """
+    algorithm = _algorithm(Path(path), algorithm)
+    entry = zoo.read_entry(path, environment)
+    draft = Draft(algorithm, entry)
+    translate(draft, environment)
+    data, lines = _data(draft)
+    config.from_dict(data, lines, entry.file)  # which says what cannot be, and on which line
+    text = _yaml(draft, data, environment, out)
+    if yaml_lines.read_text(text, "the config").data != data:
+        raise UserError(f"{entry.file}:{entry.line}: cannot be written as YAML; expected plain names; try to rename it")
+    return Migrated(algorithm, entry, data, text, draft.remarks)
+
+
+def _algorithm(path: Path, asked: str | None) -> str:
+    name = (asked or path.stem).lower()
+    known = ", ".join(sb3.DEFAULTS)
+    if name in sb3.DEFAULTS:
+        return name
+    place = "--algorithm" if asked else str(path)
+    if name in sb3.BEYOND:
+        raise UserError(printable(f"{place}: {name} has no equivalent here; expected {known}; {sb3.BEYOND[name]}"))
+    where = "" if asked else " by the file's name"
+    raise UserError(printable(f"{place}: got the algorithm {name}{where}; expected {known}; try --algorithm ppo"))
+
+
+def _data(draft: Draft) -> tuple[dict[str, Any], dict[tuple, int]]:
+    """(what is written, the line of each in the entry's file): see `sb3_zoo`."""
+    ours = config.to_dict(config.from_dict({"algorithm": {"name": draft.algorithm}}))
+    data: dict[str, Any] = {"environment": {}, "policy": {}, "algorithm": {"name": draft.algorithm}}
+    lines: dict[tuple, int] = {}
+    order = [key for key, *_ in config.knobs()]
+    for knob in sorted(draft.knobs, key=order.index):
+        value, _, line, given = draft.knobs[knob]
+        path = tuple(knob.split("."))
+        here: Any = ours
+        for part in path:
+            here = here[part]
+        if path[0] == "schedules":  # of one that is constant, `initial` alone is written
+            here = {key: part for key, part in here.items() if part not in (None, "constant")}
+        if not given and value == here:
+            continue
+        if len(path) == 1:
+            data[knob] = value
+        else:
+            data.setdefault(path[0], {})[path[1]] = value
+        if line is not None:
+            lines[path] = line
+    return {section: data[section] for section in SECTIONS if data.get(section) not in (None, {})}, lines
+
+
+def _yaml(draft: Draft, data: dict[str, Any], environment: str, out: str | None) -> str:
+    """The config as a file: what it is, what is not the same, and a comment a knob."""
+    entry = draft.entry
+    title = f"{draft.algorithm.upper()} on {environment}, from {entry.place('')} of rl-zoo, the entry {entry.name}."
+    head = [title, "", f"  python -m pg_theano.train {out or 'CONFIG.yaml'}"]
+    if draft.remarks:
+        head += ["", "No equivalent, or not quite the same:", *(f"- {_line_of(remark)}" for remark in draft.remarks)]
+    lines = [printable(f"# {line}").rstrip() for line in head]
+    lines += ["# yaml-language-server: $schema=schema.json", ""]
+    for section, inner in data.items():
+        if not isinstance(inner, dict):
+            lines.append(_with_comment(f"{section}: {_scalar(inner)}", draft.knobs.get(section)))
+            continue
+        lines.append(f"{section}:")
+        for key, value in inner.items():
+            lines.append(_with_comment(f"  {key}: {_flow(value)}", draft.knobs.get(f"{section}.{key}")))
+    return "\n".join(lines) + "\n"
+
+
+def _line_of(remark: Remark) -> str:
+    return printable(f"{remark.key}: {remark.said}")
+
+
+def _with_comment(text: str, knob: Knob | None) -> str:
+    return f"{text}  # {printable(knob.source)}" if knob is not None and knob.source else text
+
+
+def _flow(value: Any) -> str:
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{_scalar(key)}: {_flow(inner)}" for key, inner in value.items()) + "}"
+    if isinstance(value, list):
+        return "[" + ", ".join(map(_flow, value)) + "]"
+    return _scalar(value)
+
+
+def _scalar(value: Any) -> str:
+    """As every reader of YAML takes it: 1.0e-05, as 1e-05 is text to those of version 1.1."""
+    if isinstance(value, float):
+        text = repr(value)
+        return text.replace("e", ".0e") if re.fullmatch(r"-?\d+e-?\d+", text) else text
+    plain = r"[A-Za-z][\w./-]*(:\w[\w./-]*)?"
+    if isinstance(value, str) and (value in yaml_lines.CONSTANTS or not re.fullmatch(plain, value, re.ASCII)):
+        return json.dumps(value, ensure_ascii=not value.isprintable())
+    return value if isinstance(value, str) else shown(value)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    example = "python -m pg_theano.migrate sb3-zoo hyperparams/ppo.yml CartPole-v1 --out configs/mine.yaml"
+    parser = commands.parser("migrate", __doc__, example)
+    parser.add_argument("source", choices=["sb3-zoo"], help="whose: sb3-zoo is rl-baselines3-zoo's")
+    parser.add_argument("file", metavar="FILE.yml", help="its file; the name tells the algorithm: ppo, a2c or trpo")
+    parser.add_argument("environment", metavar="ENV", help="whose entry: CartPole-v1, or module:Id")
+    parser.add_argument("--algorithm", metavar="NAME", help="where the file's name does not tell it")
+    parser.add_argument("--out", metavar="CONFIG.yaml", help="write it there (default: print it)")
+    parser.add_argument("--force", action="store_true", help="write over a config that is there")
+    parser.add_argument("--json", action="store_true", help="print one JSON object: the config, what is not the same")
+    return commands.run(parser, _migrate, argv)
+
+
+def _migrate(arguments: argparse.Namespace) -> int:
+    out = Path(arguments.out) if arguments.out is not None else None
+    if out is not None and own_file(out).exists() and not arguments.force:
+        raise UserError(f"{out}: is there already; expected a new file; try another name, or --force")
+    if out is not None and not out.resolve().parent.is_dir():
+        raise UserError(f"{out}: there is no folder {out.parent}; expected one; make it first")
+    made = sb3_zoo(arguments.file, arguments.environment, algorithm=arguments.algorithm, out=arguments.out)
+    if out is not None:
+        write_atomically(out, made.text.encode())
+    if arguments.json:
+        found = {
+            "algorithm": made.algorithm,
+            "file": made.entry.file,
+            "entry": made.entry.name,
+            "line": made.entry.line,
+            "config": made.data,
+            "written": arguments.out,
+            "not_the_same": [remark._asdict() for remark in made.remarks],
+        }
+        print(json.dumps(found, indent=1))
+        return 0
+    say(f"wrote {out}" if out is not None else made.text.rstrip("\n"))
+    for remark in made.remarks:
+        place = f"{made.entry.file}:{remark.line} " if remark.line is not None else ""
+        say(f"not the same: {place}{_line_of(remark)}", file=sys.stderr)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
