@@ -251,6 +251,8 @@ def _optimizer(draft: Draft, kwargs: dict[str, Any], put: Callable[[str, str, An
         return
     if has_epsilon:
         draft.remark("rms_prop_eps", f"{zoo.shown(epsilon)} is of RMSprop, which is not used, there as here")
+    if has_rms and chosen is not None:
+        draft.remark("use_rms_prop", f"{zoo.shown(use_rms_prop)} is not read with an optimizer_class, there as here")
     last = "Adam" if chosen is None else str(chosen).rpartition(".")[2]
     name = sb3.OPTIMIZERS.get(last)
     if name is None:

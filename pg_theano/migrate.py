@@ -57,9 +57,9 @@ def _algorithm(path: Path, asked: str | None) -> str:
         return name
     place = "--algorithm" if asked else str(path)
     if name in sb3.BEYOND:
-        raise UserError(printable(f"{place}: {name} has no equivalent here; expected {known}; {sb3.BEYOND[name]}"))
+        raise UserError(f"{place}: {name} has no equivalent here; expected {known}; {sb3.BEYOND[name]}")
     where = "" if asked else " by the file's name"
-    raise UserError(printable(f"{place}: got the algorithm {name}{where}; expected {known}; try --algorithm ppo"))
+    raise UserError(f"{place}: got the algorithm {name}{where}; expected {known}; try --algorithm ppo")
 
 
 def _data(draft: Draft) -> tuple[dict[str, Any], dict[tuple, int]]:
@@ -134,7 +134,7 @@ def _scalar(value: Any) -> str:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    example = "python -m pg_theano.migrate sb3-zoo hyperparams/ppo.yml CartPole-v1 --out configs/mine.yaml"
+    example = "python -m pg_theano.migrate sb3-zoo docs/examples/zoo/ppo.yml CartPole-v1 --out configs/mine.yaml"
     parser = commands.parser("migrate", __doc__, example)
     parser.add_argument("source", choices=["sb3-zoo"], help="whose: sb3-zoo is rl-baselines3-zoo's")
     parser.add_argument("file", metavar="FILE.yml", help="its file; the name tells the algorithm: ppo, a2c or trpo")

@@ -16,7 +16,6 @@ from typing import Any, NamedTuple
 
 from pg_theano import yaml_lines
 from pg_theano.types import UserError
-from pg_theano.untrusted import printable
 
 MOST_CHARACTERS = 2_000
 """Of a string of Python; the longest in rl-zoo has 260."""
@@ -60,17 +59,13 @@ def read_entry(path: str | Path, environment: str) -> Entry:
     fallbacks = FALLBACKS if ATARI.fullmatch(bare) else FALLBACKS[1:]
     name = next((one for one in (environment, bare, *fallbacks) if one in document.data), None)
     if name is None:
-        names = list(map(str, document.data))
+        names = [shown(one) for one in document.data]
         near = difflib.get_close_matches(bare, names, 3, 0.5)
         known = f"did you mean {' or '.join(near)}?" if near else f"it has {', '.join(names[:8]) or 'none at all'}"
-        raise UserError(
-            printable(f"{document.name}: no entry {environment}; expected one of those that it has; {known}")
-        )
+        raise UserError(f"{document.name}: no entry {shown(environment)}; expected one of those that it has; {known}")
     values, line = document.data[name], document.lines[(name,)]
     if not isinstance(values, dict):
-        raise UserError(
-            f"{document.name}:{line} {printable(name)}: got no mapping; expected 'n_steps: 2048' and the like"
-        )
+        raise UserError(f"{document.name}:{line} {shown(name)}: got no mapping; expected 'n_steps: 2048' and the like")
     lines = {path[1]: number for path, number in document.lines.items() if len(path) == 2 and path[0] == name}
     return Entry(document.name, name, line, values, lines)
 
@@ -174,7 +169,6 @@ def schedule_of(entry: Entry, key: str, value: Any) -> tuple[float, bool]:
 
 def shown(value: Any) -> str:
     """A value of a stranger's, on one line and not long: as YAML where that is plain, else as Python has it."""
-    plain = {None: "null", True: "true", False: "false"}
-    text = plain[value] if value is None or isinstance(value, bool) else str(value)
-    text = printable(" ".join(text.split()) if isinstance(value, str) else text)
+    text = {"None": "null", "True": "true", "False": "false"}.get(str(value), str(value))
+    text = " ".join(text.split())
     return text if len(text) <= 80 else f"{text[:77]}..."

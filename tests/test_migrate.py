@@ -285,6 +285,18 @@ def test_what_has_no_equivalent_is_said_in_the_file_on_stderr_and_to_programs(va
     assert any(one["key"] == key and one["line"] == line and said in one["said"] for one in found)
 
 
+def test_what_sb3_does_not_read_either_is_said():
+    """Caught, when planted: `use_rms_prop` passed over where policy_kwargs name an optimiser."""
+    own = "dict(optimizer_class=th.optim.Adam)"
+    said = {
+        one.key: one.said
+        for one in migrated({"use_rms_prop": True, "policy_kwargs": own, "rms_prop_eps": 1}, "a2c").remarks
+    }
+    assert set(said) == {"use_rms_prop", "rms_prop_eps"} and all("there as here" in one for one in said.values())
+    tf_like = migrated({"policy_kwargs": "dict(optimizer_class=RMSpropTFLike, optimizer_kwargs=dict(eps=1e-5))"}, "a2c")
+    assert [one.said for one in tf_like.remarks] == ["RMSpropTFLike; rmsprop is the nearest"]
+
+
 def test_nothing_is_said_where_all_is_the_same():
     """Caught, when planted: a default that is spelt out taken for a difference."""
     same = {"use_sde": False, "normalize": False, "policy_kwargs": "dict(log_std_init=-1, full_std=True)", "n_envs": 2}
@@ -344,13 +356,20 @@ def test_code_in_a_string_is_never_run(text, key, capsys):
     assert out == "" and err.count("\n") == 1 and err.startswith("error: ppo.yml:1 ")
 
 
-@pytest.mark.parametrize(
-    "text", ["(" * 500, "[" * 25 + "]" * 25, "-" * 1900 + "1", "dict(x=" + "1," * 2000 + ")", "a." * 900 + "b"]
-)
-def test_what_is_deep_or_long_ends_in_one_line(text):
-    """Caught, when planted: no limit of depth, none of length. A name of 900 parts is a name, and unknown."""
-    said = fails(entry({"policy_kwargs": text}))
-    assert re.match(r"ppo\.yml:\d+ policy_kwargs: got ", said) and len(said) < 400
+DEEP = [
+    ("(" * 500, "Python of 500 characters"),
+    ("dict(x=" + "[" * 20 + "]" * 20 + ")", "Python of 48 characters"),
+    ("dict(x=[" + "1, " * 700 + "])", "Python of 2,110 characters"),
+    ("-" * 1900 + "1", "---"),
+    ("a." * 900 + "b", "a.a.a."),
+]
+
+
+@pytest.mark.parametrize(("text", "said"), DEEP)
+def test_what_is_deep_or_long_ends_in_one_line(text, said):
+    """Caught, when planted: no limit of depth, none of length; a RecursionError of `ast` that is let through."""
+    found = fails(entry({"policy_kwargs": text}))
+    assert re.match(rf"ppo\.yml:\d+ policy_kwargs: got {said}", found) and len(found) < 400
 
 
 BOMB = "a0: &a0 {x: 1}\n" + "".join(
@@ -386,6 +405,7 @@ def test_a_file_that_is_none_ends_in_one_line(text, said):
 
 WRONG = [
     ({"n_steps": "many"}, "ppo.yml:{} n_steps: got many; expected a whole number from 1"),
+    ({"n_steps": "a\nb"}, "ppo.yml:{} n_steps: got a b; expected a whole number from 1"),
     ({"n_steps": 1.5}, "ppo.yml:{} n_steps: got 1.5; expected a whole number from 1"),
     ({"batch_size": 0}, "ppo.yml:{} batch_size: got 0; expected a whole number from 1"),
     ({"n_envs": True}, "ppo.yml:{} n_envs: got true; expected a whole number from 1"),
@@ -473,11 +493,12 @@ def test_an_environment_that_gymnasium_has_no_more_becomes_the_one_that_it_has()
 
 
 def test_a_strangers_words_cannot_leave_their_comment():
-    """Caught, when planted: a value put into the comment as it is."""
+    """Nor can the name of their file. Caught, when planted: a line of the head, or a comment, as it is."""
     evil = "x\nbudget: {seconds: 1}\u2028solved: {stop: true}\x85\x1b[31m"
-    made = migrated({"device": evil, "zz\nseed: 3": 1, "tensorboard_log": evil})
+    file = entry({"device": evil, "zz\nseed: 3": 1, "tensorboard_log": evil, "gamma": 0.9}, file="x\nseed: 4\n.yml")
+    made = migrate.sb3_zoo(file, "CartPole-v1", algorithm="ppo")
     assert read(made).budget.seconds is None and "seed" not in made.data
-    assert all(one.isprintable() for one in made.text.splitlines())
+    assert all(one.isprintable() for one in made.text.split("\n"))
     assert len(made.remarks) == 3
 
 
@@ -494,6 +515,60 @@ def test_what_is_written_reads_as_what_was_meant(found):
         made = migrate.sb3_zoo(file, "CartPole-v1")
         assert yaml_lines.read_text(made.text, "made").data == made.data
         assert made.data["environment"].get("kwargs", {}) == found
+
+
+NAMES = sorted(
+    {key for table in (*sb3.DEFAULTS.values(), sb3.OF_ALL, sb3.WITHOUT, sb3.NOT_LEARNT_BY) for key in table}
+    | {"policy", "policy_kwargs", "n_timesteps", "env_wrapper", "env_kwargs"}
+)
+INSIDE = [
+    "dict",
+    "net_arch",
+    "pi",
+    "vf",
+    "optimizer_kwargs",
+    "betas",
+    "eps",
+    "nn.ReLU",
+    "True",
+    "None",
+    "-2",
+    "1e9",
+    "'a'",
+]
+PYTHON = st.lists(st.sampled_from([*INSIDE, *"()[]{}=,:. +*"]), max_size=12).map("".join)
+SCALARS = st.none() | st.booleans() | st.integers(-(10**40), 10**40) | st.floats() | PYTHON | WORDS
+VALUES = st.recursive(
+    SCALARS, lambda one: st.lists(one, max_size=3) | st.dictionaries(WORDS, one, max_size=3), max_leaves=5
+)
+LIKELY = {
+    "policy_kwargs": PYTHON | VALUES, "normalize": PYTHON | VALUES, "learning_rate": st.sampled_from(["lin_0.1", "lin_x", 1]),
+}  # fmt: skip
+
+
+@given(
+    st.data(), st.sampled_from(list(sb3.DEFAULTS)), st.lists(st.sampled_from(NAMES) | WORDS, max_size=4, unique=True)
+)
+def test_any_entry_is_a_config_that_reads_or_one_line(data, algorithm, keys):
+    """And each of its keys is a knob's source, a remark, or the default there. Caught, when planted: a key that is passed
+    over where its value is 0, false or empty."""
+    found = {key: data.draw(LIKELY.get(key, VALUES), label=key) for key in keys}
+    file = Path(f"{algorithm}.yml")
+    file.write_text(json.dumps({"CartPole-v1": NEEDED | found}))
+    try:
+        made = migrate.sb3_zoo(file, "CartPole-v1")
+    except UserError as error:
+        said = str(error)
+    else:
+        assert configs.from_dict(made.data) == read(made).model_copy(update={"name": None})
+        said = ""
+        for key, value in found.items():
+            remarked = any(one.key == key or one.key.startswith(f"{key}.") for one in made.remarks)
+            silent = key in ("policy_kwargs", "env_kwargs", "env_wrapper") or value == sb3.DEFAULTS[algorithm].get(
+                key, ...
+            )
+            assert remarked or silent or f" {key}: " in made.text, key
+    assert "\n" not in said and len(said) < 1000
 
 
 def test_a_config_that_is_there_is_not_written_over(capsys):
