@@ -191,6 +191,36 @@ def test_cartpole_has_the_numbers_that_sb3_resolves():
     }
 
 
+SHIPPED = {  # rl_zoo3 2.9.2, hyperparams/ppo.yml
+    "CartPole-v1": CARTPOLE,
+    "Pendulum-v1": {
+        "n_envs": 4, "n_timesteps": 1e5, "n_steps": 1024, "gae_lambda": 0.95, "gamma": 0.9, "n_epochs": 10, "ent_coef": 0.0,
+        "learning_rate": 1e-3, "clip_range": 0.2, "use_sde": True, "sde_sample_freq": 4,
+    },
+    "Acrobot-v1": {
+        "normalize": True, "n_envs": 16, "n_timesteps": 1e6, "n_steps": 256, "gae_lambda": 0.94, "gamma": 0.99,
+        "n_epochs": 4, "ent_coef": 0.0,
+    },
+    "MountainCarContinuous-v0": {
+        "normalize": True, "n_envs": 1, "n_timesteps": 20000, "batch_size": 256, "n_steps": 8, "gamma": 0.9999,
+        "learning_rate": 7.77e-5, "ent_coef": 0.00429, "clip_range": 0.1, "n_epochs": 10, "gae_lambda": 0.9,
+        "max_grad_norm": 5, "vf_coef": 0.19, "use_sde": True, "policy_kwargs": "dict(log_std_init=-3.29, ortho_init=False)",
+    },
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", SHIPPED)
+def test_the_configs_that_were_written_by_hand_from_rl_zoos_are_what_comes_out(name):
+    """All knobs but when it is evaluated and how the budget is counted. Caught, when planted: sde_sample_freq kept from
+    the noise; the value of V's coefficient from elsewhere."""
+    ours = ROOT / "configs" / f"ppo-{name.rpartition('-')[0].lower()}.yaml"
+    shipped, found = configs.read_config(ours), read(migrated(SHIPPED[name], name=name))
+    apart = ("name", "budget", "evaluation", "solved")
+    assert found.model_dump(exclude=set(apart)) == shipped.model_dump(exclude=set(apart))
+    rollout = found.environment.num_envs * found.algorithm.num_steps
+    assert shipped.budget.updates == -(-found.budget.env_steps // rollout)
+
+
 @pytest.mark.parametrize("algorithm", sb3.DEFAULTS)
 def test_what_an_entry_leaves_to_sb3_is_sb3s(algorithm):
     """The defaults of the three signatures (2.9.2), by literal. Caught, when planted: ours left for 2048 steps."""
