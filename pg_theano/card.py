@@ -124,6 +124,11 @@ def card_of(
         if own or ":" in environment
         else ""
     )
+    imports, making = ["import gymnasium"], f"gymnasium.make({bare!r})"
+    if config.environment.api == "gym":
+        module, _, name = environment.partition(":")
+        imports, making = [f"import {module}"], f"OldGym({module}.{name}(**{config.environment.kwargs!r}))"
+        imports += ["from pg_theano.old_gym import OldGym"]
     return "\n".join(
         [
             "---",
@@ -142,11 +147,11 @@ def card_of(
             "## Use it",
             "",
             "```python",
-            "import gymnasium",
+            *imports,
             "import pg_theano",
             "",
             'policy = pg_theano.load("policy.npz")  # NumPy only',
-            f"env = gymnasium.make({bare!r})",
+            f"env = {making}",
             "obs, _ = env.reset(seed=0)",
             "action = policy(obs)",
             "```",

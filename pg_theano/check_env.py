@@ -55,9 +55,9 @@ def check_env(
     `timeout`: seconds that one step or reset may take. Errors: `UserError` where it cannot be made at all.
     """
     id = config if isinstance(config, str) and not config.endswith((".yaml", ".yml")) else None
-    found = configs.resolved(None if id else config, overrides)
-    folder, environment = found.folder, found.config.environment.model_copy(update={"id": id} if id else {})
-    user_code.check(found.config.model_copy(update={"environment": environment}), [folder], user_code.to_stderr)
+    found = configs.resolved({"environment": {"id": id}} if id else config, overrides)
+    folder, environment = found.folder, found.config.environment
+    user_code.check(found.config, [folder], user_code.to_stderr)
     if environment.dynamics is not None:
         raise UserError(
             f"environment.dynamics: {environment.dynamics} is symbolic; expected one of Gymnasium's: a symbolic one is "

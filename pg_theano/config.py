@@ -12,6 +12,7 @@ import contextlib
 import difflib
 import os
 import re
+import runpy
 import types
 import typing
 from collections.abc import Iterable, Iterator, Mapping
@@ -43,6 +44,9 @@ class Section(BaseModel):
 
 class Environment(Section):
     id: str = Field("CartPole-v1", min_length=1, description="Gymnasium's id; `module:Id` imports the module first")
+    api: Literal["gymnasium", "gym"] = Field(
+        "gymnasium", description="gym: `id` is module:Class, written to the API of Gym before 0.26"
+    )
     num_envs: int = Field(16, ge=1, le=65536, description="environments stepped side by side")
     engine: Literal["auto", "compiled", "gymnasium"] = Field(
         "auto", description="who steps: the compiled dynamics where they are the same task, or Gymnasium"
@@ -716,3 +720,7 @@ def _shown_schedule(schedule: Schedule) -> str:
         + ", ".join(f"{key}: {value:g}" if key != "kind" else f"kind: {value}" for key, value in given.items())
         + "}"
     )
+
+
+if __name__ == "__main__":  # `python -m pg_theano.config --schema`; by name, as the schema is made of this module
+    runpy.run_module("pg_theano.schema", run_name="__main__")

@@ -282,7 +282,7 @@ class Inspection:
             "four values",
             "step returns four values, as before Gym 0.26",
             "(observation, reward, terminated, truncated, info)",
-            "return terminated (the task ended) and truncated (its time was up) apart",
+            "environment.api=gym with module:Class; or return terminated (it ended) and truncated (time was up)",
         )
 
     # -- what each thing must be

@@ -23,6 +23,7 @@ import numpy as np
 from gymnasium.vector import AutoresetMode
 
 from pg_theano import config as knobs
+from pg_theano import old_gym
 from pg_theano.dynamics import Dynamics, SymbolicVectorEnv, importable
 from pg_theano.slots import Slots
 from pg_theano.spaces import COMPOSITE, Task, action_of, observation_of, spaces_of
@@ -54,10 +55,10 @@ def make(
     if config.dynamics is not None:
         return VectorClass(config, _vectorised(config, whole or num_envs, dtype, folders), dtype, squash)
     with importable(folders, [config.id, *config.wrappers], anew=False):
-        spec = _spec(config.id)
+        spec = _spec(config)
         wrappers = [_wrapper(name) for name in config.wrappers]
-        changed = wrappers or config.kwargs or spec.additional_wrappers
-        if spec.vector_entry_point is not None and not (changed or single_environments):
+        changed = wrappers or config.kwargs or (spec and spec.additional_wrappers)
+        if spec and spec.vector_entry_point is not None and not (changed or single_environments):
             envs = _vectorised(config, whole or num_envs, dtype)
             if not isinstance(envs.single_observation_space, COMPOSITE):
                 return VectorClass(config, envs, dtype, squash)
@@ -94,10 +95,10 @@ def engine_of(config: knobs.Environment, *, dtype: str, backend: str, folders: S
         spaces = spaces_of(own.observation_space, own.action_space)
         task = Task(config.dynamics, len(facts["obs_low"]), action, limit, facts["reward_threshold"], spaces)
         return Compiled(task, config.dynamics, own.source)
-    if config.engine == "gymnasium" or config.workers:
+    if config.engine == "gymnasium" or config.workers or config.api == "gym":
         return None
     with importable(folders, [config.id, *config.wrappers], anew=False):
-        spec = _spec(config.id)
+        spec = _spec(config)
     reasons = []
     if config.id not in BUILT_IN_DYNAMICS or not str(spec.entry_point).startswith("gymnasium.envs.classic_control"):
         reasons.append(f"there are compiled dynamics of {', '.join(BUILT_IN_DYNAMICS)} only")
@@ -198,9 +199,17 @@ def _vectorised(config: knobs.Environment, num_envs: int, dtype: str, folders: S
         return gymnasium.make_vec(config.id, num_envs, vectorization_mode="vector_entry_point", **limit)
 
 
-def _single(config: knobs.Environment, wrappers: list[Any], flat: bool = True) -> gymnasium.Env:
-    limit = {} if config.max_episode_steps is None else {"max_episode_steps": config.max_episode_steps}
-    env = gymnasium.make(config.id, disable_env_checker=True, **limit, **config.kwargs)
+def _single(
+    config: knobs.Environment, wrappers: list[Any], flat: bool = True, render_mode: str | None = None
+) -> gymnasium.Env:
+    limit: dict[str, Any] = {} if config.max_episode_steps is None else {"max_episode_steps": config.max_episode_steps}
+    env: Any
+    if config.api == "gym":
+        env = old_gym.made(_attribute("environment.id", config.id), config.kwargs, render_mode)
+        env = gymnasium.wrappers.TimeLimit(env, **limit) if limit else env
+    else:
+        rendering = {} if render_mode is None else {"render_mode": render_mode}
+        env = gymnasium.make(config.id, disable_env_checker=True, **limit, **config.kwargs | rendering)
     for wrapper in wrappers:
         env = wrapper(env)
     composite = flat and isinstance(env.observation_space, COMPOSITE)
@@ -218,10 +227,8 @@ def single(
         _quiet(),
         _explained(config.id, "cannot be made"),
     ):
-        _spec(config.id)
-        rendering = {} if render_mode is None else {"render_mode": render_mode}
-        rendered = config.model_copy(update={"kwargs": config.kwargs | rendering})
-        return _single(rendered, [_wrapper(name) for name in config.wrappers], flat)
+        _spec(config)
+        return _single(config, [_wrapper(name) for name in config.wrappers], flat, render_mode)
 
 
 def converters(
@@ -238,7 +245,11 @@ def is_gymnasiums_own(config: knobs.Environment) -> bool:
     return found is not None and str(found.entry_point).startswith("gymnasium.envs.") and not config.wrappers
 
 
-def _spec(id: str) -> Any:
+def _spec(config: knobs.Environment) -> Any:
+    """What Gymnasium has registered; None of an environment that is a class."""
+    if config.api == "gym":
+        return None
+    id = config.id
     try:
         with _quiet():
             return gymnasium.spec(id) if ":" not in id else _spec_of_module(id)
@@ -273,13 +284,19 @@ def _spec_of_module(id: str) -> Any:
 
 
 def _wrapper(name: str) -> Any:
+    return _attribute("environment.wrappers", name, "gymnasium.wrappers:FlattenObservation")
+
+
+def _attribute(knob: str, name: str, example: str = "my_module:MyEnv") -> Any:
+    """What `module:Class` names."""
     module, _, attribute = name.partition(":")
     try:
         return getattr(importlib.import_module(module), attribute)
     except Exception as error:
+        if isinstance(error, ModuleNotFoundError) and error.name == "gym":
+            example = "import gymnasium as gym in it"
         raise UserError(
-            f"environment.wrappers: {name} cannot be imported ({type(error).__name__}: {error}); "
-            "expected module:Class; try gymnasium.wrappers:FlattenObservation"
+            f"{knob}: {name} cannot be imported ({type(error).__name__}: {error}); expected module:Class; try {example}"
         ) from None
 
 

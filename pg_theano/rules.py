@@ -5,6 +5,7 @@ Of a whole config, after `config.py` has seen to each knob by itself.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -195,6 +196,13 @@ def contradictions(config: Any) -> Iterator[str]:
 
 def _beyond_workers(environment: Any) -> Iterator[str]:
     """What cannot be stepped in processes of its own, and what needs them."""
+    if environment.api == "gym":
+        if environment.dynamics is not None:
+            yield "environment.api: got gym; environment.dynamics is symbolic: expected gymnasium; try leaving it out"
+        elif not re.fullmatch(r"[\w.]+:\w+", environment.id):
+            yield f"environment.id: got {environment.id}; environment.api=gym expected module:Class; try mine:MyEnv"
+        if environment.engine == "compiled":
+            yield "environment.engine: got compiled; environment.api=gym expected auto, as it has a step; try auto"
     if environment.workers and environment.dynamics is not None:
         yield "environment.workers: environment.dynamics is stepped by a compiled graph; expected 0"
     if environment.workers and environment.engine == "compiled":

@@ -249,7 +249,7 @@ class Slot(gymnasium.Wrapper):
         if "expected 5, got 4" in told:
             return self.fault(
                 "step returns four values, as before Gym 0.26; expected (observation, reward, terminated, truncated, "
-                "info); try terminated and truncated in place of done"
+                "info); try environment.api=gym with module:Class, or terminated and truncated in place of done"
             )
         told = f"step raises {told}; its action was {shown_action(action)}; expected what the space of actions allows"
         return self.fault(f"{told}; try --debug, which shows where")

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import jsonschema
 import pytest
+from helpers_runs import command
 
 from pg_theano import schema, yaml_lines
 
@@ -19,6 +20,13 @@ def validator():
 def test_the_kept_schema_is_up_to_date():
     """Caught, when planted: a bound of 1 that is -9 in the kept file (the broken config with -3 environments, too)."""
     assert (CONFIGS / "schema.json").read_text() == schema.text()
+
+
+def test_the_config_says_it_too():
+    """Caught, when planted: the module run under another name."""
+    code, out, err = command("config", "--schema")
+    assert (code, err) == (0, "")
+    assert out == schema.text()
 
 
 @pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.name)
