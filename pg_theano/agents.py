@@ -20,8 +20,9 @@ from typing import Any
 import numpy as np
 
 from pg_theano import environments, programs, shared_evaluation, stopping
-from pg_theano.compiling import agent_axis, power_of_two
+from pg_theano.backends import agent_axis
 from pg_theano.config import Config, to_dict
+from pg_theano.ladder import power_of_two
 from pg_theano.rules import SEARCHES
 from pg_theano.types import GREEDY, SAMPLE, Array, Knobs, Played, Record, State, UserError
 

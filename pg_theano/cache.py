@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from pg_theano import commands
-from pg_theano.compiling import cache_folder, read_manifest
+from pg_theano.artifacts import cache_folder, read_manifest
 from pg_theano.types import UserError
 from pg_theano.untrusted import say
 

@@ -10,12 +10,13 @@ from __future__ import annotations
 
 import contextlib
 import difflib
+import importlib
 import os
 import re
-import runpy
+import sys
 import types
 import typing
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple
 
@@ -722,5 +723,10 @@ def _shown_schedule(schedule: Schedule) -> str:
     )
 
 
-if __name__ == "__main__":  # `python -m pg_theano.config --schema`; by name, as the schema is made of this module
-    runpy.run_module("pg_theano.schema", run_name="__main__")
+def main(argv: Sequence[str] | None = None) -> int:
+    """`python -m pg_theano.config --schema`. Imported by name, as the schema is made of this module."""
+    return importlib.import_module("pg_theano.schema").main(argv)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

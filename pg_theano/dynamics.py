@@ -25,7 +25,7 @@ from gymnasium.utils import seeding
 from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space
 
-from pg_theano import compiling, consent
+from pg_theano import backends, compiling, consent
 from pg_theano.types import BUILT_IN_DYNAMICS, UserError
 
 
@@ -176,7 +176,7 @@ class Dynamics:
         *,
         dtype: str = "float32",
         folders: Sequence[Path] = (),
-        report: compiling.Report = lambda what, seconds: None,
+        report: backends.Report = lambda what, seconds: None,
     ):
         self.source = fingerprint(name, folders)
         spec = {

@@ -26,7 +26,7 @@ SETTINGS = (
 )
 """Variables of the environment that may change how sums are split up, and so their last bit."""
 
-_OURS = "xla_cpu_small_while_loop_byte_threshold"  # which `compiling` adds to XLA_FLAGS itself
+_OURS = "xla_cpu_small_while_loop_byte_threshold"  # which `backends` adds to XLA_FLAGS itself
 _FOUND = {
     name: words
     for name in SETTINGS

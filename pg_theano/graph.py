@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from pg_theano import commands, compiling, programs, rules, user_code
+from pg_theano import building, commands, programs, rules, user_code
 from pg_theano import config as configs
 from pg_theano.config import Config
 from pg_theano.types import UserError
@@ -68,7 +68,7 @@ def graph(
         raise UserError(
             f"--function rollout: {environment.task.id} is stepped by Gymnasium here; expected act or train"
         )
-    pair = compiling.graphs_of(spec, function, around=programs.around(spec, [folder]))
+    pair = building.graphs_of(spec, function, around=programs.around(spec, [folder]))
 
     from pg_theano.graphs import pictures
 

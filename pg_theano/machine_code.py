@@ -1,7 +1,7 @@
 """The files of compiled machine code: sealed, written whole, and made anew where they are damaged.
 
 JAX's own cache writes a file in place, keeps one that is torn for ever, and (where zstandard is installed) loads one
-with a flipped bit: machine code that computes something else. This is put in its place; see `compiling._jax`.
+with a flipped bit: machine code that computes something else. This is put in its place; see `backends._jax`.
 """
 
 from __future__ import annotations

@@ -10,7 +10,18 @@ from typing import Any
 
 import numpy as np
 
-from pg_theano import acting, compiling, environments, noise, parameters, rules, schedules
+from pg_theano import (
+    acting,
+    artifacts,
+    backends,
+    building,
+    compiling,
+    environments,
+    noise,
+    parameters,
+    rules,
+    schedules,
+)
 from pg_theano.config import Config
 from pg_theano.dynamics import fingerprint, importable
 from pg_theano.environments import Task
@@ -183,7 +194,7 @@ def own_parameters(
         with importable(folders, [name]):
             return _asked_for_parameters(name, obs_size, num_outputs, kwargs)
 
-    return [(key, tuple(shape), how) for key, shape, how in compiling.remembered(facts, asked)]
+    return [(key, tuple(shape), how) for key, shape, how in artifacts.remembered(facts, asked)]
 
 
 def _asked_for_parameters(name: str, obs_size: int, num_outputs: int, kwargs: Mapping[str, Any]) -> parameters.Layout:
@@ -269,7 +280,7 @@ def _check_actions(config: Config, task: Task) -> None:
 def load(
     config: Config,
     spec: dict[str, Any],
-    report: compiling.Report,
+    report: backends.Report,
     folders: Sequence[Path] = (),
     *,
     first: str = "train",
@@ -296,7 +307,7 @@ def load(
     return program._replace(act=acting_for(config, spec, program))
 
 
-def around(spec: dict[str, Any], folders: Sequence[Path]) -> compiling.Around:
+def around(spec: dict[str, Any], folders: Sequence[Path]) -> building.Around:
     """A context in which the user's own parts of a spec can be imported.
 
     Raises `UserError` where one of them is no longer what the spec was made of: what is built now would be kept under

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from pg_theano.compiling import bucket, power_of_two
+from pg_theano.ladder import bucket, power_of_two
 from pg_theano.slots import LARGEST_REWARD, wrong_reward
 from pg_theano.types import EXPLORE, Array, Knobs, Played, Program, Record, Rollout, State, UserError
 

@@ -15,8 +15,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from pg_theano import acting, environments, programs
-from pg_theano.compiling import power_of_two
 from pg_theano.evaluate import figures_of
+from pg_theano.ladder import power_of_two
 from pg_theano.rollout import NOISE_BLOCK
 from pg_theano.types import GREEDY, Array, State, UserError
 

@@ -46,7 +46,7 @@ def learned(run: Path) -> tuple[Any, Any]:
 
 def cached(cache: Path) -> dict[str, Any]:
     """Artifacts that are whole and those that are not, files of XLA, and temporary ones that were left."""
-    from pg_theano.compiling import read_manifest
+    from pg_theano.artifacts import read_manifest
 
     artifacts = sorted(cache.glob("artifacts/*.stablehlo"))
     return {

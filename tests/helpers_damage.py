@@ -2,7 +2,7 @@
 
 from helpers_runs import ran
 
-from pg_theano import checkpoints, compiling, machine_code, sealed
+from pg_theano import artifacts, checkpoints, machine_code, sealed
 from pg_theano.types import UserError
 
 
@@ -46,7 +46,7 @@ def checkpoint(path):
 
 
 def artifact_of(key):
-    return lambda path: compiling._read_artifact(path, key)
+    return lambda path: artifacts.read(path, key)
 
 
 def machine_code_in(folder):
@@ -101,5 +101,5 @@ def files_of_a_run(folder, cache):
         if copy.parent.name == "xla":
             yield f"machine code: {path.name.rpartition('-')[0]}", copy, machine_code_in(copy.parent)
         else:
-            manifest = compiling.read_manifest(copy)
+            manifest = artifacts.read_manifest(copy)
             yield f"compile cache: {manifest.get('function', 'remembered')}", copy, artifact_of(manifest["key"])

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
-from pg_theano import checkpoints, compiling, machine_code, plots, policy, programs, runs, sealed
+from pg_theano import artifacts, checkpoints, machine_code, plots, policy, programs, runs, sealed
 from pg_theano import config as configs
 from pg_theano.search import settings, study
 from pg_theano.types import UserError
@@ -86,12 +86,12 @@ def cache(folder, content):
         manifest = json.loads(head)
         if isinstance(manifest, dict):
             manifest.pop("sha256", None)
-            head = json.dumps(manifest | {"sha256": compiling._checksum(manifest, payload)}, sort_keys=True).encode()
+            head = json.dumps(manifest | {"sha256": artifacts.checksum(manifest, payload)}, sort_keys=True).encode()
     path = folder / "artifact.stablehlo"
     path.write_bytes(head + line + payload)
     with contextlib.redirect_stderr(io.StringIO()):
-        compiling._read_artifact(path, KEY)
-        compiling.read_manifest(path)
+        artifacts.read(path, KEY)
+        artifacts.read_manifest(path)
     machine_code.Cache(lambda: folder, lambda said: None).get(path.name)
 
 

@@ -15,7 +15,7 @@ import pytensor
 import pytensor.tensor as pt
 from helpers_graphs import BOTH, CONTINUES, PADDED, SIGNALS, TERMINATED, TRUNCATED
 
-from pg_theano import compiling
+from pg_theano import building
 from pg_theano.by_hand import advantages as by_hand
 from pg_theano.graphs import advantages
 
@@ -93,7 +93,7 @@ def by_graph(max_steps, backend=None):
     if backend is None:
         run = by_definition.interpreted(inputs, list(made.values()))
     else:
-        mode = {"jax": compiling._few_rewrites, "numba": lambda: "NUMBA"}[backend]()
+        mode = {"jax": building.few_rewrites, "numba": lambda: "NUMBA"}[backend]()
         compiled = pytensor.function(inputs, list(made.values()), mode=mode, on_unused_input="ignore")
 
         def run(*arrays):

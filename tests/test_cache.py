@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from helpers_graphs import KNOBS, initial_state, make_spec, pad, random_episodes
 
-from pg_theano import cache, compiling, machine_code
+from pg_theano import building, cache, compiling, machine_code
 
 
 @pytest.fixture
@@ -117,14 +117,14 @@ def test_processes_that_start_at_once_share_one_empty_folder(tmp_path):
 
 
 def test_pytensors_function_still_gives_its_jax_function():
-    """The one private attribute that the bridge uses. If this fails, PyTensor has moved it: mend `compiling._export`."""
+    """The one private attribute that the bridge uses. If this fails, PyTensor has moved it: mend `backends.JaxFunctions._export`."""
     import pytensor
     import pytensor.tensor as pt
 
     x = pt.vector("x", dtype="float32")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        compiled = pytensor.function([x], [2 * x], mode=compiling._few_rewrites())
+        compiled = pytensor.function([x], [2 * x], mode=building.few_rewrites())
     assert hasattr(compiled, "vm"), "a compiled PyTensor function has no `vm` any more"
     assert hasattr(compiled.vm, "jit_fn"), "the `vm` of a function compiled for JAX has no `jit_fn` any more"
     assert np.allclose(compiled.vm.jit_fn(np.ones(3, "float32"))[0], 2)

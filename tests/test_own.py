@@ -12,7 +12,7 @@ import pytest
 from helpers_graphs import floats, interpreted, make_spec
 from helpers_runs import assert_equal_runs, command
 
-from pg_theano import checkpoints, compiling, config, environments, programs, train
+from pg_theano import artifacts, checkpoints, compiling, config, environments, programs, train
 from pg_theano.dynamics import fingerprint, importable
 from pg_theano.types import ActionSpace, UserError
 
@@ -265,7 +265,7 @@ def test_a_file_is_read_anew_whatever_the_process_has_imported(mine):
 def key_of(**policy):
     made = config.from_dict({"policy": {"name": "mine:policy", **policy}})
     task = environments.Task("CartPole-v1", 4, ActionSpace("discrete", 1, [2], [], []), 500, 475.0)
-    return compiling._key(programs.spec_of(made, task))
+    return artifacts.key_of(programs.spec_of(made, task))
 
 
 def test_a_changed_line_or_keyword_changes_the_key_and_nothing_else_does(mine):

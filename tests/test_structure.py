@@ -93,12 +93,12 @@ def test_only_graphs_and_the_bridge_import_pytensor():
     """Caught, when planted: `import pytensor` inside a function of programs.py."""
     users = {name for name, path in MODULES.items() if "pytensor" in map(top_of, imports_of(path))}
     assert users
-    assert all(name == "pg_theano.compiling" or name.startswith("pg_theano.graphs.") for name in users), users
+    assert all(name == "pg_theano.building" or name.startswith("pg_theano.graphs.") for name in users), users
 
 
 def test_only_the_bridge_imports_jax():
     users = {name for name, path in MODULES.items() if "jax" in map(top_of, imports_of(path))}
-    assert users == {"pg_theano.compiling"}
+    assert users == {"pg_theano.backends"}
 
 
 FOREIGN = {
@@ -244,7 +244,7 @@ def test_every_module_says_what_it_is(path):
 )
 def test_importing_a_command_is_cheap(module):
     """Neither PyTensor nor JAX nor matplotlib until they are needed. Caught, when planted: `import jax` at the top of
-    compiling.py."""
+    backends.py."""
     heavy = "{'pytensor', 'jax', 'matplotlib', 'rich', 'scipy', 'PIL', 'optuna', 'sklearn', 'distributed', 'cmaes'}"
     code = f"import sys, {module}; print(sorted({heavy} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=PACKAGE.parent)

@@ -15,7 +15,7 @@ from helpers_runs import ran, resumed, small
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from pg_theano import compiling, machine_code, plots, untrusted, yaml_lines
+from pg_theano import artifacts, machine_code, plots, untrusted, yaml_lines
 from pg_theano.types import UserError
 
 # -- arrays
@@ -230,30 +230,30 @@ def test_records_are_lines_of_few_fields(tmp_path):
 def test_a_cache_that_others_can_write_to_is_not_used(tmp_path, monkeypatch):
     """As ssh asks it of keys: what is in it runs. Caught, when planted: no look at the mode of `xla`."""
     monkeypatch.setenv("PG_THEANO_CACHE", str(tmp_path / "cache"))
-    compiling.check_cache()
+    artifacts.check_cache()
     machine_code.write_whole(tmp_path / "cache" / "xla" / "x", b"")
-    compiling.check_cache()
+    artifacts.check_cache()
     assert stat.S_IMODE((tmp_path / "cache" / "xla").stat().st_mode) == 0o700
     for name, mode in (("xla", 0o770), ("xla", 0o707), (".", 0o777)):
         folder = tmp_path / "cache" / name
         folder.chmod(mode)
         with pytest.raises(UserError, match=r"can be written to by others .* chmod go-w"):
-            compiling.check_cache()
+            artifacts.check_cache()
         folder.chmod(0o700)
     monkeypatch.setattr(untrusted.os, "getuid", lambda: 12345)
     if os.stat(tmp_path).st_uid:  # root's own are always trusted
         with pytest.raises(UserError, match="belongs to user"):
-            compiling.check_cache()
+            artifacts.check_cache()
 
 
 def test_a_link_in_the_cache_is_a_miss(tmp_path, capsys):
     path = tmp_path / "a.stablehlo"
-    compiling._write_artifact(path, {"key": "k"}, b"code")
-    assert compiling._read_artifact(path, "k") == ({"key": "k"}, b"code")
+    artifacts.write(path, {"key": "k"}, b"code")
+    assert artifacts.read(path, "k") == ({"key": "k"}, b"code")
     path.rename(tmp_path / "b")
     path.symlink_to(tmp_path / "b")
-    assert compiling._read_artifact(path, "k") is None
-    assert compiling.read_manifest(path) is None
+    assert artifacts.read(path, "k") is None
+    assert artifacts.read_manifest(path) is None
     assert "is a link" in capsys.readouterr().err
 
 

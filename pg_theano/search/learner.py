@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from pg_theano import acting, compiling, parameters
+from pg_theano import acting, backends, building, compiling, parameters
 from pg_theano.config import Config
 from pg_theano.search import searchers
 from pg_theano.types import Array, Knobs, Program, State, UserError
@@ -44,8 +44,8 @@ class Generation(NamedTuple):
 def load(
     config: Config,
     spec: dict[str, Any],
-    report: compiling.Report,
-    around: compiling.Around = contextlib.nullcontext,
+    report: backends.Report,
+    around: building.Around = contextlib.nullcontext,
 ) -> Program:
     """The program of a population learner: cem, pgpe, es or cmaes. `around`: see `compiling.functions`."""
     algorithm = config.algorithm
@@ -131,7 +131,7 @@ def _state_of(searching: dict[str, Any], dtype: str) -> State:
 class _Compiled:
     """The compiled functions of a population, built when they are first wanted: on Gymnasium none may be."""
 
-    def __init__(self, config: Config, spec: dict[str, Any], report: compiling.Report, around: compiling.Around):
+    def __init__(self, config: Config, spec: dict[str, Any], report: backends.Report, around: building.Around):
         self._make = lambda first: compiling.functions(
             spec, first, report=report, backend=config.backend, around=around
         )

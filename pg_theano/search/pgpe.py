@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 
-from pg_theano import compiling
+from pg_theano import backends, compiling
 from pg_theano.search import mirrored
 from pg_theano.search.fitness import centred_ranks
 from pg_theano.types import Array, Searcher, SearchState, UserError
@@ -28,7 +28,7 @@ def make(
     dtype: str,
     optimizer: str,
     backend: str,
-    report: compiling.Report,
+    report: backends.Report,
 ) -> Searcher:
     """The searcher: mean and std of one Gaussian for each parameter, both learned by gradient.
 

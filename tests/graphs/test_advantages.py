@@ -11,7 +11,7 @@ from helpers_graphs import BOTH, CONTINUES, PADDED, TERMINATED, TRUNCATED
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pg_theano import compiling
+from pg_theano import building
 from pg_theano.by_hand import advantages as by_hand
 from pg_theano.graphs import advantages
 
@@ -281,7 +281,7 @@ def compiled(name, max_steps, dtype, **plain):
         used = knobs if name == "gae" else {"discount": knobs["discount"]}
         out = getattr(advantages, name)(*blocks, **used, max_steps=max_steps, **plain)
         inputs = [*blocks, *used.values()]
-        run = pytensor.function(inputs, out, mode=compiling._few_rewrites(), trust_input=True)
+        run = pytensor.function(inputs, out, mode=building.few_rewrites(), trust_input=True)
     return run, len(run.maker.fgraph.apply_nodes)
 
 

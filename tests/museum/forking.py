@@ -7,7 +7,7 @@ The process keeps a tree of its own: the package and the tests as hard links, al
 written there, the fork runs pytest in it (processes that a test starts find the changed package too), and the tree is
 put back. PyTensor and JAX are imported once for all changes, the package itself only after the fork.
 
-Artifacts of a changed graph have a key of their own, for the key hashes the sources (`compiling._key`). Changed code of
+Artifacts of a changed graph have a key of their own, for the key hashes the sources (`artifacts.key_of`). Changed code of
 the host could still write something wrong under a key that others use: each fork therefore writes into a folder of its
 own, which begins as a copy of the caller's by hard links. XLA's cache, whose key is the program itself, is shared.
 """
@@ -97,7 +97,7 @@ class Server:
 
 
 def caller_cache() -> Path:
-    """Where the caller keeps artifacts, as `compiling.cache_folder` has it; made, so that it can be copied."""
+    """Where the caller keeps artifacts, as `artifacts.cache_folder` has it; made, so that it can be copied."""
     own = os.environ.get("PG_THEANO_CACHE")
     folder = Path(own) if own else Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "pg_theano"
     for name in ("artifacts", "xla"):

@@ -7,6 +7,7 @@ import yaml
 from helpers_runs import command
 from helpers_search import DISCOUNT, HIDDEN, RATE, REAL, written
 
+from pg_theano import backends
 from pg_theano import config as configs
 from pg_theano.search import compare, trials
 from pg_theano.search.storage import Trial
@@ -221,8 +222,8 @@ def test_trials_that_share_a_graph_share_its_functions(elsewhere, monkeypatch):
 
     monkeypatch.setattr(compiling, "_kept", None)
     made = []
-    real = compiling._JaxFunctions.__init__
-    monkeypatch.setattr(compiling._JaxFunctions, "__init__", lambda self, *a: (made.append(a[0]), real(self, *a))[1])
+    real = backends.JaxFunctions.__init__
+    monkeypatch.setattr(backends.JaxFunctions, "__init__", lambda self, *a: (made.append(a[0]), real(self, *a))[1])
 
     def score(number, rate, hidden):
         task = {"number": number, "base": {"budget": {"updates": 2}, "evaluation": {"episodes": 2}}, "seeds": [0]}
