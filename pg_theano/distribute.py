@@ -194,7 +194,7 @@ class Workers:
 
 
 class _Cluster:
-    """A Dask cluster, through the executor of a client. What a dead worker had, Dask itself gives to another.
+    """A Dask cluster, through a client. What a dead worker had, Dask itself gives to another.
 
     It gives a task up with `KilledWorker` when several workers died that it was assigned to, waiting or running; so
     who killed them is found by running the tasks of such a batch again, one at a time.
@@ -214,7 +214,7 @@ class _Cluster:
         self._address = address
         self._timeout = timeout
         self._versions = runs.versions()
-        self._futures: set[Future[Answer]] = set()
+        self._running: dict[Future[Answer], Any] = {}  # and Dask's own future of each
         self._gone_since: float | None = None
         began = time.monotonic()
         self._client = _connected(address, timeout)
@@ -231,7 +231,6 @@ class _Cluster:
             self._client.close()
             raise
         self._count()
-        self._executor = self._client.get_executor(pure=False)
 
     def _refuse_others(self) -> None:
         for worker, found in sorted(self._client.run(runs.versions, on_error="return").items()):
@@ -262,12 +261,14 @@ class _Cluster:
         self.seconds_per_batch = max(SECONDS_PER_BATCH, SECONDS_A_WORKER * self.workers)
 
     def submit(self, function: Callable[[Any], Any], tasks: list[Any]) -> Future[Answer]:
-        future = self._executor.submit(evaluate, function, tasks, self._versions, consent.said())
-        self._futures.add(future)
+        future: Future[Answer] = Future()
+        words = (function, tasks, self._versions, consent.said())
+        self._running[future] = self._client.submit(evaluate, *words, pure=False)
+        self._client.loop.add_callback(_hand_over, self._running[future], future)
         return future
 
     def answer(self, future: Future[Answer]) -> Answer | Lost:
-        self._futures.discard(future)
+        self._running.pop(future, None)
         try:
             answer = future.result()
         except self._killed as error:
@@ -299,14 +300,28 @@ class _Cluster:
             )
 
     def abandon(self) -> None:
-        while self._futures:
-            self._futures.pop().cancel()
+        while self._running:
+            self._running.popitem()[1].cancel()
 
     def close(self) -> None:
         self.abandon()
         if self._client.status != "running":  # it logs the traceback of its own attempts to connect again
             logging.getLogger("distributed.client").setLevel(logging.CRITICAL)
         self._client.close()
+
+
+async def _hand_over(theirs: Any, future: Future[Answer]) -> None:
+    """Dask's answer, whatever became of its worker since.
+
+    Dask's own executor asks after the worker's answer is here whether it is done, and takes an answer whose worker has
+    died in between for an error.
+    """
+    try:
+        answer = await theirs
+    except BaseException as error:
+        future.set_exception(error)
+    else:
+        future.set_result(answer)
 
 
 def _connected(address: str, timeout: float) -> Any:

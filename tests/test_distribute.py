@@ -223,6 +223,22 @@ def test_a_killed_worker_of_a_cluster_loses_nothing(on_cluster, expected, tmp_pa
 
 
 @pytest.mark.slow
+def test_an_answer_whose_worker_dies_as_it_arrives_is_an_answer(on_cluster, expected, monkeypatch):
+    """Its task is "lost" for Dask by then. Caught, when planted: Dask's own executor, which takes it for an error."""
+    client = on_cluster._engine._client
+    real = client._gather
+
+    async def gathered(futures, *rest, **more):
+        found = await real(futures, *rest, **more)
+        for future in futures:
+            future._state.lose()
+        return found
+
+    monkeypatch.setattr(client, "_gather", gathered)
+    assert exactly(on_cluster.map(helpers.play, TASKS)) == expected
+
+
+@pytest.mark.slow
 def test_a_worker_with_other_versions_is_refused(on_cluster, dask_cluster, tmp_path):
     """One that joins later, when it answers; then when the cluster is opened.
 

@@ -12,7 +12,7 @@ import pytest
 from helpers_graphs import floats, interpreted, make_spec
 from helpers_runs import assert_equal_runs, command
 
-from pg_theano import artifacts, checkpoints, compiling, config, environments, programs, train
+from pg_theano import artifacts, building, checkpoints, config, environments, programs, train
 from pg_theano.dynamics import fingerprint, importable
 from pg_theano.types import ActionSpace, UserError
 
@@ -232,7 +232,7 @@ def test_what_is_wrong_is_one_line_and_nothing_is_compiled(mine, words, message,
     with Path("mine.py").open("a") as file:
         file.write("\ndef wrong(params, obs): return obs + params['w'].sum()\n")
         file.write("\ndef per_step(log_prob, old_log_prob, advantage, value, mask): return log_prob\n")
-    monkeypatch.setattr(compiling, "_pytensor_function", lambda *_: pytest.fail("compiled"))
+    monkeypatch.setattr(building, "pytensor_function", lambda *_: pytest.fail("compiled"))
     assert train.main([*words, "--no-plot", "--run-dir", "run"]) == 2
     err = capsys.readouterr().err
     assert err.startswith("error: ") and err.count("\n") == 1
