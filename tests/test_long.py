@@ -4,7 +4,7 @@ import re
 from pathlib import Path
 
 import pytest
-from helpers_long import EARLY, KINDS, MOST_BYTES, MOST_FILES, MOST_OTHER_BYTES, figures
+from helpers_long import KINDS, MOST_BYTES, MOST_FILES, MOST_OTHER_BYTES, figures
 
 from pg_theano import screen
 
@@ -14,9 +14,9 @@ PAGE = Path(__file__).parent.parent / "docs" / "long-and-large.md"
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
 def test_what_a_run_keeps_does_not_grow(kind):
-    """1,500 updates; up to 200,000 in benchmarks/torture/parts/long.py. Caught, when planted: what was played kept in a
+    """900 updates; up to 200,000 in benchmarks/torture/parts/long.py. Caught, when planted: what was played kept in a
     list, with 50 kB an update; no checkpoint taken away."""
-    found = figures(kind, EARLY // 2 * 3, EARLY // 2)
+    found = figures(kind, 900, 300)
     assert found["growth"] < 0.05
     assert found["files"] <= MOST_FILES
     assert found["bytes_an_update"] < MOST_BYTES
