@@ -6,7 +6,6 @@ import functools
 import sys
 from collections.abc import Mapping
 
-import numpy as np
 from measuring import ROOT
 from part import Figures, Part, Row
 
@@ -25,19 +24,15 @@ def measured(task: str, dtype: str) -> Figures:
 def rows(found: Mapping[str, Figures]) -> list[Row]:
     made = []
     for name, figures in found.items():
-        bound = parity.TOLERANCE[name.rpartition(" ")[2]]
-        largest = max(figures[part] for part in ("next_state", "next_obs", "reward"))
-        kept = (
-            largest <= bound
-            and figures["unwrapped"] <= np.pi + 1e-6
-            and figures["ends otherwise"] == 0
-            and figures["at a threshold"] <= 1e-3 * figures["steps"]
-        )
+        task, dtype = name.split()
+        wrong = parity.faults(figures, task, dtype)
+        fast = f"; at full speed {figures['fast']:.1e} of {parity.FAST_TOLERANCE:g}" if figures["fast"] else ""
         told = (
-            f"largest difference {largest:.1e} in {figures['steps']:,} steps, {figures['terminated']:,} of them last; "
-            f"{figures['ends otherwise']} end otherwise ({figures['at a threshold']} at a threshold left out)"
+            f"largest difference {max(figures[gap] for gap in parity.GAPS):.1e}{fast}; {figures['steps']:,} steps, "
+            f"{figures['terminated']:,} of them last, {figures['at a threshold']} at a threshold left out"
         )
-        made.append(Row(f"{name}: {EPISODES:,} episodes and states spread out, within {bound:g}", told, kept))
+        promise = f"{name}: {EPISODES:,} episodes and states spread out, within {parity.TOLERANCE[dtype]:g}"
+        made.append(Row(promise, "; ".join([told, *wrong]), not wrong))
     return made
 
 
