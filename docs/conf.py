@@ -16,7 +16,7 @@ ROOT = HERE.parent
 GENERATED = HERE / "generated"
 sys.path.insert(0, str(ROOT))
 
-from pg_theano import config as knobs
+from pg_theano import knob_tables, sections
 from pg_theano.search import settings
 
 project, author, copyright = "pg_theano", "the pg_theano developers", "the pg_theano developers"
@@ -89,18 +89,18 @@ def knobs_page() -> str:
         [
             "# Every knob",
             "",
-            "In YAML as nested keys, on the command line as `a.b=value`. Made from `pg_theano/config.py`.",
+            "In YAML as nested keys, on the command line as `a.b=value`. Made from `pg_theano/sections.py`.",
             "",
-            *rows(knobs.knobs()),
+            *rows(knob_tables.knobs()),
             "## A schedule",
             "",
-            *rows(knobs.knobs(knobs.Schedule)),
+            *rows(knob_tables.knobs(sections.Schedule)),
             "## A search",
             "",
-            *rows(knobs.knobs(settings.Search, "search.")),
+            *rows(knob_tables.knobs(settings.Search, "search.")),
             "## A range of a search's space",
             "",
-            *rows(knobs.knobs(settings.Range, "search.space.KNOB.")),
+            *rows(knob_tables.knobs(settings.Range, "search.space.KNOB.")),
         ]
     )
 

@@ -21,9 +21,10 @@ import numpy as np
 
 from pg_theano import environments, programs, shared_evaluation, stopping
 from pg_theano.backends import agent_axis
-from pg_theano.config import Config, to_dict
+from pg_theano.config import to_dict
 from pg_theano.ladder import power_of_two
 from pg_theano.rules import SEARCHES
+from pg_theano.sections import Config
 from pg_theano.types import GREEDY, SAMPLE, Array, Knobs, Played, Record, State, UserError
 
 AGENTS_A_CALL = 8

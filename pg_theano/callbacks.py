@@ -14,8 +14,9 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
-from pg_theano.config import Config, to_dict
+from pg_theano.config import to_dict
 from pg_theano.policy import Policy
+from pg_theano.sections import Config
 from pg_theano.types import UserError
 
 

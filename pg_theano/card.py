@@ -13,10 +13,11 @@ from typing import Any
 import yaml
 
 from pg_theano import checkpoints, commands, runs
-from pg_theano.config import Config, to_dict
+from pg_theano.config import to_dict
 from pg_theano.evaluate import evaluate
 from pg_theano.export import export
 from pg_theano.fingerprints import versions
+from pg_theano.sections import Config
 from pg_theano.types import UserError
 from pg_theano.untrusted import say
 

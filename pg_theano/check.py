@@ -14,7 +14,7 @@ import numpy as np
 
 from pg_theano import collecting, commands, parameters, programs, rules, user_code
 from pg_theano import config as configs
-from pg_theano.config import Config
+from pg_theano.sections import Config
 from pg_theano.types import Array, Record, Rollout, UserError
 from pg_theano.untrusted import say
 

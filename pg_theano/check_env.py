@@ -19,8 +19,8 @@ import numpy as np
 
 from pg_theano import children, commands, user_code
 from pg_theano import config as configs
-from pg_theano.config import Config
 from pg_theano.environment_checks import FAULT, Finding
+from pg_theano.sections import Config
 from pg_theano.types import UserError
 from pg_theano.untrusted import say
 

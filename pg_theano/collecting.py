@@ -15,9 +15,9 @@ from typing import Any, Protocol
 import numpy as np
 
 from pg_theano import environments, programs
-from pg_theano.config import Config
 from pg_theano.ladder import power_of_two
 from pg_theano.rollout import NothingOpen, Playing, collect, drive, episodes_compiled, rungs
+from pg_theano.sections import Config
 from pg_theano.segments import CompiledSegments, Segments
 from pg_theano.types import Array, Knobs, Played, Program, Record, Rollout, State
 

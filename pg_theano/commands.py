@@ -22,7 +22,7 @@ class _Parser(argparse.ArgumentParser):
         raise UserError(f"{self.prog}: {message}{expected}; try {self.prog} -h")
 
     def format_help(self) -> str:
-        from pg_theano.config import help_text
+        from pg_theano.knob_tables import help_text
 
         return f"{super().format_help()}\n{help_text()}\n"
 

@@ -25,8 +25,7 @@ from typing import Any, NamedTuple
 import gymnasium
 import numpy as np
 
-from pg_theano import children, environments
-from pg_theano import config as configs
+from pg_theano import children, environments, sections
 from pg_theano.rollout import LONGEST_EPISODE
 from pg_theano.slots import LARGEST_REWARD
 from pg_theano.spaces import COMPOSITE, action_of, observation_of
@@ -558,7 +557,7 @@ def glanced(id: str, first: gymnasium.Env, second: gymnasium.Env) -> list[str]:
 def main(argv: list[str]) -> None:
     line, memory, setup = children.entered(argv)
     place = np.frombuffer(memory.map(), np.int64, 3)  # number of the call, step, seed
-    config = configs.Environment(**setup["environment"])
+    config = sections.Environment(**setup["environment"])
     folders = [Path(one) for one in setup["folders"]]
 
     def mark(step: int, seed: int) -> None:

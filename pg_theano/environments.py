@@ -22,8 +22,7 @@ import gymnasium
 import numpy as np
 from gymnasium.vector import AutoresetMode
 
-from pg_theano import config as knobs
-from pg_theano import old_gym
+from pg_theano import old_gym, sections
 from pg_theano.dynamics import Dynamics, SymbolicVectorEnv, importable
 from pg_theano.slots import Slots
 from pg_theano.spaces import COMPOSITE, Task, action_of, observation_of, spaces_of
@@ -32,7 +31,7 @@ from pg_theano.workers import Workers
 
 
 def make(
-    config: knobs.Environment,
+    config: sections.Environment,
     *,
     num_envs: int,
     dtype: str,
@@ -79,7 +78,9 @@ class Compiled(NamedTuple):
         pass
 
 
-def engine_of(config: knobs.Environment, *, dtype: str, backend: str, folders: Sequence[Path] = ()) -> Compiled | None:
+def engine_of(
+    config: sections.Environment, *, dtype: str, backend: str, folders: Sequence[Path] = ()
+) -> Compiled | None:
     """The compiled engine, where it is wanted and is the same task; None where Gymnasium steps.
 
     `auto` takes it only for Gymnasium's own task with default kwargs and no wrappers. Errors: `UserError` where
@@ -126,7 +127,7 @@ def engine_of(config: knobs.Environment, *, dtype: str, backend: str, folders: S
 class VectorClass:
     """A task's own vectorised class, in mode NEXT_STEP: the step after an end only resets, and is not real."""
 
-    def __init__(self, config: knobs.Environment, envs: Any, dtype: str, squash: bool):
+    def __init__(self, config: sections.Environment, envs: Any, dtype: str, squash: bool):
         mode = envs.metadata.get("autoreset_mode")
         if mode is not AutoresetMode.NEXT_STEP:
             raise UserError(
@@ -190,7 +191,7 @@ class VectorClass:
 # -- making
 
 
-def _vectorised(config: knobs.Environment, num_envs: int, dtype: str, folders: Sequence[Path] = ()) -> Any:
+def _vectorised(config: sections.Environment, num_envs: int, dtype: str, folders: Sequence[Path] = ()) -> Any:
     """The task's own vectorised class."""
     limit: dict[str, Any] = {} if config.max_episode_steps is None else {"max_episode_steps": config.max_episode_steps}
     with _quiet(), _explained(config.id, "cannot be made"):
@@ -200,7 +201,7 @@ def _vectorised(config: knobs.Environment, num_envs: int, dtype: str, folders: S
 
 
 def _single(
-    config: knobs.Environment, wrappers: list[Any], flat: bool = True, render_mode: str | None = None
+    config: sections.Environment, wrappers: list[Any], flat: bool = True, render_mode: str | None = None
 ) -> gymnasium.Env:
     limit: dict[str, Any] = {} if config.max_episode_steps is None else {"max_episode_steps": config.max_episode_steps}
     env: Any
@@ -217,7 +218,7 @@ def _single(
 
 
 def single(
-    config: knobs.Environment, *, folders: Sequence[Path] = (), render_mode: str | None = None, flat: bool = True
+    config: sections.Environment, *, folders: Sequence[Path] = (), render_mode: str | None = None, flat: bool = True
 ) -> gymnasium.Env:
     """One plain environment, with its wrappers, for watching; `flat`: parts of an observation are made one row."""
     if config.dynamics is not None:
@@ -239,13 +240,13 @@ def converters(
     return lambda obs: observation.convert(np.asarray(obs)[None]), action_of(env.action_space, id, squash).given
 
 
-def is_gymnasiums_own(config: knobs.Environment) -> bool:
+def is_gymnasiums_own(config: sections.Environment) -> bool:
     """Whether an environment is one of Gymnasium's, as it is there."""
     found = gymnasium.registry.get(config.id)
     return found is not None and str(found.entry_point).startswith("gymnasium.envs.") and not config.wrappers
 
 
-def _spec(config: knobs.Environment) -> Any:
+def _spec(config: sections.Environment) -> Any:
     """What Gymnasium has registered; None of an environment that is a class."""
     if config.api == "gym":
         return None

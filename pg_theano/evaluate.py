@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from pg_theano import commands, environments, programs, rollout, runs, user_code
-from pg_theano.config import Config
+from pg_theano.sections import Config
 from pg_theano.types import GREEDY, SAMPLE, Array, Knobs, State
 from pg_theano.untrusted import say
 

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 from pg_theano import building, commands, programs, rules, user_code
 from pg_theano import config as configs
-from pg_theano.config import Config
+from pg_theano.sections import Config
 from pg_theano.types import UserError
 from pg_theano.untrusted import say
 

@@ -12,8 +12,9 @@ from typing import Any
 import numpy as np
 
 from pg_theano import curves, screen
-from pg_theano.config import Config, to_dict
+from pg_theano.config import to_dict
 from pg_theano.pages import html, training, whole
+from pg_theano.sections import Config
 from pg_theano.types import Array, UserError
 from pg_theano.untrusted import say
 

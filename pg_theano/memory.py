@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from pg_theano import rules, schedules
-from pg_theano.config import Config
+from pg_theano.sections import Config
 from pg_theano.types import UserError
 
 SLOTS = {"sgd": 0, "momentum": 1, "rmsprop": 1, "adam": 2}

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from pg_theano import commands, config, sb3, yaml_lines, zoo
+from pg_theano import commands, config, knob_tables, sb3, yaml_lines, zoo
 from pg_theano.checkpoints import write_atomically
 from pg_theano.equivalents import Draft, Knob, Remark, translate
 from pg_theano.rules import shown
@@ -67,7 +67,7 @@ def _data(draft: Draft) -> tuple[dict[str, Any], dict[tuple, int]]:
     ours = config.to_dict(config.from_dict({"algorithm": {"name": draft.algorithm}}))
     data: dict[str, Any] = {"environment": {}, "policy": {}, "algorithm": {"name": draft.algorithm}}
     lines: dict[tuple, int] = {}
-    order = [key for key, *_ in config.knobs()]
+    order = [key for key, *_ in knob_tables.knobs()]
     for knob in sorted(draft.knobs, key=order.index):
         value, _, line, given = draft.knobs[knob]
         path = tuple(knob.split("."))

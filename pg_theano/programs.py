@@ -22,10 +22,10 @@ from pg_theano import (
     rules,
     schedules,
 )
-from pg_theano.config import Config
 from pg_theano.dynamics import fingerprint, importable
 from pg_theano.environments import Task
 from pg_theano.rollout import LONGEST_EPISODE, chunk_of
+from pg_theano.sections import Config
 from pg_theano.types import NARROW, Knobs, Program, UserError
 
 # One child of SeedSequence(seed) for each purpose and index: a generator's state follows from the counters, so that

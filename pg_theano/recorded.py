@@ -16,7 +16,7 @@ from typing import Annotated, Any, Literal, get_args
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from pg_theano import acting, parameters
+from pg_theano import acting, parameters, sections
 from pg_theano import config as configs
 from pg_theano.checkpoints import AS_WRITTEN
 from pg_theano.types import GREEDY, State, UserError
@@ -54,8 +54,8 @@ class Spec(Recorded):
     obs_size: Annotated[int, Field(ge=0, le=2**32)]
     action: Action
     squash: bool
-    log_std: Annotated[str, _values_of(configs.Policy, "log_std")]
-    noise: Annotated[str, _values_of(configs.Policy, "noise")]
+    log_std: Annotated[str, _values_of(sections.Policy, "log_std")]
+    noise: Annotated[str, _values_of(sections.Policy, "noise")]
     policy: str
     policy_kwargs: dict[str, Any] = {}
     policy_source: str | None = None
@@ -63,8 +63,8 @@ class Spec(Recorded):
     num_outputs: Natural
     layout: list[Annotated[tuple[str, list[Size], Any], Field(strict=False)]]  # JSON has no tuples
     num_params: Size
-    activation: Annotated[str, _values_of(configs.Policy, "activation")]
-    exploration: Annotated[str, _values_of(configs.Exploration, "name")]
+    activation: Annotated[str, _values_of(sections.Policy, "activation")]
+    exploration: Annotated[str, _values_of(sections.Exploration, "name")]
     normalize_observations: bool
     dtype: Annotated[str, _values_of(configs.Config, "dtype")]
 

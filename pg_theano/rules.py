@@ -1,6 +1,6 @@
 """Which knobs go together: the defaults of each algorithm, who reads what, and what contradicts itself.
 
-Of a whole config, after `config.py` has seen to each knob by itself.
+Of a whole config, after `sections.py` has seen to each knob by itself.
 """
 
 from __future__ import annotations

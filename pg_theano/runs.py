@@ -17,9 +17,10 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from pg_theano import checkpoints, fingerprints, recorded, sealed, untrusted
-from pg_theano.config import NAME, Config, from_dict, read_config, to_dict
+from pg_theano.config import from_dict, read_config, to_dict
 from pg_theano.fingerprints import versions
 from pg_theano.records import Records
+from pg_theano.sections import NAME, Config
 from pg_theano.types import UserError
 from pg_theano.yaml_lines import read_file
 

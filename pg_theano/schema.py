@@ -12,8 +12,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from pg_theano import commands
-from pg_theano.config import Config
 from pg_theano.search.settings import Search
+from pg_theano.sections import Config
 
 
 def schema() -> dict[str, Any]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from pg_theano.config import Config
+from pg_theano.sections import Config
 from pg_theano.types import UserError
 
 UNSOLVED = 2.0  # budgets that a run counts as which was not solved

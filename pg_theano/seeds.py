@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from pg_theano import runs, sealed, untrusted
-from pg_theano.config import Config, from_dict, to_dict
+from pg_theano.config import from_dict, to_dict
+from pg_theano.sections import Config
 from pg_theano.types import UserError
 from pg_theano.yaml_lines import read_file
 

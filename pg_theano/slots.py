@@ -10,7 +10,7 @@ from typing import Any
 import gymnasium
 import numpy as np
 
-from pg_theano import config as knobs
+from pg_theano import sections
 from pg_theano.spaces import COMPOSITE, Task, action_of, observation_of, spaces_of
 from pg_theano.types import Array, UserError
 
@@ -28,7 +28,7 @@ class Slots:
     than what that class does with them.
     """
 
-    def __init__(self, config: knobs.Environment, envs: Sequence[gymnasium.Env], dtype: str, squash: bool):
+    def __init__(self, config: sections.Environment, envs: Sequence[gymnasium.Env], dtype: str, squash: bool):
         self.slots = [Slot(env, config.id, index, dtype) for index, env in enumerate(envs)]
         self.num_envs, self.kind = len(envs), "single environments"
         first = self.slots[0]

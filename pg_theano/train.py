@@ -27,7 +27,7 @@ from pg_theano import (
     user_code,
 )
 from pg_theano import config as configs
-from pg_theano.config import Config
+from pg_theano.sections import Config
 from pg_theano.trainer import Trainer
 from pg_theano.types import UserError
 

@@ -24,9 +24,10 @@ from pg_theano import (
     stopping,
     watchdog,
 )
-from pg_theano.config import Config, to_dict
+from pg_theano.config import to_dict
 from pg_theano.evaluate import Evaluator
 from pg_theano.rollout import check_record
+from pg_theano.sections import Config
 from pg_theano.slots import Slots
 from pg_theano.types import GREEDY, RETURN_SO_FAR, SAMPLE, Array, Knobs, Played, Program, Record, State, UserError
 

@@ -22,8 +22,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from pg_theano import consent
-from pg_theano.config import Config
 from pg_theano.dynamics import is_own, sources_of
+from pg_theano.sections import Config
 from pg_theano.types import UserError
 from pg_theano.untrusted import say
 

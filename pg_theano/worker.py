@@ -10,8 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from pg_theano import children, environments
-from pg_theano import config as configs
+from pg_theano import children, environments, sections
 from pg_theano.rollout import check_finite
 from pg_theano.slots import Slots
 from pg_theano.spaces import as_data
@@ -108,7 +107,7 @@ def main(argv: list[str]) -> None:
     line, memory, setup = children.entered(argv)
     try:
         slots: Any = environments.make(
-            configs.Environment(**setup["environment"]),
+            sections.Environment(**setup["environment"]),
             num_envs=setup["number"],
             dtype=setup["dtype"],
             folders=[Path(one) for one in setup["folders"]],

@@ -31,8 +31,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from pg_theano import children
-from pg_theano import config as knobs
+from pg_theano import children, sections
 from pg_theano.children import Child, Memory
 from pg_theano.slots import shown_action
 from pg_theano.spaces import Task, action_of, from_data
@@ -105,7 +104,7 @@ class Workers:
 
     def __init__(
         self,
-        config: knobs.Environment,
+        config: sections.Environment,
         *,
         num_envs: int,
         dtype: str,

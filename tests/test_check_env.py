@@ -9,8 +9,7 @@ import gymnasium
 import pytest
 from helpers_runs import command
 
-from pg_theano import check_env, environments
-from pg_theano import config as configs
+from pg_theano import check_env, environments, sections
 from pg_theano.environment_checks import FAULT, NOTE, QUESTION, Inspection
 
 HOW = {
@@ -51,7 +50,7 @@ HOW = {
 
 
 def found_in(id, longest=3000, **knobs):
-    config, found = configs.Environment(id=id, **knobs), []
+    config, found = sections.Environment(id=id, **knobs), []
     Inspection(lambda: environments.single(config, flat=False), found.append, longest=longest).thorough()
     return found
 

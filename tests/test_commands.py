@@ -7,7 +7,18 @@ import sys
 import pytest
 from helpers_runs import SMALL, as_arguments, command, ran, records, result, small
 
-from pg_theano import check, compare, environment_checks, environments, evaluate, graph, programs, train, watch
+from pg_theano import (
+    check,
+    compare,
+    environment_checks,
+    environments,
+    evaluate,
+    graph,
+    knob_tables,
+    programs,
+    train,
+    watch,
+)
 from pg_theano import config as configs
 from pg_theano.types import GREEDY, SAMPLE
 
@@ -103,7 +114,7 @@ def test_the_help_lists_every_knob_and_an_example(module, capsys):
         module.main(["-h"])
     assert ended.value.code == 0
     out = capsys.readouterr().out
-    for key, _, default, meaning in configs.knobs():
+    for key, _, default, meaning in knob_tables.knobs():
         assert f"{key} = {default}" in out
         assert meaning in out
     assert f"example:\n  python -m {module.__name__} " in out

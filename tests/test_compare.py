@@ -10,7 +10,7 @@ import pytest
 from helpers_runs import command, merged, ran, small
 from scipy import stats
 
-from pg_theano import compare, config, sealed
+from pg_theano import compare, knob_tables, sealed
 from pg_theano.compare import compare as compared
 from pg_theano.comparison import estimating, figure, scales, table
 from pg_theano.config import from_dict, to_dict
@@ -549,7 +549,7 @@ def test_every_knob_can_be_grouped_by():
     from pg_theano.comparison import reading
 
     run = reading.Finished(Path("x"), "x", from_dict({}), dict(reading.flattened(to_dict(from_dict({})))), {}, {})
-    for key in config.known_keys():
+    for key in knob_tables.known_keys():
         if key in ("seed", "runs") or key.startswith(("environment.id", "environment.dynamics")):
             continue
         assert reading.knobs_of(key) == [key]

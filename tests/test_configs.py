@@ -7,9 +7,10 @@ from pathlib import Path
 import pytest
 import yaml
 
-from pg_theano import config as configs
-from pg_theano.config import Config, knobs, read_config
+from pg_theano.config import read_config
+from pg_theano.knob_tables import knobs
 from pg_theano.rules import READERS
+from pg_theano.sections import Config
 
 ROOT = Path(__file__).resolve().parent.parent
 FILES = sorted(  # a search is read by tests/search/test_spaces.py; what a search found is the user's
@@ -72,7 +73,7 @@ def test_names_in_comments_exist(path):
         for name in re.findall(rf"\b(?:{'|'.join(sections)})\.[a-z_]+(?:\.[a-z_]+)?\b", text):
             parent = name.rpartition(".")[0]
             inside_schedule = parent in KNOBS and KNOBS[parent][0] == "schedule"
-            field = name.rpartition(".")[2] in configs.Schedule.model_fields
+            field = name.rpartition(".")[2] in sections.Schedule.model_fields
             is_section = any(key.startswith(name + ".") for key in KNOBS)
             assert name in KNOBS or (inside_schedule and field) or is_section, name
         for file in re.findall(r"[\w./-]+\.yaml", text):

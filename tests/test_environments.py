@@ -10,8 +10,7 @@ import probe_environments as probes
 import pytest
 from gymnasium import spaces
 
-from pg_theano import config as configs
-from pg_theano import environments
+from pg_theano import environments, sections
 from pg_theano.noise import uniforms
 from pg_theano.rollout import collect
 from pg_theano.spaces import observation_of
@@ -19,7 +18,7 @@ from pg_theano.types import ActionSpace, UserError
 
 
 def made(id, num_envs=3, folders=(), squash=False, **knobs):
-    config = configs.Environment(id=id, **knobs)
+    config = sections.Environment(id=id, **knobs)
     return environments.make(config, num_envs=num_envs, dtype="float32", folders=folders, squash=squash)
 
 
@@ -194,7 +193,7 @@ def test_an_action_that_is_no_number_does_not_reach_the_environment(id, action):
 @pytest.mark.parametrize("squash", [False, True])
 def test_whoever_watches_gives_the_same_actions(squash):
     actions = np.float32([[0.3, 12]])
-    env = environments.single(configs.Environment(id="BoxActions-v0"))
+    env = environments.single(sections.Environment(id="BoxActions-v0"))
     _, given = environments.converters(env, "BoxActions-v0", "float32", squash)
     assert np.array_equal(given(actions), told("BoxActions", actions, squash)[0])
 
@@ -225,7 +224,7 @@ def test_the_vectorised_class_is_used_only_for_the_task_as_registered(id, knobs,
 
 
 def test_single_environments_can_be_asked_for():
-    config = configs.Environment(id="CartPole-v1")
+    config = sections.Environment(id="CartPole-v1")
     env = environments.make(config, num_envs=2, dtype="float32", single_environments=True)
     assert isinstance(env, environments.Slots)
     assert env.task == made("CartPole-v1").task
@@ -371,7 +370,7 @@ def test_a_reset_that_takes_no_seed_is_refused():
 
 
 def test_a_single_environment_for_watching_has_the_same_wrappers_and_kwargs():
-    config = configs.Environment(id="Weighty-v0", kwargs={"weight": 3.0}, wrappers=["probe_environments:Double"])
+    config = sections.Environment(id="Weighty-v0", kwargs={"weight": 3.0}, wrappers=["probe_environments:Double"])
     env = environments.single(config)
     env.reset(seed=0)
     assert env.step(0)[1] == 6.0

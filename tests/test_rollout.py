@@ -5,15 +5,14 @@ import numpy as np
 import probe_environments as probes
 import pytest
 
-from pg_theano import config as configs
-from pg_theano import environments
+from pg_theano import environments, sections
 from pg_theano.noise import uniforms
 from pg_theano.rollout import collect
 from pg_theano.types import Rollout, UserError
 
 
 def environment(id, num_envs, dtype="float32", **knobs):
-    return environments.make(configs.Environment(id=id, **knobs), num_envs=num_envs, dtype=dtype)
+    return environments.make(sections.Environment(id=id, **knobs), num_envs=num_envs, dtype=dtype)
 
 
 def random_act(num_actions):

@@ -6,14 +6,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pg_theano import config as configs
-from pg_theano import environments
+from pg_theano import environments, sections
 from pg_theano.segments import Segments
 from pg_theano.types import Rollout, UserError
 
 
 def segments(id, num_envs=3, *, dtype="float32", keep=Rollout._fields, **knobs):
-    config = configs.Environment(id=id, **knobs)
+    config = sections.Environment(id=id, **knobs)
     env = environments.make(config, num_envs=num_envs, dtype=dtype, single_environments=True)
     return Segments(env, dtype=dtype, keep=keep)
 
@@ -105,7 +104,7 @@ def test_environments_go_on_where_they_stopped():
 def test_the_rollout_has_what_the_policy_drew_and_the_environment_what_it_takes():
     """ "Clipped action stored" is a classic bug; caught, when planted."""
     for squash in (False, True):
-        config = configs.Environment(id="BoxActions-v0")
+        config = sections.Environment(id="BoxActions-v0")
         env = environments.make(config, num_envs=2, dtype="float32", squash=squash, single_environments=True)
         one = Segments(env, dtype="float32")
         collect(one, 1, 0)  # the trial is over

@@ -12,8 +12,7 @@ import numpy as np
 import pytest
 from helpers_runs import command, records, result, small
 
-from pg_theano import config as configs
-from pg_theano import environments, rollout, screen, train, watchdog
+from pg_theano import environments, rollout, screen, sections, train, watchdog
 from pg_theano.types import UserError
 
 SAID = {
@@ -99,9 +98,9 @@ def test_training_says_what_is_wrong_once(fault, tmp_path, monkeypatch):
 def test_nothing_is_said_of_a_sound_one(tmp_path):
     """Nor is a glance taken at Gymnasium's own."""
     assert trained("Healthy-v0", tmp_path / "run") == []
-    assert environments.is_gymnasiums_own(configs.Environment(id="Acrobot-v1"))
-    assert not environments.is_gymnasiums_own(configs.Environment(id="Healthy-v0"))
-    wrapped = configs.Environment(id="Acrobot-v1", wrappers=["gymnasium.wrappers:TimeAwareObservation"])
+    assert environments.is_gymnasiums_own(sections.Environment(id="Acrobot-v1"))
+    assert not environments.is_gymnasiums_own(sections.Environment(id="Healthy-v0"))
+    wrapped = sections.Environment(id="Acrobot-v1", wrappers=["gymnasium.wrappers:TimeAwareObservation"])
     assert not environments.is_gymnasiums_own(wrapped)
 
 
@@ -181,7 +180,7 @@ def test_a_process_that_was_stopped_does_not_hang():
         "sys.path[:0] = " + repr(sys.path) + "\n"
         "import numpy as np\n"
         "from pg_theano import config, environments, watchdog\n"
-        "env = environments.make(config.Environment(id='faulty_environments:Untrusted-v0'), num_envs=1, dtype='float32')\n"
+        "env = environments.make(sections.Environment(id='faulty_environments:Untrusted-v0'), num_envs=1, dtype='float32')\n"
         "env.begin(np.ones(1, bool), np.zeros(1, int), all_over=True)\n"
         "def step(action):\n"
         "    for _ in range(15):\n"
@@ -200,7 +199,7 @@ def test_a_process_that_was_stopped_does_not_hang():
 @pytest.mark.slow
 def test_many_slow_steps_are_not_one_that_hangs():
     """Caught, when planted: the call looked at, and not which environment's."""
-    env = environments.make(configs.Environment(id="Healthy-v0"), num_envs=8, dtype="float32")
+    env = environments.make(sections.Environment(id="Healthy-v0"), num_envs=8, dtype="float32")
     env.begin(np.ones(8, bool), np.arange(8), all_over=True)
     for slot in env.slots:
         slot.env.step = lambda action: time.sleep(0.12) or (np.zeros(3, np.float32), 0.0, False, False, {})

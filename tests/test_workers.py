@@ -12,7 +12,7 @@ import pytest
 from helpers_runs import assert_equal_runs, ran, resumed, small
 
 from pg_theano import config as configs
-from pg_theano import environments, trainer, workers
+from pg_theano import environments, sections, trainer, workers
 from pg_theano.noise import uniforms
 from pg_theano.rollout import collect
 from pg_theano.segments import Segments
@@ -22,7 +22,7 @@ UNTRUSTED = "faulty_environments:Untrusted-v0"
 
 
 def made(id=UNTRUSTED, num_envs=5, **knobs):
-    config = configs.Environment(id=id, **knobs)
+    config = sections.Environment(id=id, **knobs)
     environment = environments.make(config, num_envs=num_envs, dtype="float32", single_environments=True)
     environment.told = []
     environment.report = environment.told.append
@@ -347,7 +347,7 @@ import sys, time
 sys.path[:0] = {path!r}
 import numpy as np
 from pg_theano import config, environments
-knobs = config.Environment(id="faulty_environments:Untrusted-v0", workers=2, kwargs={{"how": {how!r}, "share": 1.0}})
+knobs = sections.Environment(id="faulty_environments:Untrusted-v0", workers=2, kwargs={{"how": {how!r}, "share": 1.0}})
 environment = environments.make(knobs, num_envs=2, dtype="float32")
 print(*[child.process.pid for child in environment._children], flush=True)
 environment.begin(np.ones(2, bool), np.arange(2), all_over=True)

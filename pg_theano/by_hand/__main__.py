@@ -17,8 +17,8 @@ from pg_theano import commands, environments, rollout
 from pg_theano.by_hand import ppo, vpg
 from pg_theano.by_hand.networks import Network
 from pg_theano.by_hand.policies import LOGISTIC
-from pg_theano.config import Environment
 from pg_theano.noise import uniforms
+from pg_theano.sections import Environment
 from pg_theano.types import GREEDY, Array, Rollout, State, UserError
 from pg_theano.untrusted import say
 from pg_theano.watch import has_display

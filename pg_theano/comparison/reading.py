@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from pg_theano import config as configs
-from pg_theano import curves, runs, seeds
+from pg_theano import curves, knob_tables, runs, seeds
 from pg_theano.types import Array, UserError
 
 TASK = ("environment.kwargs", "environment.wrappers", "environment.max_episode_steps")
@@ -144,7 +144,7 @@ def knobs_of(by: str) -> list[str]:
 
 
 def _knob(word: str) -> str:
-    known = [*configs.known_keys(), "run"]
+    known = [*knob_tables.known_keys(), "run"]
     if word in ("seed", "runs") or word.startswith(("environment.id", "environment.dynamics")):
         raise UserError(
             f"--by {word}: got what is averaged over; expected a knob in which the runs differ; try --by algorithm"

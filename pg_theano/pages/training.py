@@ -9,10 +9,11 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from pg_theano import curves, runs, seeds
-from pg_theano.config import Config, to_dict
+from pg_theano.config import to_dict
 from pg_theano.curves import Run
 from pg_theano.pages import figures, html
 from pg_theano.pages.figures import Mark
+from pg_theano.sections import Config
 from pg_theano.types import UserError
 
 RETURN = {"return_mean": "Return of an episode", "fitness_elites": "Fitness: best quarter of a generation"}

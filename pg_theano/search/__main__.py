@@ -9,8 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from pg_theano import commands, stopping
-from pg_theano import config as configs
+from pg_theano import commands, knob_tables, stopping
 from pg_theano.search import best, settings, study
 from pg_theano.search.display import Display, described, headline, number
 from pg_theano.types import UserError
@@ -76,8 +75,8 @@ def finished(outcome: study.Outcome, plot: bool) -> dict[str, Any]:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    rows = configs.knobs(settings.Search, "search.") + configs.knobs(settings.Range, "search.space.KNOB.")
-    table = "\n".join(["knobs of the search:", *configs.table(rows)])
+    rows = knob_tables.knobs(settings.Search, "search.") + knob_tables.knobs(settings.Range, "search.space.KNOB.")
+    table = "\n".join(["knobs of the search:", *knob_tables.table(rows)])
     parser = commands.parser("search", __doc__, f"{EXAMPLE}\n\n{table}")
     parser.add_argument(
         "what",

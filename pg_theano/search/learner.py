@@ -16,8 +16,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from pg_theano import acting, backends, building, compiling, parameters
-from pg_theano.config import Config
 from pg_theano.search import searchers
+from pg_theano.sections import Config
 from pg_theano.types import Array, Knobs, Program, State, UserError
 
 METRICS = ["cost", "gradient_norm", "fitness_best", "fitness_elites", "spread", "finite"]

@@ -12,11 +12,12 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from pg_theano import distribute, environments, programs
-from pg_theano.config import Config, from_dict, to_dict
+from pg_theano.config import from_dict, to_dict
 from pg_theano.ladder import power_of_two
 from pg_theano.rollout import LONGEST_EPISODE, NothingOpen, check_record, collect
 from pg_theano.search import learner
 from pg_theano.search.learner import Generation, Moments
+from pg_theano.sections import Config
 from pg_theano.types import Array, Knobs, Played, Program, Record, State, UserError
 
 

@@ -14,8 +14,9 @@ import yaml
 from pydantic import Field, model_validator
 
 from pg_theano import config as configs
-from pg_theano.config import Config, Count, Finite, Section
+from pg_theano import config_errors, knob_tables, sections
 from pg_theano.search.spaces import Axis, set_in
+from pg_theano.sections import Config, Count, Finite, Section
 from pg_theano.types import UserError
 from pg_theano.yaml_lines import Document
 
@@ -70,7 +71,7 @@ class Range(Section):
 
 class SearchBudget(Section):
     trials: Count | None = Field(100, description="stop after so many trials")
-    seconds: configs.Positive | None = Field(None, description="begin no further batch after so many seconds")
+    seconds: sections.Positive | None = Field(None, description="begin no further batch after so many seconds")
 
 
 class Grid(Section):
@@ -184,7 +185,7 @@ def plan_of(document: Document, folder: Path) -> Plan:
     if base_name is not None:
         if not isinstance(base_name, str) or Path(base_name).is_absolute() or ".." in Path(base_name).parts:
             raise UserError(
-                f"{configs.where(('base',), lines, name)}: expected the name of a config file beside this "
+                f"{config_errors.where(('base',), lines, name)}: expected the name of a config file beside this "
                 "one; try its name alone"
             )
         base_path = folder / base_name
@@ -192,7 +193,7 @@ def plan_of(document: Document, folder: Path) -> Plan:
         base = configs.read_data(shown).data
         if "search" in base:
             raise UserError(
-                f"{configs.where(('base',), lines, name)}: {shown} is a search itself; expected a config "
+                f"{config_errors.where(('base',), lines, name)}: {shown} is a search itself; expected a config "
                 "to train; try its own base"
             )
         configs.read_config(shown)  # its errors name its own lines
@@ -201,14 +202,14 @@ def plan_of(document: Document, folder: Path) -> Plan:
     own_name = base.pop("name", None) or "search"
     if base.pop("runs", 1) != 1:
         raise UserError(
-            f"{configs.where(('runs',), lines, name)}: got several runs, and a trial is one; expected 1; "
+            f"{config_errors.where(('runs',), lines, name)}: got several runs, and a trial is one; expected 1; "
             "try search.seeds_per_trial instead"
         )
     search = {**search, "space": flattened(search.get("space"))}
     settings = configs.validated(_File, {"search": search}, lines_of_flat(lines), name).search
     axes = tuple(Axis(knob, **_axis(knob, one)) for knob, one in settings.space.items())
     for axis in axes:
-        _check_knob(axis, base, configs.where(("search", "space", axis.name), lines_of_flat(lines), name))
+        _check_knob(axis, base, config_errors.where(("search", "space", axis.name), lines_of_flat(lines), name))
     plan = Plan(own_name, settings, axes, base, config.model_copy(update={"name": None}), folder)
     _check_budget(plan, name)
     return plan
@@ -274,7 +275,7 @@ def _axis(knob: str, one: Range) -> dict[str, Any]:
 
 def _check_knob(axis: Axis, base: dict[str, Any], where: str) -> None:
     """Refuse a knob that there is not, and a value that the knob does not take."""
-    known = [key for key in configs.known_keys() if key not in ("name", "seed", "runs")]
+    known = [key for key in knob_tables.known_keys() if key not in ("name", "seed", "runs")]
     open_ended = axis.name.rpartition(".")[0] in (
         "environment.kwargs",
         "policy.name_kwargs",
@@ -285,7 +286,7 @@ def _check_knob(axis: Axis, base: dict[str, Any], where: str) -> None:
         near = leaf or difflib.get_close_matches(axis.name, known, 1, 0.5)
         hint = f"did you mean {near[0]}?" if near else "python -m pg_theano.search -h lists all"
         raise UserError(f"{where}: unknown knob; {hint}")
-    kinds = {key: kind for key, kind, *_ in configs.knobs()}
+    kinds = {key: kind for key, kind, *_ in knob_tables.knobs()}
     if axis.choices is None and not axis.integer and kinds.get(axis.name, "float").startswith("int"):
         raise UserError(f"{where}: takes whole numbers; expected integer: true; try adding it")
     for value in axis.choices if axis.choices is not None else (axis.value(0.0), axis.value(1.0)):

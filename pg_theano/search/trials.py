@@ -14,9 +14,9 @@ import numpy as np
 
 from pg_theano import compiling, records, runs, screen, train
 from pg_theano import config as configs
-from pg_theano.config import Config
 from pg_theano.scores import learning_curve, steps_to_solve
 from pg_theano.search.settings import with_params
+from pg_theano.sections import Config
 from pg_theano.types import UserError
 
 FREE_AFTER = 60.0  # seconds at most that a run of a killed search, which its worker still ends, is waited for

@@ -6,7 +6,18 @@ import pytest
 from helpers_graphs import KNOBS
 from helpers_runs import as_arguments, assert_equal_runs, assert_equal_states, ran, records, result, resumed, small
 
-from pg_theano import compiling, config, environments, evaluate, minibatches, programs, screen, train
+from pg_theano import (
+    compiling,
+    config,
+    environments,
+    evaluate,
+    knob_tables,
+    minibatches,
+    programs,
+    screen,
+    sections,
+    train,
+)
 from pg_theano.by_hand import optimizers, program
 from pg_theano.graphs import ppo, vpg
 from pg_theano.types import EXPLORE, GREEDY, SAMPLE, ActionSpace, Rollout, UserError
@@ -445,7 +456,7 @@ def test_every_knob_that_shapes_the_graph_is_covered_or_refused(algorithm, id):
 
     Caught, when planted: policy.noise, algorithm.target_kl or normalize.rewards left out of what is refused.
     """
-    environment = environments.make(config.Environment(id=id), num_envs=1, dtype="float64")
+    environment = environments.make(sections.Environment(id=id), num_envs=1, dtype="float64")
     environment.close()
     task = environment.task
 
@@ -463,7 +474,7 @@ def test_every_knob_that_shapes_the_graph_is_covered_or_refused(algorithm, id):
     twin, rollout = program.load(read), experience(read, np.random.default_rng(0))
     twin.train(twin.init(np.random.default_rng(0)), rollout, KNOBS, order_of(read, rollout, 0))
     plain, taken, refused = spec_with(), 0, 0
-    for key, kind, *_ in config.knobs():
+    for key, kind, *_ in knob_tables.knobs():
         for value in other_values(kind):
             try:
                 spec = spec_with(key, value)

@@ -25,8 +25,7 @@ import faulty_environments as faulty
 import test_training_faults as training
 import test_workers as with_workers
 
-from pg_theano import check_env, environments
-from pg_theano import config as configs
+from pg_theano import check_env, environments, sections
 from pg_theano.environment_checks import NOTE
 from pg_theano.types import UserError
 
@@ -120,7 +119,7 @@ def cost_of_a_glance() -> Figures:
     """Milliseconds of processor time at start, of an environment of a user's."""
     from pg_theano.environment_checks import glanced
 
-    env = environments.make(configs.Environment(id="Healthy-v0"), num_envs=2, dtype="float32")
+    env = environments.make(sections.Environment(id="Healthy-v0"), num_envs=2, dtype="float32")
     times = []
     for _ in range(9):
         began = time.process_time()
@@ -133,7 +132,7 @@ def cost_of_the_watch() -> Figures:
     """Processor time of a step of 16 environments in this process, µs, with and without a watch: the least of 15."""
     from pg_theano import watchdog
 
-    env = environments.make(configs.Environment(id="Healthy-v0"), num_envs=16, dtype="float32")
+    env = environments.make(sections.Environment(id="Healthy-v0"), num_envs=16, dtype="float32")
     env.begin(np.ones(16, bool), np.arange(16), all_over=True)
     actions = np.zeros(16, np.int32)
 
@@ -268,7 +267,7 @@ def cost_of_a_step(id: str) -> Figures:
     """Microseconds a step of 16 environments: here, in workers, and by Gymnasium's two; medians of seven, in turns."""
     ours = {
         f"workers={count}": environments.make(
-            configs.Environment(id=id, workers=count), num_envs=16, dtype="float32", single_environments=True
+            sections.Environment(id=id, workers=count), num_envs=16, dtype="float32", single_environments=True
         )
         for count in (0, 1, 2)
     }
