@@ -10,7 +10,7 @@ import yaml
 from pg_theano.config import read_config
 from pg_theano.knob_tables import knobs
 from pg_theano.rules import READERS
-from pg_theano.sections import Config
+from pg_theano.sections import Config, Schedule
 
 ROOT = Path(__file__).resolve().parent.parent
 FILES = sorted(  # a search is read by tests/search/test_spaces.py; what a search found is the user's
@@ -31,14 +31,14 @@ def test_the_files_that_the_readme_promises_are_there():
 
 
 def test_cartpole_is_the_defaults():
-    """Caught, when planted: a learning rate, a hidden width and a budget changed in config.py alone."""
+    """Caught, when planted: a learning rate, a hidden width and a budget changed in sections.py alone."""
     config = read_config(ROOT / "configs" / "cartpole.yaml")
     assert config.name == "cartpole"
     assert config.model_copy(update={"name": None}) == Config()
 
 
 def test_cartpole_writes_its_values_out():
-    """What the file leaves to config.py would follow a changed default silently, and a reader would not see it."""
+    """What the file leaves to sections.py would follow a changed default silently, and a reader would not see it."""
     data = yaml.safe_load((ROOT / "configs" / "cartpole.yaml").read_text())
     for section in ("policy", "algorithm", "exploration", "schedules", "budget", "solved", "evaluation"):
         assert section in data
@@ -68,12 +68,12 @@ def test_every_file_begins_with_what_it_is_its_command_and_what_it_reaches(path)
 @TEXTS
 def test_names_in_comments_exist(path):
     """Caught, when planted: `evaluation.every_update`, `leave_one_in`, configs/clasic.yaml."""
-    sections = {key.partition(".")[0] for key in KNOBS if "." in key}
+    parts = {key.partition(".")[0] for key in KNOBS if "." in key}
     for text in comments(path):
-        for name in re.findall(rf"\b(?:{'|'.join(sections)})\.[a-z_]+(?:\.[a-z_]+)?\b", text):
+        for name in re.findall(rf"\b(?:{'|'.join(parts)})\.[a-z_]+(?:\.[a-z_]+)?\b", text):
             parent = name.rpartition(".")[0]
             inside_schedule = parent in KNOBS and KNOBS[parent][0] == "schedule"
-            field = name.rpartition(".")[2] in sections.Schedule.model_fields
+            field = name.rpartition(".")[2] in Schedule.model_fields
             is_section = any(key.startswith(name + ".") for key in KNOBS)
             assert name in KNOBS or (inside_schedule and field) or is_section, name
         for file in re.findall(r"[\w./-]+\.yaml", text):
@@ -84,7 +84,7 @@ def test_names_in_comments_exist(path):
 
 @TEXTS
 def test_options_in_comments_are_all_the_options(path):
-    """A comment `a | b | c` behind a knob lists exactly what config.py allows there. Caught: an option left out."""
+    """A comment `a | b | c` behind a knob lists exactly what sections.py allows there. Caught: an option left out."""
     section, found = "", 0
     for line in path.read_text().splitlines():
         opened = re.match(r"([a-z_]+):\s*(?:#.*)?$", line)
