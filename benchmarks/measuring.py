@@ -91,9 +91,10 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 def environment(source: Path, cache: Path) -> dict[str, str]:
     """The environment of every measured program: one thread, and each cache inside `cache`.
 
-    Bytecode files are left where installing put them, and the operating system's page cache is not dropped.
+    Bytecode files are left where installing and warming up put them, as for a user; the operating system's page cache
+    is not dropped.
     """
-    dropped = ("PYTHONPATH", "XLA_FLAGS", "JAX_", "PYTENSOR_FLAGS", "PG_THEANO", "MPLCONFIGDIR", "XDG_CACHE_HOME")
+    dropped = ("PYTHONPATH", "PYTHONDONTWRITE", "XLA_FLAGS", "JAX_", "PYTENSOR_FLAGS", "PG_THEANO", "MPLCONFIG", "XDG_")
     kept = {name: value for name, value in os.environ.items() if not name.startswith(dropped)}
     threads = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
     return kept | threads | {

@@ -186,9 +186,8 @@ def _policy(draft: Draft) -> None:
         draft.remark("policy_kwargs.activation_fn", f"{zoo.shown(activation)}; policy.activation is the nearest, relu")
     put("policy.activation", "activation_fn", sb3.ACTIVATIONS.get(last, "relu"), has)
     orthogonal, has = inner("ortho_init")
-    if not zoo.flag_of(entry, "policy_kwargs", orthogonal):
-        draft.remark("policy_kwargs.ortho_init", "false is torch's uniform ±1/√inputs; glorot is the nearest")
-    put("policy.initialization", "ortho_init", "orthogonal" if orthogonal else "glorot", has)
+    orthogonal = zoo.flag_of(entry, "policy_kwargs", orthogonal)
+    put("policy.initialization", "ortho_init", "orthogonal" if orthogonal else "fan_in", has)
     log_std, has = inner("log_std_init")
     put("policy.initial_log_std", "log_std_init", log_std, has)
     _noise(draft)

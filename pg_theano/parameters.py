@@ -8,6 +8,7 @@ An initialiser is plain data, so that it can stand in a file:
     "zeros", "ones"
     ["constant", 0.5]
     0.1                     normal around 0, with this standard deviation
+    ["uniform", 0.1]        uniform within ±0.1
     "glorot"                uniform within ±√(6 / (inputs + outputs))           Glorot and Bengio 2010, eq. 16
     "orthogonal"            orthonormal columns, or rows where there are more columns; that times a gain is
     ["orthogonal", 1.41]                                                        Saxe et al. 2014
@@ -32,16 +33,21 @@ def dense_layout(
 ) -> Layout:
     """Weights [inputs, outputs] and biases [outputs] of a chain of dense layers, first to last. Biases start at 0.
 
-    `initialization` is "glorot" or "orthogonal". Orthogonal weights have gain √2, and those of the last layer
+    `initialization` is "glorot", "orthogonal" or "fan_in". Orthogonal weights have gain √2, and those of the last layer
     `last_gain`: 0.01 for a policy, which then starts out nearly uniform or around 0, and 1 for values
-    (Engstrom et al. 2020; Andrychowicz et al. 2021, section 3.2). Glorot's have none.
+    (Engstrom et al. 2020; Andrychowicz et al. 2021, section 3.2). Glorot's have none. "fan_in" is uniform within
+    ±1/√inputs, biases too (after LeCun et al. 1998, section 4.6; torch's default).
     """
     layout: Layout = []
     last = len(sizes) - 1
     for number, (inputs, outputs) in enumerate(zip(sizes[:-1], sizes[1:], strict=True), start=1):
         gain = last_gain if number == last else math.sqrt(2.0)
-        weights = ["orthogonal", gain] if initialization == "orthogonal" else initialization
-        layout += [(f"{prefix}/w{number}", (inputs, outputs), weights), (f"{prefix}/b{number}", (outputs,), "zeros")]
+        weights, biases = {
+            "glorot": ("glorot", "zeros"),
+            "orthogonal": (["orthogonal", gain], "zeros"),
+            "fan_in": (["uniform", 1 / math.sqrt(inputs)],) * 2,
+        }[initialization]
+        layout += [(f"{prefix}/w{number}", (inputs, outputs), weights), (f"{prefix}/b{number}", (outputs,), biases)]
     return layout
 
 
@@ -110,6 +116,8 @@ def _drawn(rng: np.random.Generator, name: str, shape: Sequence[int], initialize
             return np.full(shape, float(value))
         case float() | int() as std if std >= 0:
             return rng.normal(0.0, std, shape)
+        case ["uniform", float() | int() as bound] if bound >= 0:
+            return rng.uniform(-bound, bound, shape)
         case "glorot" if len(shape) == 2:
             bound = math.sqrt(6.0 / sum(shape))
             return rng.uniform(-bound, bound, shape)
@@ -119,7 +127,8 @@ def _drawn(rng: np.random.Generator, name: str, shape: Sequence[int], initialize
             return gain * _orthonormal(rng, *shape)
     raise UserError(
         f"{name} of shape {list(shape)}: got the initialiser {initializer!r}; expected zeros, ones, a number (the "
-        "standard deviation of a normal) or, for weights [inputs, outputs], glorot or orthogonal; try zeros"
+        "standard deviation of a normal), [uniform, bound] or, for weights [inputs, outputs], glorot or orthogonal; "
+        "try zeros"
     )
 
 

@@ -74,8 +74,9 @@ class Policy(Section):
     shared: bool = Field(False, description="policy and value are two heads of one network (a2c, ppo)")
     activation: Literal["sigmoid", "tanh", "relu"] = Field("sigmoid", description="of the hidden layers")
     logistic: bool = Field(False, description="Discrete with two actions: one logit, π(1) = σ(z), instead of two")
-    initialization: Literal["glorot", "orthogonal"] = Field(
-        "glorot", description="of the weights; orthogonal: gain √2, the policy's last layer 0.01, the value's 1"
+    initialization: Literal["glorot", "orthogonal", "fan_in"] = Field(
+        "glorot",
+        description="of the weights; orthogonal: gain √2, the last layer's 0.01, of values 1; fan_in: ±1/√inputs",
     )
     squash: bool = Field(False, description="Box: actions through tanh into the bounds, instead of clipped to them")
     log_std: Literal["state_independent", "state_dependent"] = Field(

@@ -26,7 +26,9 @@ def ctrl_c():
 
 def pytest_configure(config):
     """One cache for the whole session and all its processes, the caller's where one is set: compiling takes longer than
-    what is tested."""
+    what is tested. And bytecode, as users have it: else each process that is started compiles us anew, in 0.26 s."""
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+    sys.dont_write_bytecode = False
     if not os.environ.get("PG_THEANO_CACHE"):
         folder = os.environ["PG_THEANO_CACHE"] = tempfile.mkdtemp(prefix="pg-theano-tests-")
         config.add_cleanup(lambda: shutil.rmtree(folder, ignore_errors=True))

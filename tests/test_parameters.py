@@ -71,6 +71,20 @@ def test_weights_start_within_glorots_bound_and_biases_at_zero(inputs, outputs):
     assert all((parameters.views(p, layout)["policy/b1"] == 0).all() for p in draws)
 
 
+@pytest.mark.parametrize(("inputs", "outputs"), [(4, 8), (100, 300), (1, 1)])
+def test_fan_in_is_torchs_start(inputs, outputs):
+    """Weights and biases within ±1/√inputs, as torch.nn.Linear draws them. Caught, when planted: √(1/outputs) for the
+    biases; biases at 0; √3 times as wide."""
+    layout = parameters.dense_layout([inputs, outputs], initialization="fan_in")
+    draws = [parameters.initial(np.random.default_rng(seed), layout, "float64") for seed in range(200)]
+    for name in ("policy/w1", "policy/b1"):
+        found = np.concatenate([parameters.views(params, layout)[name].ravel() for params in draws])
+        bound = 1 / math.sqrt(inputs)
+        assert 0.95 * bound < np.abs(found).max() <= bound
+        assert found.var() == pytest.approx(bound**2 / 3, rel=0.2)
+        assert abs(found.mean()) < 0.15 * bound
+
+
 def test_a_seed_gives_one_start_in_both_dtypes():
     """Caught, when planted: float32 drawn as float32; a generator of the module's own."""
     wide, narrow, again = (
@@ -142,7 +156,7 @@ def test_a_layout_survives_a_file():
     ("shape", "how"),
     [
         ((2, 2), "glort"), ((3,), "glorot"), ((2, 2, 2), "orthogonal"), ((3,), ["orthogonal", 1.0]), ((2,), -1.0),
-        ((2,), float("nan")), ((2,), None), ((2,), ["constant"]), ((2, 2), ["orthogonal", "2"]), ((2,), {}),
+        ((2,), float("nan")), ((2,), None), ((2,), ["constant"]), ((2,), ["uniform", -1.0]), ((2, 2), ["orthogonal", "2"]), ((2,), {}),
     ],
 )  # fmt: skip
 def test_an_initialiser_that_does_not_exist_or_does_not_fit_is_named(shape, how):

@@ -332,7 +332,7 @@ SECTIONS: dict[str, list[Case]] = {
     ],
     "Your own policy": [
         Case("A file that is not there", "policy: {name: 'my_net:policy'}\n", "mine.yaml:1 policy.name: no file my_net.py in …; expected it there; try copying it beside the config", "[own-policy.md](own-policy.md) shows one."),
-        Case("An initialiser that is not there", "policy: {name: 'my_policy:policy'}\n", "mine.yaml:1 policy.name: parameters() of my_policy: w of shape [4, 2]: got the initialiser 'zeroes'; expected zeros, ones, a number (the standard deviation of a normal) or, for weights [inputs, outputs], glorot or orthogonal; try zeros", "Or a list of a name and a number: `[constant, 0.5]`.", setup=unlearnt),
+        Case("An initialiser that is not there", "policy: {name: 'my_policy:policy'}\n", "mine.yaml:1 policy.name: parameters() of my_policy: w of shape [4, 2]: got the initialiser 'zeroes'; expected zeros, ones, a number (the standard deviation of a normal), [uniform, bound] or, for weights [inputs, outputs], glorot or orthogonal; try zeros", "Or a list of a name and a number: `[constant, 0.5]`.", setup=unlearnt),
     ],
 }  # fmt: skip
 
