@@ -5,6 +5,7 @@ result = pg_theano.run("configs/cartpole.yaml")
 """
 
 import os
+import sys
 import time
 
 BEGAN = time.perf_counter()
@@ -13,6 +14,18 @@ BEGAN = time.perf_counter()
 # Our matrices in NumPy are small: two threads of OpenBLAS only wait for each other, and beside another process for long
 # (PPO by hand on a busy machine: 157 instead of 5 s). Read when NumPy is first imported; who has set it keeps it.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
+
+def _end(kind, error, trace):
+    """Ctrl-C while a command's modules are imported, before anything listens: a word, as later, and no traceback."""
+    if issubclass(kind, KeyboardInterrupt):
+        print("interrupted", file=sys.stderr)
+    else:
+        sys.__excepthook__(kind, error, trace)
+
+
+if sys.argv[:1] == ["-m"]:  # so it stands while `python -m` looks for what it is to run
+    sys.excepthook = _end
 
 
 def run(config=None, *knobs, **options):
@@ -31,7 +44,11 @@ def run(config=None, *knobs, **options):
 def beside(*results):
     """Several results in one figure and one table, for a notebook to show; see `pg_theano.notebook.Beside`."""
     from pg_theano.notebook import Beside
+    from pg_theano.types import UserError
 
+    for one in results:
+        if not hasattr(one, "figures"):
+            raise UserError(f"beside: got {one!r:.60}; expected results; try beside(run(...), run(...))")
     return Beside(results)
 
 

@@ -22,6 +22,7 @@ from pg_theano import machine_code, untrusted
 from pg_theano.types import UserError
 
 FORMAT = 1
+_warned: set[str] = set()
 
 
 def cache_folder() -> Path:
@@ -39,6 +40,10 @@ def xla_folder() -> Path:
 def check_cache() -> None:
     """Refuse a cache folder that others may have written to: what is in it runs. Errors: `UserError`."""
     folder = cache_folder()
+    if folder.exists() and not folder.is_dir():
+        raise UserError(
+            f"{folder}: is a file; expected a folder, of the compile cache; try another in $PG_THEANO_CACHE"
+        )
     for one in (folder, folder / "artifacts", folder / "xla"):
         problem = untrusted.others_may_write(one)
         if problem:
@@ -133,7 +138,7 @@ def write(path: Path, manifest: dict[str, Any], payload: bytes) -> None:
     try:
         machine_code.write_whole(path, head + b"\n" + payload)
     except OSError as error:
-        warn(f"{path.parent}: {error.strerror}; nothing is kept for the next run")
+        warn(f"{path.parent}: {error.strerror}; {machine_code.NOTHING_KEPT}")
 
 
 def checksum(manifest: dict[str, Any], payload: bytes) -> str:
@@ -141,4 +146,7 @@ def checksum(manifest: dict[str, Any], payload: bytes) -> str:
 
 
 def warn(message: str) -> None:
-    untrusted.say(f"warning: {message}", sys.stderr)
+    """That a folder cannot be written once a process: it is so for each of thirty files."""
+    if not (message in _warned and message.endswith(machine_code.NOTHING_KEPT)):
+        untrusted.say(f"warning: {message}", sys.stderr)
+    _warned.add(message)

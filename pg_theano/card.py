@@ -42,7 +42,16 @@ def card(run: str | Path, out: str | Path | None = None, *, episodes: int = 100,
     config, facts = runs.read_run(path)
     folder = Path(out) if out is not None else Path(f"{path.resolve().name}-card")
     judged = evaluate(path, episodes=episodes, seed=SEED)  # before there is a folder
-    runs.exact_folder(folder)
+    runs.exact_folder(folder, "try another with --out")
+    try:
+        _filled(folder, path, config, facts, judged, gif)
+    except BaseException:  # half a card is none, and would be in the way of the next
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
+    return folder
+
+
+def _filled(folder: Path, path: Path, config: Config, facts: dict[str, Any], judged: dict[str, Any], gif: bool) -> None:
     export(path, "npz", folder / "policy.npz")
     for name in ("config.yaml", "result.json"):
         if (path / name).is_file():
@@ -56,7 +65,6 @@ def card(run: str | Path, out: str | Path | None = None, *, episodes: int = 100,
     result = _result(path)
     text = card_of(path.resolve().name, config, facts, judged, result, pictures)
     checkpoints.write_atomically(folder / "README.md", text.encode())
-    return folder
 
 
 def _replayed(path: Path, gif: Path) -> bool:
@@ -112,7 +120,7 @@ def card_of(
         ("algorithm", config.algorithm.name),
         ("mean reward", f"{figure} ({judged['n']} greedy episodes in fresh environments, seed {judged['seed']})"),
         ("env steps", f"{result['env_steps']:,}" if "env_steps" in result else "unknown: the run was stopped"),
-        ("seconds of training", f"{result['seconds']['total']:.1f}" if "seconds" in result else None),
+        ("seconds, start to end", f"{result['seconds']['total']:.1f}" if "seconds" in result else None),
         ("parameters", f"{facts['spec']['num_params']:,}"),
         ("seed", config.seed),
         ("made with", ", ".join(f"{key} {value}" for key, value in result.get("versions", versions()).items())),
@@ -160,8 +168,8 @@ def card_of(
             "## Make it again",
             "",
             "```sh",
-            "python -m pg_theano.train config.yaml",
-            "python -m pg_theano.evaluate runs/" + runs.name_of(environment),
+            f"python -m pg_theano.train config.yaml --run-dir runs/{name}",
+            f"python -m pg_theano.evaluate runs/{name}",
             "```",
             "",
             "Same versions, backend and kind of processor: the same parameters, bit for bit.",
@@ -201,7 +209,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _card(arguments: argparse.Namespace) -> int:
     folder = card(arguments.run, arguments.out, episodes=arguments.episodes, gif=not arguments.no_gif)
     say(f"wrote {folder}: {', '.join(sorted(path.name for path in folder.iterdir()))}")
-    say("to upload it, with Hugging Face's own command: huggingface-cli upload NAME/REPOSITORY " + str(folder))
+    say("to upload it, with Hugging Face's own command: hf upload NAME/REPOSITORY " + str(folder))
     return 0
 
 

@@ -54,6 +54,10 @@ def check_env(
 
     `timeout`: seconds that one step or reset may take. Errors: `UserError` where it cannot be made at all.
     """
+    if not (config is None or isinstance(config, Config | Mapping | str)):
+        raise UserError(f"check_env: got {config!r:.60}; expected its id, or a config; try check_env('CartPole-v1')")
+    if not timeout > 0:
+        raise UserError(f"timeout: got {timeout}; expected seconds above 0; try 10")
     id = config if isinstance(config, str) and not config.endswith((".yaml", ".yml")) else None
     found = configs.resolved({"environment": {"id": id}} if id else config, overrides)
     folder, environment = found.folder, found.config.environment

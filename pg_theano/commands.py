@@ -49,6 +49,10 @@ def run(made: argparse.ArgumentParser, command: Callable[[argparse.Namespace], i
     """Parse and call. A `UserError`, and what the system refuses (a full disk), is one line on stderr and exit code 2;
     Ctrl-C is exit code 130, SIGTERM 143."""
     debug = "--debug" in (sys.argv if argv is None else argv)
+    try:
+        os.getcwd()
+    except FileNotFoundError:
+        return _failed("the folder that this shell stands in is gone; expected one that is there; try cd", debug)
     with stopping.listening():
         try:
             arguments = made.parse_intermixed_args(argv)
@@ -123,13 +127,10 @@ def config_and_overrides(words: Sequence[str]) -> tuple[str | None, list[str]]:
 
 
 def positive(text: str) -> int:
-    value = natural(text)
-    if value == 0:
-        raise argparse.ArgumentTypeError("got 0; expected a whole number from 1")
-    return value
+    return natural(text, 1)
 
 
-def natural(text: str) -> int:
-    if not text.isascii() or not text.isdigit():
-        raise argparse.ArgumentTypeError(f"got {text}; expected a whole number from 0")
+def natural(text: str, least: int = 0) -> int:
+    if not text.isascii() or not text.isdigit() or int(text) < least:
+        raise argparse.ArgumentTypeError(f"got {text}; expected a whole number from {least}")
     return int(text)

@@ -21,7 +21,7 @@ __all__ = ["Comparison", "Estimate", "Group", "Improvement", "compare"]
 
 
 def compare(
-    paths: Sequence[str | os.PathLike[str]],
+    paths: Sequence[str | os.PathLike[str]] | str | os.PathLike[str],
     *,
     by: str = "algorithm",
     score: str = "evaluation",
@@ -52,10 +52,15 @@ def compare(
     """
     from pg_theano.comparison import estimating, reading, scales
 
+    if not isinstance(by, str):
+        raise UserError(f"by: got {by!r:.60}; expected the name of a knob; try by='algorithm'")
     keys = reading.knobs_of(by)
     if score not in scales.scores.OBJECTIVES or curve not in CURVES:
         got, expected = (score, scales.scores.OBJECTIVES) if curve in CURVES else (curve, CURVES)
         raise UserError(f"compare: got {got!r}; expected one of {', '.join(expected)}; try evaluation")
+    paths = [paths] if isinstance(paths, str | os.PathLike) else paths
+    if not isinstance(paths, list | tuple) or not all(isinstance(path, str | os.PathLike) for path in paths):
+        raise UserError(f"compare: got {paths!r:.60}; expected run folders; try compare(['runs/ppo', 'runs/vpg'])")
     found, left_out = reading.read([Path(path) for path in paths])
     cells = reading.grouped(found, keys, left_out)
     raw = estimating.scores_of(cells, score, left_out)

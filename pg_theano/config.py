@@ -17,6 +17,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
 from pydantic import BaseModel, ValidationError
 
 from pg_theano import yaml_lines
@@ -68,7 +69,7 @@ def _laid_over(
     for override in overrides:
         _override(data, lines, override)
     if seed is not None:
-        data["seed"] = seed
+        data["seed"] = _copied(seed)
         lines[("seed",)] = 0
     return yaml_lines.Document(data, lines, name)
 
@@ -143,6 +144,9 @@ def to_dict(config: Config) -> dict[str, Any]:
 
 
 def _copied(value: Any) -> Any:
+    """A copy of plain data, NumPy's numbers as Python's."""
+    if isinstance(value, np.generic):
+        return value.item()
     if isinstance(value, Mapping):
         return {key: _copied(inner) for key, inner in value.items()}
     return [_copied(inner) for inner in value] if isinstance(value, (list, tuple)) else value
@@ -151,7 +155,8 @@ def _copied(value: Any) -> Any:
 def _override(data: dict[str, Any], lines: dict[tuple, int], override: str) -> None:
     key, equals, text = override.partition("=")
     if not equals or not key.strip():
-        raise UserError(f"{override}: got no `=`; expected knob=value, such as algorithm.discount=0.98")
+        what = "knob before `=`" if equals else "`=`"
+        raise UserError(f"{override}: got no {what}; expected knob=value, such as algorithm.discount=0.98")
     path = tuple(key.strip().split("."))
     inner = data
     for part in path[:-1]:

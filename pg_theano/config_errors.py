@@ -38,6 +38,13 @@ def explain(error: ValidationError, lines: Mapping[tuple, int], name: str, model
                 key for part in owner.model_fields if (key := ".".join([*map(str, path[:-1]), part])) not in known
             ]
         wanted = ".".join(map(str, path))
+        if path[0] in ("base", "search") and not {"base", "search"} & set(model.model_fields):
+            place = where(path, lines, name)
+            return f"{place}: got a search's config; expected a run's; try python -m pg_theano.search {name}"
+        if "." in str(path[-1]) and wanted in known:
+            nested = f"{wanted.replace('.', ': {')}: ...{'}' * wanted.count('.')}"
+            place = where(path, lines, name)
+            return f"{place}: got a dot in a key; expected sections; try {{{nested}}}, or the word {wanted}=..."
         siblings = [key for key in known if key.rpartition(".")[0] == wanted.rpartition(".")[0]]
         near = difflib.get_close_matches(wanted, siblings, 1, 0.5) or difflib.get_close_matches(wanted, known, 1, 0.5)
         leaf = [key for key in known if key.rpartition(".")[2] == str(path[-1])]
@@ -110,7 +117,9 @@ def _advice(error: Any, path: tuple, model: type[Section]) -> str:
     got, kind, field = error["input"], error["type"], _field(path, model)
     if kind == "bool_type" and str(got).lower() in WORDS:
         return shown(WORDS[str(got).lower()])
-    if kind == "literal_error" and (near := difflib.get_close_matches(str(got), typing.get_args(field.annotation), 1)):
+    if kind == "literal_error" and (
+        near := difflib.get_close_matches(str(got).lower(), typing.get_args(field.annotation), 1)
+    ):
         return near[0]
     if kind == "model_type" and isinstance(got, (int, float)) and path[0] == "schedules":
         return f"{{initial: {shown(got)}}}"

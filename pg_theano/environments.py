@@ -13,6 +13,7 @@ import contextlib
 import difflib
 import importlib
 import math
+import sys
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -210,7 +211,15 @@ def _single(
         env = gymnasium.wrappers.TimeLimit(env, **limit) if limit else env
     else:
         rendering = {} if render_mode is None else {"render_mode": render_mode}
-        env = gymnasium.make(config.id, disable_env_checker=True, **limit, **config.kwargs | rendering)
+        try:
+            env = gymnasium.make(config.id, disable_env_checker=True, **limit, **config.kwargs | rendering)
+        except TypeError as error:
+            if not rendering or "'render_mode'" not in str(error):
+                raise
+            raise UserError(
+                f"{config.id}: takes no render_mode; expected an environment that can be drawn; try "
+                "def __init__(self, ..., render_mode=None), and a render method"
+            ) from None
     for wrapper in wrappers:
         env = wrapper(env)
     composite = flat and isinstance(env.observation_space, COMPOSITE)
@@ -257,7 +266,14 @@ def _spec(config: sections.Environment) -> Any:
     except gymnasium.error.Error as error:
         name = id.partition(":")[2] or id
         known = list(gymnasium.registry)
-        near = difflib.get_close_matches(name, known, 1, 0.4)
+        module = sys.modules.get(id.partition(":")[0]) if ":" in id else None
+        if isinstance(getattr(module, name, None), type):
+            raise UserError(
+                f"environment.id: {id} is a class; expected an id that it registers with Gymnasium; try "
+                f"environment.api=gym if it is of the old Gym API, or environment.dynamics={id} if it is symbolic"
+            ) from None
+        own = [f"{module.__name__}:{one}" for one in known if module and module.__name__ in str(_entry(one))]
+        near = difflib.get_close_matches(id, own, 1, 0.4) or difflib.get_close_matches(name, known, 1, 0.4)
         version = difflib.get_close_matches(name.rpartition("-v")[0], [k for k in known if "-v" in k], 1, 0.6)
         hint = (
             f"did you mean {(near or version)[0]}?"
@@ -269,6 +285,10 @@ def _spec(config: sections.Environment) -> Any:
         raise UserError(
             f"environment.id: {id} is not registered with Gymnasium; expected one that is, or module:Id; {hint}"
         ) from None
+
+
+def _entry(id: str) -> Any:
+    return gymnasium.registry[id].entry_point
 
 
 def _spec_of_module(id: str) -> Any:

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from pg_theano import commands, environments, programs, rollout, runs, user_code
+from pg_theano.metrics import mean_and_std
 from pg_theano.sections import Config
 from pg_theano.types import GREEDY, SAMPLE, Array, Knobs, State
 from pg_theano.untrusted import say
@@ -127,7 +128,7 @@ def _evaluate(arguments: argparse.Namespace) -> int:
     else:
         say(
             f"{result['environment']}, {result['n']} {result['policy']} episodes: "
-            f"{result['mean']:.1f} ± {result['std']:.1f} (min {result['min']:g}, max {result['max']:g}); "
+            f"{mean_and_std(result)} (min {result['min']:g}, max {result['max']:g}); "
             f"{result['run']}/checkpoints/{result['checkpoint']}"
         )
     return 0

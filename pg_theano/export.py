@@ -32,6 +32,10 @@ def export(run: str | Path, kind: str, out: str | Path | None = None) -> Path:
         raise UserError(f"--to: got {kind}; expected {', '.join(KINDS)}")
     path = Path(run)
     target = Path(out) if out is not None else Path(f"{path.resolve().name}.{kind}")
+    if target.suffix.lower() in {f".{one}" for one in KINDS} - {f".{kind}"}:
+        raise UserError(
+            f"{target}: got {target.suffix} for --to {kind}; expected .{kind}; try {target.with_suffix(f'.{kind}')}"
+        )
     if not target.resolve().parent.is_dir():
         raise UserError(f"{target}: there is no folder {target.parent}; make it first")
     checkpoints.write_atomically(target, {"npz": _npz, "onnx": _onnx, "stablehlo": _stablehlo, "csv": _csv}[kind](path))

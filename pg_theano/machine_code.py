@@ -18,6 +18,7 @@ from pg_theano import untrusted
 from pg_theano.types import UserError
 
 MAGIC = b"pg_theano machine code 1 "
+NOTHING_KEPT = "nothing is kept for the next run"
 STALE = 3600.0
 """Seconds after which a temporary file is one whose writer was killed."""
 
@@ -56,7 +57,7 @@ class Cache:
         try:
             write_whole(path, MAGIC + _seal(key, value) + b"\n" + value)
         except OSError as error:
-            self._warn(f"{path.parent}: {error.strerror}; nothing is kept for the next run")
+            self._warn(f"{path.parent}: {error.strerror}; {NOTHING_KEPT}")
 
 
 def _seal(key: str, code: bytes) -> bytes:

@@ -58,6 +58,8 @@ def _algorithm(path: Path, asked: str | None) -> str:
     place = "--algorithm" if asked else str(path)
     if name in sb3.BEYOND:
         raise UserError(f"{place}: {name} has no equivalent here; expected {known}; {sb3.BEYOND[name]}")
+    if not asked and not path.is_file():
+        zoo.read_entry(path, "")  # which says what is there instead
     where = "" if asked else " by the file's name"
     raise UserError(f"{place}: got the algorithm {name}{where}; expected {known}; try --algorithm ppo")
 
@@ -150,6 +152,8 @@ def _migrate(arguments: argparse.Namespace) -> int:
     out = Path(arguments.out) if arguments.out is not None else None
     if out is not None and own_file(out).exists() and not arguments.force:
         raise UserError(f"{out}: is there already; expected a new file; try another name, or --force")
+    if out is not None and out.suffix.lower() not in (".yaml", ".yml"):
+        raise UserError(f"{out}: got {out.suffix or 'no ending'}; expected a file that ends in .yaml; try {out}.yaml")
     if out is not None and not out.resolve().parent.is_dir():
         raise UserError(f"{out}: there is no folder {out.parent}; expected one; make it first")
     made = sb3_zoo(arguments.file, arguments.environment, algorithm=arguments.algorithm, out=arguments.out)

@@ -17,7 +17,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "runs", metavar="RUN", nargs="+", type=Path, help="a run folder; one that holds seed-*/ is drawn as one group"
     )
-    parser.add_argument("--out", metavar="FILE", type=Path, help="a .png, .pdf or .svg (plots/<first run>.png)")
+    parser.add_argument(
+        "--out", metavar="FILE", type=Path, help="a .png, .pdf or .svg (plots/<run>.png, plots/<run>-<run>.png)"
+    )
     parser.add_argument("--title", metavar="T", help="in place of the environment and the outcome")
     parser.add_argument("--json", action="store_true", help="print one JSON object and nothing else")
     return commands.run(parser, _plot, argv)
@@ -26,7 +28,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _plot(arguments: argparse.Namespace) -> int:
     from pg_theano.plots import draw  # late: matplotlib is slow to import, and -h must not wait for it
 
-    out = arguments.out or Path("plots") / f"{arguments.runs[0].resolve().name}.png"
+    names = [run.resolve().name for run in arguments.runs]  # of several a figure of their own
+    out = arguments.out or Path("plots") / f"{'-'.join(names)[:120]}.png"
     draw(arguments.runs, out, title=arguments.title)
     say(json.dumps({"file": str(out)}) if arguments.json else f"wrote {out}")
     return 0

@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import copy
 import json
+import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -71,8 +72,9 @@ class Policy:
         rows, single = self._rows(obs)
         return self._finished(self._act(self.state, rows, None, {"exploration_rate": 0.0}, GREEDY)[0], single)
 
-    def sample(self, obs: Any, rng: np.random.Generator) -> Any:
-        """An action drawn from the policy."""
+    def sample(self, obs: Any, rng: np.random.Generator | int | None = None) -> Any:
+        """An action drawn from the policy, by a generator, or one of a seed."""
+        rng = np.random.default_rng(rng)
         rows, single = self._rows(obs)
         kind, size = parameters.noise_of(self.spec)
         drawn = rng.random((len(rows), size)) if kind == "uniform" else rng.standard_normal((len(rows), size))
@@ -106,7 +108,13 @@ class Policy:
 
     def _rows(self, obs: Any) -> tuple[Array, bool]:
         """(observations as rows [N, F], whether it was one)."""
-        rows, single = _rows(self.described["observation"], self.observation_space, obs, self.spec)
+        try:
+            rows, single = _rows(self.described["observation"], self.observation_space, obs, self.spec)
+        except (ValueError, TypeError, KeyError, IndexError) as error:
+            raise UserError(
+                f"{self.about.environment}: got an observation that is none ({error}); expected one of "
+                f"{self.observation_space}, or a batch of them"
+            ) from None
         if not np.isfinite(rows).all():
             raise UserError(f"{self.about.environment}: the observation is not finite; expected finite numbers")
         return rows, single
@@ -156,7 +164,11 @@ def load(path: str | Path) -> Policy:
 
     Errors: `UserError` for no run, no checkpoint, a damaged file, a policy of the user's own (it is a graph).
     """
+    if not isinstance(path, str | os.PathLike):
+        raise UserError(f"load: got {path!r:.60}; expected a run folder or an .npz file; try load('runs/cartpole')")
     path = Path(path)
+    if path.is_file() and path.suffix != ".npz":
+        raise UserError(f"{path}: got {path.suffix or 'a file'}; expected a run folder, or .npz; try export --to npz")
     return _from_file(path) if path.suffix == ".npz" else _from_run(path)
 
 

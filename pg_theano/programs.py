@@ -21,6 +21,7 @@ from pg_theano import (
     parameters,
     rules,
     schedules,
+    sections,
 )
 from pg_theano.dynamics import fingerprint, importable
 from pg_theano.environments import Task
@@ -260,6 +261,15 @@ def _check_actions(config: Config, task: Task) -> None:
             "space; "
             "try softmax"
         )
+    if kind != "box":
+        plain = sections.Policy()
+        for knob in ("squash", "log_std", "noise", "noise_every", "initial_log_std"):
+            if (got := getattr(config.policy, knob)) != getattr(plain, knob):
+                expected = rules.shown(getattr(plain, knob))
+                raise UserError(
+                    f"policy.{knob}: got {rules.shown(got)}, which is for actions that are real numbers, and {task.id} "
+                    f"has a {kind} action space; expected {expected}; try leaving it out"
+                )
     if config.policy.squash and kind == "box" and not np.isfinite([*task.action.low, *task.action.high]).all():
         raise UserError(
             f"policy.squash: got true, and the actions of {task.id} have the bounds {task.action.low} to "

@@ -60,32 +60,31 @@ def new_folder(name: str, parent: Path = Path("runs")) -> Path:
     raise UserError(f"{parent / name}: got 100,000 runs of this name; expected fewer; try another name")
 
 
-def check_name(path: Path) -> None:
+def check_name(path: Path, advice: str = "try another with --run-dir") -> None:
     """A run's name is the last part of its folder, and part of other files' names. Errors: `UserError`."""
     name = path.resolve().name
     if not re.fullmatch(NAME, name):
         raise UserError(
             f"{path}: got {name!r} as the name of a run; expected letters, digits, '.', '_' or '-', at most 64, "
-            "beginning with a letter or digit; try another with --run-dir"
+            f"beginning with a letter or digit; {advice}"
         )
 
 
-def exact_folder(path: Path) -> Path:
+def exact_folder(path: Path, advice: str | None = None) -> Path:
     """The folder that the user named, made where it is missing, refused where something is in it."""
-    check_name(path)
+    check_name(path, advice or "try another with --run-dir")
     try:
         path.mkdir(parents=True, exist_ok=True)
         occupied = any(not _of_a_false_start(one) for one in path.iterdir())
     except OSError as error:
         raise UserError(
-            f"{path}: cannot be made ({error.strerror}); expected a folder that can be written; try another with "
-            "--run-dir"
+            f"{path}: cannot be made ({error.strerror}); expected a folder that can be written; "
+            f"{advice or 'try another with --run-dir'}"
         ) from None
     if occupied:
         refuse_in_use(path)
-        raise UserError(
-            f"{path}: not empty; expected a new folder; try another, or --resume {path} to go on with that run"
-        )
+        advice = advice or f"try another, or --resume {path} to go on with that run"
+        raise UserError(f"{path}: not empty; expected a new folder; {advice}")
     return path
 
 
@@ -98,7 +97,7 @@ def new(name: str, run_dir: str | os.PathLike[str] | None) -> Iterator[Path]:
     try:
         yield path
     except UserError:
-        if not any(path.rglob("config.yaml")):
+        if not any(path.rglob("checkpoints/*.npz")):  # a run that has begun saves what it began with
             _forget_false_start(path, made if path == wanted else [path, *made])
         raise
 
@@ -109,11 +108,12 @@ def _forget_false_start(path: Path, folders: Sequence[Path]) -> None:
         lock = locked(path)
     except UserError:  # somebody else is about to begin in it
         return
+    begun = ("seeds.yaml", "config.yaml", "result.json", "metrics.jsonl")
     for folder in [*path.glob("seed-*"), path]:
         for one in folder.iterdir():
-            if one.is_file() and (one.name == "seeds.yaml" or _of_a_false_start(one)):
+            if one.is_file() and (one.name in begun or _of_a_false_start(one)):
                 one.unlink(missing_ok=True)
-    for folder in [*path.glob("seed-*"), *folders]:
+    for folder in [*path.glob("seed-*/checkpoints"), *path.glob("seed-*"), path / "checkpoints", *folders]:
         with contextlib.suppress(OSError):  # not empty, or gone
             folder.rmdir()
     os.close(lock)

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, TextIO
 
+from pg_theano.metrics import mean_and_std, shown
 from pg_theano.untrusted import printable
 
 BARS = "▁▂▃▄▅▆▇█"
@@ -216,13 +217,13 @@ def returned(record: Mapping[str, Any]) -> str:
     """What the episodes that ended in an update returned."""
     if record["return_mean"] is None:
         return "no episode ended"
-    return f"{record['return_mean']:.1f}   (min {record['return_min']:g}, max {record['return_max']:g})"
+    return f"{shown(record['return_mean'])[0]}   (min {record['return_min']:g}, max {record['return_max']:g})"
 
 
 def _of_learner(record: Mapping[str, Any]) -> list[tuple[str, str]]:
     """The rows that a search has, or a learner by gradients."""
     if "spread" in record:
-        best = f"best {record['fitness_best']:.1f}   best quarter {record['fitness_elites']:.1f}"
+        best = "best {}   best quarter {}".format(*shown(record["fitness_best"], record["fitness_elites"]))
         moved = f"spread {record['spread']:.3g}   mean moved by {record['gradient_norm']:.3g}"
         return [("generation", f"{best}   {moved}")]
     episodes = f"   episodes {record['episodes_per_update']}" if "episodes_per_update" in record else ""
@@ -237,11 +238,12 @@ def line_of(record: Mapping[str, Any]) -> str:
     if record["return_mean"] is None:
         text += f"{'no episode ended':<23}"
     else:
-        text += f"return {record['return_mean']:>7.1f} ± {record['return_std']:<6.1f}"
+        mean, std = shown(record["return_mean"], record["return_std"])
+        text += f"return {mean:>7} ± {std:<6}"
     if "evaluation_mean" in record:  # before the rest: a narrow terminal shows 80 columns
-        text += f" evaluation {record['evaluation_mean']:.1f} ± {record['evaluation_std']:.1f} "
+        text += f" evaluation {mean_and_std(record, 'evaluation_')} "
     if "spread" in record:
-        return f"{text} best {record['fitness_best']:.1f}, spread {record['spread']:.3g}"
+        return f"{text} best {shown(record['fitness_best'])[0]}, spread {record['spread']:.3g}"
     return f"{text} cost {record['cost']:.4g}, entropy {record['entropy']:.3f}"
 
 
@@ -271,24 +273,20 @@ def described(task: Any, environment: Any, spec: Mapping[str, Any], gradients: s
 def closing(folder: Path, figures: Mapping[str, Any], plot: Path | None) -> list[str]:
     """The last lines: the outcome, where things are, what to do next."""
     if "solved" in figures:
-        mean, std = figures["evaluation"]["mean"], figures["evaluation"]["std"]
-        lines = [
-            f"{figures['solved']} of {figures['runs']} runs solved; evaluation {mean:.1f} ± {std:.1f} over seeds; "
-            f"median {figures['env_steps']['median']:,.0f} steps"
-            if mean is not None
-            else "no run was evaluated"
-        ]
+        mean = figures["evaluation"]["mean"]
+        lines = ["no run was evaluated"]
+        if mean is not None:
+            lines = [
+                f"{figures['solved']} of {figures['runs']} runs solved; evaluation "
+                f"{mean_and_std(figures['evaluation'])} over seeds; median {figures['env_steps']['median']:,.0f} steps"
+            ]
     else:
         evaluation = figures["evaluation"]
         seconds = figures["seconds"]
         lines = [
             f"{figures['status']} ({figures['stop_reason']}): {figures['updates']} updates, "
             f"{figures['env_steps']:,} steps, {figures['steps_per_second']:,.0f} steps/s"
-            + (
-                f"; {evaluation['n']} greedy episodes: {evaluation['mean']:.1f} ± {evaluation['std']:.1f}"
-                if evaluation
-                else ""
-            )
+            + (f"; {evaluation['n']} greedy episodes: {mean_and_std(evaluation)}" if evaluation else "")
         ]
         lines.append("seconds: " + ", ".join(f"{name} {value:.2f}" for name, value in seconds.items()))
     if figures["status"] == "interrupted":

@@ -66,7 +66,7 @@ def run(
     display: Callable[[str], screen.Screen] | None = None,
     folder_of_config: Path | None = None,
     force: bool = False,
-    callbacks: Sequence[Callback] = (),
+    callbacks: Sequence[Callback] | Callback = (),
     live: str | os.PathLike[str] | None = None,
 ) -> Result:
     """Train as the command does: a config (or file, or dict, or nothing for the defaults), and where to.
@@ -83,6 +83,18 @@ def run(
     """
     if isinstance(config, str) and "=" in config and not Path(config).exists():
         config, knobs = None, (str(config), *knobs)
+    beside = {"a config": config, "a seed": seed, "a run_dir": run_dir}
+    if resume is not None and (got := [name for name, value in beside.items() if value is not None]):
+        raise UserError(
+            f"resume: got {got[0]} beside it; expected none: a resumed run keeps its config, seed and folder; "
+            'try run(resume=...), and knobs of the budget such as "budget.updates=200"'
+        )
+    _check_kinds(config, run_dir=run_dir, resume=resume, live=live)
+    callbacks = [callbacks] if callable(callbacks) else callbacks
+    if not isinstance(callbacks, list | tuple) or not all(map(callable, callbacks)):
+        raise UserError(f"callbacks: got {callbacks!r:.60}; expected functions; try callbacks=[my_function]")
+    if display is not None and not callable(display):
+        raise UserError(f"display: got {display!r:.60}; expected a function of a title that gives a Screen; try None")
     overrides = [*knobs, *overrides]
     rest: dict[str, Any] = {"run_dir": run_dir, "resume": resume, "overrides": overrides, "seed": seed, "plot": plot}
     rest |= {"folder_of_config": folder_of_config, "force": force, "callbacks": callbacks}
@@ -107,6 +119,17 @@ def run(
             return _several(given.config, path, given.folder, how, plot)
         finally:
             runs.unlocked(lock)
+
+
+def _check_kinds(config: Any, **paths: Any) -> None:
+    """Errors: `UserError`: what is no config, and what is no path."""
+    if not (config is None or isinstance(config, Config | Mapping | str | os.PathLike)):
+        raise UserError(
+            f"config: got {config!r:.60}; expected a file, a dict or a Config; try run('configs/cartpole.yaml')"
+        )
+    for name, path in paths.items():
+        if not (path is None or isinstance(path, str | os.PathLike)):
+            raise UserError(f"{name}: got {path!r:.60}; expected a path; try {name}='runs/mine'")
 
 
 def _with_page(

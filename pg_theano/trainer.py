@@ -289,7 +289,7 @@ class Trainer:
             second = self.evaluation(programs.CONFIRMATION, GREEDY)
         reached = self.threshold is not None and second["mean"] >= self.threshold
         verdict = "confirmed" if reached else f"not confirmed (threshold {self.threshold:g}); going on"
-        self.display.event(f"second evaluation on fresh seeds: {second['mean']:.1f} ± {second['std']:.1f}, {verdict}")
+        self.display.event(f"second evaluation on fresh seeds: {metrics.mean_and_std(second)}, {verdict}")
         if reached:  # the policy that solved it is the best, whatever a luckier evaluation said of another
             self.final = second
             self.counters = self.counters._replace(best=second["mean"], best_update=self.counters.updates)

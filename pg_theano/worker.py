@@ -118,8 +118,8 @@ def main(argv: list[str]) -> None:
     except UserError as error:
         line.send(b"x", str(error).encode())
         return
-    line.send(b"i", json.dumps(facts).encode())
     try:
+        line.send(b"i", json.dumps(facts).encode())
         ours = shared(memory, json.loads(line.receive()[1]))
         stepper = Stepper(slots, ours, setup)
         while True:
@@ -136,7 +136,7 @@ def main(argv: list[str]) -> None:
                 line.send(b"k")
             else:
                 line.send(b"v", told)
-    except EOFError:
+    except (EOFError, ConnectionError):  # whoever asked is gone
         pass
     slots.close()
     os._exit(0)  # taking an interpreter apart takes longer than closing what it held

@@ -246,7 +246,9 @@ def test_watch_without_a_display_says_so(run_folder, capsys, monkeypatch):
 
 def test_watch_refuses_what_cannot_be_drawn_or_written(run_folder, capsys):
     assert watch.main([str(run_folder), "--gif", "a.gif"]) == 2
-    assert "probe_environments:Lengths-v0: cannot be made: " in capsys.readouterr().err
+    assert (
+        "probe_environments:Lengths-v0: takes no render_mode; expected an environment that" in capsys.readouterr().err
+    )
     for file in ("a.png", "no/such/folder/a.gif"):
         assert watch.main([str(run_folder), "--gif", file]) == 2
         assert f"error: {file}: expected a file that ends in .gif" in capsys.readouterr().err

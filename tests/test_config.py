@@ -153,7 +153,7 @@ def test_a_mistake_is_one_line_with_place_and_remedy(tmp_path, text, message):
     ("override", "message"),
     [
         ("algorithm.discount", "got no `=`; expected knob=value"),
-        ("=3", "got no `=`"),
+        ("=3", "got no knob before `=`"),
         ("algorithm.discont=1", "command line algorithm.discont: unknown knob; did you mean algorithm.discount?"),
         ("algorithm.discount=2", "command line algorithm.discount: got 2; expected a number from 0 to 1"),
         ("algorithm.discount.x=2", "command line algorithm.discount: got a mapping; expected a number from 0 to 1"),

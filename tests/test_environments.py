@@ -272,7 +272,7 @@ def test_kwargs_and_wrappers_that_do_not_fit(knobs, message):
         ("CartPole-v9", "did you mean CartPole-v1"),
         ("CartPol-v1", "did you mean CartPole-v1"),
         ("Cartpole", "did you mean CartPole"),
-        ("probe_environments:Lenths-v0", "did you mean Lengths-v0"),
+        ("probe_environments:Lenths-v0", "did you mean probe_environments:Lengths-v0"),
         ("no_such_module_here:Env-v0", "the module no_such_module_here of .* cannot be imported"),
         ("zzzzzzzzzz", "try python -c .import gymnasium; gymnasium.pprint_registry"),
         (":", "environment.id"),

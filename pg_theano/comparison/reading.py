@@ -210,7 +210,8 @@ def grouped(found: Sequence[Finished], by: Sequence[str], left_out: list[LeftOut
         example = differing[0] if differing else "run"
         (name,) = cells
         raise UserError(
-            f"--by {','.join(by)}: got one group, {name}; expected two or more: {advice}; try --by {example}"
+            f"--by {','.join(by)}: got one group, {name}; expected two or more: {advice}{_without(left_out)}; "
+            + (f"try --by {example}" if example not in by else "try a run that differs")
         )
     tasks = list(dict.fromkeys(task for group in cells.values() for task in group))
     common = [task for task in tasks if all(task in group for group in cells.values())]
@@ -226,6 +227,11 @@ def grouped(found: Sequence[Finished], by: Sequence[str], left_out: list[LeftOut
                 for run in group.get(task, []):
                     left_out.append(LeftOut(run.path, f"{', '.join(lacking)}: no run of its task, {task}"))
     return {name: {task: group[task] for task in common} for name, group in cells.items()}
+
+
+def _without(left_out: Sequence[LeftOut]) -> str:
+    """Who is not there, and why, as the tail of a sentence."""
+    return "".join(f"; {one.path} {one.why}" for one in left_out[:3])
 
 
 def differences(found: Sequence[Finished]) -> list[str]:

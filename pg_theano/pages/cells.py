@@ -13,6 +13,7 @@ import numpy as np
 
 from pg_theano import curves, runs, screen
 from pg_theano.curves import Curve, Run
+from pg_theano.metrics import shown
 from pg_theano.pages import figures
 from pg_theano.pages.figures import Mark
 from pg_theano.pages.html import text
@@ -124,9 +125,9 @@ def _facts(result: Mapping[str, Any]) -> dict[str, str]:
     evaluation = result.get("evaluation") or {}
     judged = "none"
     if _is(evaluation, "mean"):
-        spread = f" ± {evaluation['std']:.1f}" if _is(evaluation, "std") else ""
+        mean, *std = shown(evaluation["mean"], *([evaluation["std"]] if _is(evaluation, "std") else []))
         episodes = f" ({evaluation['n']:.0f} greedy episodes)" if _is(evaluation, "n") else ""
-        judged = f"{evaluation['mean']:.1f}{spread}{episodes}"
+        judged = f"{' ± '.join([mean, *std])}{episodes}"
     seconds = result.get("seconds") or {}
     whole = seconds.get("total")
     trained = sum(seconds.get(part) or 0.0 for part in ("collect", "update"))

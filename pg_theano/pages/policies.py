@@ -215,7 +215,7 @@ def maps(found: policy.Policy, rows: Array) -> str:
         f"{n} {figures.number(v)}" for i, (n, v) in enumerate(zip(names, at, strict=True)) if i not in (first, second)
     ]
     words = "What the policy would do at every place of two dimensions"
-    words += f"; the others are held at their medians ({', '.join(others)})" if others else ""
+    words += f"; the others begin at their medians ({', '.join(others)}), and sliders move them" if others else ""
     words += f". Dots: {len(dots)} of {len(rows):,} observations that it met in playing." if len(rows) else "."
     more = f" {weights:,} weights are too many for a page: one slider moves at a time, in steps." if wide else ""
     return (

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from pg_theano import curves, runs, seeds
+from pg_theano import curves, metrics, runs, seeds
 from pg_theano.config import to_dict
 from pg_theano.curves import Run
 from pg_theano.pages import figures, html
@@ -102,27 +102,30 @@ def overview(trained: Sequence[Trained]) -> str:
     if len(rows) > 1:
         whole = html.table(head, rows)
         parts.append(whole if len(rows) <= MOST_ROWS else html.details(f"Each of the {len(rows)} runs", whole))
-    return html.section("outcome", "What was trained, and how it ended", *parts)
+    return html.section("outcome", "What was trained, and what came of it", *parts)
 
 
 def _facts(one: Trained) -> str:
     config, results = one.config, [result for result in one.results if result]
     environment = config["environment"].get("dynamics") or config["environment"]["id"]
-    solved = [i for i, result in enumerate(one.results) if result.get("status") == "solved"]
+    solved = [i for i, result in enumerate(one.results) if metrics.reached(result)]
+    ended = [i for i in solved if one.results[i].get("status") == "solved"]  # of who trained on, nobody knows when
     counted = len(one.run.seeds)
     looks, outcome = "", STATUS.get(results[0].get("status"), results[0].get("status")) if results else STATUS[None]
     if one.run.is_group:
         outcome = f"{len(solved)} of {counted} seeds solved"
+    elif solved and not ended:
+        outcome = f"{outcome}, solved"
     looks = "good" if solved and len(solved) == counted else "bad" if results and not solved and _threshold(one) else ""
     facts = [
         ("environment", environment, ""),
         ("algorithm", config["algorithm"]["name"], ""),
         ("outcome", outcome, looks),
     ]
-    if solved:
-        steps = [_last(one, i, "env_steps") for i in solved]
-        seconds = [_last(one, i, "seconds") for i in solved]
-        median = " (median)" if len(solved) > 1 else ""
+    if ended:
+        steps = [_last(one, i, "env_steps") for i in ended]
+        seconds = [_last(one, i, "seconds") for i in ended]
+        median = " (median)" if len(ended) > 1 else ""
         facts.append(
             ("solved after" + median, f"{np.median(steps):,.0f} steps, {np.median(seconds):.2f} s of training", "good")
         )
@@ -136,7 +139,7 @@ def _facts(one: Trained) -> str:
         facts.append(("solved at", f"{_threshold(one):,g}", ""))
     total = [result["seconds"]["total"] for result in results if "total" in result.get("seconds", {})]
     if total:
-        facts.append(("whole process", f"{max(total):,.1f} s", ""))
+        facts.append(("longest seed" if len(total) > 1 else "whole process", f"{max(total):,.1f} s", ""))
     cells = "".join(
         f"<div{f' class={look}' if look else ''}><dt>{html.text(name)}</dt><dd>{html.text(value)}</dd></div>"
         for name, value, look in facts

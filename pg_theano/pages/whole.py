@@ -19,7 +19,7 @@ def checked(out: Path) -> Path:
     if out.suffix.lower() not in (".html", ".htm"):
         raise UserError(f"{out}: got {out.suffix or 'no ending'}; expected a file that ends in .html; try {out}.html")
     if not out.resolve().parent.is_dir():
-        raise UserError(f"{out}: no such folder; expected one that exists; try --out report.html")
+        raise UserError(f"{out}: no such folder; expected one that exists; try {out.name}, which is here")
     return out
 
 

@@ -85,6 +85,8 @@ def minimise(
     generation, an odd population with mirrored sampling (pgpe, es), a function that returns anything but a number
     (or [P]), or none that is finite in a whole generation.
     """
+    if not callable(function):
+        raise UserError(f"function: got {function!r:.60}; expected what is called with x [D] and gives a number")
     start = _vector(x0)
     size = start.size
     inside = _reflection(bounds, start)
