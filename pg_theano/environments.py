@@ -339,8 +339,9 @@ def _explained(id: str, doing: str, seed: int | None = None) -> Iterator[None]:
         at = "" if seed is None else f" (seed {seed})"
         verb = doing if doing.startswith("cannot") else f"{doing} raises"
         reason = str(error).partition(" was raised from the environment creator")[0]  # Gymnasium repeats id and kwargs
+        missing = isinstance(error, gymnasium.error.DependencyNotInstalled)  # which says what to install
+        advice = "try that" if missing else f"try python -m pg_theano.check_env {id}"
         raise UserError(
             f"{id}: {verb}{at}: {type(error).__name__}: {reason}; expected what Gymnasium can make, reset and step; "
-            "try "
-            f"python -m pg_theano.check_env {id}"
+            f"{advice}"
         ) from error

@@ -97,7 +97,8 @@ def _yaml(draft: Draft, data: dict[str, Any], environment: str, out: str | None)
     if draft.remarks:
         head += ["", "No equivalent, or not quite the same:", *(f"- {_line_of(remark)}" for remark in draft.remarks)]
     lines = [printable(f"# {line}").rstrip() for line in head]
-    lines += ["# yaml-language-server: $schema=schema.json", ""]
+    beside = out is None or (Path(out).parent / "schema.json").is_file()  # else an editor would look for it in vain
+    lines += ["# yaml-language-server: $schema=schema.json", ""] if beside else [""]
     for section, inner in data.items():
         if not isinstance(inner, dict):
             lines.append(_with_comment(f"{section}: {_scalar(inner)}", draft.knobs.get(section)))

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from pg_theano import commands
+from pg_theano.types import UserError
 from pg_theano.untrusted import say
 
 
@@ -32,9 +33,19 @@ def report(paths: Sequence[str | os.PathLike[str]], out: str | os.PathLike[str],
     return whole.written(file, whole.page(title, sections))
 
 
+def _newest() -> Path:
+    """The run that was begun or gone on with last. Errors: `UserError`: none."""
+    found = [path for path in Path("runs").glob("*/") if any(path.iterdir())]
+    if not found:
+        raise UserError("runs: no run here; expected one, or its name; try python -m pg_theano.train")
+    return max(found, key=lambda path: path.stat().st_mtime)
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     parser = commands.parser("report", __doc__, "python -m pg_theano.report runs/cartpole runs/ppo --out report.html")
-    parser.add_argument("runs", nargs="+", metavar="RUN", help="a run, a folder of seeds, or a search")
+    parser.add_argument(
+        "runs", nargs="*", metavar="RUN", help="a run, a folder of seeds, or a search (the newest in runs/)"
+    )
     parser.add_argument("--out", default="report.html", metavar="FILE", help="the page (report.html)")
     commands.add_allow_import(parser)
     parser.add_argument("--no-play", action="store_true", help="do not play the policies: no environment is run")
@@ -42,7 +53,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _report(arguments: argparse.Namespace) -> int:
-    out = report(arguments.runs, arguments.out, play=not arguments.no_play)
+    out = report(arguments.runs or [_newest()], arguments.out, play=not arguments.no_play)
     say(f"wrote {out} ({out.stat().st_size / 1e6:.2f} MB)")
     return 0
 

@@ -195,6 +195,18 @@ def test_the_commands_are_listed():
     assert "  train      Train a policy\n" in done.stdout and "  search     Search hyper" in done.stdout
 
 
+def test_the_newest_run_is_reported_where_none_is_named(tmp_path, capsys):
+    from pg_theano import report
+
+    assert report.main([]) == 2
+    assert capsys.readouterr().err.startswith("error: runs: no run here; expected one")
+    for name in ("old", "new"):
+        ran(tiny(name=name), tmp_path / "runs" / name)
+    os.utime(tmp_path / "runs" / "old", (1, 1))
+    assert report.main(["--no-play"]) == 0
+    assert "<title>new" in Path("report.html").read_text()
+
+
 def test_a_folder_that_is_gone_is_one_line(tmp_path, monkeypatch, capsys):
     (tmp_path / "gone").mkdir()
     monkeypatch.chdir(tmp_path / "gone")
