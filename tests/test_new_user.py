@@ -95,9 +95,10 @@ def test_half_a_card_is_none(run, monkeypatch):
 @pytest.mark.parametrize("knob", ["noise=pink", "log_std=state_dependent", "initial_log_std=-3", "squash=true"])
 def test_what_discrete_actions_do_not_read_is_refused_before_anything_is(knob, capsys):
     """Caught, when planted: each of them let through."""
-    assert train.main([*WORDS, "gradients=symbolic", f"policy.{knob}", "--run-dir", "runs/a"]) == 2
+    words = ["environment.id=CartPole-v1", "gradients=symbolic", "algorithm.name=ppo", f"policy.{knob}"]
+    assert train.main([*WORDS, *words, "--run-dir", "runs/a"]) == 2
     assert f"policy.{knob.partition('=')[0]}: got " in (err := capsys.readouterr().err)
-    assert "is for actions that are real numbers, and probe_environments:Lengths-v0 has a discrete" in err
+    assert "is for actions that are real numbers, and CartPole-v1 has a discrete" in err
     assert not Path("runs").exists()
 
 
