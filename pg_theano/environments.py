@@ -24,7 +24,7 @@ import numpy as np
 from gymnasium.vector import AutoresetMode
 
 from pg_theano import old_gym, sections
-from pg_theano.dynamics import Dynamics, SymbolicVectorEnv, importable
+from pg_theano.dynamics import Dynamics, SymbolicEnv, SymbolicVectorEnv, importable
 from pg_theano.slots import Slots
 from pg_theano.spaces import COMPOSITE, Task, action_of, observation_of, spaces_of
 from pg_theano.types import BUILT_IN_DYNAMICS, Array, UserError
@@ -231,7 +231,12 @@ def single(
 ) -> gymnasium.Env:
     """One plain environment, with its wrappers, for watching; `flat`: parts of an observation are made one row."""
     if config.dynamics is not None:
-        raise UserError(f"{config.dynamics}: a symbolic environment has no picture; register one with Gymnasium")
+        if render_mode is not None:
+            raise UserError(f"{config.dynamics}: a symbolic environment has no picture; register one with Gymnasium")
+        with _explained(config.dynamics, "cannot be made"):
+            made = SymbolicEnv(Dynamics(config.dynamics, folders=folders))
+        steps = config.max_episode_steps or made.dynamics.task["max_steps"]
+        return gymnasium.wrappers.TimeLimit(made, steps) if steps else made
     with (
         importable(folders, [config.id, *config.wrappers], anew=False),
         _quiet(),

@@ -198,6 +198,21 @@ def test_the_commands_are_listed():
     assert "  train      Train a policy\n" in done.stdout and "  search     Search hyper" in done.stdout
 
 
+@pytest.mark.slow
+def test_a_symbolic_task_of_ones_own_is_played_for_its_report(tmp_path, monkeypatch):
+    """Its map shows where the policy was. Caught, when planted: played by nobody."""
+    from pg_theano import report
+
+    examples = Path(__file__).parent.parent / "docs" / "examples"
+    (tmp_path / "soft_landing.py").write_text((examples / "soft_landing.py").read_text())
+    words = ["environment.dynamics=soft_landing:SoftLanding", "budget.updates=2", "evaluation.episodes=2"]
+    assert train.main([*words, "policy.hidden=[4]", "--run-dir", "runs/landing", "--no-plot"]) == 0
+    page = report.report(["runs/landing"], "report.html").read_text()
+    assert "could not be played" not in page
+    assert "No picture of an episode: soft_landing:SoftLanding: a symbolic environment has no picture" in page
+    assert "observations that it met in playing" in page
+
+
 def test_the_newest_run_is_reported_where_none_is_named(tmp_path, capsys):
     from pg_theano import report
 
