@@ -15,7 +15,7 @@ import numpy as np
 from pg_theano import collecting, commands, parameters, programs, rules, user_code
 from pg_theano import config as configs
 from pg_theano.sections import Config
-from pg_theano.types import Array, Record, Rollout, UserError
+from pg_theano.types import RETURN_SO_FAR, Array, Record, Rollout, UserError
 from pg_theano.untrusted import say
 
 NUMERICAL, BY_HAND = 1e-6, 1e-9
@@ -56,6 +56,7 @@ class Report(NamedTuple):
     total: Row
     not_by_hand: str | None  # why there is no by-hand gradient
     passed: bool
+    padding: float  # how much of the gradient changes with one more episode, which is masked
 
 
 def check(
@@ -75,6 +76,9 @@ def check(
         error = max |a − b| / max(max |symbolic|, floor),   floor = 40·ε·|L| / (h·10⁻⁶), h = 10⁻³
 
     over the array: below the floor a difference of losses says nothing to six digits, as its rounding is that large.
+
+    Beside it the gradient is taken with one more episode, of any numbers, that is masked: it must not change. It does
+    where an objective leaves the mask out, or a policy mixes its rows.
     """
     config, folder, *_ = configs.resolved(config, overrides)
     user_code.check(config, [folder], user_code.to_stderr)
@@ -115,8 +119,14 @@ def check(
         gradients = {"symbolic": found_by(symbolic, at)} | ({"by_hand": found_by(twin, at)} if twin else {})
         rows, total = compare(loss, at, spec["layout"], gradients, points=points, rng=rng)
         tried = all(row.compared for row in rows)
-    passed = all(map(passes, [*rows, total]))
-    return Report(small, int(np.sum(rollout.mask)), places, rows, total, not_by_hand, passed)
+    wider = state
+    if RETURN_SO_FAR in state:  # a number for each environment
+        wider = state | {RETURN_SO_FAR: np.append(state[RETURN_SO_FAR], rng.normal())}
+    more = np.asarray(symbolic.gradient(wider, padded(rollout, rng), knobs, at)["gradient"], float)
+    scale = max(float(np.abs(gradients["symbolic"]).max()), np.finfo(float).tiny)
+    padding = _largest(more - gradients["symbolic"], scale)
+    passed = all(map(passes, [*rows, total])) and padding <= BY_HAND
+    return Report(small, int(np.sum(rollout.mask)), places, rows, total, not_by_hand, passed, padding)
 
 
 def passes(row: Row) -> bool:
@@ -294,6 +304,23 @@ def _fields(record: Record, spec: dict[str, Any]) -> Rollout:
     return Rollout(**{name: None if v is None else np.ascontiguousarray(v) for name, v in found.items()})
 
 
+def padded(rollout: Rollout, rng: np.random.Generator) -> Rollout:
+    """The rollout and one more episode, of any numbers, which is masked: [E + 1, T, ...]."""
+
+    def with_one(name: str, values: Array) -> Array:
+        one = values[-1:].copy()
+        if name == "mask":
+            one[:] = 0
+        elif name == "action":  # others, but of the space
+            one = one[:, ::-1]
+        elif values.dtype.kind == "f":
+            one = rng.normal(size=one.shape)
+        return np.ascontiguousarray(np.concatenate([values, one]), values.dtype)
+
+    fields = {name: None if values is None else with_one(name, values) for name, values in rollout._asdict().items()}
+    return Rollout(**fields)
+
+
 def _twin(config: Config, spec: dict[str, Any]) -> tuple[Any, str | None]:
     """(the by-hand program, None), or (None, why there is none)."""
     try:
@@ -341,6 +368,7 @@ def as_json(report: Report) -> dict[str, Any]:
         "places": report.places,
         "tolerance": {"numerical": NUMERICAL, "by_hand": BY_HAND},
         "not_by_hand": report.not_by_hand,
+        "padding": report.padding,
         "arrays": [row._asdict() for row in report.rows],
         "total": report.total._asdict(),
     }
@@ -374,6 +402,8 @@ def table(report: Report) -> list[str]:
         lines.append(f"place {report.places} of at most {MOST_PLACES}: at those before, an array had nothing but kinks")
     if report.not_by_hand:
         lines.append(f"by hand: not compared; {report.not_by_hand}")
+    failed = "" if report.padding <= BY_HAND else "  FAIL: is the mask used, and each row of the policy its own?"
+    lines.append(f"one more episode, which is masked, changes the gradient by {report.padding:.1e}{failed}")
     verdict = "PASS" if report.passed else "FAIL"
     return [*lines, f"{verdict}: tolerance {NUMERICAL:g} against numerical, {BY_HAND:g} symbolic against by hand"]
 

@@ -200,6 +200,7 @@ def test_ones_own_objective_is_checked_the_same_way(own, algorithm):
         ["algorithm.name=npg", "environment.id=MountainCarContinuous-v0", "algorithm.entropy_coefficient=0.01"],
         ["algorithm.name=trpo", "algorithm.advantage=n_step"],
         ["algorithm.name=ppo", "environment.id=Pendulum-v1", "policy.noise=pink"],
+        ["algorithm.name=ppo", "normalize.rewards=true", "normalize.observations=true"],
     ],
     ids=lambda words: " ".join(words)[:60],
 )
@@ -207,6 +208,30 @@ def test_every_algorithm_passes(words):
     report = check.check(overrides=[*words, "policy.hidden=[6]"])
     assert report.passed, "\n".join(check.table(report))
     assert report.not_by_hand or report.total.symbolic_by_hand is not None
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("algorithm", ["reinforce", "vpg", "ppo"])
+def test_what_is_masked_must_not_matter(algorithm, tmp_path, monkeypatch):
+    """Each trains without a word, and its gradient is the derivative of its loss. Caught, when planted: the
+    episode's mask left at 1; the rollout compared with itself."""
+    (tmp_path / "careless.py").write_text(
+        "def objective(log_prob, old_log_prob, advantage, value, mask):\n"
+        "    return (log_prob * advantage).mean()\n\n"
+        "def parameters(obs_size, action_size): return [('w', (obs_size, action_size), 'glorot')]\n\n"
+        "def policy(params, obs):\n"
+        "    out = obs @ params['w']\n"
+        "    return out - out.mean(axis=0)\n"
+    )
+    monkeypatch.chdir(tmp_path)
+    words = [f"algorithm.name={algorithm}", *(TINY if algorithm != "reinforce" else TINY[:1])]
+    fine = check.check(overrides=words)
+    assert fine.passed and fine.padding <= 1e-12
+    for knob in ("algorithm.objective=careless:objective", "policy.name=careless:policy"):
+        report = check.check(overrides=[*words, knob])
+        assert report.padding > 1e-3 and not report.passed, knob
+        assert "FAIL: is the mask used" in "\n".join(check.table(report))
+        assert report.total.symbolic_numerical < 1e-6  # which is why nothing else sees it
 
 
 @pytest.mark.slow
@@ -282,7 +307,7 @@ ROW = check.Row("policy/w1", 12, 9, 3, 2e-16, 3e-9, 3e-9)
 def stand_in(monkeypatch, *rows):
     from pg_theano import config
 
-    found = check.Report(config.from_dict({}), 77, 2, list(rows), rows[0], "why not", all(map(check.passes, rows)))
+    found = check.Report(config.from_dict({}), 77, 2, list(rows), rows[0], "why not", all(map(check.passes, rows)), 0.0)
     monkeypatch.setattr(check, "check", lambda *arguments, **options: found)
 
 
