@@ -179,7 +179,7 @@ def test_a_process_that_was_stopped_does_not_hang():
         "import os, signal, subprocess, sys, time\n"
         "sys.path[:0] = " + repr(sys.path) + "\n"
         "import numpy as np\n"
-        "from pg_theano import config, environments, watchdog\n"
+        "from pg_theano import environments, sections, watchdog\n"
         "env = environments.make(sections.Environment(id='faulty_environments:Untrusted-v0'), num_envs=1, dtype='float32')\n"
         "env.begin(np.ones(1, bool), np.zeros(1, int), all_over=True)\n"
         "def step(action):\n"

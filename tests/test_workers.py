@@ -346,7 +346,7 @@ PARENT = """
 import sys, time
 sys.path[:0] = {path!r}
 import numpy as np
-from pg_theano import config, environments
+from pg_theano import environments, sections
 knobs = sections.Environment(id="faulty_environments:Untrusted-v0", workers=2, kwargs={{"how": {how!r}, "share": 1.0}})
 environment = environments.make(knobs, num_envs=2, dtype="float32")
 print(*[child.process.pid for child in environment._children], flush=True)
