@@ -52,7 +52,7 @@ class Evaluator:
         keeps more than we see of its rows, none is played here again.
         """
         asked = [
-            Asked(trainer, purpose, choice, trainer.state if which == "newest" else trainer.best_state)
+            Asked(trainer, purpose, choice, trainer.state if which == "newest" else trainer.best())
             for trainer, purpose, choice, which in wanted
             if which == "newest" or trainer.counters.updates
         ]

@@ -283,6 +283,10 @@ class Trainer:
             choice=choice,
         )
 
+    def best(self) -> State:
+        """The best of those that were evaluated; the newest, where none has been."""
+        return self.state if self.counters.best_update is None else self.best_state
+
     def confirmed(self) -> bool:
         """Whether a second evaluation, on fresh seeds, reaches the threshold too; the result reports this one."""
         with self.parts.of("evaluate"):
@@ -400,7 +404,7 @@ class Trainer:
     def result(self, status: str, reason: str) -> dict[str, Any]:
         if status in ("budget", "stopped") and self.counters.updates:
             with self.parts.of("evaluate"):  # of the best policy, on seeds that did not choose it
-                self.final = self.evaluation(programs.CONFIRMATION, GREEDY, self.best_state)
+                self.final = self.evaluation(programs.CONFIRMATION, GREEDY, self.best())
         elif status != "solved":
             self.final = None
         trained = self.parts.seconds["collect"] + self.parts.seconds["update"]

@@ -56,6 +56,24 @@ def test_a_run_that_trained_on_is_solved_if_it_is_at_its_end():
     assert metrics.summarised("a", "CartPole-v1", [one, one | {"evaluation": {"mean": 1.0}}], 1.0)["solved"] == 1
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("together", [False, True])
+def test_a_budget_without_an_evaluation_ends_with_one_of_what_was_learned(together, tmp_path):
+    """Of three updates, evaluated every third or never. Caught, when planted: the policy that the run began with."""
+    common = {"environment": {"id": "CartPole-v1"}, "policy": {"hidden": [4]}, "budget": {"updates": 3}}
+    common |= {"solved": {"stop": False}} | ({"runs": 2, "agents_per_process": 2} if together else {})
+    folders = [tmp_path / name / ("seed-0" if together else "") for name in ("never", "third", "still")]
+    for folder, every, rate in zip(folders, (100, 3, 3), (0.5, 0.5, 0.0), strict=True):
+        rates = {
+            "schedules": {"learning_rate": {"initial": rate}},
+            "evaluation": {"every_updates": every, "episodes": 20},
+        }
+        ran(common | rates, folder.parent if together else folder)
+    never, third, still = (result(folder)["evaluation"] for folder in folders)
+    assert never == third
+    assert never != still
+
+
 def test_small_returns_have_decimals():
     """Caught, when planted: one decimal always."""
     assert metrics.shown(0.9584, 0.0199) == ["0.958", "0.020"]
