@@ -18,7 +18,7 @@ train: $(VENV)/.train
 
 # One page of the newest run, or of those that are named.
 report: $(VENV)/.train
-	@$(RUN) -m pg_theano.report $(or $(ARGS),$(patsubst %/,%,$(shell ls -td runs/*/ 2>/dev/null | head -n 1)),runs/cartpole)
+	@$(RUN) -m pg_theano.report $(ARGS)
 
 test: lint
 	@$(RUN) -m pytest $(BESIDE) $(ARGS)

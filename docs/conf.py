@@ -17,6 +17,7 @@ GENERATED = HERE / "generated"
 sys.path.insert(0, str(ROOT))
 
 from pg_theano import knob_tables, sections
+from pg_theano.__main__ import commands
 from pg_theano.search import settings
 
 project, author, copyright = "pg_theano", "the pg_theano developers", "the pg_theano developers"
@@ -31,11 +32,6 @@ html_math_renderer = "mathml"  # drawn by browsers themselves: pages name no oth
 exclude_patterns = ["_build", "examples"]
 suppress_warnings = ["misc.highlighting_failure"]
 
-COMMANDS = (
-    "train", "evaluate", "watch", "plot", "compare", "report", "check", "check_env", "graph", "export", "card", "cache",
-    "schema", "migrate", "search", "by_hand",
-)  # fmt: skip
-"""Modules that have a `main`; those of other folders are asked by their `__main__`."""
 TAKEN_IN = {
     "benchmarks/README.md": "speed.md",
     "benchmarks/quality.md": "quality.md",
@@ -108,7 +104,7 @@ def knobs_page() -> str:
 def commands_page() -> str:
     """What each command says of itself under `-h`, without the table of knobs."""
     lines = ["# Every command", "", "Each as its own `-h` says it; knobs have [a page of their own](knobs.md).", ""]
-    for name in COMMANDS:
+    for name in commands():
         module = importlib.import_module(f"pg_theano.{name}")
         if not hasattr(module, "main"):
             module = importlib.import_module(f"pg_theano.{name}.__main__")

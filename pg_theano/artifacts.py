@@ -147,6 +147,8 @@ def checksum(manifest: dict[str, Any], payload: bytes) -> str:
 
 def warn(message: str) -> None:
     """That a folder cannot be written once a process: it is so for each of thirty files."""
-    if not (message in _warned and message.endswith(machine_code.NOTHING_KEPT)):
-        untrusted.say(f"warning: {message}", sys.stderr)
-    _warned.add(message)
+    if message.endswith(machine_code.NOTHING_KEPT):
+        if message in _warned:
+            return
+        _warned.add(message)
+    untrusted.say(f"warning: {message}", sys.stderr)

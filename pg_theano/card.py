@@ -42,7 +42,7 @@ def card(run: str | Path, out: str | Path | None = None, *, episodes: int = 100,
     config, facts = runs.read_run(path)
     folder = Path(out) if out is not None else Path(f"{path.resolve().name}-card")
     judged = evaluate(path, episodes=episodes, seed=SEED)  # before there is a folder
-    runs.exact_folder(folder, "try another with --out")
+    runs.exact_folder(folder, "--out")
     try:
         _filled(folder, path, config, facts, judged, gif)
     except BaseException:  # half a card is none, and would be in the way of the next

@@ -49,10 +49,6 @@ def run(made: argparse.ArgumentParser, command: Callable[[argparse.Namespace], i
     """Parse and call. A `UserError`, and what the system refuses (a full disk), is one line on stderr and exit code 2;
     Ctrl-C is exit code 130, SIGTERM 143."""
     debug = "--debug" in (sys.argv if argv is None else argv)
-    try:
-        os.getcwd()
-    except FileNotFoundError:
-        return _failed("the folder that this shell stands in is gone; expected one that is there; try cd", debug)
     with stopping.listening():
         try:
             arguments = made.parse_intermixed_args(argv)
@@ -67,7 +63,7 @@ def run(made: argparse.ArgumentParser, command: Callable[[argparse.Namespace], i
             _close_outputs()
             return 1
         except OSError as error:  # a full disk, a folder that cannot be written
-            return _failed(f"{error.filename}: {error.strerror}" if error.filename else str(error), debug)
+            return _failed(_of_the_system(error), debug)
         except MemoryError as error:
             return _failed(
                 f"out of memory ({error or 'nothing is left'}); expected enough for the run; try fewer environments, "
@@ -78,6 +74,14 @@ def run(made: argparse.ArgumentParser, command: Callable[[argparse.Namespace], i
             with contextlib.suppress(OSError):
                 print("interrupted", file=sys.stderr)
             return stopping.exit_code()
+
+
+def _of_the_system(error: OSError) -> str:
+    if error.filename:
+        return f"{error.filename}: {error.strerror}"
+    if isinstance(error, FileNotFoundError):  # of no file: of where we are
+        return "the folder that this shell stands in is gone; expected one that is there; try cd"
+    return str(error)
 
 
 def _failed(message: str, debug: bool) -> int:

@@ -14,7 +14,6 @@ import copy
 import json
 import math
 import numbers
-import random
 import sys
 import time
 import traceback
@@ -25,10 +24,11 @@ from typing import Any, NamedTuple
 import gymnasium
 import numpy as np
 
-from pg_theano import children, environments, sections
+from pg_theano import children, environments, sections, stories
 from pg_theano.rollout import LONGEST_EPISODE
 from pg_theano.slots import LARGEST_REWARD
 from pg_theano.spaces import COMPOSITE, action_of, observation_of
+from pg_theano.stories import Told
 from pg_theano.types import UserError
 
 STEPS, SEEDS = 120, (0, 1000)
@@ -39,8 +39,6 @@ EPISODES, SHORT_EPISODES = 5, 20
 """Episodes whose lengths are compared; and if all have one step."""
 SECONDS, PATIENCE = 10.0, 60.0
 """So long at most are episodes played whose lengths are to be compared: of the processor's time, and of the clock's."""
-NEARLY = 0.05
-"""So far a number may be off, beside the largest, in a step that counts as nearly the same."""
 FAULT, QUESTION, NOTE = "fault", "question", "note"
 
 
@@ -63,16 +61,6 @@ class Finding(NamedTuple):
 
 class Broken(Exception):
     """Nothing can be played on; it has been told why."""
-
-
-class Told(NamedTuple):
-    """What a reset or a step gave, to be compared."""
-
-    bits: bytes  # observation, reward, flags
-    info: bytes
-    step: int
-    seed: int
-    obs: Any  # the numbers themselves, where it is an array
 
 
 class Inspection:
@@ -115,8 +103,8 @@ class Inspection:
 
     def watch_class(self, env: gymnasium.Env) -> None:
         self.kind = type(env.unwrapped)
-        self.class_bits = _attributes_of(self.kind)
-        self.drawn = _global_randomness()
+        self.class_bits = stories.attributes_of(self.kind)
+        self.drawn = stories.global_randomness()
 
     def passes(self, first: gymnasium.Env, second: gymnasium.Env) -> None:
         for seed in SEEDS:
@@ -149,7 +137,7 @@ class Inspection:
 
     def said_of_class(self) -> str:
         """Which attributes of the class have changed since it was first looked at."""
-        changed = [name for name, bits in _attributes_of(self.kind).items() if self.class_bits.get(name) != bits]
+        changed = [name for name, bits in stories.attributes_of(self.kind).items() if self.class_bits.get(name) != bits]
         return (
             f" (meanwhile {self.kind.__name__}.{changed[0]}, which all instances share, has changed)" if changed else ""
         )
@@ -163,11 +151,11 @@ class Inspection:
     def compare(self, story: list[Told], other: list[Told], fresh: list[Told] | None = None) -> None:
         """Whether two plays of the same seeds and actions were the same. `fresh`: another instance's, if `other` is of
         one that was used before."""
-        differs = _first_difference(story, other, "bits")
-        anew = _first_difference(story, fresh, "bits") if fresh is not None else None
+        differs = stories.first_difference(story, other, "bits")
+        anew = stories.first_difference(story, fresh, "bits") if fresh is not None else None
         first = differs or anew
         if first and not self.found & {"global", "keeps state"}:
-            nearly = differs is not None and _nearly(story, other, differs)
+            nearly = differs is not None and stories.nearly(story, other, differs)
             if nearly:
                 what, got = "nearly replays", f"the same seed and actions gave nearly the same step, {nearly:.2g} off"
                 advice = "a physics engine that keeps its caches does so; a resumed run begins its episodes anew"
@@ -181,7 +169,7 @@ class Inspection:
             self.say(NOTE if nearly else FAULT, what, got, "the same, bit for bit", advice, at=first)
         same = "the same when the same seed and actions are played again"
         for one in (other, fresh or []):
-            if (at := _first_difference(story, one, "info")) is not None:
+            if (at := stories.first_difference(story, one, "info")) is not None:
                 self.say(
                     NOTE,
                     "info",
@@ -201,11 +189,11 @@ class Inspection:
             if over:
                 step, seed = 0, seed + 1
                 obs, told = self.begun(env, seed)
-                before = obs, packed(obs)
+                before = obs, stories.packed(obs)
                 yield told
             step += 1
             obs, told = self.stepped(env, action, step, seed)
-            if before is not None and packed(before[0]) != before[1]:
+            if before is not None and stories.packed(before[0]) != before[1]:
                 self.say(
                     FAULT,
                     "buffer",
@@ -215,7 +203,7 @@ class Inspection:
                 )
                 before = None
             else:
-                before = obs, packed(obs)
+                before = obs, stories.packed(obs)
             over = self.terminated or self.truncated
             yield told
 
@@ -243,7 +231,7 @@ class Inspection:
             )
         obs, info = result
         self.check_observation(obs, env.observation_space)
-        return obs, Told(packed(obs), packed(info), 0, seed, _numbers(obs))
+        return obs, Told(stories.packed(obs), stories.packed(info), 0, seed, stories.numbers_of(obs))
 
     def stepped(self, env: gymnasium.Env, action: Any, step: int, seed: int) -> tuple[Any, Told]:
         self.step, self.seed = step, seed
@@ -274,7 +262,13 @@ class Inspection:
         self.check_observation(obs, env.observation_space)
         self.check_reward(reward)
         self.check_flags(terminated, truncated, env)
-        return obs, Told(packed((obs, reward, terminated, truncated)), packed(info), step, seed, _numbers(obs))
+        return obs, Told(
+            stories.packed((obs, reward, terminated, truncated)),
+            stories.packed(info),
+            step,
+            seed,
+            stories.numbers_of(obs),
+        )
 
     def four_values(self) -> None:
         self.give_up(
@@ -376,7 +370,7 @@ class Inspection:
 
     def check_global(self) -> None:
         """Whether anyone drew from them since this was last asked: between two calls nobody here does."""
-        before, self.drawn = self.drawn, _global_randomness() if self.looks_at_global else None
+        before, self.drawn = self.drawn, stories.global_randomness() if self.looks_at_global else None
         if before is not None and self.drawn is not None and before != self.drawn:
             self.say(
                 FAULT,
@@ -460,51 +454,6 @@ def sampled(space: gymnasium.Space, number: int, seed: int) -> list[Any]:
     own.seed(seed)
     corners = [own.low, own.high] if isinstance(own, gymnasium.spaces.Box) and own.is_bounded() else []
     return [*corners, *(own.sample() for _ in range(number - len(corners)))]
-
-
-def packed(value: Any) -> bytes:
-    """A value's own bits, whatever it is made of; of an object that has none, its type."""
-    if isinstance(value, np.ndarray) and value.dtype != object:
-        return f"{value.dtype.str}{value.shape}".encode() + value.tobytes()
-    if isinstance(value, np.generic):
-        return value.dtype.str.encode() + value.tobytes()
-    if isinstance(value, dict):
-        return b"{" + b",".join(repr(key).encode() + b":" + packed(inner) for key, inner in value.items()) + b"}"
-    if isinstance(value, (list, tuple)):
-        return b"[" + b",".join(map(packed, value)) + b"]"
-    if isinstance(value, (str, bytes, numbers.Number, type(None))):
-        return repr(value).encode()
-    return type(value).__name__.encode()
-
-
-def _first_difference(story: list[Told], other: list[Told], what: str) -> Told | None:
-    return next((one for one, two in zip(story, other, strict=False) if getattr(one, what) != getattr(two, what)), None)
-
-
-def _nearly(story: list[Told], other: list[Told], at: Told) -> float:
-    """How far a step was off that is all but the same; 0 where it is another one, or the first of its episode."""
-    index = next(index for index, one in enumerate(story) if one is at)
-    one, two = story[index].obs, other[index].obs
-    if not at.step or one is None or two is None or one.shape != two.shape:
-        return 0.0
-    off = float(np.max(np.abs(one - two), initial=0.0))
-    return off if off <= NEARLY * (1 + float(np.max(np.abs(one), initial=0.0))) else 0.0
-
-
-def _numbers(obs: Any) -> Any:
-    return obs.astype(np.float64) if isinstance(obs, np.ndarray) and obs.dtype.kind == "f" else None
-
-
-def _global_randomness() -> tuple[Any, ...]:
-    """Where the global generators stand."""
-    state: Any = np.random.get_state()  # noqa: NPY002  it is what is looked for
-    return state[1].tobytes(), state[2:], random.getstate()
-
-
-def _attributes_of(kind: type) -> dict[str, bytes]:
-    """A class's own values, and those of the classes above it."""
-    own = {name: value for one in reversed(kind.__mro__) for name, value in vars(one).items() if one is not object}
-    return {name: packed(value) for name, value in own.items() if not (name.startswith("__") or callable(value))}
 
 
 def _time_limit(env: gymnasium.Env) -> int | None:

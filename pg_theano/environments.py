@@ -277,7 +277,7 @@ def _spec(config: sections.Environment) -> Any:
                 f"environment.id: {id} is a class; expected an id that it registers with Gymnasium; try "
                 f"environment.api=gym if it is of the old Gym API, or environment.dynamics={id} if it is symbolic"
             ) from None
-        own = [f"{module.__name__}:{one}" for one in known if module and module.__name__ in str(_entry(one))]
+        own = [f"{module.__name__}:{one}" for one in known if module and _module_of(one) == module.__name__]
         near = difflib.get_close_matches(id, own, 1, 0.4) or difflib.get_close_matches(name, known, 1, 0.4)
         version = difflib.get_close_matches(name.rpartition("-v")[0], [k for k in known if "-v" in k], 1, 0.6)
         hint = (
@@ -292,8 +292,10 @@ def _spec(config: sections.Environment) -> Any:
         ) from None
 
 
-def _entry(id: str) -> Any:
-    return gymnasium.registry[id].entry_point
+def _module_of(id: str) -> str:
+    """Where a registered environment is made: its entry point is `module:Class`, or what is called itself."""
+    entry: Any = gymnasium.registry[id].entry_point
+    return entry.partition(":")[0] if isinstance(entry, str) else getattr(entry, "__module__", "")
 
 
 def _spec_of_module(id: str) -> Any:

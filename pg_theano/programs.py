@@ -21,7 +21,6 @@ from pg_theano import (
     parameters,
     rules,
     schedules,
-    sections,
 )
 from pg_theano.dynamics import fingerprint, importable
 from pg_theano.environments import Task
@@ -75,7 +74,7 @@ def spec_of(config: Config, task: Task, environment: Any = None, folders: Sequen
     not read is left at one value, so that it compiles nothing anew.
     """
     algorithm, policy, space = config.algorithm, config.policy, task.action
-    _check_actions(config, task)
+    rules.check_actions(config, task)
     learns_values = algorithm.name in rules.LEARNS_VALUES
     searches = algorithm.name in rules.SEARCHES
     dynamics = getattr(environment, "dynamics", None)
@@ -250,41 +249,6 @@ def _source(knob: str, name: str, folders: Sequence[Path]) -> str | None:
     if ":" not in name:
         return None
     return fingerprint(name, folders, knob=knob)
-
-
-def _check_actions(config: Config, task: Task) -> None:
-    """What the action space rules out."""
-    kind = task.action.kind
-    if kind != "discrete" and config.exploration.name != "softmax":
-        raise UserError(
-            f"exploration.name: got {config.exploration.name}; expected softmax, as {task.id} has a {kind} action "
-            "space; "
-            "try softmax"
-        )
-    if kind != "box":
-        plain = sections.Policy()
-        for knob in ("squash", "log_std", "noise", "noise_every", "initial_log_std"):
-            if (got := getattr(config.policy, knob)) != getattr(plain, knob):
-                expected = rules.shown(getattr(plain, knob))
-                raise UserError(
-                    f"policy.{knob}: got {rules.shown(got)}, which is for actions that are real numbers, and {task.id} "
-                    f"has a {kind} action space; expected {expected}; try leaving it out"
-                )
-    if config.policy.squash and kind == "box" and not np.isfinite([*task.action.low, *task.action.high]).all():
-        raise UserError(
-            f"policy.squash: got true, and the actions of {task.id} have the bounds {task.action.low} to "
-            f"{task.action.high}; "
-            "expected finite bounds to squash into; try false"
-        )
-    if config.policy.logistic and (kind != "discrete" or task.action.choices != [2]):
-        has = f"{task.action.choices[0]} actions" if kind == "discrete" else f"a {kind} action space"
-        raise UserError(
-            f"policy.logistic: got true, which is for two actions, and {task.id} has {has}; expected false; try false"
-        )
-    if config.gradients == "by_hand" and kind not in ("discrete", "box"):
-        raise UserError(
-            f"gradients: by_hand has no {kind} actions, which {task.id} has; expected Discrete or Box; try symbolic"
-        )
 
 
 def load(

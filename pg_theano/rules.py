@@ -1,13 +1,16 @@
-"""Which knobs go together: the defaults of each algorithm, who reads what, and what contradicts itself.
+"""Which knobs go together: each algorithm's defaults, who reads what, what contradicts itself or a task's actions.
 
 Of a whole config, after `sections.py` has seen to each knob by itself.
 """
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterator
 from typing import Any
+
+from pg_theano.types import UserError
 
 ALGORITHM_DEFAULTS: dict[str, dict[str, Any]] = {
     "vpg": {
@@ -288,3 +291,38 @@ def shown(value: Any) -> str:
     if isinstance(value, bool):
         return str(value).lower()
     return f"{value:g}" if isinstance(value, float) else str(value) if isinstance(value, (int, list)) else repr(value)
+
+
+def check_actions(config: Any, task: Any) -> None:
+    """What the task's action space rules out. Errors: `UserError`."""
+    kind = task.action.kind
+    if kind != "discrete" and config.exploration.name != "softmax":
+        raise UserError(
+            f"exploration.name: got {config.exploration.name}; expected softmax, as {task.id} has a {kind} action "
+            "space; "
+            "try softmax"
+        )
+    if kind != "box":
+        plain = type(config.policy)()
+        for knob in ("squash", "log_std", "noise", "noise_every", "initial_log_std"):
+            if (got := getattr(config.policy, knob)) != getattr(plain, knob):
+                expected = shown(getattr(plain, knob))
+                raise UserError(
+                    f"policy.{knob}: got {shown(got)}, which is for actions that are real numbers, and {task.id} "
+                    f"has a {kind} action space; expected {expected}; try leaving it out"
+                )
+    if config.policy.squash and kind == "box" and not all(map(math.isfinite, (*task.action.low, *task.action.high))):
+        raise UserError(
+            f"policy.squash: got true, and the actions of {task.id} have the bounds {task.action.low} to "
+            f"{task.action.high}; "
+            "expected finite bounds to squash into; try false"
+        )
+    if config.policy.logistic and (kind != "discrete" or task.action.choices != [2]):
+        has = f"{task.action.choices[0]} actions" if kind == "discrete" else f"a {kind} action space"
+        raise UserError(
+            f"policy.logistic: got true, which is for two actions, and {task.id} has {has}; expected false; try false"
+        )
+    if config.gradients == "by_hand" and kind not in ("discrete", "box"):
+        raise UserError(
+            f"gradients: by_hand has no {kind} actions, which {task.id} has; expected Discrete or Box; try symbolic"
+        )

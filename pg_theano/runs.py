@@ -60,30 +60,31 @@ def new_folder(name: str, parent: Path = Path("runs")) -> Path:
     raise UserError(f"{parent / name}: got 100,000 runs of this name; expected fewer; try another name")
 
 
-def check_name(path: Path, advice: str = "try another with --run-dir") -> None:
+def check_name(path: Path, option: str = "--run-dir") -> None:
     """A run's name is the last part of its folder, and part of other files' names. Errors: `UserError`."""
     name = path.resolve().name
     if not re.fullmatch(NAME, name):
         raise UserError(
             f"{path}: got {name!r} as the name of a run; expected letters, digits, '.', '_' or '-', at most 64, "
-            f"beginning with a letter or digit; {advice}"
+            f"beginning with a letter or digit; try another with {option}"
         )
 
 
-def exact_folder(path: Path, advice: str | None = None) -> Path:
-    """The folder that the user named, made where it is missing, refused where something is in it."""
-    check_name(path, advice or "try another with --run-dir")
+def exact_folder(path: Path, option: str = "--run-dir") -> Path:
+    """The folder that the user named by an option, made where it is missing, refused where something is in it."""
+    check_name(path, option)
     try:
         path.mkdir(parents=True, exist_ok=True)
         occupied = any(not _of_a_false_start(one) for one in path.iterdir())
     except OSError as error:
         raise UserError(
             f"{path}: cannot be made ({error.strerror}); expected a folder that can be written; "
-            f"{advice or 'try another with --run-dir'}"
+            f"try another with {option}"
         ) from None
     if occupied:
         refuse_in_use(path)
-        advice = advice or f"try another, or --resume {path} to go on with that run"
+        of_runs = option == "--run-dir"
+        advice = f"try another, or --resume {path} to go on with that run" if of_runs else f"try another with {option}"
         raise UserError(f"{path}: not empty; expected a new folder; {advice}")
     return path
 

@@ -75,6 +75,7 @@ class Trainer:
         self.program: Program
         self.collector: collecting.Collector
         self.state: State
+        self.best_state: State | None = None  # of those that were evaluated
         self.counters = Counters()
         self.final: dict[str, float] | None = None  # the evaluation that the result reports
         self.fingerprint = runs.fingerprint(config)
@@ -285,7 +286,7 @@ class Trainer:
 
     def best(self) -> State:
         """The best of those that were evaluated; the newest, where none has been."""
-        return self.state if self.counters.best_update is None else self.best_state
+        return self.state if self.best_state is None else self.best_state
 
     def confirmed(self) -> bool:
         """Whether a second evaluation, on fresh seeds, reaches the threshold too; the result reports this one."""
@@ -311,7 +312,7 @@ class Trainer:
 
     def start_fresh(self) -> None:
         self.state = self.program.init(self.generator(programs.INITIAL_WEIGHTS))
-        self.best_state, self.before = self.state, 0.0
+        self.before = 0.0
         self.began = self.saved_at = time.perf_counter()
 
     def _learned(self, checkpoint: checkpoints.Checkpoint) -> tuple[State, dict[str, Array]]:
@@ -341,7 +342,6 @@ class Trainer:
 
     def start_from(self, checkpoint: checkpoints.Checkpoint) -> None:
         self.state, carried = self._learned(checkpoint)
-        self.best_state = self.state
         self.collector.restore(carried)
         self.counters, self.final = Counters(**checkpoint.facts["counters"]), checkpoint.facts["final"]
         self.saved = self.counters.updates, self.final
@@ -388,7 +388,7 @@ class Trainer:
                 "fingerprint": self.fingerprint,
                 **self.folder.flush(),
             }
-            if self.counters.best_update is not None and not self.best_path().with_suffix(".json").exists():
+            if self.best_state is not None and not self.best_path().with_suffix(".json").exists():
                 checkpoints.save(folder, self.best_path().stem, self.best_state, facts | {"best": self.counters.best})
             if self.saved != (self.counters.updates, self.final):
                 carried = self.collector.arrays(self.settled[-1])

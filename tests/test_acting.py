@@ -48,7 +48,7 @@ def near_a_boundary(spec, state, obs, noise):
     return close | (np.diff(np.sort(log_p, axis=1)[:, -2:], axis=1)[:, 0] < 1e-5)
 
 
-def agree(spec, state, obs, noise, ours, theirs):
+def assert_agree(spec, state, obs, noise, ours, theirs):
     """The same actions, but where float32 cannot tell; the same log-probabilities of the same actions."""
     (action, log_prob), (other_action, other_log_prob) = ours, theirs
     assert action.dtype == other_action.dtype == np.int32
@@ -92,7 +92,7 @@ def test_numpy_chooses_as_the_graph_does(exploration, activation, normalize, dty
         knobs = KNOBS | {"exploration_rate": rate}
         out = graph(state | {"obs": obs, "noise": noise, "knobs": by_definition.vector(knobs, dtype), "choice": choice})
         theirs = out["action"], out["log_prob"]
-        agree(spec, state, obs, noise, ours(state, obs, noise, knobs, choice), theirs)
+        assert_agree(spec, state, obs, noise, ours(state, obs, noise, knobs, choice), theirs)
 
 
 @pytest.mark.parametrize("num_actions", [2, 3])
@@ -132,7 +132,7 @@ def test_a_logistic_policy_chooses_as_the_graphs_does(exploration, dtype):
         knobs = KNOBS | {"exploration_rate": rate}
         out = graph(state | {"obs": obs, "noise": noise, "knobs": by_definition.vector(knobs, dtype), "choice": choice})
         ours = acting.numpy_act(spec)(state, obs, noise, knobs, choice)
-        agree(spec, state, obs, noise, ours, (out["action"], out["log_prob"]))
+        assert_agree(spec, state, obs, noise, ours, (out["action"], out["log_prob"]))
         with np.errstate(over="ignore"):  # as in the loop
             action, log_prob = acting.numpy_act(spec, with_log_prob=False)(state, obs, noise, knobs, choice)
         assert log_prob is None and action.dtype == np.int32 and len(np.unique(action)) == 2
@@ -156,7 +156,7 @@ def test_numpy_chooses_as_the_compiled_graph_does(wanted):
     for choice, rate in itertools.product(CHOICES.values(), (0.0, 0.4)):
         knobs = KNOBS | {"exploration_rate": rate}
         theirs = program.act(state, obs, noise, knobs, choice)
-        agree(spec, state, obs, noise, ours(state, obs, noise, knobs, choice), theirs)
+        assert_agree(spec, state, obs, noise, ours(state, obs, noise, knobs, choice), theirs)
 
 
 def test_the_compiled_state_is_taken_as_it_is():

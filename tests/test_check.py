@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pg_theano import check
+from pg_theano import check, numerical
 from pg_theano.types import UserError
 
 # -- derivatives
@@ -19,7 +19,7 @@ from pg_theano.types import UserError
     [(lambda t: np.exp(3 * t), 3.0), (lambda t: np.sin(t) / (1 + t), 1.0), (lambda t: 5.0, 0.0), (lambda t: t**5, 0.0)],
 )
 def test_a_smooth_function_is_differentiated_to_ten_digits(function, slope):
-    found = check.derivative(function, function(0.0), most=1e-7)
+    found = numerical.derivative(function, function(0.0), most=1e-7)
     assert found == pytest.approx(slope, abs=2e-10)
 
 
@@ -27,17 +27,17 @@ def test_a_kink_is_avoided_or_the_point_is_skipped_and_never_differentiated_acro
     """A kink at every place around 0, of either sign. Caught, when planted: without the cubics a kink at 0 itself
     counts; without the two differences one at 2h/7 does, where the cubics have the same slope."""
     skipped = []
-    blind = [share * h for h in check.STEPS for share in (2 / 7, 10 / 11)]
+    blind = [share * h for h in numerical.STEPS for share in (2 / 7, 10 / 11)]
     for place in [0.0, *blind, *np.geomspace(1e-7, 1e-2, 400)]:
         for side in (1, -1):
             here = side * place
-            value = check.derivative(lambda t, here=here: 2 * t + max(t - here, 0.0), max(-here, 0.0), most=2e-7)
+            value = numerical.derivative(lambda t, here=here: 2 * t + max(t - here, 0.0), max(-here, 0.0), most=2e-7)
             if value is None:
                 skipped.append(abs(here))
             else:
                 assert value == pytest.approx(3.0 if here < 0 else 2.0, abs=1e-6)
     assert 0.0 in skipped
-    assert max(skipped) <= 2.1 * check.STEPS[-1]
+    assert max(skipped) <= 2.1 * numerical.STEPS[-1]
 
 
 # -- comparing
@@ -60,7 +60,7 @@ def compared(faulty=None, by_hand=None, function=loss):
     for which, fault in (("symbolic", faulty), ("by_hand", by_hand)):
         if fault:
             fault(gradients[which])
-    rows, total = check.compare(function, at, LAYOUT, gradients, points=8, rng=np.random.default_rng(0))
+    rows, total = numerical.compare(function, at, LAYOUT, gradients, points=8, rng=np.random.default_rng(0))
     return {row.name: check.passes(row) for row in rows}, rows, total
 
 

@@ -593,9 +593,8 @@ def test_any_entry_is_a_config_that_reads_or_one_line(data, algorithm, keys):
         said = ""
         for key, value in found.items():
             remarked = any(one.key == key or one.key.startswith(f"{key}.") for one in made.remarks)
-            silent = key in ("policy_kwargs", "env_kwargs", "env_wrapper") or value == sb3.DEFAULTS[algorithm].get(
-                key, ...
-            )
+            default = (sb3.OF_ALL | sb3.DEFAULTS[algorithm]).get(key, ...)
+            silent = key in ("policy_kwargs", "env_kwargs", "env_wrapper") or value == default
             assert remarked or silent or f" {key}: " in made.text, key
     assert "\n" not in said and len(said) < 1000
 

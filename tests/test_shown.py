@@ -142,14 +142,14 @@ def test_no_name_of_a_run_or_a_search_leads_elsewhere(name, tmp_path, monkeypatc
 
 
 def test_names_that_we_make_up_are_names(tmp_path):
-    for id in ("CartPole-v1", "x:y/Z-v3", "ALE/Pong-v5", "😀", "x" * 200, "../..", ":"):
-        runs.check_name(Path("runs") / runs.name_of(id))
+    ids = ("CartPole-v1", "x:y/Z-v3", "ALE/Pong-v5", "😀", "x" * 200, "../..", ":")
     folders = [runs.new_folder("x" * 64, tmp_path) for _ in range(3)]
-    for folder in folders:
-        runs.check_name(folder)
     path = tmp_path / ("-" + "é" * 70 + ".yaml")
     path.write_text("seed: 1\n")
-    configs.read_config(path)
+    names = [*map(runs.name_of, ids), *(folder.name for folder in folders), configs.read_config(path).name or "run"]
+    for name in names:
+        runs.check_name(Path("runs") / name)
+        assert re.fullmatch("[A-Za-z0-9][A-Za-z0-9._-]{0,63}", name), name
 
 
 @pytest.mark.parametrize("base", ["/etc/x.yaml", "../x.yaml", "a/../../x.yaml"])

@@ -282,15 +282,14 @@ def test_every_command_answers_h_without_what_it_works_with():
     assert json.loads(done.stdout) == {}
 
 
-def test_the_site_has_the_help_of_every_command():
-    """Caught, when planted: `schema` left out of docs/conf.py."""
-    tree = ast.parse((ROOT / "docs" / "conf.py").read_text())
-    (listed,) = [
-        ast.literal_eval(node.value)
-        for node in tree.body
-        if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "COMMANDS"
-    ]
-    assert sorted(listed) == sorted(name.removeprefix("pg_theano.").removesuffix(".__main__") for name in COMMANDS)
+def test_the_list_and_the_site_have_every_command():
+    """Caught, when planted: the commands of packages left out of what is listed."""
+    from pg_theano.__main__ import commands
+
+    found = commands()
+    assert sorted(found) == sorted(name.removeprefix("pg_theano.").removesuffix(".__main__") for name in COMMANDS)
+    assert all(found.values())
+    assert "for name in commands():" in (ROOT / "docs" / "conf.py").read_text()
 
 
 def test_what_is_printed_cannot_move_the_cursor():

@@ -30,7 +30,7 @@ TORCH, OPTAX, SB3 = (
 )
 
 
-def agree(ours, theirs, what=""):
+def assert_agree(ours, theirs, what=""):
     np.testing.assert_allclose(np.asarray(ours, float), np.asarray(theirs, float), rtol=0, atol=1e-6, err_msg=what)
 
 
@@ -68,20 +68,20 @@ def test_six_steps_of_an_optimiser_are_torchs_and_optaxs(name, clipped):
     options = {k: constants[k] for k in by_hand.CONSTANTS[name]} if name in by_hand.CONSTANTS else {}
     for step, one in enumerate(map(np.array, inputs["gradients"])):
         at, *kept = run(at, one, *kept)
-        agree(at, TORCH["optimisers"][name + clipped][step], f"torch, step {step}")
-        agree(at, OPTAX["optimisers"][name + clipped][step], f"optax, step {step}")
+        assert_agree(at, TORCH["optimisers"][name + clipped][step], f"torch, step {step}")
+        assert_agree(at, OPTAX["optimisers"][name + clipped][step], f"optax, step {step}")
         if name in by_hand_optimizers.BY_NAME:
             (shorter,), _ = by_hand_optimizers.clip_by_global_norm([one], longest if clipped else None)
             descend = by_hand_optimizers.BY_NAME[name]
             by_hand_state = descend(by_hand_state, "x", shorter, learning_rate=rate, **options)
-            agree(by_hand_state["x"], OPTAX["optimisers"][name + clipped][step], f"by hand, step {step}")
+            assert_agree(by_hand_state["x"], OPTAX["optimisers"][name + clipped][step], f"by hand, step {step}")
 
 
 def test_schedules_are_optaxs():
     """Caught, when planted: `over_updates` − 1."""
     for kind, table in OPTAX["schedules"].items():
         schedule = Schedule(kind=kind, **{name: value for name, value in table.items() if name != "values"})
-        agree([schedules.value_at(schedule, k) for k in range(len(table["values"]))], table["values"], kind)
+        assert_agree([schedules.value_at(schedule, k) for k in range(len(table["values"]))], table["values"], kind)
 
 
 # -- distributions and losses
@@ -117,31 +117,31 @@ def test_log_prob_entropy_and_kl_are_torchs(kind):
         if name in table:
             slopes = pytensor.grad(value.sum(), new, disconnected_inputs="ignore")
             got, *gradients = by_definition.interpreted([*old, *new], [value, *slopes])(*before, *arrays)
-            agree(got, table[name]["value"], name)
+            assert_agree(got, table[name]["value"], name)
             for gradient, expected in zip(gradients, table[name]["gradients"], strict=True):
-                agree(gradient.T, expected, name)
+                assert_agree(gradient.T, expected, name)
 
 
 def test_policies_by_hand_are_torchs():
     """Softmax, and the Gaussian one row at a time, as its log-std is one for all rows."""
     table = TORCH["distributions"]["discrete"]
     (logits,), action, ones = map(np.array, table["new"]), np.array(table["action"]), np.ones(4)
-    agree(policies.softmax_log_prob(logits, action), table["log_prob"]["value"])
-    agree(policies.softmax_entropy(logits), table["entropy"]["value"])
+    assert_agree(policies.softmax_log_prob(logits, action), table["log_prob"]["value"])
+    assert_agree(policies.softmax_entropy(logits), table["entropy"]["value"])
     none = np.zeros(0)
-    agree(policies.softmax_backward(logits, none, action, ones, 0 * ones)[0], table["log_prob"]["gradients"][0])
-    agree(policies.softmax_backward(logits, none, action, 0 * ones, ones)[0], table["entropy"]["gradients"][0])
+    assert_agree(policies.softmax_backward(logits, none, action, ones, 0 * ones)[0], table["log_prob"]["gradients"][0])
+    assert_agree(policies.softmax_backward(logits, none, action, 0 * ones, ones)[0], table["entropy"]["gradients"][0])
     table = TORCH["distributions"]["gaussian"]
     for row, (mean, log_std, taken) in enumerate(
         zip(*map(np.array, table["new"]), np.array(table["action"]), strict=True)
     ):
         one = mean[None], log_std, taken[None]
-        agree(policies.gaussian_log_prob(*one)[0], table["log_prob"]["value"][row])
-        agree(policies.gaussian_entropy(*one[:2])[0], table["entropy"]["value"][row])
+        assert_agree(policies.gaussian_log_prob(*one)[0], table["log_prob"]["value"][row])
+        assert_agree(policies.gaussian_entropy(*one[:2])[0], table["entropy"]["value"][row])
         for name, weights in (("log_prob", (1.0, 0.0)), ("entropy", (0.0, 1.0))):
             found = policies.gaussian_backward(*one, *(np.array([weight]) for weight in weights))
-            agree(found[0][0], table[name]["gradients"][0][row])
-            agree(found[1], table[name]["gradients"][1][row])
+            assert_agree(found[0][0], table[name]["gradients"][0][row])
+            assert_agree(found[1], table[name]["gradients"][1][row])
 
 
 def test_the_value_loss_is_torchs_mse():
@@ -154,8 +154,8 @@ def test_the_value_loss_is_torchs_mse():
         run(*arrays, np.ones(7)),
         (layers.mean_squared_error(*arrays), layers.mean_squared_error_backward(*arrays)),
     ):
-        agree(ours[0], table["loss"])
-        agree(ours[1], table["gradient"])
+        assert_agree(ours[0], table["loss"])
+        assert_agree(ours[1], table["gradient"])
 
 
 # -- Stable-Baselines3: what it collected, estimated and learned
@@ -225,16 +225,16 @@ def test_advantages_are_stable_baselines(one):
         np.array([[actor_critics.value_of(spec, params, obs) for obs in row] for row in block[name]])
         for name in ("obs", "next_obs")
     )
-    agree(value, one["rollout"]["value"])
+    assert_agree(value, one["rollout"]["value"])
     ends = [block["terminated"], block["truncated"], block["mask"]]
     rates = {"discount": KNOBS["discount"], "gae_lambda": KNOBS["gae_lambda"]}
     theirs = by_hand_advantages.gae(block["reward"], value, next_value, *ends, **rates)
-    agree(theirs, one["rollout"]["advantage"])
+    assert_agree(theirs, one["rollout"]["advantage"])
     symbols = [pt.dmatrix() for _ in range(6)]
     run = by_definition.interpreted(symbols, advantages.gae(*symbols, max_steps=8, **rates))
     ours = run(*(np.asarray(part, float).T for part in (block["reward"], value, next_value, *ends))).T
-    agree(ours, one["rollout"]["advantage"])
-    agree(ours + value, one["rollout"]["target"])
+    assert_agree(ours, one["rollout"]["advantage"])
+    assert_agree(ours + value, one["rollout"]["target"])
 
 
 @pytest.mark.parametrize("one", CASES)
@@ -257,9 +257,9 @@ def test_an_update_is_stable_baselines(one):
     for after, metrics in results:
         if one["normalize_advantage"]:
             shrunk = math.sqrt((ENDS.size - 1) / ENDS.size)
-            agree(metrics["policy_loss"] * shrunk, one["metrics"]["policy_loss"], "policy_loss")
+            assert_agree(metrics["policy_loss"] * shrunk, one["metrics"]["policy_loss"], "policy_loss")
             continue
         for name, value in one["metrics"].items():
-            agree(metrics[name], value, name)
-        agree(after["params"], flat(spec, one["after"]), "parameters")
+            assert_agree(metrics[name], value, name)
+        assert_agree(after["params"], flat(spec, one["after"]), "parameters")
         assert np.abs(after["params"] - state["params"]).max() > 1e-2

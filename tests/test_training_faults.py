@@ -203,8 +203,11 @@ def test_many_slow_steps_are_not_one_that_hangs():
     env.begin(np.ones(8, bool), np.arange(8), all_over=True)
     for slot in env.slots:
         slot.env.step = lambda action: time.sleep(0.12) or (np.zeros(3, np.float32), 0.0, False, False, {})
+    began = time.monotonic()
     with watchdog.watching(0.5):
-        env.step(np.zeros(8, np.int32))
+        obs, *_ = env.step(np.zeros(8, np.int32))
+    assert len(obs) == 8
+    assert time.monotonic() - began > 0.5  # all of them together take longer than one may
 
 
 def test_a_watch_leaves_the_process_as_it_was():

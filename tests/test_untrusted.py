@@ -284,7 +284,7 @@ def mutated(draw, content):
 @pytest.mark.parametrize("name", helpers_fuzz.READERS)
 def test_a_mutated_file_is_read_or_refused_and_nothing_else(name, tmp_path):
     """200 each here, many more by atheris in the torture's part `fuzz`."""
-    files = helpers_fuzz.corpus(tmp_path)[name]
+    files, tried = helpers_fuzz.corpus(tmp_path)[name], []
 
     @given(st.data())
     @settings(max_examples=200, deadline=None, derandomize=True, database=None, suppress_health_check=list(HealthCheck))
@@ -292,10 +292,12 @@ def test_a_mutated_file_is_read_or_refused_and_nothing_else(name, tmp_path):
         content = mutated(data.draw, data.draw(st.sampled_from(files)))
         with contextlib.suppress(UserError):
             helpers_fuzz.READERS[name](tmp_path, content)
+        tried.append(content)
 
     for content in files:
         helpers_fuzz.READERS[name](tmp_path, content)  # the corpus itself is sound
     read_or_refused()
+    assert len(set(tried) - set(files)) > 100
 
 
 def test_optunas_journal_of_a_file_is_json_and_no_pickle():

@@ -27,7 +27,7 @@ def differences(f, x):
     return gradient
 
 
-def agree(gradient, numerical, scale=1.0):
+def assert_agree(gradient, numerical, scale=1.0):
     """To 1e-6 of the largest entry; `scale` is how large f itself is, whose rounding differences cannot see through."""
     error = np.abs(gradient - numerical).max(initial=0)
     assert error <= 1e-6 * np.abs(numerical).max(initial=0) + 1e-11 * scale, error
@@ -48,9 +48,9 @@ def test_dense(seed, number, inputs, outputs):
         rng.normal(size=s) for s in [(number, inputs), (inputs, outputs), outputs, (number, outputs)]
     )
     d_x, d_weight, d_bias = layers.dense_backward(weights, x, weight)
-    agree(d_x, differences(lambda v: (weights * layers.dense(v, weight, bias)).sum(), x))
-    agree(d_weight, differences(lambda v: (weights * layers.dense(x, v, bias)).sum(), weight))
-    agree(d_bias, differences(lambda v: (weights * layers.dense(x, weight, v)).sum(), bias))
+    assert_agree(d_x, differences(lambda v: (weights * layers.dense(v, weight, bias)).sum(), x))
+    assert_agree(d_weight, differences(lambda v: (weights * layers.dense(x, v, bias)).sum(), weight))
+    assert_agree(d_bias, differences(lambda v: (weights * layers.dense(x, weight, v)).sum(), bias))
 
 
 @pytest.mark.parametrize("name", layers.ACTIVATIONS)
@@ -62,7 +62,7 @@ def test_activation(name, seed, number):
     x = rng.normal(0, 3, (number, 3))
     x[np.abs(x) < 0.01] = 0.5  # relu has a corner at 0
     weights = rng.normal(size=x.shape)
-    agree(backward(weights, forward(x)), differences(lambda v: (weights * forward(v)).sum(), x))
+    assert_agree(backward(weights, forward(x)), differences(lambda v: (weights * forward(v)).sum(), x))
 
 
 def test_sigmoid_saturates_without_a_warning():
@@ -84,7 +84,7 @@ def test_mean_squared_error(seed, number):
     rng = np.random.default_rng(seed)
     prediction, target = rng.normal(size=(2, number))
     gradient = layers.mean_squared_error_backward(prediction, target)
-    agree(gradient, differences(lambda v: layers.mean_squared_error(v, target), prediction))
+    assert_agree(gradient, differences(lambda v: layers.mean_squared_error(v, target), prediction))
 
 
 @pytest.mark.parametrize("activation", ["sigmoid", "tanh"])
@@ -96,7 +96,7 @@ def test_network(activation, seed, number, shape):
     x, weights = rng.normal(size=(number, shape[0])), rng.normal(size=(number, shape[-1]))
     _, trace = networks.forward(params, network, x)
     gradient = networks.backward(weights, params, network, trace)
-    agree(gradient, differences(lambda v: (weights * networks.forward(v, network, x)[0]).sum(), params))
+    assert_agree(gradient, differences(lambda v: (weights * networks.forward(v, network, x)[0]).sum(), params))
 
 
 def test_the_flat_vector_is_laid_out_as_the_trainers():
@@ -145,8 +145,10 @@ def test_log_prob_and_entropy_of_a_policy(name, spread, seed, number, size):
     width = np.exp(log_std) if name == "gaussian" else 1.0
     d_outputs, d_log_std = policy.backward(outputs, log_std, action, a, b)
     scale = 1 + np.abs(a * policy.log_prob(outputs, log_std, action)).sum() + np.abs(outputs).max()
-    agree(d_outputs * width, differences(lambda v: loss(outputs + v * width, log_std), np.zeros_like(outputs)), scale)
-    agree(d_log_std, differences(lambda v: loss(outputs, v), log_std), scale)
+    assert_agree(
+        d_outputs * width, differences(lambda v: loss(outputs + v * width, log_std), np.zeros_like(outputs)), scale
+    )
+    assert_agree(d_log_std, differences(lambda v: loss(outputs, v), log_std), scale)
 
 
 @given(seeds, rows)
@@ -250,7 +252,7 @@ def test_the_policy_gradient(name, seed, number):
     agent, rng = agent_of(name), np.random.default_rng(seed)
     params, obs, action, _, advantage = batch(name, rng, agent, number)
     _, gradient = vpg.policy_loss(agent, params, obs, action, advantage, entropy_coefficient=0.3)
-    agree(
+    assert_agree(
         gradient,
         differences(lambda v: vpg.policy_loss(agent, v, obs, action, advantage, entropy_coefficient=0.3)[0], params),
     )
@@ -261,7 +263,7 @@ def test_the_value_gradient(seed, number):
     agent, rng = agent_of("softmax"), np.random.default_rng(seed)
     params, obs, target = vpg.init(agent, rng)["value"], rng.normal(size=(number, 3)), rng.normal(size=number)
     _, gradient = vpg.value_loss(agent, params, obs, target)
-    agree(gradient, differences(lambda v: vpg.value_loss(agent, v, obs, target)[0], params))
+    assert_agree(gradient, differences(lambda v: vpg.value_loss(agent, v, obs, target)[0], params))
 
 
 @pytest.mark.parametrize("name", POLICIES)
@@ -281,7 +283,7 @@ def test_the_clipped_gradient(name, seed, number):
     def loss(v):
         return ppo.policy_loss(agent, v, obs, action, old, advantage, clip_range=0.2, entropy_coefficient=0.3)
 
-    agree(loss(params)[1], differences(lambda v: loss(v)[0], params))
+    assert_agree(loss(params)[1], differences(lambda v: loss(v)[0], params))
 
 
 @pytest.mark.parametrize("name", POLICIES)

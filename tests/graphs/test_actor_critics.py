@@ -163,7 +163,7 @@ UPDATES = [
 ]
 
 
-def compare(got, measured, update):
+def assert_updated(got, measured, update):
     """State and metrics against those of a definition."""
     expected, metrics = update
     assert set(got) == set(expected)
@@ -194,7 +194,7 @@ def test_an_update_is_its_optimiser_steps_one_after_another(algorithm, kind, cha
     run = interpreted_graph(spec, "train")
     for seed in (2, 3):
         got, measured = run(state, block, order)
-        compare(got, measured, by_definition.updated(spec, state, block, order))
+        assert_updated(got, measured, by_definition.updated(spec, state, block, order))
         state = got
         block = remember(spec, state, experience(spec, RNG(seed), MIXED))
 
@@ -219,7 +219,7 @@ def test_the_compiled_update_is_the_definitions():
     for target in (0.03, 1e9):
         knobs = KNOBS | {"target_kl": target, "entropy_coefficient": 0.2}
         got, measured = program.train(state, Rollout(**block), knobs, order)
-        compare(got, measured, by_definition.updated(spec, state, block, order, knobs))
+        assert_updated(got, measured, by_definition.updated(spec, state, block, order, knobs))
         assert (got["optimizer/step"] == 9) == (target > 1)
 
 
@@ -238,7 +238,7 @@ def test_target_kl_ends_an_update_where_it_should():
     for target in (1e-9, 0.0004, 0.0007, 1e9):
         knobs = KNOBS | {"target_kl": target}
         got, measured = run(state, block, order, knobs)
-        compare(got, measured, by_definition.updated(spec, state, block, order, knobs))
+        assert_updated(got, measured, by_definition.updated(spec, state, block, order, knobs))
         counts.append(int(got["optimizer/step"] - state["optimizer/step"]))
     assert counts == [1, 2, 5, 9]  # KL is 0 at the first minibatch
 

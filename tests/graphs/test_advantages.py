@@ -113,7 +113,7 @@ def consistent(segment):
     return segment
 
 
-def agree(ours, expected):
+def assert_agree(ours, expected):
     np.testing.assert_allclose(ours, expected, rtol=0, atol=1e-12)
 
 
@@ -143,7 +143,7 @@ def test_gae_is_the_discounted_sum_of_td_errors(segment, discount, gae_lambda):
     """
     max_steps, segment = segment
     ours = estimate("gae", max_steps)(segment, discount=discount, gae_lambda=gae_lambda)
-    agree(ours, by_definition.gae_by_definition(segment, discount, gae_lambda))
+    assert_agree(ours, by_definition.gae_by_definition(segment, discount, gae_lambda))
 
 
 @few
@@ -152,7 +152,7 @@ def test_bootstrapped_reward_to_go_is_the_discounted_sum_and_a_value(segment, di
     """Caught, when planted: merged done, V of the reset observation, an off-by-one end, a factor without the mask."""
     max_steps, segment = segment
     ours = estimate("bootstrapped_reward_to_go", max_steps)(segment, discount=discount)
-    agree(ours, by_definition.return_by_definition(segment, discount, max_steps))
+    assert_agree(ours, by_definition.return_by_definition(segment, discount, max_steps))
 
 
 @pytest.mark.parametrize("number", [1, 2, 3, 5, 6, 8, 11, 15, 16, 40])
@@ -166,7 +166,7 @@ def test_n_step_is_n_rewards_and_a_value(number, segment, discount):
     segment = consistent(segment[1])
     ours = estimate("n_step", 16, num_steps=number)(segment, discount=discount)
     expected = by_definition.return_by_definition(segment, discount, number) - segment["value"]
-    agree(ours, segment["mask"] * expected)
+    assert_agree(ours, segment["mask"] * expected)
 
 
 @few
@@ -180,15 +180,17 @@ def test_the_twin_by_hand_agrees(segment, discount, gae_lambda):
     def theirs(name, without=(), **knobs):
         return getattr(by_hand, name)(**{n: v for n, v in rows.items() if n not in without}, **knobs).T
 
-    agree(estimate("continues", 0)(segment), theirs("continues", ["reward", "value", "next_value"]))
-    agree(estimate("td_error", 0)(segment, discount=discount), theirs("td_error", ["truncated"], discount=discount))
+    assert_agree(estimate("continues", 0)(segment), theirs("continues", ["reward", "value", "next_value"]))
+    assert_agree(
+        estimate("td_error", 0)(segment, discount=discount), theirs("td_error", ["truncated"], discount=discount)
+    )
     ours = estimate("bootstrapped_reward_to_go", max_steps)(segment, discount=discount)
-    agree(ours, theirs("reward_to_go", ["value"], discount=discount))
+    assert_agree(ours, theirs("reward_to_go", ["value"], discount=discount))
     ours = estimate("gae", max_steps)(segment, discount=discount, gae_lambda=gae_lambda)
-    agree(ours, theirs("gae", discount=discount, gae_lambda=gae_lambda))
+    assert_agree(ours, theirs("gae", discount=discount, gae_lambda=gae_lambda))
     for number in (1, 3, 20):
         ours = estimate("n_step", max_steps, num_steps=number)(segment, discount=discount)
-        agree(ours, theirs("n_step", discount=discount, num_steps=number))
+        assert_agree(ours, theirs("n_step", discount=discount, num_steps=number))
 
 
 def test_a_table_worked_by_hand():
@@ -235,8 +237,8 @@ def test_lambda_one_telescopes_to_reward_to_go_less_the_value(segment, discount)
     segment = consistent(segment)
     gae = estimate("gae", max_steps)(segment, discount=discount, gae_lambda=1.0)
     to_go = estimate("bootstrapped_reward_to_go", max_steps)(segment, discount=discount)
-    agree(gae, segment["mask"] * (to_go - segment["value"]))
-    agree(estimate("n_step", max_steps, num_steps=max_steps)(segment, discount=discount), gae)
+    assert_agree(gae, segment["mask"] * (to_go - segment["value"]))
+    assert_agree(estimate("n_step", max_steps, num_steps=max_steps)(segment, discount=discount), gae)
 
 
 @few
@@ -261,15 +263,15 @@ def test_a_cut_with_a_bootstrap_changes_nothing(segment, data, discount):
     gae, to_go = estimate("gae", 16), estimate("bootstrapped_reward_to_go", 16)
     whole = gae(segment, discount=discount, gae_lambda=0.7)
     second = {name: values[at:] for name, values in segment.items()}
-    agree(whole[at:], gae(second, discount=discount, gae_lambda=0.7))
+    assert_agree(whole[at:], gae(second, discount=discount, gae_lambda=0.7))
 
     segment["value"] = to_go(segment, discount=discount)
     segment = consistent(segment)
     exact = to_go(segment, discount=discount)
     for half in (slice(0, at), slice(at, steps)):
         part = {name: values[half] for name, values in segment.items()}
-        agree(to_go(part, discount=discount), exact[half])
-        agree(gae(part, discount=discount, gae_lambda=0.7), np.zeros_like(exact[half]))
+        assert_agree(to_go(part, discount=discount), exact[half])
+        assert_agree(gae(part, discount=discount, gae_lambda=0.7), np.zeros_like(exact[half]))
 
 
 def compiled(name, max_steps, dtype, **plain):

@@ -116,7 +116,7 @@ def finished(mode):
     return lambda *values: run(*map(np.asarray, values))
 
 
-def holds_what_is_not_finite(run):
+def assert_holds_what_is_not_finite(run):
     params, count = np.array([1.0, 2.0, 3.0]), 5.0
     moved = np.array([4.0, 5.0, 6.0])
     assert [np.asarray(one).tolist() for one in run(params, count, moved, 6.0, 0.1, 0.2)] == [[4, 5, 6], 6, 1]
@@ -136,7 +136,7 @@ def holds_what_is_not_finite(run):
 
 def test_whatever_is_not_finite_is_seen():
     """NaN, both infinities, and two that cancel; in any entry, in cost or norm."""
-    holds_what_is_not_finite(finished(Mode("py", None)))
+    assert_holds_what_is_not_finite(finished(Mode("py", None)))
 
 
 @pytest.mark.slow
@@ -150,4 +150,4 @@ def test_whatever_is_not_finite_is_seen_on_numba():
     hides = pytensor.function([x], [pt.max(x), pt.eq(x, x), pt.isnan(pt.sum(x))], mode="NUMBA")
     largest, same, seen = hides(np.array([1.0, np.nan, 2.0]))
     assert (largest, bool(np.all(same)), bool(seen)) == (2.0, True, True)
-    holds_what_is_not_finite(finished("NUMBA"))
+    assert_holds_what_is_not_finite(finished("NUMBA"))
