@@ -81,12 +81,13 @@ def _data(draft: Draft) -> tuple[dict[str, Any], dict[tuple, int]]:
         if not given and value == here:
             continue
         if len(path) == 1:
-            data[knob] = value
+            data |= {knob: value} if value is not None else {}
         else:
             data.setdefault(path[0], {})[path[1]] = value
         if line is not None:
             lines[path] = line
-    return {section: data[section] for section in SECTIONS if data.get(section) not in (None, {})}, lines
+    unused = {section for section in ("environment", "policy") if not data[section]}
+    return {section: data[section] for section in SECTIONS if section in data and section not in unused}, lines
 
 
 def _yaml(draft: Draft, data: dict[str, Any], environment: str, out: str | None) -> str:

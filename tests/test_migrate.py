@@ -599,6 +599,14 @@ def test_any_entry_is_a_config_that_reads_or_one_line(data, algorithm, keys):
     assert "\n" not in said and len(said) < 1000
 
 
+def test_a_seed_that_is_none_is_refused_and_no_seed_is_none():
+    """Caught, when planted: a mapping dropped without a word, as an empty section is."""
+    assert "seed" not in migrated({"seed": None}).data
+    assert migrated({"seed": 7}).data["seed"] == 7
+    with pytest.raises(UserError, match="seed: got a mapping; expected a whole number"):
+        migrated({"seed": {}})
+
+
 def test_a_config_that_is_there_is_not_written_over(capsys):
     file = entry({})
     Path("configs").mkdir()
