@@ -10,6 +10,7 @@ Everything goes through `concurrent.futures.Executor`: that of the standard libr
 from __future__ import annotations
 
 import contextlib
+import functools
 import logging
 import math
 import threading
@@ -324,17 +325,43 @@ async def _hand_over(theirs: Any, future: Future[Answer]) -> None:
         future.set_result(answer)
 
 
-def _connected(address: str, timeout: float) -> Any:
-    """A client. In a thread, because Dask waits for ever for somebody who takes the call and says nothing."""
+class _Interrupted(OSError):
+    """The scheduler said something else between our registration and its answer."""
+
+
+@functools.cache
+def _client_class() -> Any:
     from distributed import Client
 
+    class Patient(Client):
+        """Dask's, but for an assertion that the scheduler's first message comes alone.
+
+        It does not where another client of the same cluster cancels a task within those 2 ms, since the scheduler
+        tells every client of that: a search that ends could end the start of the next. An OSError, unlike an
+        AssertionError, makes Dask close what it has begun, or try again where it connects anew.
+        """
+
+        async def _ensure_connected(self, timeout: float | None = None) -> None:
+            try:
+                await super()._ensure_connected(timeout)
+            except AssertionError:
+                raise _Interrupted("the scheduler was interrupted as it answered") from None
+
+    return Patient
+
+
+def _connected(address: str, timeout: float) -> Any:
+    """A client. In a thread, because Dask waits for ever for somebody who takes the call and says nothing."""
     found: list[Any] = []
+    deadline = time.monotonic() + timeout
 
     def connect() -> None:
-        try:
-            found.append(Client(address, timeout=timeout, set_as_default=False))
-        except Exception as error:
-            found.append(error)
+        while not found:
+            try:
+                found.append(_client_class()(address, timeout=timeout, set_as_default=False))
+            except Exception as error:
+                if not isinstance(error, _Interrupted) or time.monotonic() > deadline:
+                    found.append(error)
 
     thread = threading.Thread(target=connect, daemon=True)
     thread.start()
@@ -346,5 +373,8 @@ def _connected(address: str, timeout: float) -> Any:
             "one with: dask scheduler"
         )
     if isinstance(outcome, Exception):
-        raise UserError(f"cluster: got {address} ({outcome}); expected a scheduler's address, such as tcp://host:8786")
+        raise UserError(
+            f"cluster: got {address} ({outcome or type(outcome).__name__}); expected a scheduler's address, such as "
+            "tcp://host:8786"
+        )
     return outcome

@@ -6,6 +6,7 @@ import signal
 import socket
 import time
 
+import distributed.client
 import helpers_distribute as helpers
 import numpy as np
 import pytest
@@ -260,6 +261,29 @@ def test_a_worker_with_other_versions_is_refused(on_cluster, dask_cluster, tmp_p
         os.killpg(other.pid, signal.SIGKILL)
         helpers.until(lambda: len(there()) == 3)
     assert on_cluster.map(helpers.square, range(3)) == [0, 1, 4]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("attempts", [1, 3])
+def test_a_scheduler_that_is_interrupted_as_it_answers_is_asked_again(attempts, dask_cluster, monkeypatch):
+    """Somebody else's task is cancelled within those 2 ms. Caught, when planted: Dask's own client, which asserts."""
+    real, asked = distributed.client.connect, []
+
+    async def interrupted(*args, **kwargs):
+        comm = await real(*args, **kwargs)
+        asked.append(read := comm.read)
+
+        async def two():
+            return [*await read(), {"op": "cancelled-keys", "keys": []}]
+
+        if len(asked) <= attempts:
+            comm.read = two
+        return comm
+
+    monkeypatch.setattr(distributed.client, "connect", interrupted)
+    with distribute.opened(cluster=dask_cluster.address) as workers:
+        assert workers.map(helpers.square, range(3)) == [0, 1, 4]
+    assert len(asked) == attempts + 1
 
 
 @pytest.mark.slow
