@@ -222,19 +222,27 @@ class _Cluster:
         try:
             self._client.wait_for_workers(1, timeout=max(1.0, timeout - (time.monotonic() - began)))
             self._refuse_others()
+            self._count()
         except TimeoutError:
             self._client.close()
             raise UserError(
                 f"cluster {address}: it answers, but no worker joined it within {timeout:g} seconds; expected one or "
                 f"more; start one with: dask worker {address}"
             ) from None
+        except OSError as error:
+            self._client.close()
+            raise UserError(
+                f"cluster {address}: the scheduler was there and is gone ({error}); expected it to stay; start it and "
+                "its workers again"
+            ) from error
         except BaseException:
             self._client.close()
             raise
-        self._count()
 
     def _refuse_others(self) -> None:
         for worker, found in sorted(self._client.run(runs.versions, on_error="return").items()):
+            if isinstance(found, OSError):  # it is gone, or comes again: each task compares, too
+                continue
             if isinstance(found, Exception):
                 raise UserError(f"cluster {self._address}: {self._unreadable(f'worker {worker}', found)}")
             if found != self._versions:
@@ -255,11 +263,13 @@ class _Cluster:
             "and the module of the function, on its path"
         )
 
-    def _count(self) -> None:
-        """A worker takes one batch at a time; a second one each waits there, so that none waits for the network."""
-        self.workers = max(1, len(self._client.nthreads()))
+    def _count(self) -> bool:
+        """Whether there are any. Each takes one batch at a time; a second waits there, not for the network."""
+        found = len(self._client.nthreads())
+        self.workers = max(1, found)
         self.most_in_flight = 2 * self.workers
         self.seconds_per_batch = max(SECONDS_PER_BATCH, SECONDS_A_WORKER * self.workers)
+        return found > 0
 
     def submit(self, function: Callable[[Any], Any], tasks: list[Any]) -> Future[Answer]:
         future: Future[Answer] = Future()
@@ -287,11 +297,10 @@ class _Cluster:
 
     def check(self) -> None:
         """Errors: `UserError` when there has been no scheduler, or no worker, for as long as it had to answer."""
-        there = self._client.status == "running"
-        if there:
+        there = False
+        if self._client.status == "running":
             with contextlib.suppress(OSError):
-                self._count()
-            there = bool(self._client.nthreads())
+                there = self._count()
         now = time.monotonic()
         self._gone_since = None if there else self._gone_since or now
         if self._gone_since is not None and now - self._gone_since > self._timeout:

@@ -287,6 +287,28 @@ def test_a_scheduler_that_is_interrupted_as_it_answers_is_asked_again(attempts, 
 
 
 @pytest.mark.slow
+def test_a_cluster_that_goes_just_as_it_is_asked_is_no_traceback(dask_cluster, monkeypatch):
+    """Between two questions, that is: a worker as it tells its versions, the scheduler as it counts its workers.
+
+    Caught, when planted: a worker that is gone refused as one of other versions; the scheduler's loss let through.
+    """
+    client = distribute._client_class()
+    gone = dict.fromkeys(["tcp://10.0.0.1:1"], OSError("connection closed"))
+    asked = client.run
+    monkeypatch.setattr(client, "run", lambda self, *args, **kwargs: asked(self, *args, **kwargs) | gone)
+    with distribute.opened(cluster=dask_cluster.address) as workers:
+        assert workers.map(helpers.square, range(3)) == [0, 1, 4]
+        monkeypatch.setattr(client, "nthreads", lambda self: (_ for _ in ()).throw(OSError("connection closed")))
+        workers._engine.check()
+        assert workers.map(helpers.square, range(3)) == [0, 1, 4]
+        workers._engine._timeout = 0.0
+        with pytest.raises(UserError, match="no scheduler or no worker for 0 seconds"):
+            workers._engine.check()
+    with pytest.raises(UserError, match=r"the scheduler was there and is gone \(connection closed\)"):
+        distribute.opened(cluster=dask_cluster.address)
+
+
+@pytest.mark.slow
 def test_a_task_that_kills_workers_of_a_cluster_is_named(tmp_path, monkeypatch):
     """Dask blames every task that waited beside it; we run those alone to find the one. Its limit is 0 here, else 3.
 
