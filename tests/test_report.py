@@ -1,5 +1,6 @@
 """The report page: what it says, that it says it to nobody but its reader, and that nothing in it runs."""
 
+import importlib
 import json
 import subprocess
 import sys
@@ -10,6 +11,7 @@ import pytest
 from pg_theano import acting, config, live, parameters, policy, report, types
 from pg_theano.curves import Curve
 from pg_theano.pages import figures, html, policies, training
+from pg_theano.search import learner
 
 EVIL = "<script>alert(1)</script>\"'&<img src=x onerror=alert(2)>"
 
@@ -272,3 +274,11 @@ def test_an_environment_that_breaks_leaves_the_rest_of_the_page(run, tmp_path, m
     page = report.report([run], tmp_path / "r.html").read_text()
     assert "could not be played here: &lt;script" in page
     assert 'class="map"' in page
+
+
+@pytest.mark.parametrize("module", ["a2c", "natural", "ppo", "reinforce", "vpg"])
+def test_every_metric_of_an_algorithm_has_a_name_that_people_read(module):
+    """Caught, when planted: a metric without one."""
+    named = {*training.METRICS, *training.RETURN, "finite"}
+    assert not set(importlib.import_module(f"pg_theano.graphs.{module}").METRICS) - named
+    assert not set(learner.METRICS) - named
