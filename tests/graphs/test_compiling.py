@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from helpers_graphs import KNOBS
 
-from pg_theano import artifacts, compiling, ladder
+from pg_theano import artifacts, building, compiling, ladder
 from pg_theano.types import UserError
 
 TESTS = Path(by_definition.__file__).parent
@@ -299,9 +299,12 @@ def test_backends_learn_the_same(backend):
     if backend == "numba":
         pytest.importorskip("numba")
     spec = small(hidden=(2,), optimizer="adam", baseline="mean_so_far", exploration="epsilon_softmax")
-    for (state, metrics), (expected, expected_metrics) in zip(
-        three_updates(spec, backend), three_updates(spec, "jax"), strict=True
-    ):
+    building.import_pytensor()
+    import pytensor
+
+    with pytensor.config.change_flags(gcc__cxxflags="-O0"):  # 61 modules: 58 s of CPU instead of 79 where none is kept
+        learned = three_updates(spec, backend)
+    for (state, metrics), (expected, expected_metrics) in zip(learned, three_updates(spec, "jax"), strict=True):
         assert set(state) == set(expected)
         for name, value in expected.items():
             np.testing.assert_allclose(state[name], value, rtol=0, atol=1e-10, err_msg=name)
