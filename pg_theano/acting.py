@@ -45,7 +45,8 @@ def probs(spec: dict[str, Any], state: State, obs: Array) -> Any:
     discrete         π(a|o), [E, A]
     multi-discrete   a list of [E, A_c], one of each component
     multi-binary     P(1), [E, C]
-    box              (mean, standard deviation), [E, C] each, before clipping and squashing
+    box              (mean, standard deviation), [E, C] each, before clipping and squashing; a policy that was found by
+                     a search of its parameters draws nothing: 0
     """
     kind = spec["action"]["kind"]
     if kind == "discrete":
@@ -57,7 +58,7 @@ def probs(spec: dict[str, Any], state: State, obs: Array) -> Any:
     if kind == "multi_binary":
         return 0.5 + 0.5 * np.tanh(0.5 * outputs)
     mean, _, std, _ = _drawer(spec)(outputs, hidden, _log_std_of(spec)(named), None, True)
-    return mean, np.broadcast_to(std, mean.shape).copy()
+    return mean, np.zeros_like(mean) if std is None else np.broadcast_to(std, mean.shape).copy()
 
 
 def _outputs(spec: dict[str, Any], state: State, obs: Array) -> tuple[Array, Array, dict[str, Array]]:
@@ -311,7 +312,7 @@ def _choose_box(spec: dict[str, Any], with_log_prob: bool) -> Callable[..., tupl
     def choose(outputs, hidden, log_std, noise, rate, choice):
         greedy = choice == GREEDY
         mean, action, std, sum_log_std = draw(outputs, hidden, log_std, None if greedy else noise, with_log_prob)
-        if not with_log_prob:
+        if not with_log_prob or std is None:  # what draws nothing has no density
             return action, None
         standard = action - mean
         standard /= std
@@ -336,9 +337,12 @@ def _drawer(spec: dict[str, Any]) -> Callable[..., Any]:
 
 
 def _drawn(mean, hidden, log_std, noise, with_log_prob):
-    """(mean, action, std, Σ log_std) for a log-std that is a parameter [C]; without noise the action is the mean."""
+    """(mean, action, std, Σ log_std) for a log-std that is a parameter [C]; without noise the action is the mean.
+
+    And so it is where there is no log-std: a search of parameters explores with those, not with actions.
+    """
     std, sum_log_std = log_std
-    if noise is None:
+    if noise is None or std is None:
         return mean, mean, std, sum_log_std
     action = noise * std
     action += mean

@@ -156,8 +156,11 @@ def likeliest_action(
     given |= {"knobs": np.zeros(len(manifest["knobs"]), spec["dtype"]), "choice": np.asarray(GREEDY, "int32")}
 
     def act(obs: Any) -> Any:
-        noise = jax.numpy.full((obs.shape[0], *shapes["noise"][1:]), 0.5, spec["dtype"])
-        values = given | {"obs": obs, "noise": noise}
+        values = given | {"obs": obs}
+        if "noise" in shapes:
+            values["noise"] = jax.numpy.full((obs.shape[0], *shapes["noise"][1:]), 0.5, spec["dtype"])
+        else:  # the graph of a population: a column of parameters for each row
+            values["params"] = jax.numpy.broadcast_to(given["params"][:, None], (spec["num_params"], obs.shape[0]))
         return finish(jax.numpy, exported.call(*[values[name] for name in shapes])[0])
 
     with wide(jax, spec["dtype"]):

@@ -74,8 +74,7 @@ def _stablehlo(path: Path) -> bytes:
 
 def stablehlo_of(spec: dict[str, Any], state: State, described: dict[str, Any], folders: Sequence[Path]) -> bytes:
     """The likeliest action of rows [E, F], as the environment takes it, but for its dtype where that is whole."""
-    from pg_theano import compiling
-    from pg_theano.dynamics import importable
+    from pg_theano import compiling, programs
 
     def finish(np: Any, action: Any) -> Any:
         taken = described["action"]
@@ -88,8 +87,7 @@ def stablehlo_of(spec: dict[str, Any], state: State, described: dict[str, Any], 
             action = action + np.array(taken["start"])
         return action.reshape(action.shape[0], *taken["shape"])
 
-    own = [spec["policy"]] if spec["policy"] != "dense" else []
-    return compiling.likeliest_action(spec, state, finish, around=lambda: importable(folders, own))
+    return compiling.likeliest_action(spec, state, finish, around=programs.around(spec, folders))
 
 
 def main(argv: Sequence[str] | None = None) -> int:

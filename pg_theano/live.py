@@ -43,7 +43,10 @@ class Page:
     def draw_when_due(self) -> None:
         now = time.perf_counter()
         if now >= self.due:
-            self.write(True)
+            try:
+                self.write(True)
+            except Exception as error:
+                self._fails(error)
             took = time.perf_counter() - now
             self.due = now + max(EVERY, took / SHARE)  # a busy machine lengthens both alike
 
@@ -85,6 +88,12 @@ class Page:
                 whole.written(self.file, whole.page(trained[0].name, whole.sections(trained, play=play)))
             except UserError as error:  # nothing was recorded
                 say(f"warning: {error}", sys.stderr)
+            except Exception as error:  # the run has ended well, and says so
+                self._fails(error)
+
+    def _fails(self, error: Exception) -> None:
+        self.broken = True
+        say(f"warning: {self.file}: the page cannot be made ({type(error).__name__}: {error})", sys.stderr)
 
 
 class Watched(screen.Screen):

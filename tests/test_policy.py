@@ -39,6 +39,8 @@ OTHERS = {
         "Drift-v0",
         {"policy": {"noise": "state_dependent", "hidden": [5, 4]}, "algorithm": {"name": "ppo", "num_steps": 8}},
     ),
+    "searched": ("BoxActions-v0", {"algorithm": {"name": "cem"}, "normalize": {"observations": True}}),
+    "searched, several": ("MultiDiscreteActions-v0", {"algorithm": {"name": "cmaes"}}),
 }
 CASES = DISCRETE | OTHERS
 
@@ -46,7 +48,10 @@ CASES = DISCRETE | OTHERS
 def case(name, seed=0):
     """(config, spec, state with random parameters, spaces, an environment) of a case."""
     id, changes = CASES[name]
-    made = config.from_dict(merged(small(environment={"id": f"probe_environments:{id}"}), changes), {}, name)
+    data = merged(small(environment={"id": f"probe_environments:{id}"}), changes)
+    if name.startswith("searched"):
+        del data["schedules"]
+    made = config.from_dict(data, {}, name)
     environment = programs.environment_of(made, [])
     spec = programs.spec_of(made, environment.task, environment, [])
     rng = np.random.default_rng(seed)
@@ -124,6 +129,9 @@ def test_samples_follow_what_probs_says(name):
     rows = ours._rows(one)[0]
     drawn = np.asarray(ours.sample(np.repeat(rows, 20_000, axis=0), rng))
     said, kind = ours.probs(one), ours.spec["action"]["kind"]
+    if name == "searched":  # what explored was its parameters
+        assert (drawn == ours(one)).all() and not said[1].any()
+        return
     if kind == "box":
         if name in ("box", "squashed", "matrix", "whole"):  # most of it is clipped: the mean of what is not
             inside = scipy.stats.norm(*[np.asarray(part, float) for part in said])
@@ -185,7 +193,10 @@ def test_an_onnx_runtime_gives_the_same_actions(name, tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["starts at 1", "several", "binary", "squashed", "whole", "matrix"])
+@pytest.mark.parametrize(
+    "name",
+    ["starts at 1", "several", "binary", "squashed", "whole", "matrix", "searched", "searched, several"],
+)
 def test_the_likeliest_action_as_stablehlo(name, tmp_path):
     import jax.export
 

@@ -4,6 +4,7 @@ import importlib
 import json
 import subprocess
 import sys
+import time
 
 import numpy as np
 import pytest
@@ -80,7 +81,7 @@ def a_policy(action, **knobs):
     width += 2 if spec["log_std"] == "state_dependent" else 0
     layout = [["policy/w1", [3, 4], ""], ["policy/b1", [4], ""], ["policy/w2", [4, width], ""]]
     layout.append(["policy/b2", [width], ""])
-    if action["kind"] == "box" and spec["log_std"] != "state_dependent":
+    if action["kind"] == "box" and spec["log_std"] != "state_dependent" and not knobs.get("searched"):
         layout.append(["policy/log_std", [4, 2] if spec["noise"] == "state_dependent" else [2], ""])
     spec |= {"layout": layout, "num_outputs": width}
     size = sum(int(np.prod(shape)) for _, shape, _ in layout)
@@ -98,6 +99,7 @@ ALL = [
     (SPECS[0], {"activation": "relu"}),
     (SPECS[3], {"log_std": "state_dependent"}),
     (SPECS[3], {"noise": "state_dependent", "activation": "sigmoid"}),
+    (SPECS[3], {"searched": True}),  # by a search of its parameters: it has no log-std
 ]
 
 
@@ -262,6 +264,38 @@ def test_a_run_with_a_live_page_learns_the_same(run, tmp_path):
     page = (tmp_path / "l.html").read_text()
     assert "budget spent" in page
     assert "data-refresh" not in page
+
+
+def test_a_page_that_cannot_be_made_fails_no_training(tmp_path, capsys, monkeypatch):
+    """Neither while it goes, nor in the end. Caught, when planted: only what is expected to go wrong taken."""
+
+    def broken(*given, **named):
+        raise KeyError(EVIL)
+
+    for broken_part, ends in (
+        ("overview", lambda page: page.draw_when_due()),
+        ("read", lambda page: page.finish(tmp_path)),
+    ):
+        page = live.Page(tmp_path / "l.html")
+        page.seen[tmp_path] = seen_of(tmp_path, 3)
+        with monkeypatch.context() as planted:
+            planted.setattr(live.training if broken_part == "overview" else live.whole, broken_part, broken)
+            ends(page)
+            ends(page)
+        assert capsys.readouterr().err.count("the page cannot be made (KeyError: ") == 1
+
+
+def test_an_environment_that_takes_long_to_be_made_is_played(run, tmp_path, monkeypatch):
+    """And one whose reset does. Caught, when planted: making it counted as playing."""
+    made = policies.environments.single
+
+    def slow(*given, **named):
+        time.sleep(policies.SECONDS + 0.1)
+        return made(*given, **named)
+
+    monkeypatch.setattr(policies.environments, "single", slow)
+    found, (read, _) = policy.load(run), policies.runs.read_run(run)
+    assert len(policies.played(found, read.environment, [])) > 10
 
 
 def test_an_environment_that_breaks_leaves_the_rest_of_the_page(run, tmp_path, monkeypatch):

@@ -85,14 +85,15 @@ def part(folder: Path) -> str:
 def played(found: policy.Policy, config: Any, folders: Sequence[Path]) -> Array:
     """Observations that the policy meets, [N, F], in playing for no longer than `SECONDS`."""
     rows: list[Array] = []
-    rng, began = np.random.default_rng(SEED), time.perf_counter()
+    rng = np.random.default_rng(SEED)
     env = slots.Slot(environments.single(config, folders=folders), config.id, 0, found.spec["dtype"])
     try:
         row, given = environments.converters(env, config.id, found.spec["dtype"], found.spec["squash"])
+        began = time.perf_counter()  # by now it is made, which may take longer than playing
         for episode in range(EPISODES):
             obs, _ = env.reset(seed=SEED + episode)
             ended = False
-            while not ended and len(rows) < MOST_STEPS and time.perf_counter() - began < SECONDS:
+            while not ended and len(rows) < MOST_STEPS and (not rows or time.perf_counter() - began < SECONDS):
                 rows.append(row(obs))
                 obs, _, terminated, truncated, _ = env.step(given(_drawn(found, rows[-1], rng, episode == 0))[0])
                 ended = terminated or truncated
@@ -174,7 +175,7 @@ def network(found: policy.Policy) -> dict[str, Any]:
     if spec["action"]["kind"] == "box":
         net["spread"] = _spread(found)
         if net["spread"] == "constant":
-            net["spread"] = _short(np.exp(named["policy/log_std"]))
+            net["spread"] = _short(values(found, np.zeros((1, spec["obs_size"])))[0, spec["action"]["size"] :])
         elif net["spread"] == "features":
             net["variance"] = _short(np.exp(2 * named["policy/log_std"]))
     return net
