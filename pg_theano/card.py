@@ -81,6 +81,21 @@ def _result(path: Path) -> dict[str, Any]:
     return runs.read_result(path) or {}  # it was stopped, and has none
 
 
+def making_of(config: Config) -> tuple[list[str], str]:
+    """(imports, expression) that make the environment of a config in Python."""
+    knobs = config.environment
+    if knobs.api == "gym" and not knobs.wrappers and knobs.max_episode_steps is None:
+        module, _, name = knobs.id.partition(":")
+        imports = [f"import {module}", "from pg_theano.old_gym import OldGym"]
+        return imports, f"OldGym({module}.{name}(**{knobs.kwargs!r}))"
+    if knobs.api == "gym" or knobs.wrappers or knobs.dynamics is not None:
+        imports = ["from pg_theano import config, environments"]
+        return imports, 'environments.single(config.resolved("config.yaml").config.environment, folders=["."])'
+    given = {"max_episode_steps": knobs.max_episode_steps} if knobs.max_episode_steps is not None else {}
+    words = [repr(knobs.id), *[f"{name}={value!r}" for name, value in given.items()]]
+    return ["import gymnasium"], f"gymnasium.make({', '.join(words + ([f'**{knobs.kwargs!r}'] if knobs.kwargs else []))})"
+
+
 def card_of(
     name: str,
     config: Config,
@@ -133,11 +148,7 @@ def card_of(
         if own or ":" in environment
         else ""
     )
-    imports, making = ["import gymnasium"], f"gymnasium.make({bare!r})"
-    if config.environment.api == "gym":
-        module, _, name = environment.partition(":")
-        imports, making = [f"import {module}"], f"OldGym({module}.{name}(**{config.environment.kwargs!r}))"
-        imports += ["from pg_theano.old_gym import OldGym"]
+    imports, making = making_of(config)
     return "\n".join(
         [
             "---",

@@ -6,7 +6,7 @@ import argparse
 import json
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -101,9 +101,18 @@ def compare(
         improvements=_improvements(strata, scale.lower_is_better, rng),
         also_differ=[key for key in reading.differences(found) if key not in keys and key != "environment.id"],
         left_out=[f"{one.path}: {one.why}" for one in left_out],
-        warnings=[*said, *estimating.warnings(cells, keys, score, left_out)],
+        warnings=[*said, *estimating.warnings(cells, keys, score, left_out), *_without_a_curve(efficiency, curve)],
         steps=steps,
         returns=returns,
+    )
+
+
+def _without_a_curve(efficiency: Mapping[str, Any], curve: str) -> list[str]:
+    names = [name for name, found in efficiency.items() if found is None]
+    return (
+        [f"{', '.join(names)}: no sample-efficiency curve: a run of it has no {curve} while it trained"]
+        if names
+        else []
     )
 
 

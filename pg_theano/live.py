@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from pg_theano import curves, screen
+from pg_theano import curves, screen, seeds
 from pg_theano.config import to_dict
 from pg_theano.pages import html, training, whole
 from pg_theano.sections import Config
@@ -32,7 +32,7 @@ class Page:
         self.file = whole.checked(Path(file))
         self.seen: dict[Path, Seen] = {}  # by folder, in the order that they began
         self.events: list[str] = []
-        self.budget, self.broken = 0.0, False
+        self.budget, self.broken, self.seeds = 0.0, False, 1
         self.due = time.perf_counter()
         self._configs: tuple[int, str] = (0, "")
 
@@ -52,22 +52,37 @@ class Page:
 
     def write(self, goes_on: bool) -> None:
         """The page of what there is. One that goes on loads itself anew."""
-        trained = [seen.trained() for seen in self.seen.values() if seen.records]
-        if not trained or self.broken:
+        if self.broken:
             return
-        if len(trained) > 1 and len({str(sorted(one.config.items())) for one in map(_seedless, trained)}) == 1:
+        trained = [seen.trained() for seen in self.seen.values() if seen.records]
+        lead = f'<p class="soft">{html.text(self._state(goes_on, bool(trained)))}</p>'
+        said = html.section("said", "What it said", f"<pre>{html.text(chr(10).join(self.events))}</pre>")
+        refresh = EVERY if goes_on else None
+        if not trained:
+            self._put(
+                html.page(", ".join(path.name for path in self.seen) or "training", lead, [said], refresh=refresh)
+            )
+            return
+        same = len({str(sorted(one.config.items())) for one in map(_seedless, trained)}) == 1
+        if self.seeds > 1 or (len(trained) > 1 and same):
             trained = [_together(trained)]
-        state = (
-            f"Training: {100 * self.budget:.0f} % of the budget is spent." if goes_on else "The training was stopped."
-        )
-        words = f"{state} Written at {time.strftime('%H:%M:%S')}."
-        lead = f'<p class="soft">{html.text(words)}</p>'
         if self._configs[0] != len(trained):
             self._configs = len(trained), training.config_section(trained)
-        said = html.section("said", "What it said", f"<pre>{html.text(chr(10).join(self.events))}</pre>")
         sections = [training.overview(trained), training.curves_section(trained), said, self._configs[1]]
-        name = ", ".join(one.name for one in trained)
-        self._put(html.page(name, lead, sections, refresh=EVERY if goes_on else None))
+        self._put(html.page(", ".join(one.name for one in trained), lead, sections, refresh=refresh))
+
+    def _state(self, goes_on: bool, recorded: bool) -> str:
+        """How far it is, and when that was: of a process that was killed, a page that goes on for ever stands still."""
+        if not goes_on:
+            return "The training was stopped." if recorded else "The training ended before its first update."
+        spent = f"{100 * self.budget:.0f} % of the budget is spent"
+        if not recorded:
+            state = "Starting: nothing is recorded yet."
+        elif self.seeds > 1:
+            state = f"Training: seed {len(self.seen)} of {self.seeds}, of which {spent}."
+        else:
+            state = f"Training: {spent}."
+        return f"{state} Written at {time.strftime('%H:%M:%S')}; where this time stands still, nothing trains any more."
 
     def _put(self, content: str) -> None:
         """Whole or not at all; not synced to the disk, which would make the training wait for it."""
@@ -105,7 +120,10 @@ class Watched(screen.Screen):
 
     def begins(self, config: Config, path: Path) -> None:
         self.seen = self.page.seen[path] = Seen(config, path)
+        if (path.parent / seeds.PLAN).is_file():
+            self.page.seeds = seeds.read_plan(path.parent)[0].runs
         self.inner.begins(config, path)
+        self.page.draw_when_due()
 
     def of_agent(self, config: Config, path: Path) -> screen.Screen:
         agent = Watched(self.page, self.inner.of_agent(config, path))
@@ -115,6 +133,8 @@ class Watched(screen.Screen):
     def event(self, text: str) -> None:
         self.page.events = [*self.page.events, text][-EVENTS:]
         self.inner.event(text)
+        if self.seen is not None and not self.seen.records:
+            self.page.draw_when_due()
 
     def update(self, record: Mapping[str, Any], budget: float) -> None:
         self.inner.update(record, budget)

@@ -98,7 +98,7 @@ def watch(
         _write(Path(gif), frames, fps)
 
 
-MOST_BARS, ANIMATION_FRAMES, ANIMATION_SECONDS = 8, 90, 12.0
+MOST_BARS, ANIMATION_FRAMES, ANIMATION_SECONDS = 12, 90, 12.0
 """Of an animation in a page: numbers beside a picture, pictures, and how long it runs at most."""
 BAR_COLOUR, TEXT_COLOUR = (11, 95, 165), (60, 70, 80)
 
@@ -182,7 +182,7 @@ def _with_bars(picture: Any, values: Any, labels: Sequence[str], ends: Sequence[
     for i, (label, value, (low, high)) in enumerate(zip(labels, values, ends, strict=True)):
         top = 4 + row * i
         plain = label.replace("−", "-").encode("latin-1", "replace").decode("latin-1")  # what its font has
-        pen.text((left, top - 2), f"{plain[:17]} {value:.2f}", fill=TEXT_COLOUR, font_size=12)
+        pen.text((left, top - 2), f"{plain[:19]} {value:.2f}", fill=TEXT_COLOUR, font_size=12)
         share = min(max((float(value) - low) / (high - low if high > low else 1.0), 0.0), 1.0)
         pen.rectangle((left, top + 13, left + width, top + 22), outline=(205, 213, 220))
         pen.rectangle((left, top + 13, left + round(width * share), top + 22), fill=BAR_COLOUR)

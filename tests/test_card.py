@@ -55,6 +55,34 @@ def test_the_gif_and_the_plot_stand_in_it(tmp_path):
     assert "![An episode](replay.gif)" in (folder / "README.md").read_text()
 
 
+@pytest.mark.parametrize(
+    ("environment", "has"),
+    [
+        ({"id": "CartPole-v1"}, lambda env: env.spec.max_episode_steps == 500),
+        ({"id": "CartPole-v1", "max_episode_steps": 7}, lambda env: env.spec.max_episode_steps == 7),
+        ({"id": "CartPole-v1", "kwargs": {"sutton_barto_reward": True}}, lambda env: env.step(0)[1] == 0.0),
+        ({"id": "probe_environments:Lengths-v0"}, lambda env: env.spec.id == "Lengths-v0"),
+        (
+            {"id": "CartPole-v1", "max_episode_steps": 7, "wrappers": ["gymnasium.wrappers:TimeAwareObservation"]},
+            lambda env: env.observation_space.shape == (5,) and sum(not env.step(0)[3] for _ in range(7)) == 6,
+        ),
+    ],
+    ids=str,
+)
+def test_the_card_says_how_to_make_its_environment(environment, has, tmp_path, monkeypatch):
+    """In its own folder. Caught, when planted: kwargs, time limit, wrappers or the module left out."""
+    data = small(environment=environment, gradients="by_hand", algorithm={"name": "vpg"}, budget={"updates": 1})
+    ran(data, tmp_path / "r")
+    folder = card.card(tmp_path / "r", tmp_path / "c", episodes=1, gif=False)
+    monkeypatch.chdir(folder)
+    _, body = parts_of((folder / "README.md").read_text())
+    names = {}
+    exec(re.search(r"```python\n(.*?)```", body, re.S)[1], names)  # noqa: S102 - our own card
+    assert names["env"].action_space.contains(names["action"])
+    names["env"].reset(seed=0)
+    assert has(names["env"])
+
+
 def test_what_a_run_is_called_stays_text():
     """Caught, when planted: an id as it is in a cell, a knob that ends the block of code."""
     made = config.from_dict(

@@ -14,9 +14,10 @@ import numpy as np
 import pytest
 from helpers_docs import NOT_RUN, PAGES, ROOT, blocks_of, commands_of, pages, python_of, words_of
 from helpers_runs import ran, small
+from test_policy import policy_of
 
 import pg_theano
-from pg_theano import commands, export
+from pg_theano import commands, export, policy
 from pg_theano import config as configs
 
 DOCS = Path(__file__).parent.parent / "docs"
@@ -201,8 +202,8 @@ def test_what_a_page_shows_does_what_it_is_shown_for(on_a_page, page, texts):
 
 @pytest.mark.slow
 def test_the_page_on_handing_over(tmp_path):
-    """Its twenty lines of NumPy act as the policy does. Caught, when planted: a bias taken away; tanh for the
-    sigmoid; the normaliser left out."""
+    """Its twenty lines of NumPy act as every policy of a discrete space does. Caught, when planted: a bias taken away;
+    tanh for the sigmoid; the normaliser, the start, or the logit of 0 of a logistic policy left out."""
     config = small(environment={"id": "CartPole-v1"}, normalize={"observations": True}, budget={"updates": 3})
     ran(config, tmp_path / "runs" / "cartpole")
     export.export("runs/cartpole", "npz")
@@ -214,6 +215,12 @@ def test_the_page_on_handing_over(tmp_path):
     exec(reader, names)  # noqa: S102
     obs = np.random.default_rng(0).normal(size=(1000, 4)).astype(np.float32)
     np.testing.assert_array_equal(names["act"](obs), pg_theano.load("runs/cartpole")(obs))
+    for other in ("logistic", "starts at 1", "matrix observed"):
+        ours = policy_of(other)
+        np.savez("cartpole.npz", allow_pickle=False, **policy.arrays_of(ours))
+        exec(reader, names)  # noqa: S102
+        obs = np.random.default_rng(0).normal(size=(1000, ours.spec["obs_size"])).astype(ours.spec["dtype"])
+        np.testing.assert_array_equal(names["act"](obs), ours(obs))
     exec(callback, names)  # noqa: S102
     assert names["result"].figures["status"] in ("stopped", "solved")
 

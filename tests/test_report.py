@@ -1,6 +1,7 @@
 """The report page: what it says, that it says it to nobody but its reader, and that nothing in it runs."""
 
 import importlib
+import io
 import json
 import subprocess
 import sys
@@ -9,7 +10,7 @@ import time
 import numpy as np
 import pytest
 
-from pg_theano import acting, config, live, parameters, policy, report, types
+from pg_theano import acting, config, live, parameters, policy, report, screen, seeds, types
 from pg_theano.curves import Curve
 from pg_theano.pages import figures, html, policies, training
 from pg_theano.search import learner
@@ -59,8 +60,6 @@ def test_a_figure_of_anything_finite_has_an_end(value):
 
 def test_a_picture_is_a_png_that_others_read():
     image = pytest.importorskip("PIL.Image")
-    import io
-
     pixels = np.random.default_rng(0).integers(0, 256, (5, 7, 3)).astype(np.uint8)
     assert np.array_equal(np.asarray(image.open(io.BytesIO(figures.png(pixels)))), pixels)
 
@@ -89,7 +88,7 @@ def a_policy(action, **knobs):
     state |= {"normalizer/mean": np.array([1.0, 0.0, -1.0]), "normalizer/variance": np.array([4.0, 1.0, 0.25])}
     found = object.__new__(policy.Policy)
     found.spec, found.state = spec, state
-    found.about = policy.About("Some-v0", "ppo", {}, "run", "best")
+    found.about, found.described = policy.About("Some-v0", "ppo", {}, "run", "best"), {"action": {}}
     return found
 
 
@@ -194,7 +193,104 @@ def test_a_population_shows_how_wide_its_distribution_is(run):
     assert drawn.count("<figcaption>Fitness: best quarter of a generation, against") == 2
 
 
+def test_a_run_without_a_result_says_how_far_it_came(run):
+    """It goes on, or was killed. Caught, when planted: only "no result yet"; its threshold left out."""
+    found = training.read(run)
+    shown = training.overview([found._replace(results=[{}])])
+    steps, seconds = (found.run.seeds[0][name][-1] for name in ("env_steps", "seconds"))
+    assert f"3 updates, {steps:,.0f} steps, {seconds:.2f} s of training; last greedy evaluation" in shown
+    assert "<dt>solved at</dt><dd>475</dd>" in shown
+
+
+def test_a_search_of_parameters_has_no_gradient_and_no_rates(run):
+    """Caught, when planted: the columns that every record has, under the names that a gradient's have."""
+    found = training.read(run)
+    data = json.loads(json.dumps(found.config))
+    data["algorithm"]["name"] = "cem"
+    drawn = training.curves_section([found._replace(config=data)])
+    assert "Step of the distribution&#x27;s mean" in drawn or "Step of the distribution's mean" in drawn
+    assert not any(name in drawn for name in ("Norm of the gradient", "Learning rate", "Exploration rate"))
+
+
+def test_a_threshold_is_drawn_where_its_task_is(run):
+    """Caught, when planted: those of all runs in every figure."""
+    found = training.read(run)
+    count = found.run.seeds[0]["update"].size
+    columns = {"update": np.arange(count), "env_steps": np.arange(count), "fitness_elites": np.arange(count) * 1.0}
+    other = found._replace(name="b", threshold=90.0, results=[{}], run=found.run._replace(seeds=[columns]))
+    charts = training.curves_section([found, other]).split("<figure")
+    (one,) = [chart for chart in charts if "Return of an episode, against environment steps" in chart]
+    (two,) = [chart for chart in charts if "best quarter of a generation, against environment steps" in chart]
+    assert one.count('class="level"') == two.count('class="level"') == 1
+
+
+def test_one_point_is_a_dot_and_a_figure_keeps_four_digits():
+    """Caught, when planted: a line of one point, which is nothing; a tenth of a unit, which is 499.5 for 500."""
+    drawn = figures.chart("t", [figures.Mark("line", flat([5.0], [500.0]), 0, "s")], x="x")
+    assert 'class="line lone c0"' in drawn and len(set(drawn.partition('points="')[2].partition('"')[0].split())) == 1
+    values = np.random.default_rng(0).uniform(-1700, 500, 50)
+    drawn = figures.chart("t", [figures.Mark("line", flat(np.arange(50), values), 0, "s")], x="x")
+    low, high = map(float, drawn.partition('data-range="')[2].partition('"')[0].split()[2:])
+    heights = [float(pair.split(",")[1]) for pair in drawn.partition('points="')[2].partition('"')[0].split()]
+    top, bottom = figures.TOP, figures.HEIGHT - figures.BOTTOM
+    read_back = high + (np.array(heights) - top) / (bottom - top) * (low - high)
+    np.testing.assert_allclose(read_back, values, atol=0.01)
+
+
+def test_what_is_left_out_of_a_page_is_said(run):
+    """Caught, when planted: more maps, bars and policies cut than are named."""
+    found = training.read(run)
+    shown = policies.section([found], [run.parent / "other"])
+    assert "Only those of the first 1 runs; of another: python -m pg_theano.report" in shown
+    wide = a_policy({"kind": "multi_discrete", "size": 3, "choices": [4, 4, 4]})
+    wide.spec["layout"][2][1], wide.spec["layout"][3][1], wide.spec["num_outputs"] = [4, 12], [12], 12
+    wide.state["params"] = np.random.default_rng(0).normal(size=3 * 4 + 4 + 4 * 12 + 12)
+    assert f"The first {policies.MOST_MAPS} of 12 maps." in policies.maps(wide, np.zeros((0, 3)))
+
+
+def test_actions_are_called_as_the_environment_calls_them():
+    """Caught, when planted: the start of a Discrete space left out; a mean that says not of what."""
+    found = a_policy(SPECS[0])
+    found.described = {"action": {"start": -1}}
+    assert [one.label for one in policies.channels(found)] == ["P(action -1)", "P(action 0)", "P(action 1)"]
+    assert policies.channels(a_policy(SPECS[3]))[0].label == "mean of action 0, before clipping"
+    assert policies.channels(a_policy(SPECS[3], squash=True))[0].label == "mean of action 0, before squashing"
+
+
 # -- while it trains
+
+
+def test_a_live_page_begins_at_once_and_says_which_seed_it_is_at(tmp_path, monkeypatch):
+    """Caught, when planted: the page of the run before until the first update; the budget of one seed for that of all."""
+    clock = [0.0]
+    monkeypatch.setattr(live.time, "perf_counter", lambda: clock[0])
+    page, made = live.Page(tmp_path / "l.html"), config.from_dict({"runs": 3})
+    (tmp_path / "l.html").write_text("the run before")
+    shown = page.around(lambda title: screen.Screen(io.StringIO()))("t")
+    (tmp_path / "all").mkdir()
+    seeds.begin(made, tmp_path / "all", tmp_path, None)
+    for seed, budget in ((0, 0.5), (1, 0.25)):
+        (tmp_path / "all" / f"seed-{seed}").mkdir()
+        shown.begins(made, tmp_path / "all" / f"seed-{seed}")
+        if seed == 0:
+            assert "Starting: nothing is recorded yet" in (tmp_path / "l.html").read_text()
+        clock[0] += 60.0
+        told = {
+            "update": 0,
+            "env_steps": 9,
+            "episodes": 1,
+            "return_mean": 1.0,
+            "return_std": 0.0,
+            "cost": 1.0,
+            "entropy": 0.5,
+        }
+        shown.update(told | {"seconds": 0.1}, budget)
+        said = (tmp_path / "l.html").read_text()
+        assert f"Training: seed {seed + 1} of 3, of which {100 * budget:.0f} % of the budget is spent." in said
+        assert "<title>all" in said and "where this time stands still, nothing trains any more" in said
+    page = live.Page(tmp_path / "m.html")
+    page.write(False)
+    assert "ended before its first update" in (tmp_path / "m.html").read_text()
 
 
 def seen_of(tmp_path, count):

@@ -268,8 +268,11 @@ def test_a_live_page_loads_itself_anew_until_the_run_ends(opened, tmp_path):
         while not file.exists() and time.monotonic() < until:
             time.sleep(0.1)
         page, wrong = opened(file)
+        assert page.locator("header p").inner_text().startswith(("Starting: nothing is recorded yet", "Training:"))
+        page.wait_for_function(
+            "() => document.querySelector('header p').innerText.includes('Training:')", timeout=30_000
+        )
         first = page.locator("header p").inner_text()
-        assert "Training:" in first
         page.wait_for_function(
             "first => !document.querySelector('header p') || document.querySelector('header p').innerText !== first",
             arg=first,

@@ -159,17 +159,27 @@ def _mark(mark: Mark, across, down) -> str:
     if mark.kind in ("points", "rings"):
         px, py = across(curve.x), down(curve.middle)
         # a line of no length with a round end is a dot that stays round and small when one zooms
-        path = "".join(f"M{_p(a)},{_p(b)}h0" for a, b in zip(px, py, strict=True))
+        path = "".join(f"M{_exact(a)},{_exact(b)}h0" for a, b in zip(px.tolist(), py.tolist(), strict=True))
         return f'<path {look} vector-effect="non-scaling-stroke" d="{path}"/>'
     px = across(curve.x)
     if mark.kind == "band":
         low, high = _pairs(px, down(curve.low)), _pairs(px[::-1], down(curve.high)[::-1])
         return f'<polygon {look} points="{low} {high}"/>'
+    if px.size == 1:
+        look = look.replace(f'class="{mark.kind} ', f'class="{mark.kind} lone ', 1)
     return f'<polyline {look} vector-effect="non-scaling-stroke" points="{_pairs(px, down(curve.middle))}"/>'
 
 
 def _pairs(x: Array, y: Array) -> str:
-    return " ".join(f"{a:.1f},{b:.1f}" for a, b in zip(x.tolist(), y.tolist(), strict=True))
+    pairs = [(f"{a:.1f}", _exact(b)) for a, b in zip(x.tolist(), y.tolist(), strict=True)]
+    if len(pairs) == 1:  # a line of no length, whose round ends are a dot
+        pairs *= 2
+    return " ".join(f"{a},{b}" for a, b in pairs)
+
+
+def _exact(value: float) -> str:
+    """To the thousandth of a unit: the page's script reads values back from here, and shows four digits of them."""
+    return f"{value:.3f}".rstrip("0").rstrip(".")
 
 
 def _p(value: float) -> str:

@@ -19,7 +19,7 @@ EPISODES, MOST_STEPS, SECONDS = 6, 4000, 0.8
 """Of playing for one page: the first episode is greedy, the others sampled."""
 MOST_FEATURES = 40  # of an observation that is drawn
 MOST_WEIGHTS = 20_000  # of a network that the page's script evaluates
-MOST_MAPS, SIDE, DOTS = 6, 48, 500
+MOST_MAPS, SIDE, DOTS = 9, 48, 500
 GRID_SIDE, PLACES = 20, 5  # of maps made beforehand, for a network that is larger
 SEED = 0
 ANCHORS = [
@@ -46,19 +46,23 @@ class Channel(NamedTuple):
     shown: bool
 
 
-def section(trained: Sequence[Trained]) -> str:
-    """A part for each run; of several seeds, the one with the best last evaluation."""
+def section(trained: Sequence[Trained], left_out: Sequence[Path] = ()) -> str:
+    """A part for each run; of several seeds, the one with the best last evaluation. `left_out`: runs without one."""
     parts = []
     for one in trained:
         judged = [(result.get("evaluation") or {}).get("mean", -np.inf) for result in one.results]
         folder = one.folders[int(np.argmax(judged))]
-        name = f"{one.name}, {folder.name}" if one.run.is_group else one.name
+        best = ", whose greedy episodes returned most" if len(one.folders) > 1 else ""
+        name = f"{one.name}, {folder.name}{best}" if one.run.is_group else one.name
         title = f"<h3>{html.text(name)}</h3>" if len(trained) > 1 or one.run.is_group else ""
         try:
             shown = part(folder)
         except UserError as error:
             shown = f'<p class="soft">{html.text(error)}</p>'
         parts.append(f'<div class="policy-part">{title}{shown}</div>')
+    if left_out:
+        words = f"Only those of the first {len(trained)} runs; of another: python -m pg_theano.report {left_out[0]}"
+        parts.append(f'<p class="soft">{html.text(words)}</p>')
     return html.section("policy", "The policy, seen", *parts)
 
 
@@ -125,8 +129,8 @@ def channels(found: policy.Policy) -> list[Channel]:
     action, task = found.spec["action"], _bare(found)
     named = next((names for key, names in ACTIONS.items() if task.startswith(key)), ())
     if action["kind"] == "discrete":
-        count = action["choices"][0]
-        names = named if len(named) == count else tuple(f"action {i}" for i in range(count))
+        count, start = action["choices"][0], int(found.described["action"].get("start", 0))
+        names = named if len(named) == count else tuple(f"action {start + i}" for i in range(count))
         return [Channel(f"P({name})", (0.0, 1.0), count > 2 or i == 1) for i, name in enumerate(names)]
     if action["kind"] == "multi_discrete":
         return [
@@ -135,8 +139,9 @@ def channels(found: policy.Policy) -> list[Channel]:
     if action["kind"] == "multi_binary":
         return [Channel(f"P(part {c} = 1)", (0.0, 1.0), True) for c in range(found.spec["num_outputs"])]
     size, moving = action["size"], _spread(found) != "constant"
-    return [Channel(f"mean of action {c}", None, True) for c in range(size)] + [
-        Channel(f"standard deviation of action {c}", None, moving) for c in range(size)
+    after = ", before squashing" if found.spec["squash"] else ", before clipping"
+    return [Channel(f"mean of action {c}{after}", None, True) for c in range(size)] + [
+        Channel(f"std of action {c}{after}", None, moving) for c in range(size)
     ]
 
 
@@ -198,7 +203,8 @@ def maps(found: policy.Policy, rows: Array) -> str:
     first, second = chosen(found, rows)
     if size == 1:
         first = second = 0
-    shown = [(k, channel) for k, channel in enumerate(channels(found)) if channel.shown][:MOST_MAPS]
+    every = [(k, channel) for k, channel in enumerate(channels(found)) if channel.shown]
+    shown = every[:MOST_MAPS]
     across = np.linspace(*ranges[first], 2 * SIDE + 1)[1::2]
     up = np.linspace(*ranges[second], 2 * SIDE + 1)[1::2][::-1]
     obs = np.tile(at, (SIDE * SIDE, 1))
@@ -218,6 +224,8 @@ def maps(found: policy.Policy, rows: Array) -> str:
     words = "What the policy would do at every place of two dimensions"
     words += f"; the others begin at their medians ({', '.join(others)}), and sliders move them" if others else ""
     words += f". Dots: {len(dots)} of {len(rows):,} observations that it met in playing." if len(rows) else "."
+    if len(shown) < len(every):
+        words += f" The first {len(shown)} of {len(every)} maps."
     more = f" {weights:,} weights are too many for a page: one slider moves at a time, in steps." if wide else ""
     return (
         f'<p class="soft">{html.text(words + more)}</p><div class="knobs"></div>'
@@ -346,7 +354,7 @@ def _episode(found: policy.Policy, config: Any, folders: Sequence[Path]) -> str:
     from pg_theano import watch
 
     moving = [one for one in channels(found) if one.shown or one.range]  # not a standard deviation that never changes
-    shown = [channel.label for channel in moving][: watch.MOST_BARS]
+    shown = [channel.label.partition(", before")[0] for channel in moving][: watch.MOST_BARS]
     bounds = [channel.range for channel in moving][: watch.MOST_BARS]
     try:
         gif, steps, total = watch.animation(
@@ -355,6 +363,7 @@ def _episode(found: policy.Policy, config: Any, folders: Sequence[Path]) -> str:
         )  # fmt: skip
     except (UserError, ImportError) as error:  # it has no picture, or there is none of Pillow
         return f'<p class="soft">No picture of an episode: {html.text(error)}</p>'
-    words = f"A greedy episode: {steps:,} steps, return {total:,.4g}; beside it, what the policy had for each step."
+    words = f"A greedy episode: {steps:,} steps, return {total:,.4g}; beside it, what the policy had for each step"
+    words += f", {len(shown)} numbers of {len(moving)}." if len(shown) < len(moving) else "."
     said, address = html.text(words), html.image("gif", gif)
     return f'<p class="soft">{said}</p><img class="episode" alt="{said}" src="{address}">'

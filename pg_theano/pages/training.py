@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from pg_theano import curves, metrics, runs, seeds
+from pg_theano import curves, metrics, rules, runs, seeds
 from pg_theano.config import to_dict
 from pg_theano.curves import Run
 from pg_theano.pages import figures, html
@@ -38,6 +38,7 @@ METRICS = {
     "episodes_per_update": "Episodes of an update",
 }
 """What every record may hold, in the order it is shown in; another column comes after them under its own name."""
+OF_SEARCHES = {"cost": "Cost (minus the mean fitness)", "gradient_norm": "Step of the distribution's mean (norm)"}
 OF_GENERATIONS = {"spread", "fitness_best"}
 NOT_DRAWN = {"update", "env_steps", "episodes", "seconds", "record", "length_max"}
 MOST_CHARTS = 40
@@ -55,6 +56,7 @@ class Trained(NamedTuple):
     run: Run
     results: list[dict[str, Any]]  # sound: see `_result`
     folders: list[Path]
+    threshold: float | None = None  # of its environment, where no result says one
 
 
 def read(path: Path) -> Trained:
@@ -67,14 +69,17 @@ def read(path: Path) -> Trained:
         ]
         if not folders:
             raise UserError(f"{path}: no records yet in any of its seeds; report again after the first update")
+        facts = runs.read_run(folders[0])[1]
     else:
-        config, _ = runs.read_run(path)
+        config, facts = runs.read_run(path)
         folders = [path]
     columns = [curves.read_metrics(one) for one in folders]
     group = (path / seeds.PLAN).is_file()
     results = [_result(runs.read_result(one)) for one in folders]
     run = Run(path.resolve().name, columns, [curves.read_result(one) for one in folders], group)
-    return Trained(run.name, path, to_dict(config), run, results, folders)
+    asked = config.solved.threshold
+    threshold = curves.numbers(facts.get("task") or {}, ["threshold"]).get("threshold") if asked is None else asked
+    return Trained(run.name, path, to_dict(config), run, results, folders, threshold)
 
 
 def _result(found: Mapping[str, Any] | None) -> dict[str, Any]:
@@ -138,6 +143,8 @@ def _facts(one: Trained) -> str:
     if means:
         spread = f" ± {np.std(means):.3g} over seeds" if len(means) > 1 else ""
         facts.append(("greedy episodes return", f"{np.mean(means):,.4g}{spread}", looks))
+    if not results:
+        facts.append(("so far", _so_far(one), ""))
     if _threshold(one):
         facts.append(("solved at", f"{_threshold(one):,g}", ""))
     total = [result["seconds"]["total"] for result in results if "total" in result.get("seconds", {})]
@@ -150,8 +157,19 @@ def _facts(one: Trained) -> str:
     return f'<dl class="facts">{cells}</dl>'
 
 
+def _so_far(one: Trained) -> str:
+    """Of what has no result: it goes on, or was killed."""
+    updates, steps, seconds = (
+        sum(_last(one, i, column) for i in range(len(one.run.seeds))) for column in ("update", "env_steps", "seconds")
+    )
+    told = f"{updates + len(one.run.seeds):,.0f} updates, {steps:,.0f} steps, {seconds:.2f} s of training"
+    judged = [x[np.isfinite(x)] for columns in one.run.seeds if (x := columns.get("evaluation_mean")) is not None]
+    last = [values[-1] for values in judged if values.size]
+    return told + (f"; last greedy evaluation {np.mean(last):,.4g}" if last else "")
+
+
 def _threshold(one: Trained) -> float | None:
-    return next((r["threshold"] for r in one.results if r.get("threshold") is not None), None)
+    return next((r["threshold"] for r in one.results if r.get("threshold") is not None), one.threshold)
 
 
 def _last(one: Trained, i: int, column: str) -> float:
@@ -183,14 +201,14 @@ def curves_section(trained: Sequence[Trained]) -> str:
     found = {
         name for one in trained for columns in one.run.seeds for name in columns if np.isfinite(columns[name]).any()
     }
-    levels = sorted({t for one in trained if (t := _threshold(one)) is not None})
     large = []
     for column, title in RETURN.items():
         if column in found:
             for x, label in (("env_steps", "environment steps"), ("seconds", "seconds of training")):
-                marks = [
-                    m for i, one in enumerate(trained) for m in _marks(one, i, x, column, len(trained) > 1, full=True)
-                ]
+                each = [_marks(one, i, x, column, len(trained) > 1, full=True) for i, one in enumerate(trained)]
+                marks = [mark for one in each for mark in one]
+                shown = {_threshold(one) for one, theirs in zip(trained, each, strict=True) if theirs}
+                levels = sorted(level for level in shown if level is not None)
                 large.append(figures.chart(f"{title}, against {label}", marks, x=label, y="return", levels=levels))
     rest = sorted(
         n for n in found - set(METRICS) - set(RETURN) - NOT_DRAWN if not n.startswith(("return_", "evaluation_"))
@@ -200,7 +218,10 @@ def curves_section(trained: Sequence[Trained]) -> str:
         x, label = ("update", "generation") if column in OF_GENERATIONS else ("env_steps", "environment steps")
         marks = [m for i, one in enumerate(trained) for m in _marks(one, i, x, column, len(trained) > 1)]
         title = METRICS.get(column, column.replace("_", " "))
+        if all(one.config["algorithm"]["name"] in rules.SEARCHES for one in trained):
+            title = OF_SEARCHES.get(column, title)
         small.append(figures.chart(title, marks, x=label))
+    levels = sorted({t for one in trained if (t := _threshold(one)) is not None})
     dashed = f" Dashed: solved at {', '.join(curves.number(v) for v in levels)}." if levels else ""
     band = "the band goes from the lowest seed to the highest, and a seed that has ended counts with its last value"
     words = (
@@ -221,6 +242,8 @@ def curves_section(trained: Sequence[Trained]) -> str:
 def _marks(one: Trained, i: int, x: str, y: str, several: bool, *, full: bool = False) -> list[Mark]:
     """A run's line, its band, its seeds and its evaluations. Of several runs each is one series; of one, each part."""
     run, count = one.run, len(one.run.seeds)
+    if one.config["algorithm"]["name"] not in rules.READERS.get(f"schedules.{y}", (one.config["algorithm"]["name"],)):
+        return []  # recorded of every algorithm, and not read by this one
     mean = curves.curve_of_run(run, x, y, "return_std" if y == "return_mean" else None)
     if mean is None:
         return []

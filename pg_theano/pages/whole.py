@@ -46,7 +46,7 @@ def sections(trained: Sequence[Trained], *, play: bool) -> list[str]:
     """All that is shown of runs; `play`: the policies are played, which runs their environments."""
     parts = [training.overview(trained), training.curves_section(trained)]
     if play:
-        parts.append(policies.section(trained[:MOST_POLICIES]))
+        parts.append(policies.section(trained[:MOST_POLICIES], [one.path for one in trained[MOST_POLICIES:]]))
     return [*parts, training.times_section(trained), training.config_section(trained)]
 
 
