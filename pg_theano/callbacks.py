@@ -87,11 +87,19 @@ STABLE_BASELINES = {
     "clip_fraction": "train/clip_fraction",
     "explained_variance": "train/explained_variance",
     "learning_rate": "train/learning_rate",
+    "return_std": "rollout/ep_rew_std",
+    "return_min": "rollout/ep_rew_min",
+    "return_max": "rollout/ep_rew_max",
+    "length_max": "rollout/ep_len_max",
     "evaluation_mean": "eval/mean_reward",
+    "evaluation_std": "eval/std_reward",
+    "evaluation_min": "eval/min_reward",
+    "evaluation_max": "eval/max_reward",
+    "evaluation_sampled_mean": "eval/mean_reward_sampled",
     "episodes": "time/episodes",
     "seconds": "time/time_elapsed",
 }
-"""Ours to those of Stable-Baselines3's logger; whatever has none there is `train/<name>`."""
+"""Ours to those of Stable-Baselines3's logger, and beside them what it has none for; all else is `train/<name>`."""
 
 
 def scalars(metrics: Mapping[str, Any]) -> dict[str, float]:

@@ -93,7 +93,9 @@ def making_of(config: Config) -> tuple[list[str], str]:
         return imports, 'environments.single(config.resolved("config.yaml").config.environment, folders=["."])'
     given = {"max_episode_steps": knobs.max_episode_steps} if knobs.max_episode_steps is not None else {}
     words = [repr(knobs.id), *[f"{name}={value!r}" for name, value in given.items()]]
-    return ["import gymnasium"], f"gymnasium.make({', '.join(words + ([f'**{knobs.kwargs!r}'] if knobs.kwargs else []))})"
+    return [
+        "import gymnasium"
+    ], f"gymnasium.make({', '.join(words + ([f'**{knobs.kwargs!r}'] if knobs.kwargs else []))})"
 
 
 def card_of(

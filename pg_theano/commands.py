@@ -21,19 +21,25 @@ class _Parser(argparse.ArgumentParser):
         expected = "" if "expected" in message else "; expected what its help lists"
         raise UserError(f"{self.prog}: {message}{expected}; try {self.prog} -h")
 
+    knobs = False  # whether the command takes `knob=value`
+
     def format_help(self) -> str:
+        if not self.knobs:
+            return super().format_help()
         from pg_theano.knob_tables import help_text
 
         return f"{super().format_help()}\n{help_text()}\n"
 
 
-def parser(name: str, about: str | None, example: str) -> argparse.ArgumentParser:
+def parser(name: str, about: str | None, example: str, *, knobs: bool = False) -> argparse.ArgumentParser:
+    """What every command has. With `knobs`, its help lists those of a run and their defaults."""
     made = _Parser(
         prog=f"python -m pg_theano.{name}",
         description=(about or "").strip().splitlines()[0],
         epilog=f"example:\n  {example}",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
+    made.knobs = knobs
     made.add_argument("--debug", action="store_true", help="show the traceback of an error")
     made.add_argument("--no-user-code", action="store_true", help="import nothing that a config names as module:name")
     return made

@@ -48,7 +48,7 @@ def explain(error: ValidationError, lines: Mapping[tuple, int], name: str, model
         siblings = [key for key in known if key.rpartition(".")[0] == wanted.rpartition(".")[0]]
         near = difflib.get_close_matches(wanted, siblings, 1, 0.5) or difflib.get_close_matches(wanted, known, 1, 0.5)
         leaf = [key for key in known if key.rpartition(".")[2] == str(path[-1])]
-        guess = next(iter(near or leaf), None)
+        guess = next(iter(leaf or near), None)
         hint = f"did you mean {guess}?" if guess else f"known here: {', '.join(siblings[:12])}"
         return f"{where(path, lines, name)}: unknown knob; {hint}"
     if kind == "missing":

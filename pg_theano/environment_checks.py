@@ -165,7 +165,7 @@ class Inspection:
             else:
                 which = "step" if first.step else "first observation"
                 what, got = "does not replay", f"the same seed and actions gave another {which}{self.said_of_class()}"
-                advice = "call super().reset(seed=seed), draw from self.np_random alone, keep nothing outside self"
+                advice = "draw from the generator that reset(seed=...) seeds, and keep nothing outside self"
             self.say(NOTE if nearly else FAULT, what, got, "the same, bit for bit", advice, at=first)
         same = "the same when the same seed and actions are played again"
         for one in (other, fresh or []):
@@ -441,10 +441,11 @@ class Inspection:
 
 def one_length(number: int, length: int) -> tuple[str, str, str]:
     """(got, expected, advice) of episodes that all end alike, as `terminated`."""
+    knob = f"environment.max_episode_steps={length}"
     return (
         f"all of {number} episodes terminated at step {length}",
         "truncated, if that is a time limit and not the task's own end",
-        f"is it a time limit? then return truncated, or register max_episode_steps={length}: values are bootstrapped",
+        f"is it a time limit? then return truncated, or set {knob}: values are bootstrapped",
     )
 
 

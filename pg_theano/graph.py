@@ -107,7 +107,10 @@ def _kind(out: str | os.PathLike[str]) -> str:
 
 def main(argv: Sequence[str] | None = None) -> int:
     parser = commands.parser(
-        "graph", __doc__, "python -m pg_theano.graph configs/cartpole.yaml --function act --out plots/act.svg"
+        "graph",
+        __doc__,
+        "python -m pg_theano.graph configs/cartpole.yaml --function act --out plots/act.svg",
+        knobs=True,
     )
     parser.add_argument(
         "what", nargs="*", metavar="CONFIG.yaml | knob=value", help="a config file, then knobs set over it"

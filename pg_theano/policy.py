@@ -131,6 +131,8 @@ def _rows(described: dict[str, Any], space: Any, obs: Any, spec: dict[str, Any])
             single = np.ndim(first) < np.ndim(leaf)
             each: list[Any] = [obs] if single else [_at(obs, row) for row in range(len(first))]
             flat: list[Any] = [gymnasium.spaces.flatten(space, one) for one in each]
+            if any(row.shape != (size,) for row in flat):
+                raise ValueError(f"of {flat[0].size} numbers instead of {size}")
             return np.stack(flat).astype(dtype), single
     else:
         values = np.asarray(obs)

@@ -1,7 +1,4 @@
-"""The JSON schema of configs, for editors: `python -m pg_theano.schema > configs/schema.json`.
-
-`python -m pg_theano.config --schema` says the same.
-"""
+"""The JSON schema of configs, for editors: `python -m pg_theano.config --schema > configs/schema.json`."""
 
 from __future__ import annotations
 
@@ -31,7 +28,7 @@ def text() -> str:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    parser = commands.parser("schema", __doc__, "python -m pg_theano.schema > configs/schema.json")
+    parser = commands.parser("config", __doc__, "python -m pg_theano.config --schema > configs/schema.json")
     parser.add_argument("--schema", action="store_true", help="the schema, which is all that there is to print")
     return commands.run(parser, _schema, argv)
 

@@ -364,7 +364,10 @@ def _draw(path: Path, figures: dict[str, Any]) -> Path | None:
 
 def main(argv: Sequence[str] | None = None) -> int:
     parser = commands.parser(
-        "train", __doc__, "python -m pg_theano.train configs/acrobot.yaml schedules.learning_rate.initial=0.02 --seed 3"
+        "train",
+        __doc__,
+        "python -m pg_theano.train configs/acrobot.yaml schedules.learning_rate.initial=0.02 --seed 3",
+        knobs=True,
     )
     parser.add_argument(
         "what", nargs="*", metavar="CONFIG.yaml | knob=value", help="a config file, then knobs set over it"

@@ -93,7 +93,8 @@ class Trainer:
         for line in found:
             self.display.event(f"warning: {line}")
         if found:
-            self.display.event(f"to look further: python -m pg_theano.check_env {self.task.id}")
+            api = " environment.api=gym" if self.config.environment.api == "gym" else ""
+            self.display.event(f"to look further: python -m pg_theano.check_env {self.task.id}{api}")
 
     def ask_of_lengths(self, played: Played) -> None:
         """Whether what ends all episodes alike is a time limit that is reported as the task's own end."""

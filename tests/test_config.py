@@ -1,5 +1,7 @@
 """The config: defaults, overrides, numbers, schedules, messages, help."""
 
+import importlib
+
 import pytest
 
 from pg_theano import config as configs
@@ -198,3 +200,23 @@ def test_the_help_names_every_knob_with_default_and_meaning():
 def test_a_config_cannot_be_changed():
     with pytest.raises(Exception, match="frozen"):
         configs.Config().seed = 3
+
+
+@pytest.mark.parametrize(
+    ("word", "meant"),
+    [("learning_rate=1", "schedules.learning_rate"), ("policy.discount=1", "algorithm.discount")],
+)
+def test_a_knob_in_the_wrong_section_is_found_by_its_own_name(word, meant):
+    """Caught, when planted: the nearest name of the section that was written."""
+    with pytest.raises(UserError, match=f"unknown knob; did you mean {meant}\\?"):
+        configs.resolved(None, [word])
+
+
+@pytest.mark.parametrize(
+    ("command", "lists"), [("train", True), ("check_env", True), ("report", False), ("card", False)]
+)
+def test_help_lists_the_knobs_of_who_takes_them(command, lists, capsys):
+    """Caught, when planted: a hundred lines of knobs under a command that reads none."""
+    with pytest.raises(SystemExit):
+        importlib.import_module(f"pg_theano.{command}").main(["-h"])
+    assert ("environment.max_episode_steps" in capsys.readouterr().out) == lists

@@ -283,6 +283,14 @@ def test_an_observation_that_is_none_is_refused(run, obs, said):
         pg_theano.load(run)(obs)
 
 
+def test_a_list_of_tuples_is_no_batch_of_a_tuple_space():
+    """A batch of them is a tuple of batches, as Gymnasium's. Caught, when planted: NumPy's own words let through."""
+    ours = policy_of("tuple observed")
+    ours.observation_space.seed(0)
+    with pytest.raises(UserError, match="got an observation that is none"):
+        ours([ours.observation_space.sample() for _ in range(2)])
+
+
 def test_the_command_writes_what_load_reads(run, tmp_path):
     code, out, error = command("export", run, "--to", "npz", "--out", tmp_path / "p.npz")
     assert (code, error) == (0, "") and "wrote" in out
