@@ -78,7 +78,11 @@ def _replayed(path: Path, gif: Path) -> bool:
 
 
 def _result(path: Path) -> dict[str, Any]:
-    return runs.read_result(path) or {}  # it was stopped, and has none
+    """What the run said at its end; of one that was killed, how far its policy had come."""
+    if (found := runs.read_result(path)) is not None:
+        return found
+    counters = runs.trained(path).checkpoint.facts["counters"]
+    return {"env_steps": counters["env_steps"], "killed_after": counters["updates"]}
 
 
 def making_of(config: Config) -> tuple[list[str], str]:
@@ -131,12 +135,14 @@ def card_of(
     shown.append(
         f"![The run: cost, episode length, return, schedules]({pictures['plot']})" if pictures["plot"] else None
     )
-    data = to_dict(config)
+    data, killed = to_dict(config), result.get("killed_after")
+    until = f" budget.updates={killed}" if killed else ""
+    later = " when this policy was kept; the run was killed later" if killed else ""
     rows = [
         ("environment", environment),
         ("algorithm", config.algorithm.name),
         ("mean reward", f"{figure} ({judged['n']} greedy episodes in fresh environments, seed {judged['seed']})"),
-        ("env steps", f"{result['env_steps']:,}" if "env_steps" in result else "unknown: the run was stopped"),
+        ("env steps", f"{result['env_steps']:,}{later}" if "env_steps" in result else None),
         ("seconds, start to end", f"{result['seconds']['total']:.1f}" if "seconds" in result else None),
         ("parameters", f"{facts['spec']['num_params']:,}"),
         ("seed", config.seed),
@@ -181,7 +187,7 @@ def card_of(
             "## Make it again",
             "",
             "```sh",
-            f"python -m pg_theano.train config.yaml --run-dir runs/{name}",
+            f"python -m pg_theano.train config.yaml{until} --run-dir runs/{name}",
             f"python -m pg_theano.evaluate runs/{name}",
             "```",
             "",

@@ -116,5 +116,7 @@ def test_a_run_without_an_end_has_a_card(run, tmp_path):
     shutil.copytree(run, tmp_path / "stopped")
     (tmp_path / "stopped" / "result.json").unlink()
     folder = card.card(tmp_path / "stopped", tmp_path / "c", episodes=1, gif=False)
-    assert "the run was stopped" in (folder / "README.md").read_text()
+    text, counters = (folder / "README.md").read_text(), runs.trained(run).checkpoint.facts["counters"]
+    assert f"{counters['env_steps']:,} when this policy was kept; the run was killed later" in text
+    assert f"pg_theano.train config.yaml budget.updates={counters['updates']} --run-dir" in text
     assert runs.read_run(tmp_path / "stopped")
