@@ -152,6 +152,15 @@ def test_of_two_runs_what_differs_comes_first_and_is_marked(run, tmp_path):
     assert shown.count('class="differs"') == 2
 
 
+@pytest.mark.parametrize("algorithm", ["ppo", "cem"])
+def test_the_defaults_are_those_of_the_algorithm(run, algorithm):
+    """Caught, when planted: those of REINFORCE, from which PPO's alone differ in ten."""
+    made = config.from_dict({"algorithm": {"name": algorithm}, "seed": 3})
+    shown = training.config_section([training.read(run)._replace(config=config.to_dict(made))])
+    assert "2 knobs are not at their default" in shown
+    assert shown.count('<tr class="differs"><th scope="row">algorithm.name</th>') == 2
+
+
 @pytest.mark.slow
 def test_no_jax_and_no_pytensor_and_no_matplotlib_for_a_report(run, tmp_path):
     code = (

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from pg_theano import curves, metrics, rules, runs, seeds
-from pg_theano.config import to_dict
+from pg_theano.config import from_dict, to_dict
 from pg_theano.curves import Run
 from pg_theano.pages import figures, html
 from pg_theano.pages.figures import Mark
@@ -296,7 +296,9 @@ def config_section(trained: Sequence[Trained]) -> str:
             f"{len(differ)} {'knob differs' if len(differ) == 1 else 'knobs differ'}." if differ else "No knob differs."
         )
     else:
-        usual = flattened(to_dict(Config()))
+        algorithm = trained[0].config["algorithm"]["name"]  # which has defaults of its own
+        usual = flattened(to_dict(from_dict({"algorithm": {"name": algorithm}})))
+        usual["algorithm.name"] = Config().algorithm.name
         differ = [name for name in names if flat[0][name] != usual.get(name)]
         words = (
             f"{len(differ)} {'knob is not at its' if len(differ) == 1 else 'knobs are not at their'} default."
