@@ -67,7 +67,7 @@ def test_the_gif_and_the_plot_stand_in_it(tmp_path):
             lambda env: env.observation_space.shape == (5,) and sum(not env.step(0)[3] for _ in range(7)) == 6,
         ),
     ],
-    ids=str,
+    ids=["as it is", "time limit", "kwargs", "module", "wrappers"],
 )
 def test_the_card_says_how_to_make_its_environment(environment, has, tmp_path, monkeypatch):
     """In its own folder. Caught, when planted: kwargs, time limit, wrappers or the module left out."""
