@@ -11,6 +11,7 @@ killed anywhere leaves the old checkpoint or the new one.
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 import io
 import json
@@ -106,7 +107,17 @@ def newest(folder: Path, kind: str = "update") -> Checkpoint:
 
 def best(folder: Path) -> Checkpoint:
     """The checkpoint of the best evaluation so far; before any evaluation, the newest."""
-    return newest(folder, "best" if any(folder.glob("best-*.json")) else "update")
+    if not any(folder.glob("best-*.json")):
+        return newest(folder)
+    try:
+        return newest(folder, "best")
+    except UserError as error:
+        try:
+            found = newest(folder)
+        except UserError:
+            raise error from None
+        _warn(f"{error}; taking the newest, which is not the best")
+        return found
 
 
 def prune(folder: Path, kind: str, keep: int) -> None:
@@ -129,8 +140,10 @@ def clear_temporaries(folder: Path) -> None:
 
 
 def write_atomically(path: Path, content: bytes, *, durable: bool = True) -> None:
-    """Temporary file in the same folder, flush, sync, rename, sync of the folder."""
+    """Temporary file in the same folder, flush, sync, rename, sync of the folder; never over a device or a pipe."""
     try:
+        if path.exists() and not path.is_file() and not path.is_dir():
+            raise OSError(errno.EINVAL, "is no regular file, and would be one afterwards")
         handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-", suffix=".tmp")
         try:
             with os.fdopen(handle, "wb") as file:

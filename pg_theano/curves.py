@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from itertools import islice
@@ -117,17 +118,18 @@ def _columns(path: Path, records: list[dict]) -> dict[str, Array]:
 
 
 def read_result(folder: Path) -> dict[str, Any]:
-    """`folder/result.json`; an empty dict while there is none."""
+    """`folder/result.json`; an empty dict while there is none, and for a damaged one, of which it is warned."""
     path = Path(folder) / "result.json"
     try:
-        return _sound(sealed.read_json(path))
+        return sound(sealed.read_json(path))
     except FileNotFoundError:
         return {}
-    except UserError as error:
-        raise UserError(f"{error}; remove it and plot again") from None
+    except (OSError, UserError) as error:
+        untrusted.say(f"warning: {path if isinstance(error, OSError) else ''}{error}; left out", sys.stderr)
+        return {}
 
 
-def _sound(result: dict[str, Any]) -> dict[str, Any]:
+def sound(result: dict[str, Any]) -> dict[str, Any]:
     """Of a result what a figure shows, where it is of the kind that a run writes: whoever wrote it."""
     words = {name: result[name] for name in ("name", "status", "environment") if isinstance(result.get(name), str)}
     evaluation = result.get("evaluation")

@@ -63,7 +63,7 @@ def make(
             if not isinstance(envs.single_observation_space, COMPOSITE):
                 return VectorClass(config, envs, dtype, squash)
             envs.close()
-        with _quiet(), _explained(config.id, "cannot be made"):
+        with _quiet(), _explained(config.id, "cannot be made", old=config.api == "gym"):
             singles = [_single(config, wrappers) for _ in range(num_envs)]
         return Slots(config, singles, dtype, squash)
 
@@ -195,7 +195,7 @@ class VectorClass:
 def _vectorised(config: sections.Environment, num_envs: int, dtype: str, folders: Sequence[Path] = ()) -> Any:
     """The task's own vectorised class."""
     limit: dict[str, Any] = {} if config.max_episode_steps is None else {"max_episode_steps": config.max_episode_steps}
-    with _quiet(), _explained(config.id, "cannot be made"):
+    with _quiet(), _explained(config.id, "cannot be made", old=config.api == "gym"):
         if config.dynamics is not None:
             return SymbolicVectorEnv(Dynamics(config.dynamics, dtype=dtype, folders=folders), num_envs, **limit)
         return gymnasium.make_vec(config.id, num_envs, vectorization_mode="vector_entry_point", **limit)
@@ -240,7 +240,7 @@ def single(
     with (
         importable(folders, [config.id, *config.wrappers], anew=False),
         _quiet(),
-        _explained(config.id, "cannot be made"),
+        _explained(config.id, "cannot be made", old=config.api == "gym"),
     ):
         _spec(config)
         return _single(config, [_wrapper(name) for name in config.wrappers], flat, render_mode)
@@ -337,7 +337,7 @@ def _quiet() -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _explained(id: str, doing: str, seed: int | None = None) -> Iterator[None]:
+def _explained(id: str, doing: str, seed: int | None = None, *, old: bool = False) -> Iterator[None]:
     try:
         yield
     except UserError:
@@ -347,7 +347,9 @@ def _explained(id: str, doing: str, seed: int | None = None) -> Iterator[None]:
         verb = doing if doing.startswith("cannot") else f"{doing} raises"
         reason = str(error).partition(" was raised from the environment creator")[0]  # Gymnasium repeats id and kwargs
         missing = isinstance(error, gymnasium.error.DependencyNotInstalled)  # which says what to install
-        advice = "try that" if missing else f"try python -m pg_theano.check_env {id}"
+        advice = (
+            "try that" if missing else f"try python -m pg_theano.check_env {id}{' environment.api=gym' if old else ''}"
+        )
         raise UserError(
             f"{id}: {verb}{at}: {type(error).__name__}: {reason}; expected what Gymnasium can make, reset and step; "
             f"{advice}"

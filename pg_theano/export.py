@@ -36,6 +36,8 @@ def export(run: str | Path, kind: str, out: str | Path | None = None) -> Path:
         raise UserError(
             f"{target}: got {target.suffix} for --to {kind}; expected .{kind}; try {target.with_suffix(f'.{kind}')}"
         )
+    if target.exists() and path.resolve() in target.resolve().parents:
+        raise UserError(f"{target}: is a file of the run; expected a new one; try {path.resolve().name}.{kind}")
     if not target.resolve().parent.is_dir():
         raise UserError(f"{target}: there is no folder {target.parent}; make it first")
     checkpoints.write_atomically(target, {"npz": _npz, "onnx": _onnx, "stablehlo": _stablehlo, "csv": _csv}[kind](path))

@@ -10,14 +10,34 @@ from pathlib import Path
 from typing import Any
 
 from pg_theano import untrusted
+from pg_theano.types import UserError
 
 BLOCK = 8192
 """Bytes that wait in memory at most."""
 
 
 def read(path: Path) -> list[dict[str, Any]]:
-    """All records of a metrics.jsonl. Errors: `UserError` where there is none, or a line that is not JSON."""
-    return [untrusted.parsed(line) for line in untrusted.read(path, untrusted.most_bytes()).splitlines()]
+    """All records of a metrics.jsonl; half a last line, of a process that was killed, is none.
+
+    Errors: `UserError` where there is none, or a line that is no record.
+    """
+    lines = untrusted.read(path, untrusted.most_bytes()).split(b"\n")
+    found = []
+    for number, line in enumerate(lines, 1):
+        if not line.strip():
+            continue
+        try:
+            record = untrusted.parsed(line)
+        except ValueError:  # which an error of its encoding is, too
+            if number == len(lines):
+                break
+            raise UserError(f"{path}:{number}: not JSON; expected a record; try a copy of the folder") from None
+        if not isinstance(record, dict):
+            raise UserError(
+                f'{path}:{number}: no record; expected one such as {{"update": 0}}; try a copy of the folder'
+            )
+        found.append(record)
+    return found
 
 
 class Records:

@@ -206,6 +206,15 @@ def _beyond_workers(environment: Any) -> Iterator[str]:
             yield f"environment.id: got {environment.id}; environment.api=gym expected module:Class; try mine:MyEnv"
         if environment.engine == "compiled":
             yield "environment.engine: got compiled; environment.api=gym expected auto, as it has a step; try auto"
+    if environment.dynamics is not None:
+        for knob, value in (("kwargs", environment.kwargs), ("wrappers", environment.wrappers)):
+            if value:
+                yield (
+                    f"environment.{knob}: got {value}; environment.dynamics is a graph, which takes none; expected "
+                    "none; try leaving it out"
+                )
+        if environment.engine == "gymnasium":
+            yield "environment.engine: got gymnasium; environment.dynamics is a graph: expected auto; try auto"
     if environment.workers and environment.dynamics is not None:
         yield "environment.workers: environment.dynamics is stepped by a compiled graph; expected 0"
     if environment.workers and environment.engine == "compiled":

@@ -305,8 +305,8 @@ def read_run(path: Path, *, force: bool = False) -> tuple[Config, dict[str, Any]
     if not force and "config.yaml" in facts.get("sealed", ()) and not sealed.yaml_is_whole(path / "config.yaml"):
         raise UserError(
             f"{path / 'config.yaml'}: not as the run wrote it (its checksum does not agree); expected no change by "
-            "hand; "
-            "try putting it back and --resume with knob=value, such as budget.updates=500; or --force"
+            f"hand; try putting it back; to train on with other knobs: python -m pg_theano.train --resume {path} "
+            "budget.updates=500, with --force if the change is wanted"
         )
     return config, facts
 
@@ -367,6 +367,7 @@ def resumable(path: Path, overrides: Sequence[str], *, force: bool = False) -> R
         _, facts = read_run(path, force=force)  # a live run changes its files
         config = read_config(path / "config.yaml", overrides)
         if not any(folder.checkpoints.glob("update-*.json")):  # the best one is written before the first of these
+            _check_never_saved(path)
             return Resumable(folder, config, facts, None)
         checkpoint = checkpoints.newest(folder.checkpoints)
         recorded.checked(recorded.Checkpoint, checkpoint.facts, checkpoint.path.with_suffix(".json"), "facts")
@@ -377,6 +378,15 @@ def resumable(path: Path, overrides: Sequence[str], *, force: bool = False) -> R
     except BaseException:
         folder.close()
         raise
+
+
+def _check_never_saved(path: Path) -> None:
+    """A run without a checkpoint begins anew; but one that has ended had saved before it said so."""
+    if (result := read_result(path)) is not None:
+        raise UserError(
+            f"{path / 'checkpoints'}: no checkpoint in it, though the run ended after {result.get('updates', 0):,} "
+            "updates; expected what it saved; try a copy of the folder, or a new run"
+        )
 
 
 def _check_unfinished(path: Path, config: Config, checkpoint: checkpoints.Checkpoint, overrides: Sequence[str]) -> None:

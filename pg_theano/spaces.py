@@ -96,6 +96,9 @@ def observation_of(space: Any, id: str, dtype: str) -> Observation:
                 return np.array(obs, dtype).reshape(len(obs), size)
 
         return Observation(size, flat)
+    if isinstance(space, gymnasium.spaces.MultiBinary):
+        bits = math.prod(space.shape)
+        return Observation(bits, lambda obs: np.array(obs, dtype).reshape(len(obs), bits))
     if isinstance(space, gymnasium.spaces.Discrete):
         table = np.eye(int(space.n), dtype=dtype)
         return Observation(int(space.n), lambda obs: table[np.asarray(obs) - space.start])
@@ -108,8 +111,8 @@ def observation_of(space: Any, id: str, dtype: str) -> Observation:
 
         return Observation(int(space.nvec.sum()), convert)
     raise UserError(
-        f"{id}: its observation space {space} is not supported; expected Box, Discrete, MultiDiscrete, "
-        "or a Dict or Tuple that Gymnasium can flatten; try a wrapper in environment.wrappers that makes it one"
+        f"{id}: its observation space {space} is not supported; expected Box, Discrete, MultiDiscrete, MultiBinary, or "
+        "a Dict or Tuple that Gymnasium can flatten; try a wrapper in environment.wrappers that makes it one"
     )
 
 

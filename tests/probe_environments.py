@@ -249,6 +249,16 @@ class MultiDiscreteObs(Probe):
         return 1.0, self.time == 2, False
 
 
+class BinaryObs(Probe):
+    observation_space = spaces.MultiBinary((2, 2))
+
+    def observe(self):
+        return np.array([[1, 0], [self.time % 2, 1]], np.int8)
+
+    def outcome(self, action):
+        return 1.0, self.time == 2, False
+
+
 class Matrix(Probe):
     observation_space = box(2, 3)
 
@@ -446,7 +456,7 @@ def register(name, env, **options):
 
 for env in (
     ConstantValue, ValueFromObs, Discounting, ActionChoice, ActionFromObs, BoxChoice, BoxFromObs, Delayed, Lengths, Weighty, ActionsFromOne,
-    DiscreteObs, DiscreteObsOutside, MultiDiscreteObs, Matrix, TupleObs, DictObs, GraphObs, NoSeed, Slow,
+    DiscreteObs, DiscreteObsOutside, MultiDiscreteObs, BinaryObs, Matrix, TupleObs, DictObs, GraphObs, NoSeed, Slow,
     BoxActions, MatrixActions, WholeActions, UnboundedActions, MultiDiscreteActions, MultiBinaryActions, TupleActions,
     EitherEnd, NotAgain, WildLater, Drift, Differing,
 ):  # fmt: skip

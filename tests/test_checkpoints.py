@@ -2,6 +2,7 @@
 
 import io
 import json
+import os
 import zipfile
 
 import numpy as np
@@ -125,3 +126,23 @@ def test_writing_is_all_or_nothing(tmp_path, monkeypatch):
         checkpoints.write_atomically(path, b"new")
     assert path.read_bytes() == b"old"
     assert [one.name for one in tmp_path.iterdir()] == ["file"]
+
+
+def test_of_best_ones_that_are_all_damaged_the_newest_is_taken_with_a_warning(tmp_path, capsys):
+    """Caught, when planted: a policy that is there, whole, refused."""
+    for name in ("best-00000001", "update-00000002"):
+        checkpoints.save(tmp_path, name, {"params": np.ones(3, np.float32)}, {})
+    (tmp_path / "best-00000001.npz").write_bytes(b"")
+    assert checkpoints.best(tmp_path).path.stem == "update-00000002"
+    assert "best-00000001.npz" in (said := capsys.readouterr().err) and "which is not the best" in said
+    (tmp_path / "update-00000002.npz").write_bytes(b"")
+    with pytest.raises(UserError, match="best-00000001"):
+        checkpoints.best(tmp_path)
+
+
+def test_what_is_no_file_is_not_written_over(tmp_path):
+    """A device would be a file afterwards. Caught, when planted: the rename over whatever is there."""
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(OSError, match="no regular file"):
+        checkpoints.write_atomically(tmp_path / "pipe", b"x")
+    assert (tmp_path / "pipe").is_fifo() and len(list(tmp_path.iterdir())) == 1

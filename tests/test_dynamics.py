@@ -393,3 +393,12 @@ def test_the_documentation_shows_the_example_that_runs():
     page = (EXAMPLES.parent / "own-environment.md").read_text()
     example = (EXAMPLES / "soft_landing.py").read_text()
     assert example[example.index("import pytensor") :] in page
+
+
+@pytest.mark.parametrize(
+    "override", ["environment.kwargs={a: 1}", "environment.wrappers=[a:B]", "environment.engine=gymnasium"]
+)
+def test_what_a_graph_does_not_read_is_refused(override):
+    """Caught, when planted: a wrapper that nobody looked for."""
+    with pytest.raises(UserError, match=r"environment\.dynamics is a graph"):
+        config.resolved(None, ["environment.dynamics=own:Point", override])

@@ -74,6 +74,13 @@ def test_a_multi_discrete_observation_is_one_hot_each():
     assert play(env).rollout.obs[0, :2].tolist() == [[0, 1, 1, 0, 0], [0, 1, 0, 1, 0]]
 
 
+def test_bits_are_a_row_of_numbers():
+    """Caught, when planted: a space that the documentation lists, refused."""
+    env = made("BinaryObs-v0")
+    assert env.task.obs_size == 4
+    assert play(env).rollout.obs[0, :2].tolist() == [[1, 0, 0, 1], [1, 0, 1, 1]]
+
+
 def test_actions_start_where_their_space_starts():
     """Caught, when planted: actions from 0 (the probe raises at 0)."""
     env = made("ActionsFromOne-v0")

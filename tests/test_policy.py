@@ -1,5 +1,6 @@
 """A trained policy by itself: in NumPy, from a run or a file, in any ONNX runtime, in JAX, and in others' loops."""
 
+import shutil
 import subprocess
 import sys
 
@@ -23,6 +24,7 @@ DISCRETE = {
     "matrix observed": ("Matrix-v0", {"normalize": {"observations": True}}),
     "number observed": ("DiscreteObs-v0", {"policy": {"hidden": []}}),
     "numbers observed": ("MultiDiscreteObs-v0", {}),
+    "bits observed": ("BinaryObs-v0", {}),
     "dict observed": ("DictObs-v0", {}),
     "tuple observed": ("TupleObs-v0", {"policy": {"activation": "relu"}}),
 }
@@ -314,6 +316,18 @@ def test_bad_input_is_one_line(run, words, said):
     code, out, error = command("export", *[run if word == "RUN" else word for word in words])
     assert (code, out) == (2, "")
     assert said in error and error.count("\n") == 1
+
+
+@pytest.mark.parametrize("name", ["metrics.jsonl", "run.json", "checkpoints/best-00000001.npz"])
+def test_nothing_is_exported_over_a_file_of_the_run(run, tmp_path, name):
+    """Caught, when planted: the run's own records replaced by its policy."""
+    folder = tmp_path / "run"
+    shutil.copytree(run, folder)
+    (folder / name).touch()
+    before = (folder / name).read_bytes()
+    code, _, error = command("export", folder, "--to", "npz", "--out", folder / name)
+    assert code == 2 and "is a file of the run" in error and error.count("\n") == 1
+    assert (folder / name).read_bytes() == before
 
 
 def test_a_damaged_file_is_named(run, tmp_path):

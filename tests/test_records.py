@@ -7,6 +7,7 @@ import os
 import pytest
 
 from pg_theano import records
+from pg_theano.types import UserError
 
 LINE = b"x" * 999 + b"\n"
 
@@ -65,3 +66,24 @@ def test_a_full_disk_is_named_and_loses_no_record_and_doubles_none(tmp_path, mon
     log.flush()
     log.close()
     assert path.read_bytes() == LINE + b"more\n"
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b'{"a": 1}\n{"x":\n{"a": 2}\n', r"metrics.jsonl:2: not JSON"),
+        (b'{"a": 1}\n3\n', r"metrics.jsonl:2: no record"),
+        (b"null\n", r"metrics.jsonl:1: no record"),
+        (b'\xff\xfe\x00\n{"a": 1}\n', r"metrics.jsonl:1: not JSON"),
+    ],
+)
+def test_a_line_that_is_no_record_is_named(content, said, tmp_path):
+    """Caught, when planted: Python's own errors let through."""
+    (tmp_path / "metrics.jsonl").write_bytes(content)
+    with pytest.raises(UserError, match=said):
+        records.read(tmp_path / "metrics.jsonl")
+
+
+def test_half_a_last_line_is_none(tmp_path):
+    (tmp_path / "metrics.jsonl").write_bytes(b'{"a": 1}\n\n{"a": ')
+    assert records.read(tmp_path / "metrics.jsonl") == [{"a": 1}]

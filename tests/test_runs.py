@@ -303,6 +303,18 @@ def test_a_resumed_run_keeps_its_config(override, straight):
         resumed(straight, override)
 
 
+def test_a_run_that_ended_and_whose_checkpoints_are_gone_does_not_begin_anew(straight, tmp_path):
+    """Caught, when planted: update 1 again, over its records."""
+    folder = tmp_path / "gone"
+    shutil.copytree(straight, folder)
+    for path in (folder / "checkpoints").glob("update-*"):
+        path.unlink()
+    before = (folder / "metrics.jsonl").read_bytes()
+    with pytest.raises(UserError, match=r"checkpoints: no checkpoint in it, though the run ended after"):
+        resumed(folder, "budget.updates=50")
+    assert (folder / "metrics.jsonl").read_bytes() == before
+
+
 # -- two runs never write into the same folder
 
 

@@ -75,8 +75,9 @@ def read(path: Path) -> Trained:
         folders = [path]
     columns = [curves.read_metrics(one) for one in folders]
     group = (path / seeds.PLAN).is_file()
-    results = [_result(runs.read_result(one)) for one in folders]
-    run = Run(path.resolve().name, columns, [curves.read_result(one) for one in folders], group)
+    found = [runs.read_result(one) for one in folders]
+    results = [_result(one) for one in found]
+    run = Run(path.resolve().name, columns, [curves.sound(one or {}) for one in found], group)
     asked = config.solved.threshold
     threshold = curves.numbers(facts.get("task") or {}, ["threshold"]).get("threshold") if asked is None else asked
     return Trained(run.name, path, to_dict(config), run, results, folders, threshold)

@@ -117,7 +117,10 @@ def _kept(path: Path, found: Sequence[Trial]) -> str:
     running = counts.pop("running")
     by_state = ", ".join(f"{count} {state}" for state, count in counts.items() if count)
     ended = f"{sum(counts.values())} trials kept" + (f" ({by_state})" if by_state else "")
-    return f"{path}: resumed: {ended}" + (f"; {running} that were begun go on" if running else "")
+    folders = 0 if found else sum(1 for _ in (path / "trials").glob("*"))
+    lost = f"; warning: {folders:,} have a folder and no record: their journal is gone, and they are run again"
+    begun = f"; {running} that were begun go on" if running else ""
+    return f"{path}: resumed: {ended}{begun}{lost if folders else ''}"
 
 
 def _code(plan: Plan, say: Callable[[str], None], recorded: Any) -> dict[str, Any]:

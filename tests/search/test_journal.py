@@ -101,6 +101,17 @@ def test_optuna_itself_never_reads_a_journal_again_to_which_it_appended_after_ha
     assert read_by_optuna(folder).user_attrs["note"] == "again"
 
 
+def test_trials_whose_journal_is_gone_are_said_to_be_run_again(whole):
+    """Caught, when planted: "0 trials kept" alone, over their folders."""
+    trials, folder = whole
+    gone = copied(folder, "gone", b"\x00\x01")
+    for number in range(3):
+        (gone / "trials" / f"{number:05}").mkdir(parents=True, exist_ok=True)
+    found, said = said_by(gone)
+    assert found == trials
+    assert any("0 trials kept; warning: " in line and "have a folder and no record" in line for line in said)
+
+
 def test_half_a_line_of_another_process_is_mended_before_our_next_one(tmp_path, monkeypatch, whole):
     """While the search goes on. Caught, when planted: mended as it is opened, and never after."""
     trials, _ = whole
