@@ -217,7 +217,7 @@ def _fenced(text: str, language: str) -> list[str]:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    parser = commands.parser("card", __doc__, "python -m pg_theano.card runs/cartpole --out cartpole-card")
+    parser = commands.parser("card", __doc__, "python -m pg_theano.card runs/cartpole --out cartpole-card", knobs=False)
     parser.add_argument("run", metavar="RUN", help="a run folder; its best checkpoint is taken")
     parser.add_argument("--out", metavar="FOLDER", help="a new folder (default: <run>-card in this one)")
     parser.add_argument("--episodes", type=commands.positive, default=100, metavar="N", help="episodes to play (100)")

@@ -217,9 +217,7 @@ def _loaded(config: Config, spec: dict[str, Any], folders: Sequence[Path]) -> An
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    parser = commands.parser(
-        "check", __doc__, "python -m pg_theano.check algorithm.name=ppo policy.hidden=[16,16]", knobs=True
-    )
+    parser = commands.parser("check", __doc__, "python -m pg_theano.check algorithm.name=ppo policy.hidden=[16,16]")
     parser.add_argument(
         "what", nargs="*", metavar="CONFIG.yaml | knob=value", help="a config file, then knobs set over it"
     )

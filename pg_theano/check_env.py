@@ -112,7 +112,6 @@ def main(argv: Sequence[str] | None = None) -> int:
         "check_env",
         __doc__,
         "python -m pg_theano.check_env my_module:MyEnv-v0 'environment.kwargs={difficulty: 2}'",
-        knobs=True,
     )
     parser.add_argument(
         "what", nargs="+", metavar="ID | CONFIG.yaml | knob=value", help="an environment, then knobs set over it"

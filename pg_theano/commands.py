@@ -21,7 +21,7 @@ class _Parser(argparse.ArgumentParser):
         expected = "" if "expected" in message else "; expected what its help lists"
         raise UserError(f"{self.prog}: {message}{expected}; try {self.prog} -h")
 
-    knobs = False  # whether the command takes `knob=value`
+    knobs = True  # whether its help lists those of a run
 
     def format_help(self) -> str:
         if not self.knobs:
@@ -31,8 +31,9 @@ class _Parser(argparse.ArgumentParser):
         return f"{super().format_help()}\n{help_text()}\n"
 
 
-def parser(name: str, about: str | None, example: str, *, knobs: bool = False) -> argparse.ArgumentParser:
-    """What every command has. With `knobs`, its help lists those of a run and their defaults."""
+def parser(name: str, about: str | None, example: str, *, knobs: bool = True) -> argparse.ArgumentParser:
+    """What every command has. With `knobs`, its help lists those of a run and their defaults: all but of those that
+    take what a run has left and neither read nor name one."""
     made = _Parser(
         prog=f"python -m pg_theano.{name}",
         description=(about or "").strip().splitlines()[0],

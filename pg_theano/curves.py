@@ -118,14 +118,19 @@ def _columns(path: Path, records: list[dict]) -> dict[str, Array]:
 
 
 def read_result(folder: Path) -> dict[str, Any]:
-    """`folder/result.json`; an empty dict while there is none, and for a damaged one, of which it is warned."""
-    path = Path(folder) / "result.json"
+    """`folder/result.json`; an empty dict while there is none. Errors: `UserError` for a damaged one."""
     try:
-        return sound(sealed.read_json(path))
+        return sound(sealed.read_json(Path(folder) / "result.json"))
     except FileNotFoundError:
         return {}
+
+
+def _result_if_sound(folder: Path) -> dict[str, Any]:
+    """An empty dict for a damaged one too, of which it is warned: the curves are there all the same."""
+    try:
+        return read_result(folder)
     except (OSError, UserError) as error:
-        untrusted.say(f"warning: {path if isinstance(error, OSError) else ''}{error}; left out", sys.stderr)
+        untrusted.say(f"warning: {error}; taken as a run that has not ended", sys.stderr)
         return {}
 
 
@@ -150,12 +155,12 @@ def read_run(folder: Path) -> Run:
     folder = Path(folder)
     subfolders = sorted(path for path in folder.glob("seed-*") if path.is_dir())
     if (folder / "metrics.jsonl").exists() or not subfolders:
-        result = read_result(folder)
+        result = _result_if_sound(folder)
         return Run(result.get("name") or folder.resolve().name, [read_metrics(folder)], [result], False)
     begun = [path for path in subfolders if _has_records(path)]
     if not begun:
         raise UserError(f"{folder}: no records yet in any of its {len(subfolders)} seed folders; plot again later")
-    return Run(folder.resolve().name, [read_metrics(p) for p in begun], [read_result(p) for p in begun], True)
+    return Run(folder.resolve().name, [read_metrics(p) for p in begun], [_result_if_sound(p) for p in begun], True)
 
 
 def _has_records(folder: Path) -> bool:

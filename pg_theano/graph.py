@@ -110,7 +110,6 @@ def main(argv: Sequence[str] | None = None) -> int:
         "graph",
         __doc__,
         "python -m pg_theano.graph configs/cartpole.yaml --function act --out plots/act.svg",
-        knobs=True,
     )
     parser.add_argument(
         "what", nargs="*", metavar="CONFIG.yaml | knob=value", help="a config file, then knobs set over it"

@@ -28,7 +28,9 @@ def text() -> str:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    parser = commands.parser("config", __doc__, "python -m pg_theano.config --schema > configs/schema.json")
+    parser = commands.parser(
+        "config", __doc__, "python -m pg_theano.config --schema > configs/schema.json", knobs=False
+    )
     parser.add_argument("--schema", action="store_true", help="the schema, which is all that there is to print")
     return commands.run(parser, _schema, argv)
 

@@ -367,7 +367,6 @@ def main(argv: Sequence[str] | None = None) -> int:
         "train",
         __doc__,
         "python -m pg_theano.train configs/acrobot.yaml schedules.learning_rate.initial=0.02 --seed 3",
-        knobs=True,
     )
     parser.add_argument(
         "what", nargs="*", metavar="CONFIG.yaml | knob=value", help="a config file, then knobs set over it"

@@ -77,7 +77,7 @@ def finished(outcome: study.Outcome, plot: bool) -> dict[str, Any]:
 def main(argv: Sequence[str] | None = None) -> int:
     rows = knob_tables.knobs(settings.Search, "search.") + knob_tables.knobs(settings.Range, "search.space.KNOB.")
     table = "\n".join(["knobs of the search:", *knob_tables.table(rows)])
-    parser = commands.parser("search", __doc__, f"{EXAMPLE}\n\n{table}", knobs=True)
+    parser = commands.parser("search", __doc__, f"{EXAMPLE}\n\n{table}")
     parser.add_argument(
         "what",
         nargs="*",
