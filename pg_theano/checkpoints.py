@@ -1,4 +1,4 @@
-"""Checkpoints: arrays in an npz, everything else in JSON, no pickle.
+"""Checkpoints: arrays in an npz, everything else in JSON; neither holds code.
 
     checkpoints/update-00000040.npz      State, by name
     checkpoints/update-00000040.json     counters, and the SHA-256 of both; written last: it makes the checkpoint

@@ -46,7 +46,7 @@ class Page:
             try:
                 self.write(True)
             except Exception as error:
-                self._fails(error)
+                self._fails(f"the page cannot be made ({type(error).__name__}: {error})")
             took = time.perf_counter() - now
             self.due = now + max(EVERY, took / SHARE)  # a busy machine lengthens both alike
 
@@ -91,9 +91,8 @@ class Page:
             temporary.write_text(content, encoding="utf-8")
             os.replace(temporary, self.file)
         except OSError as error:
-            self.broken = True
             temporary.unlink(missing_ok=True)
-            say(f"warning: {self.file}: cannot be written ({error.strerror or error})", sys.stderr)
+            self._fails(f"cannot be written ({error.strerror or error})")
 
     def finish(self, folder: Path, *, play: bool = True) -> None:
         """The report of what was trained, in its place."""
@@ -104,11 +103,11 @@ class Page:
             except UserError as error:  # nothing was recorded
                 say(f"warning: {error}", sys.stderr)
             except Exception as error:  # the run has ended well, and says so
-                self._fails(error)
+                self._fails(f"the page cannot be made ({type(error).__name__}: {error})")
 
-    def _fails(self, error: Exception) -> None:
+    def _fails(self, how: str) -> None:
         self.broken = True
-        say(f"warning: {self.file}: the page cannot be made ({type(error).__name__}: {error})", sys.stderr)
+        say(f"warning: {self.file}: {how}", sys.stderr)
 
 
 class Watched(screen.Screen):

@@ -128,14 +128,16 @@ def site(tmp_path_factory):
     (folder / "my_module.py").write_text(MY_MODULE)
     (folder / "configs" / "mine.yaml").write_text("environment: {id: my_module:MyEnv-v0}\n")
     with contextlib.chdir(folder):
-        called("pg_theano.train", ["configs/cartpole.yaml", "budget.updates=1", "evaluation.episodes=2", "--no-plot"])
-        called("pg_theano.search", ["configs/search-cartpole.yaml", *SMALLER["search"]])
+        assert_succeeds(
+            "pg_theano.train", ["configs/cartpole.yaml", "budget.updates=1", "evaluation.episodes=2", "--no-plot"]
+        )
+        assert_succeeds("pg_theano.search", ["configs/search-cartpole.yaml", *SMALLER["search"]])
     for name in ("a", "b"):
         shutil.copytree(folder / "runs" / "cartpole", folder / "runs" / name)
     for name in COMPARED:
         with contextlib.chdir(folder):
             words = [f"algorithm.name={name}", "runs=2", "--run-dir", f"runs/{name}", "--no-plot"]
-            called("pg_theano.train", [*words, *SMALLER["train"]])
+            assert_succeeds("pg_theano.train", [*words, *SMALLER["train"]])
     return folder
 
 
@@ -149,8 +151,8 @@ def on_a_page(site, tmp_path, monkeypatch):
     sys.modules.pop("my_module", None)
 
 
-def called(module, arguments):
-    """Run a command in this process, which keeps what is compiled; what it said, where it failed."""
+def assert_succeeds(module, arguments):
+    """A command in this process, which keeps what is compiled, ends with 0; what it said, where it does not."""
     said = io.StringIO()
     with contextlib.redirect_stdout(said), contextlib.redirect_stderr(said):
         code = main_of(module).main(arguments)
@@ -190,7 +192,7 @@ def test_what_a_page_shows_does_what_it_is_shown_for(on_a_page, page, texts):
             more = ["search.budget.trials=4"] if name == "search" else ["budget.updates=3"]
         if any(one.startswith("runs=") for one in arguments):
             more = [*more, "runs=2"]
-        called(module, [*arguments, *more])
+        assert_succeeds(module, [*arguments, *more])
     if page.name == "hand-over.md":  # whose Python has a test of its own, below
         return
     names = {"__name__": "__docs__"}
