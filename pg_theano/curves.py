@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-import json
-import os
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
-from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from pg_theano import sealed, untrusted
+from pg_theano import records, sealed, untrusted
 from pg_theano.types import Array, UserError
 
 POINTS = 1000  # a curve never has more: longer runs are binned
 MOST_FIELDS = 200  # of the records of one file: each is a column in memory
-MOST_OF_A_LINE = 1_000_000  # characters
 EVALUATION_POINTS = 60  # more markers than these cover each other
 
 
@@ -52,7 +48,7 @@ def read_metrics(folder: Path) -> dict[str, Array]:
     path = Path(folder) / "metrics.jsonl"
     if not path.is_file():
         raise UserError(f"{folder}: no metrics.jsonl in it; expected a run folder such as runs/cartpole")
-    blocks = [_columns(path, records) for records in _blocks_of_records(path, _lines(path))]
+    blocks = [_columns(path, block) for block in records.blocks(path)]
     if not blocks:
         raise UserError(f"{path}: no records yet; plot again after the first update")
     names = dict.fromkeys(name for block in blocks for name in block)
@@ -69,49 +65,15 @@ def read_metrics(folder: Path) -> dict[str, Array]:
     return columns
 
 
-def _lines(path: Path) -> Iterator[str]:
-    with os.fdopen(untrusted.opened(path), encoding="utf-8", errors="replace") as file:
-        while line := file.readline(MOST_OF_A_LINE + 1):
-            if len(line) > MOST_OF_A_LINE:
-                raise UserError(f"{path}: a line of more than {MOST_OF_A_LINE:,} characters; expected records")
-            yield line
-
-
-def _blocks_of_records(path: Path, lines: Iterator[str], size: int = 2_000) -> Iterator[list[dict]]:
-    """Parsed records, `size` at a time: a long run never stands in memory as Python objects."""
-    start = 0
-    while block := list(islice(lines, size)):
-        try:
-            records = json.loads(f"[{','.join(filter(str.strip, block))}]")
-        except (ValueError, RecursionError):
-            bad = next(i for i, line in enumerate(block) if line.strip() and not _is_json(line))
-            if any(line.strip() for line in block[bad + 1 :]) or next(lines, None) is not None:
-                raise UserError(f"{path}:{start + bad + 1} is not JSON; remove this line and plot again") from None
-            records = [json.loads(line) for line in block[:bad] if line.strip()]
-        if not all(isinstance(record, dict) for record in records):
-            raise UserError(f'{path}: got a line that is no record; expected objects such as {{"update": 0}}')
-        if records:
-            yield records
-        start += len(block)
-
-
-def _is_json(line: str) -> bool:
-    try:
-        json.loads(line)
-    except (ValueError, RecursionError):
-        return False
-    return True
-
-
-def _columns(path: Path, records: list[dict]) -> dict[str, Array]:
+def _columns(path: Path, block: list[dict]) -> dict[str, Array]:
     """One float64 array a field; fields that hold no numbers are left out."""
-    columns = {"record": np.zeros(len(records))}
-    names = {name for names in {tuple(record) for record in records} for name in names}
+    columns = {"record": np.zeros(len(block))}
+    names = {name for names in {tuple(record) for record in block} for name in names}
     if len(names) > MOST_FIELDS:
         raise UserError(f"{path}: records of {len(names):,} different fields; expected at most {MOST_FIELDS}")
     for name in names:
         with suppress(TypeError, ValueError, OverflowError):
-            column = np.array([record.get(name) for record in records], dtype=np.float64)  # None becomes NaN
+            column = np.array([record.get(name) for record in block], dtype=np.float64)  # None becomes NaN
             if column.ndim == 1:
                 columns[name] = column
     return columns
@@ -167,7 +129,7 @@ def _has_records(folder: Path) -> bool:
     path = folder / "metrics.jsonl"
     if not path.is_file():
         return False
-    return _is_json(next(_lines(path), ""))
+    return records.is_json(next(records.lines(path), ""))
 
 
 # Curves

@@ -4,40 +4,61 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import json
 import os
 from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from pg_theano import untrusted
 from pg_theano.types import UserError
 
+MOST_OF_A_LINE = 1_000_000  # characters
 BLOCK = 8192
 """Bytes that wait in memory at most."""
 
 
 def read(path: Path) -> list[dict[str, Any]]:
-    """All records of a metrics.jsonl; half a last line, of a process that was killed, is none.
+    """All records of a metrics.jsonl, as `blocks` has them. Errors: `OSError` where there is none."""
+    return [record for block in blocks(path) for record in block]
 
-    Errors: `UserError` where there is none, or a line that is no record.
+
+def lines(path: Path) -> Iterator[str]:
+    with os.fdopen(untrusted.opened(path), encoding="utf-8", errors="replace") as file:
+        while line := file.readline(MOST_OF_A_LINE + 1):
+            if len(line) > MOST_OF_A_LINE:
+                raise UserError(f"{path}: a line of more than {MOST_OF_A_LINE:,} characters; expected records")
+            yield line
+
+
+def blocks(path: Path, size: int = 2_000) -> Iterator[list[dict]]:
+    """Parsed records, `size` at a time: a long run never stands in memory as Python objects.
+
+    Half a last line, of a process that was killed, is none. Errors: `UserError` for any other that is no record.
     """
-    lines = untrusted.read(path, untrusted.most_bytes()).split(b"\n")
-    found = []
-    for number, line in enumerate(lines, 1):
-        if not line.strip():
-            continue
+    start, found = 0, lines(path)
+    while block := list(islice(found, size)):
         try:
-            record = untrusted.parsed(line)
-        except ValueError:  # which an error of its encoding is, too
-            if number == len(lines):
-                break
-            raise UserError(f"{path}:{number}: not JSON; expected a record; try a copy of the folder") from None
-        if not isinstance(record, dict):
-            raise UserError(
-                f'{path}:{number}: no record; expected one such as {{"update": 0}}; try a copy of the folder'
-            )
-        found.append(record)
-    return found
+            records = json.loads(f"[{','.join(filter(str.strip, block))}]")
+        except (ValueError, RecursionError):
+            bad = next(i for i, line in enumerate(block) if line.strip() and not is_json(line))
+            if any(line.strip() for line in block[bad + 1 :]) or next(found, None) is not None:
+                raise UserError(f"{path}:{start + bad + 1} is not JSON; remove this line and try again") from None
+            records = [json.loads(line) for line in block[:bad] if line.strip()]
+        if not all(isinstance(record, dict) for record in records):
+            raise UserError(f'{path}: got a line that is no record; expected objects such as {{"update": 0}}')
+        if records:
+            yield records
+        start += len(block)
+
+
+def is_json(line: str) -> bool:
+    try:
+        json.loads(line)
+    except (ValueError, RecursionError):
+        return False
+    return True
 
 
 class Records:

@@ -71,10 +71,10 @@ def test_a_full_disk_is_named_and_loses_no_record_and_doubles_none(tmp_path, mon
 @pytest.mark.parametrize(
     ("content", "said"),
     [
-        (b'{"a": 1}\n{"x":\n{"a": 2}\n', r"metrics.jsonl:2: not JSON"),
-        (b'{"a": 1}\n3\n', r"metrics.jsonl:2: no record"),
-        (b"null\n", r"metrics.jsonl:1: no record"),
-        (b'\xff\xfe\x00\n{"a": 1}\n', r"metrics.jsonl:1: not JSON"),
+        (b'{"a": 1}\n{"x":\n{"a": 2}\n', r"metrics.jsonl:2 is not JSON"),
+        (b'{"a": 1}\n3\n', r"metrics.jsonl: got a line that is no record"),
+        (b"null\n", r"metrics.jsonl: got a line that is no record"),
+        (b'\xff\xfe\x00\n{"a": 1}\n', r"metrics.jsonl:1 is not JSON"),
     ],
 )
 def test_a_line_that_is_no_record_is_named(content, said, tmp_path):
