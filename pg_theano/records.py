@@ -1,4 +1,4 @@
-"""metrics.jsonl while it is written: whole records, of which a checkpoint states how many bytes it counts on."""
+"""metrics.jsonl: read back; and as it is written, whole records, of which a checkpoint states how many bytes count."""
 
 from __future__ import annotations
 
