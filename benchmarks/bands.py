@@ -26,7 +26,7 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from pg_theano import aggregates
+from pg_theano.runs import statistics
 
 REFERENCE = Path(__file__).resolve().parent / "bands.json"
 ALPHA, POWER, RESAMPLES = 0.01, 0.9, 20_000
@@ -47,10 +47,10 @@ class Band(NamedTuple):
 def resampled(scores: np.ndarray, rng: np.random.Generator, *, widened: bool) -> np.ndarray:
     """Interquartile means of as many scores, drawn again and again from them. [RESAMPLES]"""
     number = len(scores)
-    (drawn,) = aggregates.resampled([scores], rng, RESAMPLES)
+    (drawn,) = statistics.resampled([scores], rng, RESAMPLES)
     if widened:
         drawn = scores.mean() + (drawn - scores.mean()) * np.sqrt(number / (number - 1))
-    return aggregates.interquartile_mean(drawn)
+    return statistics.interquartile_mean(drawn)
 
 
 def band(scores: Any, seed: int = 0) -> Band:
@@ -60,19 +60,19 @@ def band(scores: Any, seed: int = 0) -> Band:
     def shortfalls() -> np.ndarray:
         return resampled(scores, rng, widened=True) - resampled(scores, rng, widened=True)
 
-    low, high = aggregates.interval(resampled(scores, rng, widened=False))
+    low, high = statistics.interval(resampled(scores, rng, widened=False))
     margin = float(np.quantile(shortfalls(), 1 - ALPHA))
     unchanged = shortfalls()
     drop = margin - float(np.quantile(unchanged, 1 - POWER))
     alarms = float(np.mean(unchanged > margin))
     return Band(
-        len(scores), float(aggregates.interquartile_mean(scores)), float(low), float(high), margin, alarms, drop
+        len(scores), float(statistics.interquartile_mean(scores)), float(low), float(high), margin, alarms, drop
     )
 
 
 def falls_short(band: Band, scores: Any) -> bool:
     """Whether other scores raise the alarm."""
-    return bool(aggregates.interquartile_mean(scores) < band.iqm - band.margin)
+    return bool(statistics.interquartile_mean(scores) < band.iqm - band.margin)
 
 
 def read_reference() -> dict[str, list[float]]:

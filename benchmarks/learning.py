@@ -27,9 +27,9 @@ sys.path.insert(0, str(HERE.parent))
 
 import numpy as np  # noqa: E402
 
-from pg_theano import runs  # noqa: E402
-from pg_theano.config import read_config, to_dict  # noqa: E402
+from pg_theano.config.reading import read_config, to_dict  # noqa: E402
 from pg_theano.evaluate import evaluate  # noqa: E402
+from pg_theano.runs import folder as runs  # noqa: E402
 from pg_theano.types import UserError  # noqa: E402
 
 EPISODES = 100

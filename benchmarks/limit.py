@@ -153,10 +153,14 @@ def rollout_cell(envs: int, repeats: int) -> dict[str, Any]:
     """Our compiled rollout in this process, whole episodes of the balancing policy: real steps a second, with noise."""
     import numpy as np
 
-    from pg_theano import config, environments, noise, programs, rollout
+    from pg_theano.config import reading
+    from pg_theano.environments import making
+    from pg_theano.training import programs
+    from pg_theano.training.playing import episodes as rollout
+    from pg_theano.training.playing import noise
 
-    made = config.read_config(None, [f"schedules.episodes_per_update.initial={envs}"])
-    engine = environments.engine_of(made.environment, dtype=made.dtype, backend=made.backend)
+    made = reading.read_config(None, [f"schedules.episodes_per_update.initial={envs}"])
+    engine = making.engine_of(made.environment, dtype=made.dtype, backend=made.backend)
     spec = programs.spec_of(made, engine.task, engine)
     program = programs.load(made, spec, lambda what, seconds: None)
     state = program.init(np.random.default_rng(0)) | {"params": policies(np)["balancing"]}

@@ -28,9 +28,10 @@ from measuring import HERE, ROOT, Cells, table
 
 sys.path.insert(0, str(ROOT))
 
-from pg_theano import aggregates, runs
-from pg_theano.config import read_config, to_dict
+from pg_theano.config.reading import read_config, to_dict
 from pg_theano.evaluate import evaluate
+from pg_theano.runs import folder as runs
+from pg_theano.runs import statistics as aggregates
 
 NAME = "quality"
 EPISODES, OTHER_SEEDS, RESAMPLES = 100, 1_000_000, 10_000

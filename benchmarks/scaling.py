@@ -30,7 +30,7 @@ sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
 
 import helpers_distribute as helpers  # noqa: E402
 
-from pg_theano import distribute  # noqa: E402
+from pg_theano.system import distribute  # noqa: E402
 
 NAME = "scaling"
 PAGE = ROOT / "docs/scaling.md"

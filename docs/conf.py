@@ -16,9 +16,9 @@ ROOT = HERE.parent
 GENERATED = HERE / "generated"
 sys.path.insert(0, str(ROOT))
 
-from pg_theano import knob_tables, sections
 from pg_theano.__main__ import commands
-from pg_theano.search import settings
+from pg_theano.config import knobs, tables
+from pg_theano.search import plan
 
 project, author, copyright = "pg_theano", "the pg_theano developers", "the pg_theano developers"
 extensions = ["myst_parser"]
@@ -85,18 +85,18 @@ def knobs_page() -> str:
         [
             "# Every knob",
             "",
-            "In YAML as nested keys, on the command line as `a.b=value`. Made from `pg_theano/sections.py`.",
+            "In YAML as nested keys, on the command line as `a.b=value`. Made from `pg_theano/config/knobs.py`.",
             "",
-            *rows(knob_tables.knobs()),
+            *rows(tables.knobs()),
             "## A schedule",
             "",
-            *rows(knob_tables.knobs(sections.Schedule)),
+            *rows(tables.knobs(knobs.Schedule)),
             "## A search",
             "",
-            *rows(knob_tables.knobs(settings.Search, "search.")),
+            *rows(tables.knobs(plan.Search, "search.")),
             "## A range of a search's space",
             "",
-            *rows(knob_tables.knobs(settings.Range, "search.space.KNOB.")),
+            *rows(tables.knobs(plan.Range, "search.space.KNOB.")),
         ]
     )
 

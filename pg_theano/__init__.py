@@ -42,8 +42,8 @@ def run(config=None, *knobs, **options):
 
 
 def beside(*results):
-    """Several results in one figure and one table, for a notebook to show; see `pg_theano.notebook.Beside`."""
-    from pg_theano.notebook import Beside
+    """Several results in one figure and one table, for a notebook to show; see `pg_theano.reports.notebook.Beside`."""
+    from pg_theano.reports.notebook import Beside
     from pg_theano.types import UserError
 
     for one in results:
@@ -53,8 +53,8 @@ def beside(*results):
 
 
 def load(path):
-    """A trained policy as a function of the observation, in NumPy; see `pg_theano.policy.load`."""
-    from pg_theano.policy import load
+    """A trained policy as a function of the observation, in NumPy; see `pg_theano.policies.policy.load`."""
+    from pg_theano.policies.policy import load
 
     return load(path)
 

@@ -11,10 +11,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from pg_theano import commands
-from pg_theano.artifacts import cache_folder, read_manifest
+from pg_theano.compiler.cached import cache_folder, read_manifest
+from pg_theano.system import commands
+from pg_theano.system.opening import say
 from pg_theano.types import UserError
-from pg_theano.untrusted import say
 
 
 def entries(folder: Path | None = None) -> list[dict[str, Any]]:

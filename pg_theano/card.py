@@ -12,14 +12,16 @@ from typing import Any
 
 import yaml
 
-from pg_theano import checkpoints, commands, runs
-from pg_theano.config import to_dict
+from pg_theano.config.knobs import Config
+from pg_theano.config.reading import to_dict
 from pg_theano.evaluate import evaluate
 from pg_theano.export import export
-from pg_theano.fingerprints import versions
-from pg_theano.sections import Config
+from pg_theano.runs import checkpoints
+from pg_theano.runs import folder as runs
+from pg_theano.system import commands
+from pg_theano.system.opening import say
+from pg_theano.system.versions import versions
 from pg_theano.types import UserError
-from pg_theano.untrusted import say
 
 SEED = 0
 """Of the episodes on the card: `pg_theano.evaluate`'s own default, so that its reader gets the same figure."""
@@ -90,7 +92,7 @@ def making_of(config: Config) -> tuple[list[str], str]:
     knobs = config.environment
     if knobs.api == "gym" and not knobs.wrappers and knobs.max_episode_steps is None:
         module, _, name = knobs.id.partition(":")
-        imports = [f"import {module}", "from pg_theano.old_gym import OldGym"]
+        imports = [f"import {module}", "from pg_theano.environments.old_gym import OldGym"]
         return imports, f"OldGym({module}.{name}(**{knobs.kwargs!r}))"
     if knobs.api == "gym" or knobs.wrappers or knobs.dynamics is not None:
         imports = ["from pg_theano import config, environments"]

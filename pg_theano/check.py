@@ -12,12 +12,16 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from pg_theano import collecting, commands, parameters, programs, rules, user_code
-from pg_theano import config as configs
-from pg_theano.numerical import BY_HAND, NUMERICAL, STEPS, Row, compare, errors_of, largest, passes
-from pg_theano.sections import Config
+from pg_theano import parameters
+from pg_theano.config import reading as configs
+from pg_theano.config import rules, user_code
+from pg_theano.config.knobs import Config
+from pg_theano.system import commands
+from pg_theano.system.opening import say
+from pg_theano.training import programs
+from pg_theano.training.differences import BY_HAND, NUMERICAL, STEPS, Row, compare, errors_of, largest, passes
+from pg_theano.training.playing import collecting
 from pg_theano.types import RETURN_SO_FAR, Array, Record, Rollout, UserError
-from pg_theano.untrusted import say
 
 MOST_ENVS, MOST_STEPS, MOST_EPISODE = 4, 32, 200
 """A rollout need not be large to be real; but every loss below is one pass over all of it."""

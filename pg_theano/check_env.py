@@ -17,12 +17,13 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from pg_theano import children, commands, user_code
-from pg_theano import config as configs
-from pg_theano.environment_checks import FAULT, Finding
-from pg_theano.sections import Config
+from pg_theano.config import reading as configs
+from pg_theano.config import user_code
+from pg_theano.config.knobs import Config
+from pg_theano.environments.inspection import FAULT, Finding
+from pg_theano.system import children, commands
+from pg_theano.system.opening import say
 from pg_theano.types import UserError
-from pg_theano.untrusted import say
 
 STARTING = 60.0
 """Seconds in which the child must have begun: it imports Gymnasium and the environment's module."""
@@ -76,7 +77,9 @@ def _played(environment: dict[str, Any], folder: str, timeout: float) -> list[Fi
     memory = children.Memory()
     memory.resize(24)
     place = np.frombuffer(memory.map(), np.int64, 3)
-    child = children.Child("pg_theano.environment_checks", {"environment": environment, "folders": [folder]}, memory)
+    child = children.Child(
+        "pg_theano.environments.inspection", {"environment": environment, "folders": [folder]}, memory
+    )
     findings: list[Finding] = []
     call, since = 0, time.monotonic()
 

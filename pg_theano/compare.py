@@ -12,10 +12,11 @@ from typing import Any
 
 import numpy as np
 
-from pg_theano import aggregates, checkpoints, commands
-from pg_theano.comparison.results import CURVES, RESAMPLES, Comparison, Estimate, Group, Improvement
+from pg_theano.reports.comparing.results import CURVES, RESAMPLES, Comparison, Estimate, Group, Improvement
+from pg_theano.runs import checkpoints, statistics
+from pg_theano.system import commands
+from pg_theano.system.opening import say
 from pg_theano.types import UserError
-from pg_theano.untrusted import say
 
 __all__ = ["Comparison", "Estimate", "Group", "Improvement", "compare"]
 
@@ -50,7 +51,7 @@ def compare(
     Shapes: scores [n_m] of each task m; profiles [101], sample-efficiency curves [60]. Errors: `UserError`: no finished
     run, one group, an unknown knob, no task in common. Runs that are left out are named in the result, and warnings.
     """
-    from pg_theano.comparison import estimating, reading, scales
+    from pg_theano.reports.comparing import estimating, reading, scales
 
     if not isinstance(by, str):
         raise UserError(f"by: got {by!r:.60}; expected the name of a knob; try by='algorithm'")
@@ -80,10 +81,10 @@ def compare(
         Group(
             name=name,
             scores=values[name],
-            iqm=_estimate(aggregates.interquartile_mean, group, rng),
-            median=_estimate(aggregates.median, group, rng),
-            mean=_estimate(aggregates.mean, group, rng),
-            gap=None if scale.target is None else _estimate(aggregates.optimality_gap, group, rng, target=scale.target),
+            iqm=_estimate(statistics.interquartile_mean, group, rng),
+            median=_estimate(statistics.median, group, rng),
+            mean=_estimate(statistics.mean, group, rng),
+            gap=None if scale.target is None else _estimate(statistics.optimality_gap, group, rng, target=scale.target),
             profile=estimating.profile(group, thresholds, scale.lower_is_better, rng),
             efficiency=efficiency[name],
         )
@@ -127,7 +128,7 @@ def _estimate(statistic: Any, strata: Sequence[Any], rng: np.random.Generator, *
     value = float(statistic(*strata, **options))
     if min(map(len, strata)) == 1:
         return Estimate(value, None, None)
-    low, high = aggregates.interval(statistic(*aggregates.resampled(strata, rng, RESAMPLES), **options))
+    low, high = statistics.interval(statistic(*statistics.resampled(strata, rng, RESAMPLES), **options))
     return Estimate(value, float(low), float(high))
 
 
@@ -136,12 +137,12 @@ def _improvements(strata: dict[str, list[Any]], lower: bool, rng: np.random.Gene
     for i, first in enumerate(names):
         for second in names[i + 1 :]:
             xs, ys = ([-x if lower else x for x in strata[name]] for name in (first, second))
-            value = aggregates.probability_of_improvement(xs, ys)
+            value = statistics.probability_of_improvement(xs, ys)
             better, worse = (first, second) if value >= 0.5 else (second, first)
             low = high = None
             if min(map(len, [*xs, *ys])) > 1:
-                drawn = aggregates.resampled_improvement(xs, ys, rng, RESAMPLES)
-                low, high = map(float, aggregates.interval(drawn if value >= 0.5 else 1 - drawn))
+                drawn = statistics.resampled_improvement(xs, ys, rng, RESAMPLES)
+                low, high = map(float, statistics.interval(drawn if value >= 0.5 else 1 - drawn))
             found.append(Improvement(better, worse, Estimate(max(value, 1 - value), low, high)))
     return found
 
@@ -194,13 +195,13 @@ def _compare(arguments: argparse.Namespace) -> int:
         curve=arguments.curve,
         seed=arguments.seed,
     )
-    from pg_theano.comparison import table
+    from pg_theano.reports.comparing import table
 
     for line in table.said(found):
         say(line, sys.stderr)
     out = None
     if not arguments.no_plot:
-        from pg_theano.comparison import figure  # late: matplotlib takes half a second to import
+        from pg_theano.reports.comparing import figure  # late: matplotlib takes half a second to import
 
         out = figure.draw(found, arguments.out or Path("plots") / "compare.png")
     text = table.markdown(found)

@@ -11,11 +11,16 @@ from typing import Any
 
 import numpy as np
 
-from pg_theano import commands, environments, programs, rollout, runs, user_code
-from pg_theano.metrics import mean_and_std
-from pg_theano.sections import Config
+from pg_theano.config import user_code
+from pg_theano.config.knobs import Config
+from pg_theano.environments import making
+from pg_theano.runs import folder
+from pg_theano.runs.figures import mean_and_std
+from pg_theano.system import commands
+from pg_theano.system.opening import say
+from pg_theano.training import programs
+from pg_theano.training.playing import episodes as rollout
 from pg_theano.types import GREEDY, SAMPLE, Array, Knobs, State
-from pg_theano.untrusted import say
 
 MOST_ENVIRONMENTS = 32
 
@@ -40,7 +45,7 @@ class Evaluator:
     ) -> dict[str, float]:
         """Play exactly `episodes` episodes, each to its end. Returns mean, std, min, max (of the episode return), n."""
         if self.environment is None:
-            self.environment = environments.make(
+            self.environment = making.make(
                 self.config.environment,
                 num_envs=1 if episodes == 1 else min(episodes, MOST_ENVIRONMENTS),
                 dtype=self.config.dtype,
@@ -83,7 +88,7 @@ def figures_of(returns: Array) -> dict[str, float]:
 def evaluate(run: str | Path, *, episodes: int = 100, seed: int = 0, sampled: bool = False) -> dict[str, Any]:
     """Mean, std, min, max and n of the episode returns of a run's best checkpoint, greedy unless `sampled`."""
     path = Path(run)
-    config, facts, spec, checkpoint = runs.trained(path)
+    config, facts, spec, checkpoint = folder.trained(path)
     user_code.check_run(config, facts)
     folders = [Path(facts["folder"])]
     evaluator = Evaluator(config, spec, folders)

@@ -12,9 +12,12 @@ from typing import Any
 
 import numpy as np
 
-from pg_theano import checkpoints, commands, policy, records, runs, user_code
+from pg_theano.config import user_code
+from pg_theano.policies import policy
+from pg_theano.runs import checkpoints, folder, records
+from pg_theano.system import commands
+from pg_theano.system.opening import say
 from pg_theano.types import State, UserError
-from pg_theano.untrusted import say
 
 KINDS = ("npz", "onnx", "stablehlo", "csv")
 
@@ -51,13 +54,13 @@ def _npz(path: Path) -> bytes:
 
 
 def _onnx(path: Path) -> bytes:
-    from pg_theano import onnx_graph
+    from pg_theano.policies import onnx
 
-    return onnx_graph.model_of(policy.load(path))
+    return onnx.model_of(policy.load(path))
 
 
 def _csv(path: Path) -> bytes:
-    runs.read_run(path)  # which says what it is, where it is none
+    folder.read_run(path)  # which says what it is, where it is none
     found = records.read(path / "metrics.jsonl")
     columns = list(dict.fromkeys(name for record in found for name in record))
     text = io.StringIO(newline="")
@@ -68,7 +71,7 @@ def _csv(path: Path) -> bytes:
 
 
 def _stablehlo(path: Path) -> bytes:
-    config, facts, spec, checkpoint = runs.trained(path)
+    config, facts, spec, checkpoint = folder.trained(path)
     user_code.check_run(config, facts)
     described = policy.spaces_from(facts, path)
     return stablehlo_of(spec, checkpoint.state, described, [Path(facts["folder"])])
@@ -76,7 +79,8 @@ def _stablehlo(path: Path) -> bytes:
 
 def stablehlo_of(spec: dict[str, Any], state: State, described: dict[str, Any], folders: Sequence[Path]) -> bytes:
     """The likeliest action of rows [E, F], as the environment takes it, but for its dtype where that is whole."""
-    from pg_theano import compiling, programs
+    from pg_theano.compiler import program
+    from pg_theano.training import programs
 
     def finish(np: Any, action: Any) -> Any:
         taken = described["action"]
@@ -89,7 +93,7 @@ def stablehlo_of(spec: dict[str, Any], state: State, described: dict[str, Any], 
             action = action + np.array(taken["start"])
         return action.reshape(action.shape[0], *taken["shape"])
 
-    return compiling.likeliest_action(spec, state, finish, around=programs.around(spec, folders))
+    return program.likeliest_action(spec, state, finish, around=programs.around(spec, folders))
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -11,11 +11,14 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from pg_theano import building, commands, programs, rules, user_code
-from pg_theano import config as configs
-from pg_theano.sections import Config
+from pg_theano.compiler import building
+from pg_theano.config import reading as configs
+from pg_theano.config import rules, user_code
+from pg_theano.config.knobs import Config
+from pg_theano.system import commands
+from pg_theano.system.opening import say
+from pg_theano.training import programs
 from pg_theano.types import UserError
-from pg_theano.untrusted import say
 
 FUNCTIONS = ("act", "train", "rollout")
 PICTURES = ("svg", "png", "pdf")

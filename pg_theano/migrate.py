@@ -10,21 +10,23 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from pg_theano import commands, config, knob_tables, sb3, yaml_lines, zoo
-from pg_theano.checkpoints import write_atomically
-from pg_theano.equivalents import Draft, Knob, Remark, translate
-from pg_theano.rules import shown
+from pg_theano.config import reading, tables
+from pg_theano.config.rl_zoo import entries, words
+from pg_theano.config.rl_zoo.equivalents import Draft, Knob, Remark, translate
+from pg_theano.config.rules import shown
+from pg_theano.runs.checkpoints import write_atomically
+from pg_theano.system import commands, yaml_lines
+from pg_theano.system.opening import own_file, printable, say
 from pg_theano.types import UserError
-from pg_theano.untrusted import own_file, printable, say
 
-SECTIONS = [*config.Config.model_fields]
+SECTIONS = [*reading.Config.model_fields]
 
 
 class Migrated(NamedTuple):
     """An entry of rl-zoo as a config here."""
 
     algorithm: str
-    entry: zoo.Entry
+    entry: entries.Entry
     data: dict[str, Any]  # the config, as nested dicts
     text: str  # the same as YAML, with a comment a knob
     remarks: list[Remark]
@@ -39,11 +41,11 @@ def sb3_zoo(path: str | Path, environment: str, *, algorithm: str | None = None,
     Errors: `UserError`: an algorithm, an entry or a policy without equivalent; a value that cannot be.
     """
     algorithm = _algorithm(Path(path), algorithm)
-    entry = zoo.read_entry(path, environment)
+    entry = entries.read_entry(path, environment)
     draft = Draft(algorithm, entry)
     translate(draft, environment)
     data, lines = _data(draft)
-    config.from_dict(data, lines, entry.file)  # which says what cannot be, and on which line
+    reading.from_dict(data, lines, entry.file)  # which says what cannot be, and on which line
     text = _yaml(draft, data, environment, out)
     if yaml_lines.read_text(text, "the config").data != data:
         raise UserError(f"{entry.file}:{entry.line}: cannot be written as YAML; expected plain names; try to rename it")
@@ -52,24 +54,24 @@ def sb3_zoo(path: str | Path, environment: str, *, algorithm: str | None = None,
 
 def _algorithm(path: Path, asked: str | None) -> str:
     name = (asked or path.stem).lower()
-    known = ", ".join(sb3.DEFAULTS)
-    if name in sb3.DEFAULTS:
+    known = ", ".join(words.DEFAULTS)
+    if name in words.DEFAULTS:
         return name
     place = "--algorithm" if asked else str(path)
-    if name in sb3.BEYOND:
-        raise UserError(f"{place}: {name} has no equivalent here; expected {known}; {sb3.BEYOND[name]}")
+    if name in words.BEYOND:
+        raise UserError(f"{place}: {name} has no equivalent here; expected {known}; {words.BEYOND[name]}")
     if not asked and not path.is_file():
-        zoo.read_entry(path, "")  # which says what is there instead
+        entries.read_entry(path, "")  # which says what is there instead
     where = "" if asked else " by the file's name"
     raise UserError(f"{place}: got the algorithm {name}{where}; expected {known}; try --algorithm ppo")
 
 
 def _data(draft: Draft) -> tuple[dict[str, Any], dict[tuple, int]]:
     """(what is written, the line of each in the entry's file): see `sb3_zoo`."""
-    ours = config.to_dict(config.from_dict({"algorithm": {"name": draft.algorithm}}))
+    ours = reading.to_dict(reading.from_dict({"algorithm": {"name": draft.algorithm}}))
     data: dict[str, Any] = {"environment": {}, "policy": {}, "algorithm": {"name": draft.algorithm}}
     lines: dict[tuple, int] = {}
-    order = [key for key, *_ in knob_tables.knobs()]
+    order = [key for key, *_ in tables.knobs()]
     for knob in sorted(draft.knobs, key=order.index):
         value, _, line, given = draft.knobs[knob]
         path = tuple(knob.split("."))

@@ -8,8 +8,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from pg_theano import commands
-from pg_theano.untrusted import say
+from pg_theano.system import commands
+from pg_theano.system.opening import say
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -26,7 +26,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _plot(arguments: argparse.Namespace) -> int:
-    from pg_theano.plots import draw  # late: matplotlib is slow to import, and -h must not wait for it
+    from pg_theano.reports.plots import draw  # late: matplotlib is slow to import, and -h must not wait for it
 
     names = [run.resolve().name for run in arguments.runs]  # of several a figure of their own
     out = arguments.out or Path("plots") / f"{'-'.join(names)[:120]}.png"

@@ -8,9 +8,9 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from pg_theano import commands
+from pg_theano.system import commands
+from pg_theano.system.opening import say
 from pg_theano.types import UserError
-from pg_theano.untrusted import say
 
 
 def report(paths: Sequence[str | os.PathLike[str]], out: str | os.PathLike[str], *, play: bool = True) -> Path:
@@ -19,14 +19,14 @@ def report(paths: Sequence[str | os.PathLike[str]], out: str | os.PathLike[str],
     The page asks no other host for anything, and reads without scripts. `play`: the policies are played for it, which
     runs the environments. Errors: `UserError`: no run, no records yet, no .html, cannot be written.
     """
-    from pg_theano.pages import whole
+    from pg_theano.reports.pages import whole
 
     file, folders = whole.checked(Path(out)), [Path(path) for path in paths]
     searches = [path for path in folders if (path / "search.yaml").is_file()]
     trained = whole.read([path for path in folders if path not in searches])
     sections = whole.sections(trained, play=play) if trained else []
     if searches:
-        from pg_theano.pages import searched
+        from pg_theano.reports.pages import searched
 
         sections += [searched.section(path) for path in searches]
     title = ", ".join([*[one.name for one in trained], *[path.resolve().name for path in searches]])

@@ -11,28 +11,21 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from pg_theano import (
-    BEGAN,
-    agents,
-    checkpoints,
-    commands,
-    metrics,
-    notebook,
-    runs,
-    screen,
-    sealed,
-    seeds,
-    stopping,
-    untrusted,
-    user_code,
-)
-from pg_theano import config as configs
-from pg_theano.sections import Config
-from pg_theano.trainer import Trainer
+from pg_theano import BEGAN
+from pg_theano.config import reading as configs
+from pg_theano.config import user_code
+from pg_theano.config.knobs import Config
+from pg_theano.reports import notebook, screen
+from pg_theano.runs import checkpoints, seeds
+from pg_theano.runs import figures as metrics
+from pg_theano.runs import folder as runs
+from pg_theano.system import commands, opening, seals, stopping
+from pg_theano.training import agents
+from pg_theano.training.loop import Trainer
 from pg_theano.types import UserError
 
 if TYPE_CHECKING:  # imported where one is given: the way to a solved task is short
-    from pg_theano.callbacks import Callback
+    from pg_theano.training.callbacks import Callback
 
 
 class Result(NamedTuple):
@@ -77,7 +70,7 @@ def run(
     In a notebook the progress is one display that is updated in place, and an interrupted cell is saved.
     `folder_of_config` is where the modules that a config names are looked for, where it comes from no file. `force`
     resumes a run though this process, or a file of the run, is not as it was. `callbacks` look on, and may stop it: see
-    `pg_theano.callbacks`. `live` is a page that is kept up to date.
+    `pg_theano.training.callbacks`. `live` is a page that is kept up to date.
 
     Errors: `UserError` for everything that the user can mend.
     """
@@ -136,7 +129,7 @@ def _with_page(
     file: str | os.PathLike[str], display: Callable[[str], screen.Screen], train: Callable[..., Result]
 ) -> Result:
     """Train with a page beside it, which becomes the report in the end."""
-    from pg_theano.live import Page
+    from pg_theano.reports.live import Page
 
     page = Page(file)
     try:
@@ -349,13 +342,13 @@ def _draw(path: Path, figures: dict[str, Any]) -> Path | None:
     if figures.get("updates") == 0:
         return None
     began = time.perf_counter()
-    from pg_theano import plots
+    from pg_theano.reports import plots
 
     drawn = plots.draw([path], Path("plots") / f"{path.name}.png")
     if "updates" in figures:
         figures["seconds"]["plot"] = time.perf_counter() - began
         figures["seconds"]["total"] += figures["seconds"]["plot"]
-        sealed.write_json(path / "result.json", figures, durable=False)
+        seals.write_json(path / "result.json", figures, durable=False)
     return drawn
 
 
@@ -412,7 +405,7 @@ def _train(arguments: argparse.Namespace) -> int:
         callbacks=_logs(arguments.log),
         live=arguments.live,
     )
-    untrusted.say("\n".join(screen.closing(result.folder, result.figures, result.plot)), stream)
+    opening.say("\n".join(screen.closing(result.folder, result.figures, result.plot)), stream)
     if arguments.json:
         print(json.dumps(result.figures))
     return stopping.exit_code() if result.figures["status"] == "interrupted" else 0
@@ -421,7 +414,7 @@ def _train(arguments: argparse.Namespace) -> int:
 def _logs(names: Sequence[str]) -> Sequence[Callback]:
     if not names:
         return ()
-    from pg_theano.callbacks import of_logs
+    from pg_theano.training.callbacks import of_logs
 
     return of_logs(names)
 

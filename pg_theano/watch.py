@@ -12,9 +12,13 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from pg_theano import commands, environments, programs, runs, slots, user_code
+from pg_theano.config import user_code
+from pg_theano.environments import making, singles
+from pg_theano.runs import folder
+from pg_theano.system import commands
+from pg_theano.system.opening import say
+from pg_theano.training import programs
 from pg_theano.types import GREEDY, SAMPLE, UserError
-from pg_theano.untrusted import say
 
 MOST_FRAMES = 1000
 """Where a GIF ends: 20 seconds at 50 frames a second, some megabytes."""
@@ -43,7 +47,7 @@ def watch(
     that cannot be drawn, a file that cannot be written.
     """
     path = Path(run)
-    config, facts, spec, checkpoint = runs.trained(path)
+    config, facts, spec, checkpoint = folder.trained(path)
     user_code.check_run(config, facts)
     act, knobs = programs.acting_alone(config, spec, [Path(facts["folder"])]), programs.constant_knobs(config)
     draw = programs.noise_of(config, spec)
@@ -59,8 +63,8 @@ def watch(
         np.random.default_rng(child)
         for child in np.random.SeedSequence(seed, spawn_key=(programs.EVALUATE_COMMAND,)).spawn(2)
     )
-    env = slots.Slot(
-        environments.single(
+    env = singles.Slot(
+        making.single(
             config.environment, folders=[Path(facts["folder"])], render_mode="human" if gif is None else "rgb_array"
         ),
         config.environment.id,
@@ -80,7 +84,7 @@ def watch(
         return len(frames) >= MOST_FRAMES
 
     try:
-        row, given = environments.converters(env, config.environment.id, config.dtype, config.policy.squash)
+        row, given = making.converters(env, config.environment.id, config.dtype, config.policy.squash)
         for _ in range(episodes):
             obs, _ = env.reset(seed=int(seeds.integers(0, 2**31 - 1)))
             total, steps, ended, stopped = 0.0, 0, False, full()
@@ -123,12 +127,12 @@ def animation(
         os.environ.setdefault("SDL_VIDEODRIVER", "dummy")
 
     def through(render_mode: str | None, every: int) -> tuple[list[Any], list[Any], int, float, float]:
-        env = slots.Slot(environments.single(config, folders=folders, render_mode=render_mode), config.id, 0, dtype)
+        env = singles.Slot(making.single(config, folders=folders, render_mode=render_mode), config.id, 0, dtype)
         pictures: list[Any] = []
         numbers: list[Any] = []
         total, steps, ended = 0.0, 0, False
         try:
-            row, given = environments.converters(env, config.id, dtype, squash)
+            row, given = making.converters(env, config.id, dtype, squash)
             obs, _ = env.reset(seed=seed)
             while not ended and steps < MOST_STEPS:
                 action, of_policy = play(row(obs))
@@ -195,7 +199,7 @@ def has_display() -> bool:
     return not on_linux or bool(os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"))
 
 
-def _frame(env: slots.Slot) -> Any:
+def _frame(env: singles.Slot) -> Any:
     """What the environment draws now, as a picture of 256 colours: a third of the memory, and what a GIF can hold."""
     from PIL import Image
 
@@ -203,7 +207,7 @@ def _frame(env: slots.Slot) -> Any:
     return Image.fromarray(pixels.astype(np.uint8)).quantize(method=Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE)
 
 
-def _pixels(env: slots.Slot) -> Any:
+def _pixels(env: singles.Slot) -> Any:
     """What the environment draws now, [height, width, 3]."""
     try:
         pixels = env.render()

@@ -38,8 +38,8 @@ def pytest_configure(config):
 def nothing_kept():
     """A search keeps the functions of its trials for the next one of its process, which is another test."""
     yield
-    if "pg_theano.compiling" in sys.modules:
-        sys.modules["pg_theano.compiling"]._kept = None
+    if "pg_theano.compiler.program" in sys.modules:
+        sys.modules["pg_theano.compiler.program"]._kept = None
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from helpers_runs import merged, ran, records
 
-from pg_theano import checkpoints
+from pg_theano.runs import checkpoints
 
 UPDATES = 20
 BASE = {

@@ -34,7 +34,7 @@ def begun(folder: Path, cache: Path) -> subprocess.Popen:
 
 def learned(run: Path) -> tuple[Any, Any]:
     """(records, parameters) of a run, bit for bit, without what says when they were."""
-    from pg_theano import checkpoints
+    from pg_theano.runs import checkpoints
 
     records = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
     state = checkpoints.newest(run / "checkpoints").state
@@ -46,7 +46,7 @@ def learned(run: Path) -> tuple[Any, Any]:
 
 def cached(cache: Path) -> dict[str, Any]:
     """Artifacts that are whole and those that are not, files of XLA, and temporary ones that were left."""
-    from pg_theano.artifacts import read_manifest
+    from pg_theano.compiler.cached import read_manifest
 
     artifacts = sorted(cache.glob("artifacts/*.stablehlo"))
     return {

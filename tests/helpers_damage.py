@@ -2,7 +2,9 @@
 
 from helpers_runs import ran
 
-from pg_theano import artifacts, checkpoints, machine_code, sealed
+from pg_theano.compiler import cached, machine_code
+from pg_theano.runs import checkpoints
+from pg_theano.system import seals
 from pg_theano.types import UserError
 
 
@@ -46,7 +48,7 @@ def checkpoint(path):
 
 
 def artifact_of(key):
-    return lambda path: artifacts.read(path, key)
+    return lambda path: cached.read(path, key)
 
 
 def machine_code_in(folder):
@@ -56,13 +58,13 @@ def machine_code_in(folder):
 
 def json_file(path):
     try:
-        return sealed.read_json(path)
+        return seals.read_json(path)
     except UserError:
         return None
 
 
 def yaml_file(path):
-    return path.read_bytes() if sealed.yaml_is_whole(path) else None
+    return path.read_bytes() if seals.yaml_is_whole(path) else None
 
 
 def files_of_a_run(folder, cache):
@@ -101,5 +103,5 @@ def files_of_a_run(folder, cache):
         if copy.parent.name == "xla":
             yield f"machine code: {path.name.rpartition('-')[0]}", copy, machine_code_in(copy.parent)
         else:
-            manifest = artifacts.read_manifest(copy)
+            manifest = cached.read_manifest(copy)
             yield f"compile cache: {manifest.get('function', 'remembered')}", copy, artifact_of(manifest["key"])

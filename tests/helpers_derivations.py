@@ -21,8 +21,9 @@ from pg_theano import parameters
 from pg_theano.by_hand import layers, policies, ppo
 from pg_theano.by_hand import networks as by_hand_networks
 from pg_theano.by_hand.networks import Network
-from pg_theano.graphs import distributions, exploration, networks, objectives, pgpe
+from pg_theano.graphs import distributions, exploration, networks, objectives
 from pg_theano.graphs import policies as graph_policies
+from pg_theano.graphs.algorithms import pgpe
 
 
 class Case(NamedTuple):

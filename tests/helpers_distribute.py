@@ -15,7 +15,7 @@ from pathlib import Path
 import gymnasium
 import numpy as np
 
-from pg_theano import distribute
+from pg_theano.system import distribute
 
 HERE = Path(__file__).resolve().parent
 
@@ -314,6 +314,6 @@ def coordinator_at_work(folder):
 
 def consent_here(task):
     """What a worker knows of what the user has said of code of their own."""
-    from pg_theano import consent
+    from pg_theano.system import consent
 
     return {**consent.said(), "task": task}

@@ -86,7 +86,7 @@ def played_params(size):
 
 def state_of(spec, estimator):
     """A State whose policy is the same for every estimator, and whose value network is wrong, or exact."""
-    from pg_theano.graphs import skeleton
+    from pg_theano.graphs.algorithms import common as skeleton
 
     number = spec["num_params"] - spec["num_value_params"]
     rng = np.random.default_rng(8)

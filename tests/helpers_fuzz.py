@@ -15,9 +15,15 @@ from pathlib import Path
 
 import numpy as np
 
-from pg_theano import artifacts, checkpoints, machine_code, plots, policy, programs, runs, sealed
-from pg_theano import config as configs
-from pg_theano.search import settings, study
+from pg_theano.compiler import cached, machine_code
+from pg_theano.config import reading as configs
+from pg_theano.policies import policy
+from pg_theano.reports import plots
+from pg_theano.runs import checkpoints
+from pg_theano.runs import folder as runs
+from pg_theano.search import plan, study
+from pg_theano.system import seals
+from pg_theano.training import programs
 from pg_theano.types import UserError
 
 KEY = "0" * 64
@@ -36,7 +42,7 @@ def with_seal(content, seal="seal"):
         found = json.loads(content)
         if isinstance(found, dict):
             found.pop(seal, None)
-            return json.dumps(found | {seal: sealed._seal(found)}).encode()
+            return json.dumps(found | {seal: seals._seal(found)}).encode()
     return content
 
 
@@ -64,7 +70,7 @@ def config(folder, content):
     path.write_bytes(content)
     document = configs.read_data(path)
     if "search" in document.data:
-        settings.plan_of(document, folder)
+        plan.plan_of(document, folder)
     else:
         configs.from_dict(document.data, document.lines, document.name)
 
@@ -86,12 +92,12 @@ def cache(folder, content):
         manifest = json.loads(head)
         if isinstance(manifest, dict):
             manifest.pop("sha256", None)
-            head = json.dumps(manifest | {"sha256": artifacts.checksum(manifest, payload)}, sort_keys=True).encode()
+            head = json.dumps(manifest | {"sha256": cached.checksum(manifest, payload)}, sort_keys=True).encode()
     path = folder / "artifact.stablehlo"
     path.write_bytes(head + line + payload)
     with contextlib.redirect_stderr(io.StringIO()):
-        artifacts.read(path, KEY)
-        artifacts.read_manifest(path)
+        cached.read(path, KEY)
+        cached.read_manifest(path)
     machine_code.Cache(lambda: folder, lambda said: None).get(path.name)
 
 

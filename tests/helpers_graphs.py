@@ -115,10 +115,10 @@ def make_spec(*, hidden=(3,), num_actions=3, value_hidden=None, **changes) -> di
 
 def initial_state(spec, rng) -> dict[str, np.ndarray]:
     """A State with every entry that the spec needs, parameters drawn at random, biases too."""
-    from pg_theano.graphs import skeleton
+    from pg_theano.graphs.algorithms import common
 
     made = {"zeros": np.zeros, "ones": np.ones, "layout": lambda shape, dtype: rng.normal(size=shape).astype(dtype)}
-    return {name: made[how](shape, spec["dtype"]) for name, shape, how in skeleton.state_entries(spec)}
+    return {name: made[how](shape, spec["dtype"]) for name, shape, how in common.state_entries(spec)}
 
 
 # -- experience
@@ -405,6 +405,6 @@ def interpreted_graph(spec, function):
 
 
 def vector(knobs, dtype="float64"):
-    from pg_theano.graphs import skeleton
+    from pg_theano.graphs.algorithms import common
 
-    return np.array([knobs[name] for name in skeleton.KNOBS], dtype)
+    return np.array([knobs[name] for name in common.KNOBS], dtype)

@@ -12,7 +12,9 @@ import numpy as np
 from helpers_runs import ran, resumed, small
 
 import pg_theano
-from pg_theano import checkpoints, evaluate, export, sealed
+from pg_theano import evaluate, export
+from pg_theano.runs import checkpoints
+from pg_theano.system import seals
 from pg_theano.types import UserError
 
 GONE = object()
@@ -55,7 +57,7 @@ def changes_of(run):
     found = [
         (name, at, value)
         for name in ("run.json", "result.json")
-        for at in entries(sealed.read_json(run / name))
+        for at in entries(seals.read_json(run / name))
         for value in VALUES
         if at
     ]
@@ -67,7 +69,7 @@ def changes_of(run):
 def change(run, what, at, value):
     """Made, and sealed as its writer would have."""
     if what.endswith(".json"):
-        sealed.write_json(run / what, with_entry(sealed.read_json(run / what), at, value), durable=False)
+        seals.write_json(run / what, with_entry(seals.read_json(run / what), at, value), durable=False)
         return
     for path in (run / "checkpoints").glob("*.npz"):
         state, facts, _ = checkpoints.load(path)

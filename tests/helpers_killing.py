@@ -29,7 +29,11 @@ os.environ["OPENBLAS_NUM_THREADS"] = os.environ["OMP_NUM_THREADS"] = "1"  # a fo
 import numpy as np
 from helpers_runs import as_arguments, digest
 
-from pg_theano import checkpoints, commands, screen, train, trainer
+from pg_theano import train
+from pg_theano.reports import screen
+from pg_theano.runs import checkpoints
+from pg_theano.system import commands
+from pg_theano.training import loop
 from pg_theano.types import UserError
 
 CONFIG = {
@@ -245,7 +249,7 @@ def naive(count, seed=0):
                 os.fsync(file.fileno())
             self.display.saved(self.counters.updates)
 
-        trainer.Trainer.save = save
+        loop.Trainer.save = save
 
     with tempfile.TemporaryDirectory() as scratch:
         whole = child(new(scratch), BEGIN, prepare=prepare)

@@ -16,7 +16,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from pg_theano import screen
+from pg_theano.reports import screen
 
 TINY: dict[str, Any] = {
     "environment": {"id": "probe_environments:ConstantValue-v0", "num_envs": 1},
@@ -94,7 +94,8 @@ def config_of(kind: str, updates: int) -> dict[str, Any]:
 
 def figures(kind: str, updates: int, early: int = EARLY) -> dict[str, Any]:
     """Bytes resident after `early` updates and at the end, bytes of each file, seconds; and of the plot."""
-    from pg_theano import plots, train
+    from pg_theano import train
+    from pg_theano.reports import plots
 
     with tempfile.TemporaryDirectory() as folder:
         run = Path(folder) / "run"
@@ -122,7 +123,8 @@ def figures(kind: str, updates: int, early: int = EARLY) -> dict[str, Any]:
 
 def drawn(updates: int) -> dict[str, Any]:
     """Seconds of the plot and the report of a run of so many updates: that of 500, whose records are repeated."""
-    from pg_theano import plots, report, train
+    from pg_theano import report, train
+    from pg_theano.reports import plots
 
     with tempfile.TemporaryDirectory() as folder:
         run = Path(folder) / "run"

@@ -15,8 +15,8 @@ import pytensor
 import pytensor.tensor as pt
 from helpers_graphs import BOTH, CONTINUES, PADDED, SIGNALS, TERMINATED, TRUNCATED
 
-from pg_theano import building
 from pg_theano.by_hand import advantages as by_hand
+from pg_theano.compiler import building
 from pg_theano.graphs import advantages
 
 FIELDS = ["reward", "value", "next_value", "terminated", "truncated", "mask"]

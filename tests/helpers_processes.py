@@ -159,7 +159,9 @@ def interrupted(engine, times, rng, seconds):
 def strike_in(phase, delay, number):
     """Have this process send itself a signal, `delay` seconds after it enters a phase for the second time (compiling:
     the first), and say so."""
-    from pg_theano import agents, checkpoints, evaluate, train
+    from pg_theano import evaluate, train
+    from pg_theano.runs import checkpoints
+    from pg_theano.training import agents
 
     entered = []
 
@@ -369,7 +371,9 @@ def stopped_search(workers, delay, number):
 
 
 def main(what, phase, delay, number, *words):
-    from pg_theano import checkpoints, commands, train
+    from pg_theano import train
+    from pg_theano.runs import checkpoints
+    from pg_theano.system import commands
 
     if what == "slow":
         checkpoints.save = lambda *given: (os.write(2, b"saving\n"), time.sleep(60))

@@ -9,7 +9,9 @@ from pathlib import Path
 
 import numpy as np
 
-from pg_theano import checkpoints, screen, train
+from pg_theano import train
+from pg_theano.reports import screen
+from pg_theano.runs import checkpoints
 
 SMALL = {
     "environment": {"id": "probe_environments:Lengths-v0", "num_envs": 4},

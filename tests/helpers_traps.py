@@ -12,7 +12,7 @@ import numpy as np
 from helpers_actor_critics import MIXED, experience, make_spec, remember
 from helpers_graphs import KNOBS
 
-from pg_theano import minibatches
+from pg_theano.training import minibatches
 from pg_theano.types import UserError
 
 ALGORITHMS = ["reinforce", "vpg", "a2c", "ppo", "npg", "trpo"]
@@ -48,7 +48,7 @@ def by_hand_spec(algorithm, kind="discrete", **changes):
 def problem(spec):
     """(State, block) of three environments, the State as after some updates."""
     rng, state = np.random.default_rng(0), {}
-    from pg_theano.graphs import skeleton
+    from pg_theano.graphs.algorithms import common as skeleton
 
     for name, shape, _ in skeleton.state_entries(spec):
         sizes = [3 if size == "E" else size for size in shape]

@@ -8,7 +8,9 @@ import numpy as np
 import pytest
 from helpers_graphs import KNOBS
 
-from pg_theano import acting, compiling, parameters
+from pg_theano import parameters
+from pg_theano.compiler import program as compiling
+from pg_theano.policies import acting
 from pg_theano.types import EXPLORE, GREEDY, NUM_UNIFORMS, SAMPLE, ActionSpace
 
 CHOICES = {"explore": EXPLORE, "greedy": GREEDY, "sample": SAMPLE}

@@ -10,8 +10,11 @@ import numpy as np
 import pytest
 from helpers_runs import as_arguments, assert_equal_runs, command, merged, ran, records, result
 
-from pg_theano import agents, backends, checkpoints, evaluate, train
-from pg_theano.config import from_dict
+from pg_theano import evaluate, train
+from pg_theano.compiler import functions
+from pg_theano.config.reading import from_dict
+from pg_theano.runs import checkpoints
+from pg_theano.training import agents
 
 # float64: a rounding error of 1e-16 flips no action in so few steps, and so the curves can be compared number by number.
 BASE = {
@@ -206,7 +209,7 @@ def test_what_cannot_train_together_is_said(tmp_path):
 
 
 def test_the_axis_of_agents_stands_after_time():
-    assert backends.agent_axis("record", ["T", 7, "E"]) == 1
-    assert backends.agent_axis("initial_noise", [4, "E"]) == 0
-    assert backends.agent_axis("initial_noise", [17, 4, "E"]) == 1
-    assert backends.agent_axis("params", [58]) == 0
+    assert functions.agent_axis("record", ["T", 7, "E"]) == 1
+    assert functions.agent_axis("initial_noise", [4, "E"]) == 0
+    assert functions.agent_axis("initial_noise", [17, 4, "E"]) == 1
+    assert functions.agent_axis("params", [58]) == 0

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from pg_theano import aggregates
+from pg_theano.runs import statistics
 
 RLIABLE = json.loads((Path(__file__).parent / "tables" / "rliable.json").read_text())
 NAMES = ("interquartile_mean", "mean", "median", "optimality_gap")
@@ -32,7 +32,7 @@ def test_aggregates_are_rliables(name, aggregate):
     Caught, when planted: whole runs cut, as theirs are; the gap of the mean instead of the mean gap.
     """
     strata, theirs = SCORES[name], RLIABLE[name][aggregate]["value"]
-    ours = getattr(aggregates, aggregate)(*strata)
+    ours = getattr(statistics, aggregate)(*strata)
     if aggregate == "interquartile_mean" and strata.size % 4:
         assert ours != pytest.approx(theirs, abs=1e-3)
     elif aggregate == "median" and len(strata) == 1:  # theirs is the mean there
@@ -62,15 +62,15 @@ def test_intervals_are_rliables(name, aggregate):
     if aggregate == "median" and name == "one task":
         return
     low, high = RLIABLE[name][aggregate]["interval"]
-    drawn = aggregates.resampled(SCORES[name], np.random.default_rng(1), RLIABLE["source"]["resamples"])
-    ours = aggregates.interval(getattr(aggregates, aggregate)(*drawn))
+    drawn = statistics.resampled(SCORES[name], np.random.default_rng(1), RLIABLE["source"]["resamples"])
+    ours = statistics.interval(getattr(statistics, aggregate)(*drawn))
     assert ours == pytest.approx((low, high), abs=(high - low) / 50)
 
 
 @pytest.mark.parametrize("name", SCORES)
 def test_the_performance_profile_is_rliables(name):
     """Scores that equal a threshold are not over it (one of three tasks has 0.25). Caught, when planted: `>=`."""
-    ours = aggregates.profile(*SCORES[name], at=RLIABLE["at"])
+    ours = statistics.profile(*SCORES[name], at=RLIABLE["at"])
     np.testing.assert_allclose(ours, RLIABLE["profile"][name], atol=1e-12)
 
 
@@ -80,10 +80,10 @@ def test_the_probability_of_improvement_is_rliables(name):
     win; the draws of Y left out of a resample."""
     table = RLIABLE["improvement"][name]
     theirs = np.array(table["y"]).T
-    assert aggregates.probability_of_improvement(SCORES[name], theirs) == pytest.approx(table["value"], abs=1e-12)
-    drawn = aggregates.resampled_improvement(SCORES[name], theirs, np.random.default_rng(1), 50_000)
+    assert statistics.probability_of_improvement(SCORES[name], theirs) == pytest.approx(table["value"], abs=1e-12)
+    drawn = statistics.resampled_improvement(SCORES[name], theirs, np.random.default_rng(1), 50_000)
     low, high = table["interval"]
-    assert aggregates.interval(drawn) == pytest.approx((low, high), abs=max((high - low) / 50, 1 / 64 + 1e-9))
+    assert statistics.interval(drawn) == pytest.approx((low, high), abs=max((high - low) / 50, 1 / 64 + 1e-9))
 
 
 # -- against definitions
@@ -101,8 +101,8 @@ def test_the_probability_of_improvement_is_rliables(name):
 )
 def test_the_interquartile_mean_of_a_worked_example(values, expected):
     """Caught, when planted: whole values only (no shares); a quarter cut at one side alone."""
-    assert aggregates.interquartile_mean(values) == pytest.approx(expected, rel=1e-12)
-    both = aggregates.interquartile_mean([values, values[::-1]])
+    assert statistics.interquartile_mean(values) == pytest.approx(expected, rel=1e-12)
+    both = statistics.interquartile_mean([values, values[::-1]])
     assert both.tolist() == pytest.approx([expected] * 2, rel=1e-12)
     if len(values) % 4 == 0:
         assert stats.trim_mean(values, 0.25) == pytest.approx(expected, rel=1e-12)
@@ -119,10 +119,10 @@ def test_the_interquartile_mean_weighs_tasks_alike(sizes):
     number = 4 * int(np.lcm.reduce(sizes))
     copied = np.sort(np.concatenate([np.repeat(one, number // len(one)) for one in strata]))
     half = copied[len(copied) // 4 : 3 * len(copied) // 4].mean()
-    assert aggregates.interquartile_mean(*strata) == pytest.approx(half, rel=1e-12)
-    assert aggregates.mean(*strata) == pytest.approx(copied.mean(), rel=1e-12)
-    assert aggregates.optimality_gap(*strata, target=0.5) == pytest.approx(0.5 - np.minimum(copied, 0.5).mean())
-    assert aggregates.profile(*strata, at=[0.0, 1.0]) == pytest.approx([(copied > 0).mean(), (copied > 1).mean()])
+    assert statistics.interquartile_mean(*strata) == pytest.approx(half, rel=1e-12)
+    assert statistics.mean(*strata) == pytest.approx(copied.mean(), rel=1e-12)
+    assert statistics.optimality_gap(*strata, target=0.5) == pytest.approx(0.5 - np.minimum(copied, 0.5).mean())
+    assert statistics.profile(*strata, at=[0.0, 1.0]) == pytest.approx([(copied > 0).mean(), (copied > 1).mean()])
 
 
 def test_the_probability_of_improvement_is_the_share_of_pairs():
@@ -130,16 +130,16 @@ def test_the_probability_of_improvement_is_the_share_of_pairs():
     rng = np.random.default_rng(0)
     xs, ys = ([rng.integers(0, 6, size) for size in sizes] for sizes in ((4, 9), (7, 3)))
     shares = [np.mean([(a > b) + (a == b) / 2 for a in x for b in y]) for x, y in zip(xs, ys, strict=True)]
-    assert aggregates.probability_of_improvement(xs, ys) == pytest.approx(np.mean(shares), rel=1e-12)
-    assert aggregates.probability_of_improvement(ys, xs) == pytest.approx(1 - np.mean(shares), rel=1e-12)
+    assert statistics.probability_of_improvement(xs, ys) == pytest.approx(np.mean(shares), rel=1e-12)
+    assert statistics.probability_of_improvement(ys, xs) == pytest.approx(1 - np.mean(shares), rel=1e-12)
     greater = [stats.mannwhitneyu(x, y).statistic / (len(x) * len(y)) for x, y in zip(xs, ys, strict=True)]
-    assert aggregates.probability_of_improvement(xs, ys) == pytest.approx(np.mean(greater), rel=1e-12)
+    assert statistics.probability_of_improvement(xs, ys) == pytest.approx(np.mean(greater), rel=1e-12)
 
 
 def test_a_resample_keeps_the_number_of_runs_of_each_task_and_draws_from_it_alone():
     """Caught, when planted: one pool of all tasks; without replacement; a run fewer drawn."""
     strata = [np.arange(5.0), 100 + np.arange(3.0), 200 + np.arange(5.0)]
-    drawn = aggregates.resampled(strata, np.random.default_rng(0), 1000)
+    drawn = statistics.resampled(strata, np.random.default_rng(0), 1000)
     assert [one.shape for one in drawn] == [(1000, 5), (1000, 3), (1000, 5)]
     for one, stratum in zip(drawn, strata, strict=True):
         assert set(np.unique(one)) == set(stratum)
@@ -149,7 +149,7 @@ def test_a_resample_keeps_the_number_of_runs_of_each_task_and_draws_from_it_alon
 
 def test_a_resample_of_curves_draws_whole_runs():
     """[K, n]: the same run at every point. Caught, when planted: a run fewer drawn."""
-    (drawn,) = aggregates.resampled([np.arange(4.0) + np.array([[0.0], [10.0], [20.0]])], np.random.default_rng(0), 50)
+    (drawn,) = statistics.resampled([np.arange(4.0) + np.array([[0.0], [10.0], [20.0]])], np.random.default_rng(0), 50)
     assert drawn.shape == (3, 50, 4)
     np.testing.assert_array_equal(drawn[1], drawn[0] + 10)
     np.testing.assert_array_equal(drawn[2], drawn[0] + 20)
@@ -162,9 +162,9 @@ def test_the_resampled_improvement_is_that_of_resampled_runs():
     """Its mean and spread against pairs of drawn runs, one resample at a time."""
     rng = np.random.default_rng(3)
     xs, ys = [rng.normal(0.5, 1, 6), rng.normal(0, 1, 9)], [rng.normal(0, 1, 5), rng.normal(0, 1, 4)]
-    quick = aggregates.resampled_improvement(xs, ys, rng, 20_000)
+    quick = statistics.resampled_improvement(xs, ys, rng, 20_000)
     slow = [
-        aggregates.probability_of_improvement([rng.choice(x, len(x)) for x in xs], [rng.choice(y, len(y)) for y in ys])
+        statistics.probability_of_improvement([rng.choice(x, len(x)) for x in xs], [rng.choice(y, len(y)) for y in ys])
         for _ in range(4000)
     ]
     assert quick.mean() == pytest.approx(np.mean(slow), abs=0.01)
@@ -184,7 +184,7 @@ def test_how_often_an_interval_of_so_many_runs_holds_the_truth(runs, low, high):
     rng = np.random.default_rng(runs)
     held = []
     for _ in range(2000):
-        drawn = aggregates.resampled([rng.normal(0, 1, runs)], rng, 1000)
-        below, above = aggregates.interval(aggregates.interquartile_mean(*drawn))
+        drawn = statistics.resampled([rng.normal(0, 1, runs)], rng, 1000)
+        below, above = statistics.interval(statistics.interquartile_mean(*drawn))
         held.append(below <= 0 <= above)
     assert low < np.mean(held) < high

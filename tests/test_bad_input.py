@@ -7,7 +7,9 @@ import shutil
 import pytest
 from helpers_runs import SMALL, as_arguments, command, ran, records, result, small
 
-from pg_theano import checkpoints, environment_checks, evaluate, train, watch
+from pg_theano import evaluate, train, watch
+from pg_theano.environments import inspection
+from pg_theano.runs import checkpoints
 
 pytestmark = pytest.mark.usefixtures("elsewhere")
 WORDS = as_arguments(SMALL)
@@ -112,7 +114,7 @@ def test_an_environment_that_goes_wrong_later_leaves_the_last_good_checkpoint(ca
     parameters of an update that is not recorded saved."""
     import probe_environments as probes
 
-    monkeypatch.setattr(environment_checks, "glanced", lambda *arguments: [])  # whose steps are not counted here
+    monkeypatch.setattr(inspection, "glanced", lambda *arguments: [])  # whose steps are not counted here
     original, ends = probes.Lengths.outcome, []
 
     def outcome(self, action):

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pg_theano import aggregates
+from pg_theano.runs import statistics
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "benchmarks"))
 import bands
@@ -37,7 +37,7 @@ def test_the_band_of_normal_scores_keeps_its_promises():
     assert np.mean([one.margin for one in found]) == pytest.approx(2.326 * spread, rel=0.1)
     assert np.mean([one.smallest_drop for one in found]) == pytest.approx((2.326 + 1.282) * spread, rel=0.1)
     assert 0.88 < np.mean([one.low <= 0 <= one.high for one in found]) < 0.99
-    anew = aggregates.interquartile_mean(rng.normal(size=(len(found), 500, 20)))  # [references, trainings]
+    anew = statistics.interquartile_mean(rng.normal(size=(len(found), 500, 20)))  # [references, trainings]
     alarms = np.array([one.iqm - one.margin for one in found])[:, None]
     drops = np.array([one.smallest_drop for one in found])[:, None]
     assert 0.005 < np.mean(anew < alarms) < 0.0165

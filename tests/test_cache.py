@@ -11,7 +11,9 @@ import numpy as np
 import pytest
 from helpers_graphs import KNOBS, initial_state, make_spec, pad, random_episodes
 
-from pg_theano import building, cache, compiling, machine_code
+from pg_theano import cache
+from pg_theano.compiler import building, machine_code
+from pg_theano.compiler import program as compiling
 
 
 @pytest.fixture

@@ -11,7 +11,10 @@ import pytest
 from helpers_runs import command, ran, resumed, small
 
 import pg_theano
-from pg_theano import callbacks, checkpoints, screen, train
+from pg_theano import train
+from pg_theano.reports import screen
+from pg_theano.runs import checkpoints
+from pg_theano.training import callbacks
 from pg_theano.types import UserError
 
 pytestmark = pytest.mark.usefixtures("elsewhere")

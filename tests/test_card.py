@@ -8,7 +8,9 @@ import yaml
 from helpers_runs import command, ran, small
 
 import pg_theano
-from pg_theano import card, config, runs
+from pg_theano import card
+from pg_theano.config import reading
+from pg_theano.runs import folder as runs
 from pg_theano.types import UserError
 
 pytestmark = pytest.mark.usefixtures("elsewhere")
@@ -85,7 +87,7 @@ def test_the_card_says_how_to_make_its_environment(environment, has, tmp_path, m
 
 def test_what_a_run_is_called_stays_text():
     """Caught, when planted: an id as it is in a cell, a knob that ends the block of code."""
-    made = config.from_dict(
+    made = reading.from_dict(
         {"environment": {"id": "a:b<script>alert(1)</script>|c](x)`*_", "kwargs": {"k": "```\n# no"}}}
     )
     judged = {"mean": 1.0, "std": 0.5, "n": 3, "seed": 0}

@@ -8,7 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pg_theano import check, numerical
+from pg_theano import check
+from pg_theano.training import differences
 from pg_theano.types import UserError
 
 # -- derivatives
@@ -19,7 +20,7 @@ from pg_theano.types import UserError
     [(lambda t: np.exp(3 * t), 3.0), (lambda t: np.sin(t) / (1 + t), 1.0), (lambda t: 5.0, 0.0), (lambda t: t**5, 0.0)],
 )
 def test_a_smooth_function_is_differentiated_to_ten_digits(function, slope):
-    found = numerical.derivative(function, function(0.0), most=1e-7)
+    found = differences.derivative(function, function(0.0), most=1e-7)
     assert found == pytest.approx(slope, abs=2e-10)
 
 
@@ -27,17 +28,17 @@ def test_a_kink_is_avoided_or_the_point_is_skipped_and_never_differentiated_acro
     """A kink at every place around 0, of either sign. Caught, when planted: without the cubics a kink at 0 itself
     counts; without the two differences one at 2h/7 does, where the cubics have the same slope."""
     skipped = []
-    blind = [share * h for h in numerical.STEPS for share in (2 / 7, 10 / 11)]
+    blind = [share * h for h in differences.STEPS for share in (2 / 7, 10 / 11)]
     for place in [0.0, *blind, *np.geomspace(1e-7, 1e-2, 400)]:
         for side in (1, -1):
             here = side * place
-            value = numerical.derivative(lambda t, here=here: 2 * t + max(t - here, 0.0), max(-here, 0.0), most=2e-7)
+            value = differences.derivative(lambda t, here=here: 2 * t + max(t - here, 0.0), max(-here, 0.0), most=2e-7)
             if value is None:
                 skipped.append(abs(here))
             else:
                 assert value == pytest.approx(3.0 if here < 0 else 2.0, abs=1e-6)
     assert 0.0 in skipped
-    assert max(skipped) <= 2.1 * numerical.STEPS[-1]
+    assert max(skipped) <= 2.1 * differences.STEPS[-1]
 
 
 # -- comparing
@@ -60,7 +61,7 @@ def compared(faulty=None, by_hand=None, function=loss):
     for which, fault in (("symbolic", faulty), ("by_hand", by_hand)):
         if fault:
             fault(gradients[which])
-    rows, total = numerical.compare(function, at, LAYOUT, gradients, points=8, rng=np.random.default_rng(0))
+    rows, total = differences.compare(function, at, LAYOUT, gradients, points=8, rng=np.random.default_rng(0))
     return {row.name: check.passes(row) for row in rows}, rows, total
 
 
@@ -265,7 +266,7 @@ def test_own_dynamics_are_checked_on_their_compiled_rollout(monkeypatch):
 def twin(monkeypatch):
     """A stand-in for the NumPy twin: the symbolic gradient, with what the test does to it."""
     import pg_theano.by_hand
-    from pg_theano import compiling
+    from pg_theano.compiler import program as compiling
 
     faults = []
 
@@ -305,9 +306,11 @@ ROW = check.Row("policy/w1", 12, 9, 3, 2e-16, 3e-9, 3e-9)
 
 
 def stand_in(monkeypatch, *rows):
-    from pg_theano import config
+    from pg_theano.config import reading
 
-    found = check.Report(config.from_dict({}), 77, 2, list(rows), rows[0], "why not", all(map(check.passes, rows)), 0.0)
+    found = check.Report(
+        reading.from_dict({}), 77, 2, list(rows), rows[0], "why not", all(map(check.passes, rows)), 0.0
+    )
     monkeypatch.setattr(check, "check", lambda *arguments, **options: found)
 
 

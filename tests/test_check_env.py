@@ -9,8 +9,10 @@ import gymnasium
 import pytest
 from helpers_runs import command
 
-from pg_theano import check_env, environments, sections
-from pg_theano.environment_checks import FAULT, NOTE, QUESTION, Inspection
+from pg_theano import check_env
+from pg_theano.config import knobs as sections
+from pg_theano.environments import making
+from pg_theano.environments.inspection import FAULT, NOTE, QUESTION, Inspection
 
 HOW = {
     1: "step 5 (seed 0): the observation has nan at [1]; expected finite numbers",
@@ -51,7 +53,7 @@ HOW = {
 
 def found_in(id, longest=3000, **knobs):
     config, found = sections.Environment(id=id, **knobs), []
-    Inspection(lambda: environments.single(config, flat=False), found.append, longest=longest).thorough()
+    Inspection(lambda: making.single(config, flat=False), found.append, longest=longest).thorough()
     return found
 
 

@@ -8,7 +8,7 @@ import zipfile
 import numpy as np
 import pytest
 
-from pg_theano import checkpoints
+from pg_theano.runs import checkpoints
 from pg_theano.types import UserError
 
 STATE = {

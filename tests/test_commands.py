@@ -7,19 +7,11 @@ import sys
 import pytest
 from helpers_runs import SMALL, as_arguments, command, ran, records, result, small
 
-from pg_theano import (
-    check,
-    compare,
-    environment_checks,
-    environments,
-    evaluate,
-    graph,
-    knob_tables,
-    programs,
-    train,
-    watch,
-)
-from pg_theano import config as configs
+from pg_theano import check, compare, evaluate, graph, train, watch
+from pg_theano.config import reading as configs
+from pg_theano.config import tables
+from pg_theano.environments import inspection, making
+from pg_theano.training import programs
 from pg_theano.types import GREEDY, SAMPLE
 
 pytestmark = pytest.mark.usefixtures("elsewhere")
@@ -114,7 +106,7 @@ def test_the_help_lists_every_knob_and_an_example(module, capsys):
         module.main(["-h"])
     assert ended.value.code == 0
     out = capsys.readouterr().out
-    for key, _, default, meaning in knob_tables.knobs():
+    for key, _, default, meaning in tables.knobs():
         assert f"{key} = {default}" in out
         assert meaning in out
     assert f"example:\n  python -m {module.__name__} " in out
@@ -182,7 +174,7 @@ def test_an_evaluation_plays_exactly_n_episodes_each_to_its_end(episodes, monkey
 
     probes.Lengths.made.clear()
     config = configs.from_dict(SMALL)
-    environment = environments.make(config.environment, num_envs=1, dtype="float32")
+    environment = making.make(config.environment, num_envs=1, dtype="float32")
     spec = programs.spec_of(config, environment.task)
     evaluator = evaluate.Evaluator(config, spec)
 
@@ -207,7 +199,7 @@ def test_an_evaluation_does_not_explore():
     import numpy as np
 
     config = configs.from_dict(SMALL)
-    environment = environments.make(config.environment, num_envs=1, dtype="float32")
+    environment = making.make(config.environment, num_envs=1, dtype="float32")
     asked = []
 
     def spy(state, obs, noise, knobs, choice):
@@ -226,7 +218,7 @@ def test_an_evaluation_has_environments_of_its_own(monkeypatch, tmp_path):
     import probe_environments as probes
 
     probes.Lengths.made.clear()
-    monkeypatch.setattr(environment_checks, "glanced", lambda *arguments: [])  # which takes steps of its own
+    monkeypatch.setattr(inspection, "glanced", lambda *arguments: [])  # which takes steps of its own
     ran(small(budget={"updates": 2}), tmp_path / "run")
     steps = [one.steps_taken for one in probes.Lengths.made]
     assert len(steps) == 4 + 5

@@ -10,10 +10,12 @@ import pytest
 from helpers_runs import command, merged, ran, small
 from scipy import stats
 
-from pg_theano import compare, knob_tables, sealed
+from pg_theano import compare
 from pg_theano.compare import compare as compared
-from pg_theano.comparison import estimating, figure, scales, table
-from pg_theano.config import from_dict, to_dict
+from pg_theano.config import tables
+from pg_theano.config.reading import from_dict, to_dict
+from pg_theano.reports.comparing import estimating, figure, scales, table
+from pg_theano.system import seals
 from pg_theano.types import UserError
 
 pytestmark = pytest.mark.usefixtures("elsewhere", "fewer")
@@ -32,8 +34,8 @@ def write_run(
     """A run as the trainer leaves it, whose figures are given: `curve` is (env steps, evaluation) pairs."""
     folder = Path(folder)
     folder.mkdir(parents=True)
-    sealed.write_json(folder / "run.json", {"folder": str(folder), "spec": {}, "sealed": ["config.yaml"]})
-    sealed.write_yaml(folder / "config.yaml", to_dict(from_dict({"seed": seed} | knobs)))
+    seals.write_json(folder / "run.json", {"folder": str(folder), "spec": {}, "sealed": ["config.yaml"]})
+    seals.write_yaml(folder / "config.yaml", to_dict(from_dict({"seed": seed} | knobs)))
     lines = [
         {"update": i, "env_steps": steps, "return_mean": value - 1, "evaluation_mean": value}
         for i, (steps, value) in enumerate(curve)
@@ -42,7 +44,7 @@ def write_run(
     if status is not None:
         ended = {"name": folder.name, "status": status, "environment": "x", "threshold": 475.0, "updates": len(curve)}
         ended |= {"env_steps": curve[-1][0], "evaluation": {"mean": evaluation, "std": 1.0, "n": 100}}
-        sealed.write_json(folder / "result.json", merged(ended, dict(result)))
+        seals.write_json(folder / "result.json", merged(ended, dict(result)))
     return folder
 
 
@@ -211,7 +213,7 @@ def test_the_sample_efficiency_curve_is_the_interquartile_mean_at_each_step():
     ],
 )
 def test_a_knob_is_named_in_full_or_by_its_end(word, knob):
-    from pg_theano.comparison import reading
+    from pg_theano.reports.comparing import reading
 
     assert reading.knobs_of(word) == [knob]
     assert reading.knobs_of(f"{word}, algorithm") == [knob, "algorithm.name"]
@@ -546,10 +548,10 @@ def test_the_python_of_the_page_on_comparing_runs(two, capsys):
 
 def test_every_knob_can_be_grouped_by():
     """No knob's name stands in the way of its own. Caught, when planted: ends looked for before whole names."""
-    from pg_theano.comparison import reading
+    from pg_theano.reports.comparing import reading
 
     run = reading.Finished(Path("x"), "x", from_dict({}), dict(reading.flattened(to_dict(from_dict({})))), {}, {})
-    for key in knob_tables.known_keys():
+    for key in tables.known_keys():
         if key in ("seed", "runs") or key.startswith(("environment.id", "environment.dynamics")):
             continue
         assert reading.knobs_of(key) == [key]

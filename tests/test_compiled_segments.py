@@ -10,9 +10,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pg_theano import acting, config, environments, programs
-from pg_theano.rollout import collect_compiled
-from pg_theano.segments import CompiledSegments
+from pg_theano.config import reading
+from pg_theano.environments import making
+from pg_theano.policies import acting
+from pg_theano.training import programs
+from pg_theano.training.playing.episodes import collect_compiled
+from pg_theano.training.playing.stretches import CompiledSegments
 from pg_theano.types import EXPLORE
 
 NUM_ENVS, NUM_STEPS = 5, 40
@@ -103,7 +106,7 @@ CASES = {
 
 
 def compiled(case, *overrides):
-    made = config.read_config(
+    made = reading.read_config(
         None,
         [
             *BASE,
@@ -113,7 +116,7 @@ def compiled(case, *overrides):
             *overrides,
         ],
     )
-    environment = environments.engine_of(made.environment, dtype=made.dtype, backend=made.backend)
+    environment = making.engine_of(made.environment, dtype=made.dtype, backend=made.backend)
     spec = programs.spec_of(made, environment.task, environment)
     return made, spec, programs.load(made, spec, lambda what, seconds: None)
 

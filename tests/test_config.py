@@ -4,9 +4,9 @@ import importlib
 
 import pytest
 
-from pg_theano import config as configs
-from pg_theano import knob_tables, sections
-from pg_theano.config import from_dict, read_config, to_dict
+from pg_theano.config import knobs, tables
+from pg_theano.config import reading as configs
+from pg_theano.config.reading import from_dict, read_config, to_dict
 from pg_theano.types import UserError
 
 
@@ -179,7 +179,7 @@ def test_a_missing_file_names_its_neighbour(tmp_path):
 
 def test_the_help_names_every_knob_with_default_and_meaning():
     """Caught, when planted: a section left out of the table."""
-    text, rows = knob_tables.help_text(), knob_tables.knobs()
+    text, rows = tables.help_text(), tables.knobs()
 
     def leaves(data, prefix=""):
         for key, value in data.items():
@@ -193,7 +193,7 @@ def test_the_help_names_every_knob_with_default_and_meaning():
         assert f"  {key} = {default}" in text
         assert meaning
         assert meaning in text
-    for name in sections.Schedule.model_fields:
+    for name in knobs.Schedule.model_fields:
         assert f"  {name} = " in text
 
 

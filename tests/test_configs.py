@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 import yaml
 
-from pg_theano.config import read_config
-from pg_theano.knob_tables import knobs
-from pg_theano.rules import READERS
-from pg_theano.sections import Config, Schedule
+from pg_theano.config.knobs import Config, Schedule
+from pg_theano.config.reading import read_config
+from pg_theano.config.rules import READERS
+from pg_theano.config.tables import knobs
 
 ROOT = Path(__file__).resolve().parent.parent
 FILES = sorted(  # a search is read by tests/search/test_spaces.py; what a search found is the user's

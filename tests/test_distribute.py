@@ -11,7 +11,7 @@ import helpers_distribute as helpers
 import numpy as np
 import pytest
 
-from pg_theano import consent, distribute
+from pg_theano.system import consent, distribute
 from pg_theano.types import UserError
 
 TASKS = helpers.population(24)

@@ -17,8 +17,10 @@ from helpers_runs import ran, small
 from test_policy import policy_of
 
 import pg_theano
-from pg_theano import commands, export, policy
-from pg_theano import config as configs
+from pg_theano import export
+from pg_theano.config import reading as configs
+from pg_theano.policies import policy
+from pg_theano.system import commands
 
 DOCS = Path(__file__).parent.parent / "docs"
 

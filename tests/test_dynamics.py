@@ -11,15 +11,20 @@ import numpy as np
 import pytest
 from gymnasium.utils.env_checker import check_env
 
-from pg_theano import acting, config, dynamics, environments, noise, programs, rollout
+from pg_theano.config import reading
+from pg_theano.environments import making, symbolic
+from pg_theano.policies import acting
+from pg_theano.training import programs
+from pg_theano.training.playing import episodes as rollout
+from pg_theano.training.playing import noise
 from pg_theano.types import EXPLORE, ActionSpace, UserError
 
 EXAMPLES = Path(__file__).parent.parent / "docs" / "examples"
 
 
 def compiled_program(*overrides):
-    made = config.read_config(None, overrides)
-    environment = environments.engine_of(made.environment, dtype=made.dtype, backend=made.backend)
+    made = reading.read_config(None, overrides)
+    environment = making.engine_of(made.environment, dtype=made.dtype, backend=made.backend)
     spec = programs.spec_of(made, environment.task, environment)
     return made, environment, spec, programs.load(made, spec, lambda what, seconds: None)
 
@@ -194,8 +199,8 @@ def environments_rollout(obs, action, block, empty):
 
 
 def engine(*overrides):
-    made = config.read_config(None, overrides)
-    return environments.engine_of(made.environment, dtype=made.dtype, backend=made.backend)
+    made = reading.read_config(None, overrides)
+    return making.engine_of(made.environment, dtype=made.dtype, backend=made.backend)
 
 
 def test_auto_takes_the_compiled_engine_only_for_the_same_task():
@@ -343,7 +348,7 @@ def test_sources_are_found_by_reading_them(tmp_path):
     (tmp_path / "c" / "__init__.py").write_text("")
     (tmp_path / "c" / "d.py").write_text("from . import e\n")
     (tmp_path / "c" / "e.py").write_text("")
-    names = {path.relative_to(tmp_path).as_posix() for path in dynamics.sources_of("a:A", [tmp_path])}
+    names = {path.relative_to(tmp_path).as_posix() for path in symbolic.sources_of("a:A", [tmp_path])}
     assert {"a.py", "b.py", "c/d.py", "c/e.py"} <= names
     assert not any("numpy" in name for name in names)
 
@@ -372,13 +377,13 @@ def test_a_broken_environment_is_named_before_anything_is_compiled(tmp_path, mon
     monkeypatch.delitem(sys.modules, "broken", raising=False)
     compiled = []
     with pytest.raises(UserError, match=message):
-        dynamics.Dynamics("broken:Corridor", report=lambda what, seconds: compiled.append(seconds))
+        symbolic.Dynamics("broken:Corridor", report=lambda what, seconds: compiled.append(seconds))
     assert sum(compiled) == 0
 
 
 def test_a_missing_file_is_named():
     with pytest.raises(UserError, match=r"no file nowhere_at_all\.py"):
-        dynamics.Dynamics("nowhere_at_all:X")
+        symbolic.Dynamics("nowhere_at_all:X")
 
 
 @pytest.mark.slow
@@ -401,4 +406,4 @@ def test_the_documentation_shows_the_example_that_runs():
 def test_what_a_graph_does_not_read_is_refused(override):
     """Caught, when planted: a wrapper that nobody looked for."""
     with pytest.raises(UserError, match=r"environment\.dynamics is a graph"):
-        config.resolved(None, ["environment.dynamics=own:Point", override])
+        reading.resolved(None, ["environment.dynamics=own:Point", override])

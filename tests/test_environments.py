@@ -10,16 +10,17 @@ import probe_environments as probes
 import pytest
 from gymnasium import spaces
 
-from pg_theano import environments, sections
-from pg_theano.noise import uniforms
-from pg_theano.rollout import collect
-from pg_theano.spaces import observation_of
+from pg_theano.config import knobs as sections
+from pg_theano.environments import making
+from pg_theano.environments.spaces import observation_of
+from pg_theano.training.playing.episodes import collect
+from pg_theano.training.playing.noise import uniforms
 from pg_theano.types import ActionSpace, UserError
 
 
 def made(id, num_envs=3, folders=(), squash=False, **knobs):
     config = sections.Environment(id=id, **knobs)
-    return environments.make(config, num_envs=num_envs, dtype="float32", folders=folders, squash=squash)
+    return making.make(config, num_envs=num_envs, dtype="float32", folders=folders, squash=squash)
 
 
 def play(env, num_episodes=6, action=0):
@@ -99,7 +100,7 @@ def test_actions_start_where_their_space_starts():
 )
 def test_a_dict_or_tuple_of_observations_is_one_row(id, rows):
     env = made(id)
-    assert isinstance(env, environments.Slots)
+    assert isinstance(env, making.Slots)
     assert env.task.obs_size == 5
     assert play(env).rollout.obs[0, :2].tolist() == rows
 
@@ -200,8 +201,8 @@ def test_an_action_that_is_no_number_does_not_reach_the_environment(id, action):
 @pytest.mark.parametrize("squash", [False, True])
 def test_whoever_watches_gives_the_same_actions(squash):
     actions = np.float32([[0.3, 12]])
-    env = environments.single(sections.Environment(id="BoxActions-v0"))
-    _, given = environments.converters(env, "BoxActions-v0", "float32", squash)
+    env = making.single(sections.Environment(id="BoxActions-v0"))
+    _, given = making.converters(env, "BoxActions-v0", "float32", squash)
     assert np.array_equal(given(actions), told("BoxActions", actions, squash)[0])
 
 
@@ -219,11 +220,11 @@ def test_an_unknown_autoreset_mode_is_refused():
 @pytest.mark.parametrize(
     ("id", "knobs", "engine"),
     [
-        ("CartPole-v1", {}, environments.VectorClass),
-        ("CartPole-v1", {"max_episode_steps": 20}, environments.VectorClass),
-        ("CartPole-v1", {"kwargs": {"sutton_barto_reward": True}}, environments.Slots),
-        ("CartPole-v1", {"wrappers": ["gymnasium.wrappers:FlattenObservation"]}, environments.Slots),
-        ("Acrobot-v1", {}, environments.Slots),
+        ("CartPole-v1", {}, making.VectorClass),
+        ("CartPole-v1", {"max_episode_steps": 20}, making.VectorClass),
+        ("CartPole-v1", {"kwargs": {"sutton_barto_reward": True}}, making.Slots),
+        ("CartPole-v1", {"wrappers": ["gymnasium.wrappers:FlattenObservation"]}, making.Slots),
+        ("Acrobot-v1", {}, making.Slots),
     ],
 )
 def test_the_vectorised_class_is_used_only_for_the_task_as_registered(id, knobs, engine):
@@ -232,8 +233,8 @@ def test_the_vectorised_class_is_used_only_for_the_task_as_registered(id, knobs,
 
 def test_single_environments_can_be_asked_for():
     config = sections.Environment(id="CartPole-v1")
-    env = environments.make(config, num_envs=2, dtype="float32", single_environments=True)
-    assert isinstance(env, environments.Slots)
+    env = making.make(config, num_envs=2, dtype="float32", single_environments=True)
+    assert isinstance(env, making.Slots)
     assert env.task == made("CartPole-v1").task
 
 
@@ -378,6 +379,6 @@ def test_a_reset_that_takes_no_seed_is_refused():
 
 def test_a_single_environment_for_watching_has_the_same_wrappers_and_kwargs():
     config = sections.Environment(id="Weighty-v0", kwargs={"weight": 3.0}, wrappers=["probe_environments:Double"])
-    env = environments.single(config)
+    env = making.single(config)
     env.reset(seed=0)
     assert env.step(0)[1] == 6.0

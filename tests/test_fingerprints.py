@@ -5,7 +5,9 @@ import json
 import pytest
 from helpers_runs import assert_equal_runs, ran, result, resumed, small
 
-from pg_theano import checkpoints, fingerprints, runs, train
+from pg_theano import train
+from pg_theano.runs import checkpoints, folder
+from pg_theano.system import versions
 from pg_theano.types import UserError
 
 pytestmark = pytest.mark.usefixtures("elsewhere")
@@ -32,7 +34,7 @@ OTHERS = {
 
 
 def elsewhere_is(monkeypatch, other):
-    original = fingerprints.of
+    original = versions.of
 
     def of(backend, dtype):
         found = original(backend, dtype)
@@ -40,7 +42,7 @@ def elsewhere_is(monkeypatch, other):
             found[part] = {k: v for k, v in (found[part] | value).items() if v} if isinstance(value, dict) else value
         return found
 
-    monkeypatch.setattr(fingerprints, "of", of)
+    monkeypatch.setattr(versions, "of", of)
 
 
 @pytest.mark.parametrize("name", OTHERS)
@@ -57,7 +59,7 @@ def test_another_process_goes_on_only_with_force(name, tmp_path, monkeypatch, ca
     assert train.main(["--resume", "run", "budget.updates=6", "--no-plot", "--force"]) == 0
     assert "warning: run: was made with" in capsys.readouterr().err
     assert_equal_runs(tmp_path / "straight", tmp_path / "run")
-    runs.resumable(tmp_path / "run", ["budget.updates=9"]).folder.close()  # it is now of this process
+    folder.resumable(tmp_path / "run", ["budget.updates=9"]).folder.close()  # it is now of this process
 
 
 def test_another_processor_costs_a_warning(tmp_path, monkeypatch, capsys):

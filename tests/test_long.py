@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from helpers_long import KINDS, MOST_BYTES, MOST_FILES, MOST_OTHER_BYTES, figures
 
-from pg_theano import screen
+from pg_theano.reports import screen
 
 PAGE = Path(__file__).parent.parent / "docs" / "long-and-large.md"
 

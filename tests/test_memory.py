@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from pg_theano import config as configs
-from pg_theano import memory, programs
+from pg_theano.config import reading as configs
+from pg_theano.training import memory, programs
 from pg_theano.types import UserError
 
 ROOT = Path(__file__).parent.parent

@@ -12,8 +12,11 @@ from helpers_docs import ROOT
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pg_theano import config as configs
-from pg_theano import knob_tables, migrate, sb3, yaml_lines
+from pg_theano import migrate
+from pg_theano.config import reading as configs
+from pg_theano.config import tables
+from pg_theano.config.rl_zoo import words as sb3
+from pg_theano.system import yaml_lines
 from pg_theano.types import UserError
 
 pytestmark = pytest.mark.usefixtures("elsewhere")
@@ -653,7 +656,7 @@ def test_the_page_and_the_program_have_one_table():
     `gae_lambda` of the page renamed; a row of the page that the program lacks, and the other way round."""
     page = (ROOT / "docs" / "coming-from.md").read_text().partition("\n## ")[0]
     rows = [line.split("|")[1:3] for line in page.splitlines() if line.startswith("| `")]
-    known = {key for key, *_ in knob_tables.knobs()}
+    known = {key for key, *_ in tables.knobs()}
     shown = set()
     for here, there in rows:
         names = re.findall(r"`([a-z_.]+)(?:: \w+)?`", here.partition("(")[0])

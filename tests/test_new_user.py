@@ -13,10 +13,12 @@ import pytest
 from helpers_runs import command, ran, result, small
 
 import pg_theano
-from pg_theano import card, compare, export, metrics, plot, screen, train
-from pg_theano import config as configs
+from pg_theano import card, compare, export, plot, train
 from pg_theano.check_env import check_env
-from pg_theano.search import minimise
+from pg_theano.config import reading as configs
+from pg_theano.reports import screen
+from pg_theano.runs import figures as metrics
+from pg_theano.training.population import minimise
 from pg_theano.types import UserError
 
 pytestmark = pytest.mark.usefixtures("elsewhere")

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from pg_theano import noise, programs
+from pg_theano.training import programs
+from pg_theano.training.playing import noise
 
 
 def drawn(seed=0, **changes):

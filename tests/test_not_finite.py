@@ -8,10 +8,12 @@ import numpy as np
 import pytest
 from helpers_runs import ran, result, small
 
-from pg_theano import checkpoints, config, programs
-from pg_theano.rollout import check_record
-from pg_theano.search import learner
-from pg_theano.search.learner import Generation, Moments
+from pg_theano.config import reading
+from pg_theano.runs import checkpoints
+from pg_theano.training import programs
+from pg_theano.training.playing.episodes import check_record
+from pg_theano.training.population import learner
+from pg_theano.training.population.learner import Generation, Moments
 from pg_theano.types import Record, UserError
 
 SEARCHES = ["cem", "pgpe", "es", "cmaes"]
@@ -87,7 +89,7 @@ def test_a_run_on_one_stops_before_it_has_learned_from_it(algorithm, elsewhere):
 def test_no_search_learns_from_what_is_not_finite(name):
     """A candidate without a finite fitness is the worst, and never the best; where none has one, or what was seen is not
     finite, nothing of the State changes. Caught, when planted: NaN sorted as the largest; the normaliser left out."""
-    made = config.from_dict(
+    made = reading.from_dict(
         {
             "algorithm": {"name": name, "population_size": 8},
             "environment": {"id": "CartPole-v1", "engine": "gymnasium"},

@@ -15,9 +15,10 @@ from test_report import EVIL
 from test_report_browser import browser, opened  # noqa: F401 - fixtures
 
 import pg_theano
-from pg_theano import config as configs
-from pg_theano import notebook, screen, stopping
-from pg_theano.pages import cells
+from pg_theano.config import reading as configs
+from pg_theano.reports import notebook, screen
+from pg_theano.reports.pages import cells
+from pg_theano.system import stopping
 from pg_theano.types import UserError
 
 pytestmark = pytest.mark.usefixtures("elsewhere")
@@ -176,13 +177,13 @@ def test_an_interrupted_cell_is_saved_and_says_how_to_go_on(kernel, tmp_path, mo
 
 def test_interrupted_before_its_first_update_it_says_how_to_go_on(kernel, monkeypatch):
     """Caught, when planted: the command's words, which a notebook never shows."""
-    from pg_theano import trainer
+    from pg_theano.training import loop
 
     def interrupted(self):
         os.kill(os.getpid(), signal.SIGINT)
         time.sleep(5)
 
-    monkeypatch.setattr(trainer.Trainer, "compile", interrupted)
+    monkeypatch.setattr(loop.Trainer, "compile", interrupted)
     with pytest.raises(KeyboardInterrupt):
         run()
     assert "pg_theano.run(resume=&#x27;run&#x27;)" in kernel.shown[-1][1]["text/html"]
@@ -312,7 +313,7 @@ def evil_html():
 def a_run():
     import numpy as np
 
-    from pg_theano.curves import Run
+    from pg_theano.runs.curves import Run
 
     columns = {"env_steps": np.arange(9.0), "return_mean": np.arange(9.0) ** 2, "return_std": np.ones(9)}
     return Run("x", [columns], [{}], False)

@@ -10,10 +10,12 @@ from helpers_runs import command, ran, records, resumed, small
 from old_gym_environments import FourValues, Space, box
 
 import pg_theano
-from pg_theano import card, checkpoints, environments, old_gym, watch
-from pg_theano import config as configs
+from pg_theano import card, watch
 from pg_theano.check_env import check_env
+from pg_theano.config import reading as configs
+from pg_theano.environments import making, old_gym
 from pg_theano.evaluate import evaluate
+from pg_theano.runs import checkpoints
 from pg_theano.types import UserError
 
 pytestmark = pytest.mark.usefixtures("elsewhere")
@@ -29,7 +31,7 @@ NEW = {"id": "old_gym_environments:NewWalk-v0", "num_envs": 4}
 
 
 def single(environment):
-    return environments.single(configs.from_dict({"environment": environment}).environment)
+    return making.single(configs.from_dict({"environment": environment}).environment)
 
 
 def story(env, seed):

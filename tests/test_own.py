@@ -12,8 +12,13 @@ import pytest
 from helpers_graphs import floats, interpreted, make_spec
 from helpers_runs import assert_equal_runs, command
 
-from pg_theano import artifacts, building, checkpoints, config, environments, programs, train
-from pg_theano.dynamics import fingerprint, importable
+from pg_theano import train
+from pg_theano.compiler import building, cached
+from pg_theano.config import reading
+from pg_theano.environments import making
+from pg_theano.environments.symbolic import fingerprint, importable
+from pg_theano.runs import checkpoints
+from pg_theano.training import programs
 from pg_theano.types import ActionSpace, UserError
 
 ROOT = Path(__file__).parent.parent
@@ -61,12 +66,13 @@ def policy_graph(spec):
     """(symbols, the policy's outputs [K, N]), as the algorithms build it."""
     import pytensor.tensor as pt
 
-    from pg_theano.graphs import own, skeleton
+    from pg_theano.graphs import own
+    from pg_theano.graphs.algorithms import common
 
     with floats(spec["dtype"]), importable([], [spec["policy"]]):
         params = pt.tensor("params", shape=(spec["num_params"],), dtype=spec["dtype"])
         obs = pt.tensor("obs", shape=(spec["obs_size"], None), dtype=spec["dtype"])
-        return (params, obs), own.policy_outputs(spec, skeleton.layers_of(spec, params), obs)
+        return (params, obs), own.policy_outputs(spec, common.layers_of(spec, params), obs)
 
 
 def objective_graph(spec):
@@ -119,10 +125,10 @@ def test_the_mirrored_policy_of_the_documentation_is_mirrored():
 
 
 def test_a_box_gets_its_log_std_beside_the_users_parameters(mine):
-    made = config.from_dict(
+    made = reading.from_dict(
         {"environment": {"id": "Pendulum-v1"}, "policy": {"name": "mine:policy", "initial_log_std": -0.5}}
     )
-    task = environments.Task("P", 3, ActionSpace("box", 1, [], [-2.0], [2.0]), 200, None)
+    task = making.Task("P", 3, ActionSpace("box", 1, [], [-2.0], [2.0]), 200, None)
     layout = programs.spec_of(made, task)["layout"]
     assert layout == [
         ["policy/w", [3, 1], 0.5],
@@ -263,9 +269,9 @@ def test_a_file_is_read_anew_whatever_the_process_has_imported(mine):
 
 
 def key_of(**policy):
-    made = config.from_dict({"policy": {"name": "mine:policy", **policy}})
-    task = environments.Task("CartPole-v1", 4, ActionSpace("discrete", 1, [2], [], []), 500, 475.0)
-    return artifacts.key_of(programs.spec_of(made, task))
+    made = reading.from_dict({"policy": {"name": "mine:policy", **policy}})
+    task = making.Task("CartPole-v1", 4, ActionSpace("discrete", 1, [2], [], []), 500, 475.0)
+    return cached.key_of(programs.spec_of(made, task))
 
 
 def test_a_changed_line_or_keyword_changes_the_key_and_nothing_else_does(mine):

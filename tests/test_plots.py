@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pg_theano import plot, plots
+from pg_theano import plot
+from pg_theano.reports import plots
 from pg_theano.types import UserError
 
 
@@ -251,5 +252,5 @@ def test_the_command_prints_one_line_and_returns_2(tmp_path, capsys):
 
 
 def test_pyplot_is_never_imported():
-    code = "import sys, pg_theano.plots; sys.exit('matplotlib.pyplot' in sys.modules)"
+    code = "import sys, pg_theano.reports.plots; sys.exit('matplotlib.pyplot' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0

@@ -12,7 +12,11 @@ import scipy.stats
 from helpers_runs import command, merged, ran, small
 
 import pg_theano
-from pg_theano import acting, config, environments, export, onnx_graph, parameters, policy, programs
+from pg_theano import export, parameters
+from pg_theano.config import reading
+from pg_theano.environments import making
+from pg_theano.policies import acting, onnx, policy
+from pg_theano.training import programs
 from pg_theano.types import GREEDY, UserError
 
 pytestmark = pytest.mark.usefixtures("elsewhere")
@@ -53,7 +57,7 @@ def case(name, seed=0):
     data = merged(small(environment={"id": f"probe_environments:{id}"}), changes)
     if name.startswith("searched"):
         del data["schedules"]
-    made = config.from_dict(data, {}, name)
+    made = reading.from_dict(data, {}, name)
     environment = programs.environment_of(made, [])
     spec = programs.spec_of(made, environment.task, environment, [])
     rng = np.random.default_rng(seed)
@@ -65,7 +69,7 @@ def case(name, seed=0):
         size = spec["obs_size"]
         state |= dict(zip(policy.NORMALIZER, (rng.normal(size=size), rng.uniform(0.5, 2, size)), strict=True))
         state = {key: value.astype(spec["dtype"]) for key, value in state.items()}
-    return made, spec, state, environment.task.spaces, environments.single(made.environment)
+    return made, spec, state, environment.task.spaces, making.single(made.environment)
 
 
 def policy_of(name, seed=0):
@@ -87,7 +91,7 @@ def test_it_acts_as_the_run_does_in_its_environment(name):
     made, spec, state, described, env = case(name)
     ours = policy_of(name)
     act = acting.numpy_act(spec)
-    row_of, given = environments.converters(
+    row_of, given = making.converters(
         env, made.environment.id, spec["dtype"], made.policy.squash and spec["action"]["kind"] == "box"
     )
     original = env.env.observation_space if isinstance(env, gymnasium.wrappers.FlattenObservation) else None
@@ -177,7 +181,7 @@ def test_an_onnx_runtime_gives_the_same_actions(name, tmp_path):
     """On 10,000 observations. Caught, when planted: bounds of the log-std left out; features of gSDE taken after the
     last layer; the normaliser's bound left out; rounding left out."""
     ours, rng = policy_of(name), np.random.default_rng(6)
-    session = onnxruntime.InferenceSession(onnx_graph.model_of(ours))
+    session = onnxruntime.InferenceSession(onnx.model_of(ours))
     (given,) = session.get_inputs()
     shape, dtype = given.shape[1:], {"tensor(float)": "float32", "tensor(double)": "float64"}[given.type]
     obs = (3 * rng.normal(size=(10_000, *shape))).astype(dtype)
@@ -344,7 +348,7 @@ def test_a_damaged_file_is_named(run, tmp_path):
 
 
 def test_a_policy_of_ones_own_is_refused_with_a_way_out(run, monkeypatch):
-    from pg_theano import runs
+    from pg_theano.runs import folder as runs
 
     facts = runs.read_run(run)
     own = facts[1] | {"spec": facts[1]["spec"] | {"policy": "mine:mine"}}

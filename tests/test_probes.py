@@ -15,7 +15,9 @@ import numpy as np
 import pytest
 from helpers_runs import merged, ran
 
-from pg_theano import checkpoints, parameters, runs
+from pg_theano import parameters
+from pg_theano.runs import checkpoints
+from pg_theano.runs import folder as runs
 
 pytestmark = [pytest.mark.usefixtures("elsewhere"), pytest.mark.slow]
 

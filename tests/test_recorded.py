@@ -6,7 +6,8 @@ from helpers_hostile import CONFIGS, change, tried
 from helpers_runs import ran, resumed
 
 import pg_theano
-from pg_theano import checkpoints, recorded, runs, sealed
+from pg_theano.runs import checkpoints, folder, recorded
+from pg_theano.system import seals
 from pg_theano.types import UserError
 
 pytestmark = pytest.mark.usefixtures("elsewhere")
@@ -27,11 +28,11 @@ def test_what_a_run_writes_is_what_is_expected(tmp_path):
     """Caught, when planted: a layout's entry without its initialiser; an evaluation of 0 episodes expected."""
     for kind, config in CONFIGS.items():
         ran(config, tmp_path / kind)
-        _, facts, spec, checkpoint = runs.trained(tmp_path / kind)
+        _, facts, spec, checkpoint = folder.trained(tmp_path / kind)
         assert spec["num_params"] == len(checkpoint.state["params"])
         recorded.checked(recorded.Facts, facts, tmp_path)
         recorded.checked(recorded.Checkpoint, checkpoint.facts, tmp_path)
-        recorded.checked(recorded.Result, sealed.read_json(tmp_path / kind / "result.json"), tmp_path)
+        recorded.checked(recorded.Result, seals.read_json(tmp_path / kind / "result.json"), tmp_path)
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ import os
 
 import pytest
 
-from pg_theano import records
+from pg_theano.runs import records
 from pg_theano.types import UserError
 
 LINE = b"x" * 999 + b"\n"

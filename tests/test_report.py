@@ -10,10 +10,14 @@ import time
 import numpy as np
 import pytest
 
-from pg_theano import acting, config, live, parameters, policy, report, screen, seeds, types
-from pg_theano.curves import Curve
-from pg_theano.pages import figures, html, policies, training
-from pg_theano.search import learner
+from pg_theano import parameters, report, types
+from pg_theano.config import reading
+from pg_theano.policies import acting, policy
+from pg_theano.reports import live, screen
+from pg_theano.reports.pages import figures, html, policies, training
+from pg_theano.runs import seeds
+from pg_theano.runs.curves import Curve
+from pg_theano.training.population import learner
 
 EVIL = "<script>alert(1)</script>\"'&<img src=x onerror=alert(2)>"
 
@@ -155,8 +159,8 @@ def test_of_two_runs_what_differs_comes_first_and_is_marked(run, tmp_path):
 @pytest.mark.parametrize("algorithm", ["ppo", "cem"])
 def test_the_defaults_are_those_of_the_algorithm(run, algorithm):
     """Caught, when planted: those of REINFORCE, from which PPO's alone differ in ten."""
-    made = config.from_dict({"algorithm": {"name": algorithm}, "seed": 3})
-    shown = training.config_section([training.read(run)._replace(config=config.to_dict(made))])
+    made = reading.from_dict({"algorithm": {"name": algorithm}, "seed": 3})
+    shown = training.config_section([training.read(run)._replace(config=reading.to_dict(made))])
     assert "2 knobs are not at their default" in shown
     assert shown.count('<tr class="differs"><th scope="row">algorithm.name</th>') == 2
 
@@ -189,7 +193,7 @@ def test_every_metric_has_a_chart_and_no_knob_is_lost(run):
     drawable = {n for n in found.run.seeds[0] if n not in training.NOT_DRAWN and not n.startswith(("return_", "evalu"))}
     assert drawn.count('<figure class="chart"') == len(drawable) + 2
     every = training.config_section([found])
-    assert all(name in every for name in training.flattened(config.to_dict(config.Config())))
+    assert all(name in every for name in training.flattened(reading.to_dict(reading.Config())))
 
 
 def test_a_population_shows_how_wide_its_distribution_is(run):
@@ -273,7 +277,7 @@ def test_a_live_page_begins_at_once_and_says_which_seed_it_is_at(tmp_path, monke
     """Caught, when planted: the page of the run before until the first update; the budget of one seed for that of all."""
     clock = [0.0]
     monkeypatch.setattr(live.time, "perf_counter", lambda: clock[0])
-    page, made = live.Page(tmp_path / "l.html"), config.from_dict({"runs": 3})
+    page, made = live.Page(tmp_path / "l.html"), reading.from_dict({"runs": 3})
     (tmp_path / "l.html").write_text("the run before")
     shown = page.around(lambda title: screen.Screen(io.StringIO()))("t")
     (tmp_path / "all").mkdir()
@@ -303,7 +307,7 @@ def test_a_live_page_begins_at_once_and_says_which_seed_it_is_at(tmp_path, monke
 
 
 def seen_of(tmp_path, count):
-    seen = live.Seen(config.Config(), tmp_path)
+    seen = live.Seen(reading.Config(), tmp_path)
     for update in range(count):
         seen.add({"update": update, "env_steps": update, "return_mean": 1.0 * update, "seconds": 0.1 * update})
     return seen

@@ -12,7 +12,7 @@ import pytest
 from test_report import ALL, EVIL, a_policy
 
 from pg_theano import report
-from pg_theano.pages import html, policies, training
+from pg_theano.reports.pages import html, policies, training
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 

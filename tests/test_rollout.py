@@ -5,14 +5,15 @@ import numpy as np
 import probe_environments as probes
 import pytest
 
-from pg_theano import environments, sections
-from pg_theano.noise import uniforms
-from pg_theano.rollout import collect
+from pg_theano.config import knobs as sections
+from pg_theano.environments import making
+from pg_theano.training.playing.episodes import collect
+from pg_theano.training.playing.noise import uniforms
 from pg_theano.types import Rollout, UserError
 
 
 def environment(id, num_envs, dtype="float32", **knobs):
-    return environments.make(sections.Environment(id=id, **knobs), num_envs=num_envs, dtype=dtype)
+    return making.make(sections.Environment(id=id, **knobs), num_envs=num_envs, dtype=dtype)
 
 
 def random_act(num_actions):
@@ -158,7 +159,7 @@ def test_an_environment_without_a_time_limit():
 
 
 def test_an_episode_without_an_end_is_an_error(monkeypatch):
-    monkeypatch.setattr("pg_theano.rollout.LONGEST_EPISODE", 300)
+    monkeypatch.setattr("pg_theano.training.playing.episodes.LONGEST_EPISODE", 300)
     with pytest.raises(
         UserError, match=r"has not ended after 300 steps; expected an end; try environment.max_episode_steps"
     ):
@@ -173,7 +174,7 @@ def test_an_episode_without_an_end_is_an_error(monkeypatch):
 @pytest.fixture(scope="module")
 def cartpole():
     env = environment("CartPole-v1", 8)
-    assert isinstance(env, environments.VectorClass)
+    assert isinstance(env, making.VectorClass)
     return env
 
 

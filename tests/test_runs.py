@@ -24,7 +24,12 @@ from helpers_runs import (
     small,
 )
 
-from pg_theano import checkpoints, collecting, config, runs, screen, train
+from pg_theano import train
+from pg_theano.config import reading
+from pg_theano.reports import screen
+from pg_theano.runs import checkpoints
+from pg_theano.runs import folder as runs
+from pg_theano.training.playing import collecting
 from pg_theano.types import UserError
 
 EACH = {"checkpoint": {"every_updates": 1}}
@@ -81,7 +86,7 @@ def test_there_is_one_record_an_update(straight):
 
 
 def test_the_config_in_the_folder_is_the_whole_config(straight):
-    assert config.read_config(straight / "config.yaml") == config.from_dict(small(**EACH))
+    assert reading.read_config(straight / "config.yaml") == reading.from_dict(small(**EACH))
     assert yaml.safe_load((straight / "config.yaml").read_text())["algorithm"]["discount"] == 0.99
 
 
@@ -182,7 +187,7 @@ def test_what_a_resumed_run_was_given_is_in_its_config(tmp_path):
     """A raised budget outlives the next interruption. Caught, when planted: the old config.yaml left in place."""
     ran(small(budget={"updates": 2}), tmp_path / "run")
     resumed(tmp_path / "run", "budget.updates=4")
-    assert config.read_config(tmp_path / "run" / "config.yaml").budget.updates == 4
+    assert reading.read_config(tmp_path / "run" / "config.yaml").budget.updates == 4
 
 
 STOPS = {  # where Ctrl-C strikes: (object, method, on which call)

@@ -23,7 +23,11 @@ from helpers_runs import (
 )
 from test_runs import started
 
-from pg_theano import checkpoints, collecting, plots, runs, screen, seeds, train
+from pg_theano import train
+from pg_theano.reports import plots, screen
+from pg_theano.runs import checkpoints, seeds
+from pg_theano.runs import folder as runs
+from pg_theano.training.playing import collecting
 
 pytestmark = pytest.mark.usefixtures("elsewhere")
 

@@ -5,8 +5,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from pg_theano.schedules import value_at
-from pg_theano.sections import Schedule
+from pg_theano.config.knobs import Schedule
+from pg_theano.config.schedules import value_at
 
 LINEAR = {"kind": "linear", "initial": 1.0, "final": 0.2, "over_updates": 4}
 GROWTH = {"kind": "linear", "initial": 2.0, "final": 10.0, "over_updates": 8}

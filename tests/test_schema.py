@@ -7,7 +7,8 @@ import jsonschema
 import pytest
 from helpers_runs import command
 
-from pg_theano import schema, yaml_lines
+from pg_theano.config import schema
+from pg_theano.system import yaml_lines
 
 CONFIGS = Path(__file__).parents[1] / "configs"
 SHIPPED = sorted(CONFIGS.glob("*.yaml"))

@@ -7,7 +7,8 @@ import pytest
 from helpers_damage import damages
 from helpers_runs import ran, resumed, small
 
-from pg_theano import runs, sealed, seeds
+from pg_theano.runs import folder, seeds
+from pg_theano.system import seals
 from pg_theano.types import UserError
 
 pytestmark = pytest.mark.usefixtures("elsewhere")
@@ -16,8 +17,8 @@ FACTS = {"status": "budget", "evaluation": {"mean": 1.25e-05, "std": 0.1}, "none
 
 def test_json_comes_back_as_it_was_and_stays_plain(tmp_path):
     """Caught, when planted: the seal left in what is read; a seal over what JSON cannot hold as it is."""
-    sealed.write_json(tmp_path / "a.json", FACTS | {"pair": (1, 2), "keys": {3: 4}})
-    found = sealed.read_json(tmp_path / "a.json")
+    seals.write_json(tmp_path / "a.json", FACTS | {"pair": (1, 2), "keys": {3: 4}})
+    found = seals.read_json(tmp_path / "a.json")
     assert found.pop("nan") != 0
     assert found == {k: v for k, v in FACTS.items() if k != "nan"} | {"pair": [1, 2], "keys": {"3": 4}}
     assert set(json.loads((tmp_path / "a.json").read_text())) == set(FACTS) | {"pair", "keys", "seal"}
@@ -25,27 +26,27 @@ def test_json_comes_back_as_it_was_and_stays_plain(tmp_path):
 
 def test_json_of_an_older_version_has_no_seal_and_is_read(tmp_path):
     (tmp_path / "a.json").write_text('{"status": "solved"}')
-    assert sealed.read_json(tmp_path / "a.json") == {"status": "solved"}
+    assert seals.read_json(tmp_path / "a.json") == {"status": "solved"}
 
 
 def test_a_seal_whose_key_is_damaged_is_no_older_version(tmp_path):
     """Caught, when planted: taken for a file without a seal, with one thing more in it."""
-    sealed.write_json(tmp_path / "a.json", FACTS)
+    seals.write_json(tmp_path / "a.json", FACTS)
     (tmp_path / "a.json").write_bytes((tmp_path / "a.json").read_bytes().replace(b'"seal"', b'"sead"'))
     with pytest.raises(UserError, match="checksum"):
-        sealed.read_json(tmp_path / "a.json")
+        seals.read_json(tmp_path / "a.json")
 
 
 def test_no_damage_to_json_is_read_silently(tmp_path):
     """Caught, when planted: the seal not compared; `evaluation` left out of it."""
     path = tmp_path / "a.json"
-    sealed.write_json(path, {k: v for k, v in FACTS.items() if k != "nan"})
-    whole, expected = path.read_bytes(), sealed.read_json(path)
+    seals.write_json(path, {k: v for k, v in FACTS.items() if k != "nan"})
+    whole, expected = path.read_bytes(), seals.read_json(path)
     for content in damages(whole, np.random.default_rng(0), cuts=50, flips=150):
         path.write_bytes(content)
         message = f"{path}: damaged"
         try:
-            found = sealed.read_json(path)
+            found = seals.read_json(path)
         except UserError as error:
             message = str(error)
         else:  # what means the same: 1e-05 and 1E-05
@@ -61,9 +62,9 @@ def test_no_damage_to_a_config_is_trained_with(tmp_path):
     for content in damages(whole, np.random.default_rng(0), cuts=10, flips=30):
         path.write_bytes(content)
         with pytest.raises(UserError, match=r"config\.yaml"):
-            runs.read_run(tmp_path / "run")
+            folder.read_run(tmp_path / "run")
     path.write_bytes(whole)
-    assert runs.read_run(tmp_path / "run")[0].budget.updates == 1
+    assert folder.read_run(tmp_path / "run")[0].budget.updates == 1
 
 
 def test_a_damaged_plan_of_seeds_is_refused(tmp_path):

@@ -6,14 +6,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pg_theano import environments, sections
-from pg_theano.segments import Segments
+from pg_theano.config import knobs as sections
+from pg_theano.environments import making
+from pg_theano.training.playing.stretches import Segments
 from pg_theano.types import Rollout, UserError
 
 
 def segments(id, num_envs=3, *, dtype="float32", keep=Rollout._fields, **knobs):
     config = sections.Environment(id=id, **knobs)
-    env = environments.make(config, num_envs=num_envs, dtype=dtype, single_environments=True)
+    env = making.make(config, num_envs=num_envs, dtype=dtype, single_environments=True)
     return Segments(env, dtype=dtype, keep=keep)
 
 
@@ -105,7 +106,7 @@ def test_the_rollout_has_what_the_policy_drew_and_the_environment_what_it_takes(
     """ "Clipped action stored" is a classic bug; caught, when planted."""
     for squash in (False, True):
         config = sections.Environment(id="BoxActions-v0")
-        env = environments.make(config, num_envs=2, dtype="float32", squash=squash, single_environments=True)
+        env = making.make(config, num_envs=2, dtype="float32", squash=squash, single_environments=True)
         one = Segments(env, dtype="float32")
         collect(one, 1, 0)  # the trial is over
         probes.BoxActions.told.clear()
@@ -319,7 +320,7 @@ def test_a_fault_names_environment_step_and_seed(how, step, message):
 
 
 def test_an_episode_without_an_end_is_an_error(monkeypatch):
-    monkeypatch.setattr("pg_theano.segments.LONGEST_EPISODE", 300)
+    monkeypatch.setattr("pg_theano.training.playing.stretches.LONGEST_EPISODE", 300)
     one = segments("Endless-v0", 2)
     for block in range(2):
         collect(one, 100, block)

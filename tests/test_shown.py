@@ -9,10 +9,12 @@ import pytest
 import yaml
 from helpers_runs import ran, small
 
-from pg_theano import commands, plots, runs, screen
-from pg_theano import config as configs
+from pg_theano.config import reading as configs
+from pg_theano.reports import plots, screen
+from pg_theano.runs import folder as runs
+from pg_theano.system import commands
+from pg_theano.system.opening import printable
 from pg_theano.types import UserError
-from pg_theano.untrusted import printable
 
 EVIL = [
     "[red]x[/red]",
@@ -104,7 +106,8 @@ def test_names_in_a_figure_are_text(kind, tmp_path):
 def test_names_in_the_figure_of_a_search_are_text(tmp_path):
     """Choices and knobs."""
     pytest.importorskip("optuna")
-    from pg_theano.search import figures, settings
+    from pg_theano.reports import search_figures
+    from pg_theano.search import plan as settings
     from pg_theano.search.storage import Trial
 
     path = tmp_path / "s.yaml"
@@ -115,7 +118,7 @@ def test_names_in_the_figure_of_a_search_are_text(tmp_path):
         Trial(i, {"environment.kwargs.$a^{$": name, "optimizer.beta1": 0.5}, "complete", float(i), {"seconds": 1.0})
         for i, name in enumerate(EVIL[:6])
     ]
-    assert figures.draw(plan, trials, tmp_path / "s.png").exists()
+    assert search_figures.draw(plan, trials, tmp_path / "s.png").exists()
 
 
 # -- names
@@ -124,7 +127,7 @@ def test_names_in_the_figure_of_a_search_are_text(tmp_path):
 @pytest.mark.parametrize("name", ["../x", "a/b", "/etc/x", ".x", "-x", "x y", "x" * 65, "", "x\n", "$x", "é"])
 def test_no_name_of_a_run_or_a_search_leads_elsewhere(name, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    from pg_theano.search import settings
+    from pg_theano.search import plan as settings
 
     with pytest.raises(UserError, match=r"got .*; expected letters, digits"):
         configs.from_dict({"name": name})
@@ -154,7 +157,7 @@ def test_names_that_we_make_up_are_names(tmp_path):
 
 @pytest.mark.parametrize("base", ["/etc/x.yaml", "../x.yaml", "a/../../x.yaml"])
 def test_the_base_of_a_search_stays_beside_it(base, tmp_path):
-    from pg_theano.search import settings
+    from pg_theano.search import plan as settings
 
     path = tmp_path / "s.yaml"
     path.write_text(f"base: {base}\nsearch: {{space: {{optimizer.beta1: {{low: 0.1, high: 0.9}}}}}}\n")

@@ -9,7 +9,7 @@ import time
 
 import pytest
 
-from pg_theano import commands, stopping
+from pg_theano.system import commands, stopping
 
 HEARD = {"SIGINT": 130, "SIGTERM": 143}
 

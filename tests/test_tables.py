@@ -15,13 +15,13 @@ import pytensor
 import pytensor.tensor as pt
 import pytest
 
-from pg_theano import schedules
 from pg_theano.by_hand import advantages as by_hand_advantages
 from pg_theano.by_hand import layers, policies
 from pg_theano.by_hand import optimizers as by_hand_optimizers
 from pg_theano.by_hand import program as by_hand
+from pg_theano.config import schedules
+from pg_theano.config.knobs import Schedule
 from pg_theano.graphs import advantages, distributions, objectives, optimizers
-from pg_theano.sections import Schedule
 from pg_theano.types import ActionSpace, Rollout
 
 TABLES = Path(__file__).parent / "tables"

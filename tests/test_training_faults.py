@@ -12,7 +12,11 @@ import numpy as np
 import pytest
 from helpers_runs import command, records, result, small
 
-from pg_theano import environments, rollout, screen, sections, train, watchdog
+from pg_theano import train
+from pg_theano.config import knobs
+from pg_theano.environments import making, watchdog
+from pg_theano.reports import screen
+from pg_theano.training.playing import episodes
 from pg_theano.types import UserError
 
 SAID = {
@@ -84,7 +88,7 @@ def trained(id, folder, **environment):
 @pytest.mark.parametrize("fault", SAID, ids=lambda fault: f"{fault}: {faulty.FAULTS[fault]}")
 def test_training_says_what_is_wrong_once(fault, tmp_path, monkeypatch):
     """Caught, when planted: no glance as it starts; a glance whose findings are told again by the error."""
-    monkeypatch.setattr(rollout, "LONGEST_EPISODE", 200)
+    monkeypatch.setattr(episodes, "LONGEST_EPISODE", 200)
     id = faulty.name_of(fault)
     lines = trained(id, tmp_path / "run", timeout=0.3 if fault == 34 else 120.0)
     bare = [line.replace(f" {id}: ", " ").replace(f" {id}, ", " ") for line in lines]
@@ -98,18 +102,18 @@ def test_training_says_what_is_wrong_once(fault, tmp_path, monkeypatch):
 def test_nothing_is_said_of_a_sound_one(tmp_path):
     """Nor is a glance taken at Gymnasium's own."""
     assert trained("Healthy-v0", tmp_path / "run") == []
-    assert environments.is_gymnasiums_own(sections.Environment(id="Acrobot-v1"))
-    assert not environments.is_gymnasiums_own(sections.Environment(id="Healthy-v0"))
-    wrapped = sections.Environment(id="Acrobot-v1", wrappers=["gymnasium.wrappers:TimeAwareObservation"])
-    assert not environments.is_gymnasiums_own(wrapped)
+    assert making.is_gymnasiums_own(knobs.Environment(id="Acrobot-v1"))
+    assert not making.is_gymnasiums_own(knobs.Environment(id="Healthy-v0"))
+    wrapped = knobs.Environment(id="Acrobot-v1", wrappers=["gymnasium.wrappers:TimeAwareObservation"])
+    assert not making.is_gymnasiums_own(wrapped)
 
 
 def test_a_glance_changes_nothing_of_a_run(tmp_path, monkeypatch):
     """Sound environments begin every episode from its seed."""
-    from pg_theano import environment_checks
+    from pg_theano.environments import inspection
 
     trained("Healthy-v0", tmp_path / "with")
-    monkeypatch.setattr(environment_checks, "glanced", lambda *arguments: [])
+    monkeypatch.setattr(inspection, "glanced", lambda *arguments: [])
     trained("Healthy-v0", tmp_path / "without")
     assert records(tmp_path / "with") == records(tmp_path / "without")
 
@@ -199,7 +203,7 @@ def test_a_process_that_was_stopped_does_not_hang():
 @pytest.mark.slow
 def test_many_slow_steps_are_not_one_that_hangs():
     """Caught, when planted: the call looked at, and not which environment's."""
-    env = environments.make(sections.Environment(id="Healthy-v0"), num_envs=8, dtype="float32")
+    env = making.make(knobs.Environment(id="Healthy-v0"), num_envs=8, dtype="float32")
     env.begin(np.ones(8, bool), np.arange(8), all_over=True)
     for slot in env.slots:
         slot.env.step = lambda action: time.sleep(0.12) or (np.zeros(3, np.float32), 0.0, False, False, {})

@@ -8,7 +8,7 @@ import pytest
 import troubleshooting
 from troubleshooting import ACCEPTED, PAGE, cases, let_go, main_of, page, pattern, prepared
 
-from pg_theano import config as configs
+from pg_theano.config import reading as configs
 
 ALL = [case for _, case in cases()]
 

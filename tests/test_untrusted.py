@@ -15,7 +15,9 @@ from helpers_runs import ran, resumed, small
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from pg_theano import artifacts, machine_code, plots, untrusted, yaml_lines
+from pg_theano.compiler import cached, machine_code
+from pg_theano.reports import plots
+from pg_theano.system import opening, yaml_lines
 from pg_theano.types import UserError
 
 # -- arrays
@@ -43,7 +45,7 @@ def test_what_numpy_saved_is_read(shape, dtype, order):
     value = np.asarray(np.arange(np.prod(shape)).reshape(shape), dtype=dtype, order=order)
     buffer = io.BytesIO()
     np.savez(buffer, allow_pickle=False, **{"a/b": value})
-    found = untrusted.arrays_of(buffer.getvalue())["a/b"]
+    found = opening.arrays_of(buffer.getvalue())["a/b"]
     assert found.dtype == value.dtype
     assert found.shape == value.shape
     assert np.array_equal(found, value)
@@ -82,7 +84,7 @@ def test_arrays_that_lie_are_refused_before_memory_is_taken(name):
     tracemalloc.start()
     try:
         with pytest.raises(ValueError):
-            untrusted.arrays_of(EVIL_ARRAYS[name])
+            opening.arrays_of(EVIL_ARRAYS[name])
         assert tracemalloc.get_traced_memory()[1] < 2_000_000 + 2 * len(EVIL_ARRAYS[name])
     finally:
         tracemalloc.stop()
@@ -91,7 +93,7 @@ def test_arrays_that_lie_are_refused_before_memory_is_taken(name):
 @pytest.mark.filterwarnings("ignore:Duplicate name")
 def test_two_arrays_of_one_name_are_refused():
     with pytest.raises(ValueError, match="two arrays 'a'"):
-        untrusted.arrays_of(npz(("a.npy", npy()), ("a.npy", npy())))
+        opening.arrays_of(npz(("a.npy", npy()), ("a.npy", npy())))
 
 
 def test_a_lie_in_a_checkpoint_is_an_error_that_names_it(tmp_path):
@@ -113,7 +115,7 @@ def test_a_lie_in_a_checkpoint_is_an_error_that_names_it(tmp_path):
 def test_json_that_is_deep_or_long_is_no_json(content):
     """Caught, when planted: RecursionError not caught; no look at the depth."""
     with pytest.raises(ValueError):
-        untrusted.parsed(content.encode("latin-1"))
+        opening.parsed(content.encode("latin-1"))
 
 
 def bomb(levels=9, width=9):
@@ -155,11 +157,11 @@ def test_links_pipes_and_giants_are_no_files(tmp_path):
         file.truncate(2**42)  # 4 TB, of which nothing is on the disk
     for name, said in (("link", "is a link"), ("pipe", "not a regular file"), ("giant", "4,398,046,511,104 bytes")):
         with pytest.raises(UserError, match=said):
-            untrusted.read(tmp_path / name, 1_000_000)
+            opening.read(tmp_path / name, 1_000_000)
     with pytest.raises(UserError, match="not a regular file"):
-        untrusted.read(tmp_path, 1_000)
+        opening.read(tmp_path, 1_000)
     with pytest.raises(FileNotFoundError):
-        untrusted.read(tmp_path / "none", 1_000)
+        opening.read(tmp_path / "none", 1_000)
 
 
 @pytest.fixture(scope="module")
@@ -230,30 +232,30 @@ def test_records_are_lines_of_few_fields(tmp_path):
 def test_a_cache_that_others_can_write_to_is_not_used(tmp_path, monkeypatch):
     """As ssh asks it of keys: what is in it runs. Caught, when planted: no look at the mode of `xla`."""
     monkeypatch.setenv("PG_THEANO_CACHE", str(tmp_path / "cache"))
-    artifacts.check_cache()
+    cached.check_cache()
     machine_code.write_whole(tmp_path / "cache" / "xla" / "x", b"")
-    artifacts.check_cache()
+    cached.check_cache()
     assert stat.S_IMODE((tmp_path / "cache" / "xla").stat().st_mode) == 0o700
     for name, mode in (("xla", 0o770), ("xla", 0o707), (".", 0o777)):
         folder = tmp_path / "cache" / name
         folder.chmod(mode)
         with pytest.raises(UserError, match=r"can be written to by others .* chmod go-w"):
-            artifacts.check_cache()
+            cached.check_cache()
         folder.chmod(0o700)
-    monkeypatch.setattr(untrusted.os, "getuid", lambda: 12345)
+    monkeypatch.setattr(opening.os, "getuid", lambda: 12345)
     if os.stat(tmp_path).st_uid:  # root's own are always trusted
         with pytest.raises(UserError, match="belongs to user"):
-            artifacts.check_cache()
+            cached.check_cache()
 
 
 def test_a_link_in_the_cache_is_a_miss(tmp_path, capsys):
     path = tmp_path / "a.stablehlo"
-    artifacts.write(path, {"key": "k"}, b"code")
-    assert artifacts.read(path, "k") == ({"key": "k"}, b"code")
+    cached.write(path, {"key": "k"}, b"code")
+    assert cached.read(path, "k") == ({"key": "k"}, b"code")
     path.rename(tmp_path / "b")
     path.symlink_to(tmp_path / "b")
-    assert artifacts.read(path, "k") is None
-    assert artifacts.read_manifest(path) is None
+    assert cached.read(path, "k") is None
+    assert cached.read_manifest(path) is None
     assert "is a link" in capsys.readouterr().err
 
 

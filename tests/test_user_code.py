@@ -9,9 +9,11 @@ from pathlib import Path
 import pytest
 from helpers_runs import command, ran, resumed, small
 
-from pg_theano import config as configs
-from pg_theano import consent, evaluate, sealed, user_code, watch
-from pg_theano.dynamics import importable
+from pg_theano import evaluate, watch
+from pg_theano.config import reading as configs
+from pg_theano.config import user_code
+from pg_theano.environments.symbolic import importable
+from pg_theano.system import consent, seals
 from pg_theano.types import UserError
 
 ENV = """
@@ -100,9 +102,9 @@ def test_a_module_that_has_changed_is_not_imported(own, run, reader, monkeypatch
 @pytest.mark.parametrize("reader", READERS)
 def test_a_run_that_records_no_module_imports_none(run, own, reader):
     """Taken out by hand: it would be a way round. Caught, when planted: nothing recorded taken for nothing to compare."""
-    facts = sealed.read_json(run / "run.json")
+    facts = seals.read_json(run / "run.json")
     del facts["code"]
-    sealed.write_json(run / "run.json", facts)
+    seals.write_json(run / "run.json", facts)
     with pytest.raises(UserError, match="recorded, nothing; nothing was imported"):
         READERS[reader](run)
     assert not own.imported
@@ -159,7 +161,8 @@ def test_the_spec_of_a_run_names_no_other_code_than_its_config(tmp_path):
 
 
 def test_what_a_search_may_choose_counts_as_named(tmp_path, monkeypatch):
-    from pg_theano.search import settings, study
+    from pg_theano.search import plan as settings
+    from pg_theano.search import study
 
     monkeypatch.setenv(consent.NO_USER_CODE, "1")
     path = tmp_path / "search.yaml"

@@ -8,9 +8,9 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pg_theano import yaml_lines
+from pg_theano.system import yaml_lines
+from pg_theano.system.yaml_lines import read_file, read_text, read_value
 from pg_theano.types import UserError
-from pg_theano.yaml_lines import read_file, read_text, read_value
 
 VALUES = [
     ("1e-4", 1e-4),

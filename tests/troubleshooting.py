@@ -54,7 +54,8 @@ def trained(folder: Path, words: tuple[str, ...] = ()) -> None:
 
     key = " ".join(words)
     if key not in _made:
-        from pg_theano import screen, train
+        from pg_theano import train
+        from pg_theano.reports import screen
 
         (folder / "small.yaml").write_text(SMALL)
         train.run(
@@ -84,7 +85,7 @@ def two_seeds(folder: Path) -> None:
 
 def in_use(folder: Path) -> None:
     """Held by this process for as long as it lives, or until the next case."""
-    from pg_theano import runs
+    from pg_theano.runs import folder as runs
 
     trained(folder)
     held.append(runs.locked(folder / "runs" / "mine"))
@@ -104,12 +105,12 @@ def _newest(folder: Path) -> Path:
 
 def newer(folder: Path) -> None:
     """Its checkpoints are of a format that is still to come."""
-    from pg_theano import sealed
+    from pg_theano.system import seals
 
     trained(folder)
     for path in (folder / "runs" / "mine" / "checkpoints").glob("*.json"):
-        manifest = sealed.read_json(path)
-        sealed.write_json(path, {key: value for key, value in manifest.items() if key != "seal"} | {"format": 99})
+        manifest = seals.read_json(path)
+        seals.write_json(path, {key: value for key, value in manifest.items() if key != "seal"} | {"format": 99})
 
 
 def damaged(folder: Path) -> None:
@@ -139,10 +140,10 @@ def without_facts(folder: Path) -> None:
 
 def impatient(folder: Path) -> None:
     """Episodes without a time limit are given up after 200 steps, not 131,072; until the next case."""
-    from pg_theano import rollout
+    from pg_theano.training.playing import episodes
 
-    undone.append((rollout, "LONGEST_EPISODE", rollout.LONGEST_EPISODE))
-    rollout.LONGEST_EPISODE = 200
+    undone.append((episodes, "LONGEST_EPISODE", episodes.LONGEST_EPISODE))
+    episodes.LONGEST_EPISODE = 200
 
 
 undone: list[tuple[Any, str, Any]] = []
@@ -150,7 +151,7 @@ undone: list[tuple[Any, str, Any]] = []
 
 def let_go() -> None:
     """Undo what a case did to this process."""
-    from pg_theano import runs
+    from pg_theano.runs import folder as runs
 
     while held:
         runs.unlocked(held.pop())

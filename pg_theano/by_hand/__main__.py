@@ -13,14 +13,16 @@ from typing import Any
 
 import numpy as np
 
-from pg_theano import commands, environments, rollout
 from pg_theano.by_hand import ppo, vpg
 from pg_theano.by_hand.networks import Network
 from pg_theano.by_hand.policies import LOGISTIC
-from pg_theano.noise import uniforms
-from pg_theano.sections import Environment
+from pg_theano.config.knobs import Environment
+from pg_theano.environments import making
+from pg_theano.system import commands
+from pg_theano.system.opening import say
+from pg_theano.training.playing import episodes
+from pg_theano.training.playing.noise import uniforms
 from pg_theano.types import GREEDY, Array, Rollout, State, UserError
-from pg_theano.untrusted import say
 from pg_theano.watch import has_display
 
 ID, SOLVED = "CartPole-v1", 475.0  # Gymnasium's own threshold, of the mean of 100 episodes
@@ -66,13 +68,13 @@ class Learner:
             "gae_lambda": GAE_LAMBDA if gae else None,
             "baseline": baseline,
         }
-        self.environment = environments.make(Environment(id=ID), num_envs=EPISODES_PER_UPDATE, dtype="float64")
+        self.environment = making.make(Environment(id=ID), num_envs=EPISODES_PER_UPDATE, dtype="float64")
         self.updates = self.episodes = self.steps = 0
         self.records: list[dict[str, float]] = []
 
     def update(self, num_episodes: int) -> float:
         """Play whole episodes, then learn from them. The mean of their returns."""
-        played = rollout.collect(
+        played = episodes.collect(
             self.environment,
             acting,
             self.state,
@@ -103,9 +105,9 @@ class Learner:
 
     def evaluate(self, num_episodes: int = 100) -> Array:
         """The returns of greedy episodes, in fresh environments, on seeds that nothing else has seen."""
-        environment = environments.make(Environment(id=ID), num_envs=num_episodes, dtype="float64")
+        environment = making.make(Environment(id=ID), num_envs=num_episodes, dtype="float64")
         try:
-            returns = rollout.collect(
+            returns = episodes.collect(
                 environment,
                 acting,
                 self.state,
@@ -167,7 +169,7 @@ def learn(
 
 
 def plot(learner: Learner, result: dict[str, Any], path: Path) -> None:
-    from pg_theano import plots  # matplotlib takes half a second to import
+    from pg_theano.reports import plots  # matplotlib takes half a second to import
 
     columns = {name: np.array([record[name] for record in learner.records]) for name in learner.records[0]}
     run = plots.Run(result["algo"], [columns], [{"threshold": SOLVED}], False)
@@ -180,7 +182,7 @@ def plot(learner: Learner, result: dict[str, Any], path: Path) -> None:
 def watch(learner: Learner) -> float:
     """One greedy episode in a window; its return."""
     os.environ.setdefault("PYGAME_HIDE_SUPPORT_PROMPT", "1")
-    env = environments.single(Environment(id=ID), render_mode="human")
+    env = making.single(Environment(id=ID), render_mode="human")
     try:
         obs, _ = env.reset(seed=int(learner.evaluation.integers(0, 2**31 - 1)))
         total, over = 0.0, False

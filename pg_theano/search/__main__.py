@@ -9,11 +9,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from pg_theano import commands, knob_tables, stopping
-from pg_theano.search import best, settings, study
-from pg_theano.search.display import Display, described, headline, number
+from pg_theano.config import tables
+from pg_theano.reports.search_display import Display, described, headline, number
+from pg_theano.search import best, study
+from pg_theano.search import plan as settings
+from pg_theano.system import commands, stopping
+from pg_theano.system.opening import say
 from pg_theano.types import UserError
-from pg_theano.untrusted import say
 
 EXAMPLE = "python -m pg_theano.search configs/search-cartpole.yaml search.method=bayesian search.workers=2"
 
@@ -51,9 +53,9 @@ def finished(outcome: study.Outcome, plot: bool) -> dict[str, Any]:
         top = study.alone(plan, outcome.folder, top)
     drawn = None
     if plot and top is not None:
-        from pg_theano.search import figures
+        from pg_theano.reports import search_figures
 
-        drawn = figures.draw(plan, found, Path("plots") / f"{plan.name}.png")
+        drawn = search_figures.draw(plan, found, Path("plots") / f"{plan.name}.png")
     return {
         "name": plan.name,
         "status": outcome.status,
@@ -75,8 +77,8 @@ def finished(outcome: study.Outcome, plot: bool) -> dict[str, Any]:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    rows = knob_tables.knobs(settings.Search, "search.") + knob_tables.knobs(settings.Range, "search.space.KNOB.")
-    table = "\n".join(["knobs of the search:", *knob_tables.table(rows)])
+    rows = tables.knobs(settings.Search, "search.") + tables.knobs(settings.Range, "search.space.KNOB.")
+    table = "\n".join(["knobs of the search:", *tables.table(rows)])
     parser = commands.parser("search", __doc__, f"{EXAMPLE}\n\n{table}")
     parser.add_argument(
         "what",

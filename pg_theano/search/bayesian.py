@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from pg_theano.search.spaces import Axis, encoded, label, rows_of, uniform
+from pg_theano.search.axes import Axis, encoded, label, rows_of, uniform
 from pg_theano.types import Array, UserError
 
 FIRST = 10  # trials drawn uniformly before there is a process

@@ -7,10 +7,10 @@ from typing import Any
 
 import yaml
 
-from pg_theano import checkpoints
-from pg_theano.search.settings import Plan, with_params
+from pg_theano.runs import checkpoints
+from pg_theano.search.plan import Plan, with_params
 from pg_theano.search.storage import Trial
-from pg_theano.untrusted import printable
+from pg_theano.system.opening import printable
 
 
 def by_itself(base: dict[str, Any]) -> dict[str, Any]:

@@ -28,7 +28,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from pg_theano.search.spaces import Axis, product
+from pg_theano.search.axes import Axis, product
 
 
 class Fit(NamedTuple):

@@ -14,12 +14,15 @@ from typing import Any
 
 import numpy as np
 
-from pg_theano import aggregates, checkpoints, distribute, runs
-from pg_theano.scores import OBJECTIVES
-from pg_theano.search import samplers, settings, study, trials
-from pg_theano.search.display import number
-from pg_theano.search.settings import Plan
+from pg_theano.reports.search_display import number
+from pg_theano.runs import checkpoints, statistics
+from pg_theano.runs import folder as runs
+from pg_theano.runs.scores import OBJECTIVES
+from pg_theano.search import plan as settings
+from pg_theano.search import samplers, study, trials
+from pg_theano.search.plan import Plan
 from pg_theano.search.storage import Trial
+from pg_theano.system import distribute
 from pg_theano.types import UserError
 
 METHODS = ("cho", "bayesian", "tpe", "random")
@@ -109,8 +112,8 @@ def best_so_far(found: Sequence[Trial], maximise: bool) -> list[float]:
 
 def interval(values: Sequence[float]) -> tuple[float, float]:
     """95 % of the means of resamples of these values, always the same draws."""
-    (drawn,) = aggregates.resampled([values], np.random.default_rng(0), RESAMPLES)
-    low, high = aggregates.interval(aggregates.mean(drawn))
+    (drawn,) = statistics.resampled([values], np.random.default_rng(0), RESAMPLES)
+    low, high = statistics.interval(statistics.mean(drawn))
     return float(low), float(high)
 
 

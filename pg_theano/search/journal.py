@@ -22,7 +22,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from pg_theano import checkpoints
+from pg_theano.runs import checkpoints
 from pg_theano.types import UserError
 
 PATIENCE = 10.0

@@ -13,9 +13,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from pg_theano.search import cho, spaces, storage
-from pg_theano.search.settings import Plan
-from pg_theano.search.spaces import Axis
+from pg_theano.search import axes as spaces
+from pg_theano.search import cho, storage
+from pg_theano.search.axes import Axis
+from pg_theano.search.plan import Plan
 from pg_theano.search.storage import Trial
 
 CANDIDATE = 100

@@ -16,9 +16,9 @@ from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
-from pg_theano import untrusted
 from pg_theano.search import journal
-from pg_theano.search.spaces import Axis, label
+from pg_theano.search.axes import Axis, label
+from pg_theano.system import opening
 from pg_theano.types import UserError
 
 TrialState = Literal["running", "complete", "pruned", "failed"]
@@ -188,7 +188,7 @@ def _optuna() -> Any:
 
 def _journal(optuna: Any, path: Path, say: Callable[[str], None]) -> Any:
     backend = journal.backend_class(optuna.storages.journal.JournalFileBackend)
-    return optuna.storages.JournalStorage(backend(untrusted.own_file(path), say))
+    return optuna.storages.JournalStorage(backend(opening.own_file(path), say))
 
 
 def _study(optuna: Any, storage: Any, name: str, maximise: bool) -> tuple[Any, bool]:

@@ -17,11 +17,13 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from pg_theano import distribute, runs, sealed, untrusted, user_code
+from pg_theano.config import user_code
+from pg_theano.runs import folder as runs
 from pg_theano.search import samplers, trials
 from pg_theano.search.best import by_itself
-from pg_theano.search.settings import CHANGEABLE, PLAN, Plan, read_plan, written
+from pg_theano.search.plan import CHANGEABLE, PLAN, Plan, read_plan, written
 from pg_theano.search.storage import Store, Trial, TrialState
+from pg_theano.system import distribute, opening, seals
 from pg_theano.types import UserError
 
 Shown = Callable[[Plan, Sequence[Trial], float], None]
@@ -59,8 +61,8 @@ def new(plan: Plan, run_dir: str | os.PathLike[str] | None, show: Shown, say: Ca
         facts["code"] = code
         with _workers(plan) as workers:
             store = _opened(plan, folder, say)
-            sealed.write_json(folder / "search.json", facts)
-            sealed.write_text(folder / PLAN, written(plan).encode())  # last: it makes the folder a search
+            seals.write_json(folder / "search.json", facts)
+            seals.write_text(folder / PLAN, written(plan).encode())  # last: it makes the folder a search
             return _searched(_Search(plan, folder, store, workers, show, say, False))
     finally:
         runs.unlocked(lock)
@@ -81,7 +83,7 @@ def resume(
     lock = runs.locked(path)
     try:
         plan = read_folder(path, overrides)
-        then = sealed.read_json(path / "search.json")
+        then = seals.read_json(path / "search.json")
         code = then.get("code")
         then = then.get("fingerprint", {"versions": then.get("versions", {})})
         _code(plan, say, code)
@@ -99,16 +101,16 @@ def read_folder(path: Path, overrides: Sequence[str] = ()) -> Plan:
     if not (path / PLAN).is_file():
         raise UserError(f"{path}: no search in it (no {PLAN}); expected a folder such as runs/search-cartpole")
     try:
-        facts = sealed.read_json(path / "search.json")
+        facts = seals.read_json(path / "search.json")
         folder, is_sealed = Path(facts["folder"]), PLAN in facts.get("sealed", ())
     except (OSError, KeyError, TypeError, UserError):
         raise UserError(f"{path / 'search.json'}: missing or damaged; expected what pg_theano.search wrote") from None
-    if is_sealed and not sealed.yaml_is_whole(untrusted.own_file(path / PLAN)):
+    if is_sealed and not seals.yaml_is_whole(opening.own_file(path / PLAN)):
         raise UserError(
             f"{path / PLAN}: not as the search wrote it (its checksum does not agree); expected no change by hand; try "
             "putting it back and --resume with search.budget.trials=..., or a new search"
         )
-    return read_plan(untrusted.own_file(path / PLAN), overrides)._replace(folder=folder)
+    return read_plan(opening.own_file(path / PLAN), overrides)._replace(folder=folder)
 
 
 def _kept(path: Path, found: Sequence[Trial]) -> str:

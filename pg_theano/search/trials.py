@@ -12,11 +12,15 @@ from typing import Any
 
 import numpy as np
 
-from pg_theano import compiling, records, runs, screen, train
-from pg_theano import config as configs
-from pg_theano.scores import learning_curve, steps_to_solve
-from pg_theano.search.settings import with_params
-from pg_theano.sections import Config
+from pg_theano import train
+from pg_theano.compiler import program
+from pg_theano.config import reading as configs
+from pg_theano.config.knobs import Config
+from pg_theano.reports import screen
+from pg_theano.runs import folder as runs
+from pg_theano.runs import records
+from pg_theano.runs.scores import learning_curve, steps_to_solve
+from pg_theano.search.plan import with_params
 from pg_theano.types import UserError
 
 FREE_AFTER = 60.0  # seconds at most that a run of a killed search, which its worker still ends, is waited for
@@ -31,7 +35,7 @@ def evaluate(task: Mapping[str, Any]) -> dict[str, Any]:
     and reason says why.
     """
     began = time.perf_counter()
-    compiling.keep()
+    program.keep()
     made: dict[str, Any] = {"number": task["number"], "score": None, "scores": [], "ended": True, "env_steps": 0}
     try:
         for seed in task["seeds"]:
@@ -56,7 +60,7 @@ def evaluate_group(tasks: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
 
     What cannot run together, or fails, or was begun before, does so alone, in `evaluate`.
     """
-    compiling.keep()
+    program.keep()
     together: list[tuple[Config, Path]] = []
     for task in tasks:
         with contextlib.suppress(UserError):  # which `evaluate` finds too, and records

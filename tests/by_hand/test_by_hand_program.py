@@ -6,20 +6,15 @@ import pytest
 from helpers_graphs import KNOBS
 from helpers_runs import as_arguments, assert_equal_runs, assert_equal_states, ran, records, result, resumed, small
 
-from pg_theano import (
-    compiling,
-    config,
-    environments,
-    evaluate,
-    knob_tables,
-    minibatches,
-    programs,
-    screen,
-    sections,
-    train,
-)
+from pg_theano import evaluate, train
 from pg_theano.by_hand import optimizers, program
-from pg_theano.graphs import ppo, vpg
+from pg_theano.compiler import program as compiling
+from pg_theano.config import knobs as sections
+from pg_theano.config import reading, tables
+from pg_theano.environments import making
+from pg_theano.graphs.algorithms import ppo, vpg
+from pg_theano.reports import screen
+from pg_theano.training import minibatches, programs
 from pg_theano.types import EXPLORE, GREEDY, SAMPLE, ActionSpace, Rollout, UserError
 
 pytestmark = pytest.mark.usefixtures("elsewhere")
@@ -334,7 +329,7 @@ def test_gymnasium_steps_and_the_screen_says_whose_gradients_they_are():
     """Though the task has a compiled twin. Caught, when planted: the compiled engine for both."""
     lines = []
     for gradients in ("by_hand", "symbolic"):
-        chosen = config.from_dict({"algorithm": {"name": "vpg"}, "gradients": gradients})
+        chosen = reading.from_dict({"algorithm": {"name": "vpg"}, "gradients": gradients})
         environment = programs.environment_of(chosen, [])
         spec = programs.spec_of(chosen, environment.task, environment)
         lines.append(screen.described(environment.task, environment, spec, gradients))
@@ -456,7 +451,7 @@ def test_every_knob_that_shapes_the_graph_is_covered_or_refused(algorithm, id):
 
     Caught, when planted: policy.noise, algorithm.target_kl or normalize.rewards left out of what is refused.
     """
-    environment = environments.make(sections.Environment(id=id), num_envs=1, dtype="float64")
+    environment = making.make(sections.Environment(id=id), num_envs=1, dtype="float64")
     environment.close()
     task = environment.task
 
@@ -468,13 +463,13 @@ def test_every_knob_that_shapes_the_graph_is_covered_or_refused(algorithm, id):
             for part in path:
                 inner = inner.setdefault(part, {})
             inner[last] = value
-        return programs.spec_of(config.from_dict(data), task)
+        return programs.spec_of(reading.from_dict(data), task)
 
     read = Read(spec_of(algorithm, "softmax", WHOLE, ADAM))
     twin, rollout = program.load(read), experience(read, np.random.default_rng(0))
     twin.train(twin.init(np.random.default_rng(0)), rollout, KNOBS, order_of(read, rollout, 0))
     plain, taken, refused = spec_with(), 0, 0
-    for key, kind, *_ in knob_tables.knobs():
+    for key, kind, *_ in tables.knobs():
         for value in other_values(kind):
             try:
                 spec = spec_with(key, value)

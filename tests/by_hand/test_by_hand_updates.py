@@ -12,7 +12,7 @@ import pytest
 from pg_theano.by_hand import __main__ as command
 from pg_theano.by_hand import advantages, optimizers, policies, ppo, vpg
 from pg_theano.by_hand.networks import Network
-from pg_theano.noise import uniforms
+from pg_theano.training.playing.noise import uniforms
 from pg_theano.types import Rollout
 
 AGENT = vpg.Agent(policies.SOFTMAX, Network((2, 3, 3)), Network((2, 4, 1)))

@@ -6,8 +6,9 @@ import pytest
 from helpers_actor_critics import MIXED, experience, interpreted_graph, make_spec, remember
 from helpers_graphs import KNOBS, PADDED
 
-from pg_theano import compiling, minibatches
-from pg_theano.graphs import skeleton
+from pg_theano.compiler import program as compiling
+from pg_theano.graphs.algorithms import common
+from pg_theano.training import minibatches
 from pg_theano.types import Rollout
 
 RNG = np.random.default_rng
@@ -16,7 +17,7 @@ RNG = np.random.default_rng
 def settled(spec, rng, rows=3):
     """A State in which nothing is 0 any more, as after some updates."""
     state = {}
-    for name, shape, _ in skeleton.state_entries(spec):
+    for name, shape, _ in common.state_entries(spec):
         sizes = [rows if size == "E" else size for size in shape]
         signed = name.endswith(("params", "mean", "velocity", "first_moment", "so_far"))
         state[name] = rng.normal(0, 0.7, sizes) if signed else rng.uniform(0.5, 1.5, sizes)

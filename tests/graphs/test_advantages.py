@@ -11,8 +11,8 @@ from helpers_graphs import BOTH, CONTINUES, PADDED, TERMINATED, TRUNCATED
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pg_theano import building
 from pg_theano.by_hand import advantages as by_hand
+from pg_theano.compiler import building
 from pg_theano.graphs import advantages
 
 MAX_STEPS = [1, 5, 16, 37]  # at a power of two, above and between

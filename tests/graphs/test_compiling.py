@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 from helpers_graphs import KNOBS
 
-from pg_theano import artifacts, building, compiling, ladder
+from pg_theano.compiler import building, cached, padding
+from pg_theano.compiler import program as compiling
 from pg_theano.types import UserError
 
 TESTS = Path(by_definition.__file__).parent
@@ -53,7 +54,7 @@ def found(reports):
 )  # fmt: skip
 def test_the_ladder_of_timesteps(steps, limit, expected):
     """64, 128, … up to the time limit. Caught, when planted: < for ≤ (an exact fit doubled); the limit ignored."""
-    assert ladder.bucket(steps, limit) == expected
+    assert padding.bucket(steps, limit) == expected
 
 
 @pytest.mark.parametrize(
@@ -62,7 +63,7 @@ def test_the_ladder_of_timesteps(steps, limit, expected):
 )
 def test_the_next_power_of_two(number, expected):
     """Caught, when planted: powers of two doubled."""
-    assert ladder.power_of_two(number) == expected
+    assert padding.power_of_two(number) == expected
 
 
 # -- the cache
@@ -165,7 +166,7 @@ def test_a_damaged_artifact_is_a_miss_with_a_warning(cache, capfd, damage, monke
     artifact.write_bytes(DAMAGES[damage](good))
     assert artifact.read_bytes() != good
     if damage != "one bit flipped":  # building takes a second: once is enough
-        assert artifacts.read(artifact, artifacts.key_of(small())) is None
+        assert cached.read(artifact, cached.key_of(small())) is None
         lines = capfd.readouterr().err.splitlines()
     else:
         params, reports = one_update(small())
@@ -180,16 +181,16 @@ def test_a_damaged_artifact_is_a_miss_with_a_warning(cache, capfd, damage, monke
 def test_an_artifact_under_another_specs_name_is_a_miss(cache, capfd):
     """Caught, when planted: the key not compared with the one inside."""
     artifact, _ = cache
-    assert artifacts.read(artifact, artifacts.key_of(small())) is not None
-    assert artifacts.read(artifact, artifacts.key_of(small(activation="relu"))) is None
+    assert cached.read(artifact, cached.key_of(small())) is not None
+    assert cached.read(artifact, cached.key_of(small(activation="relu"))) is None
     assert "not ours" in capfd.readouterr().err
 
 
 def test_what_jax_cannot_read_is_a_miss_with_a_warning(cache, capfd):
     """A good checksum over bytes that are no artifact. Caught, when planted: deserialize's exception let through."""
     artifact, expected = cache
-    manifest, _ = artifacts.read(artifact, artifacts.key_of(small()))
-    artifacts.write(artifact, manifest, b"no artifact")
+    manifest, _ = cached.read(artifact, cached.key_of(small()))
+    cached.write(artifact, manifest, b"no artifact")
     params, reports = one_update(small())
     assert params.tolist() == expected.tolist()
     assert not found(reports)
@@ -204,9 +205,9 @@ def test_knobs_hit_and_shapes_miss(cache):
     params, reports = one_update(small(), knobs=KNOBS | {"learning_rate": 0.2})
     assert found(reports)
     assert not np.array_equal(params, expected)
-    own = artifacts.key_of(small())
+    own = cached.key_of(small())
     assert artifact.name.startswith(own[:32])
-    assert artifacts.key_of(small()) == own
+    assert cached.key_of(small()) == own
     others = [
         small(hidden=(2,)),
         small(hidden=(3,)),
@@ -224,7 +225,7 @@ def test_knobs_hit_and_shapes_miss(cache):
         small(max_steps=3),
         small(dynamics="CartPole-v1"),
     ]
-    keys = [artifacts.key_of(spec) for spec in others]
+    keys = [cached.key_of(spec) for spec in others]
     assert len({own, *keys}) == len(others) + 1
 
 
@@ -232,7 +233,7 @@ def test_another_start_is_the_same_graph():
     """A search over initial values compiles nothing. Caught, when planted: initialisers in the key."""
     spec = small()
     other = spec | {"layout": [[name, shape, ["constant", 0.5]] for name, shape, _ in spec["layout"]]}
-    assert artifacts.key_of(other) == artifacts.key_of(spec)
+    assert cached.key_of(other) == cached.key_of(spec)
 
 
 @pytest.mark.parametrize(
@@ -252,15 +253,15 @@ def test_another_start_is_the_same_graph():
 def test_a_changed_source_is_another_key(tmp_path, monkeypatch, path):
     """Whatever a graph is built from is in the key. Caught, when planted: the folder of environments left out."""
     package = tmp_path / "pg_theano"
-    shutil.copytree(Path(artifacts.__file__).parent, package, ignore=shutil.ignore_patterns("__pycache__"))
-    monkeypatch.setattr(artifacts, "__file__", str(package / "artifacts.py"))
-    artifacts.surroundings.cache_clear()  # as another process finds it
-    before = artifacts.key_of(small())
+    shutil.copytree(Path(cached.__file__).parent, package, ignore=shutil.ignore_patterns("__pycache__"))
+    monkeypatch.setattr(cached, "__file__", str(package / "artifacts.py"))
+    cached.surroundings.cache_clear()  # as another process finds it
+    before = cached.key_of(small())
     with (package / path).open("a") as file:
         file.write("\n# a change\n")
-    artifacts.surroundings.cache_clear()
-    found = artifacts.key_of(small())
-    artifacts.surroundings.cache_clear()
+    cached.surroundings.cache_clear()
+    found = cached.key_of(small())
+    cached.surroundings.cache_clear()
     assert found != before
 
 

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pg_theano import minibatches
+from pg_theano.training import minibatches
 
 
 def drawn(mask, columns, epochs, batches, seed=0):

@@ -10,7 +10,8 @@ import pytest
 from pytensor.compile.mode import Mode
 
 from pg_theano.by_hand import program as by_hand
-from pg_theano.graphs import advantages, objectives, optimizers, skeleton
+from pg_theano.graphs import advantages, objectives, optimizers
+from pg_theano.graphs.algorithms import common
 from pg_theano.types import Rollout
 
 CELLS = [(algorithm, "discrete", {}) for algorithm in traps.ALGORITHMS]
@@ -110,7 +111,7 @@ def finished(mode):
     before = {"params": pt.dvector("params"), "count": pt.dscalar("count")}
     after = {name: value.type(f"new {name}") for name, value in before.items()}
     metrics = {"cost": pt.dscalar("cost"), "gradient_norm": pt.dscalar("norm")}
-    outputs = skeleton.finished(spec, before, after, metrics)
+    outputs = common.finished(spec, before, after, metrics)
     inputs = [*before.values(), *after.values(), *metrics.values()]
     run = pytensor.function(inputs, [outputs["params"], outputs["count"], outputs["metrics"][-1]], mode=mode)
     return lambda *values: run(*map(np.asarray, values))

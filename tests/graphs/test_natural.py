@@ -9,8 +9,8 @@ from helpers_graphs import KNOBS, floats, interpreted
 from pytensor.graph.traversal import ancestors
 from pytensor.scan.op import Scan
 
-from pg_theano import minibatches
-from pg_theano.graphs import natural, skeleton
+from pg_theano.graphs.algorithms import common, natural
+from pg_theano.training import minibatches
 
 
 def fisher_by_definition(spec, params, observations):
@@ -101,7 +101,7 @@ class Problem:
         self.spec = spec = make_spec(algorithm, kind, hidden=(2,), **changes)
         self.knobs = KNOBS | {"entropy_coefficient": 0.1} | (knobs or {})
         self.state = {}
-        for name, shape, _ in skeleton.state_entries(spec):
+        for name, shape, _ in common.state_entries(spec):
             self.state[name] = rng.normal(0, 0.5, shape) if name == "params" else rng.uniform(0.5, 1.5, shape)
         block = experience(spec, rng, MIXED, spread=spread)
         self.block = remember(spec, self.state, block, self.knobs)

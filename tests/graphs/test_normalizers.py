@@ -87,7 +87,7 @@ def test_an_update_uses_the_statistics_from_before_it():
 
 def test_acting_leaves_the_statistics_alone():
     """`act` has no State among its outputs. Caught, when planted: the normaliser's update among them."""
-    from pg_theano.graphs import reinforce
+    from pg_theano.graphs.algorithms import reinforce
 
     graph = reinforce.act(by_definition.make_spec(normalize_observations=True))
     assert list(graph.outputs) == ["action", "log_prob"]

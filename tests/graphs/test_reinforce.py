@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 from helpers_graphs import KNOBS, Episode
 
-from pg_theano import compiling
-from pg_theano.graphs import skeleton
+from pg_theano.compiler import program as compiling
+from pg_theano.graphs.algorithms import common
 
 COST, ENTROPY, NORM, SIGNAL, ADVANTAGE, FINITE = range(6)
 
@@ -336,7 +336,7 @@ def test_a_seed_gives_one_state_and_one_update(rich):
     """Bit for bit; another seed another. Caught, when planted: a generator made anew from the clock."""
     spec, program, _ = rich
     first, second, third = (program.init(np.random.default_rng(seed)) for seed in (1, 1, 2))
-    assert list(first) == [name for name, *_ in skeleton.state_entries(spec)]
+    assert list(first) == [name for name, *_ in common.state_entries(spec)]
     assert unchanged(first, second) == list(first)
     assert "params" not in unchanged(first, third)
     assert all(np.asarray(value).dtype == np.float64 for value in first.values())

@@ -147,7 +147,7 @@ IN_THE_GRAPH = [
     ),
     Fault(
         "V(s_t) for V of the true successor, in the graph",
-        "graphs/skeleton.py",
+        "graphs/algorithms/common.py",
         "value, next_value = valued(block.obs), valued(block.next_obs)",
         "value, next_value = valued(block.obs), valued(block.obs)",
         ("graphs/test_actor_critics.py::test_loss_and_gradient_are_those_of_a_loop_over_steps[ppo discrete]",),

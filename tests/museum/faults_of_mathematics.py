@@ -91,7 +91,7 @@ LOSSES = [
     ),
     Fault(
         "entropy punished",
-        "graphs/ppo.py",
+        "graphs/algorithms/ppo.py",
         '- knobs["entropy_coefficient"] * entropy',
         '+ knobs["entropy_coefficient"] * entropy',
         ("graphs/test_actor_critics.py::test_loss_and_gradient_are_those_of_a_loop_over_steps[ppo discrete]",),
@@ -333,7 +333,7 @@ OPTIMISERS = [
     ),
     Fault(
         "what is not finite gets in",
-        "graphs/skeleton.py",
+        "graphs/algorithms/common.py",
         "broken = pt.isnan(everything) | pt.isinf(everything)",
         "broken = pt.isinf(everything)",
         ("graphs/test_reinforce.py::test_no_optimizer_lets_what_is_not_finite_in",),

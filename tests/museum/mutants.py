@@ -34,7 +34,7 @@ BY_HAND_TESTS = {
     "program": ["program", "updates"],
 }
 TESTS = {
-    "pg_theano/schedules.py": ["tests/test_schedules.py"],
+    "pg_theano/config/schedules.py": ["tests/test_schedules.py"],
     **{f"pg_theano/graphs/{name}.py": [f"tests/graphs/test_{name}.py", *IN_GRAPHS] for name in GRAPHS},
     **{
         f"pg_theano/by_hand/{name}.py": [f"tests/by_hand/test_by_hand_{one}.py" for one in tests]

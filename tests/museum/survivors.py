@@ -71,7 +71,7 @@ SURVIVORS = [
         "the same: NumPy takes any negative size for the one that is left over",
     ),
     Survivor(
-        "schedules.py",
+        "config/schedules.py",
         "value = schedule.initial * math.exp(min(-schedule.decay_rate * update, 700.0))",
         "-schedule.decay_rate * update, 700.0 -> 700.0, -schedule.decay_rate * update",
         SYMMETRIC,

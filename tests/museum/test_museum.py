@@ -79,7 +79,7 @@ def test_a_change_is_seen_by_its_fork_and_by_no_other(server):
     Caught, when planted: the tree not put back; compiled Python of the change kept; a module that cannot be imported
     taken for a test that passed; a test that does not exist taken for one that passed.
     """
-    schedules = "pg_theano/schedules.py"
+    schedules = "pg_theano/config/schedules.py"
     text = (REPOSITORY / schedules).read_text()
     for _ in range(2):
         outcome = server.run([SOUND], timeout=120)

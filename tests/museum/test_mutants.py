@@ -55,11 +55,11 @@ def test_the_sample_is_of_all_files_and_the_same_for_a_seed():
 def test_mutants_are_killed_and_one_that_means_the_same_is_not():
     """Five of the real thing, by hand and in NumPy: four that change what is computed and one that cannot."""
     chosen = [
-        ("pg_theano/schedules.py", "schedule.final - schedule.initial", "-", "+"),
-        ("pg_theano/schedules.py", "exponential_decay", "==", "!="),
+        ("pg_theano/config/schedules.py", "schedule.final - schedule.initial", "-", "+"),
+        ("pg_theano/config/schedules.py", "exponential_decay", "==", "!="),
         ("pg_theano/by_hand/advantages.py", "advantage - advantage.mean()", "-", "+"),
         ("pg_theano/by_hand/optimizers.py", "1.0 - beta2**step", "**", "*"),
-        ("pg_theano/schedules.py", "max(value,", "value, schedule.minimum", "schedule.minimum, value"),
+        ("pg_theano/config/schedules.py", "max(value,", "value, schedule.minimum", "schedule.minimum, value"),
     ]
     fates = []
     with Server() as server:

@@ -6,9 +6,10 @@ from pathlib import Path
 
 import yaml
 
-from pg_theano import screen
-from pg_theano.search import settings, study, trials
-from pg_theano.yaml_lines import Document
+from pg_theano.reports import screen
+from pg_theano.search import plan as settings
+from pg_theano.search import study, trials
+from pg_theano.system.yaml_lines import Document
 
 RATE, DISCOUNT, HIDDEN = "schedules.learning_rate.initial", "algorithm.discount", "policy.hidden"
 SPACE = {

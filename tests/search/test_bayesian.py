@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 from scipy import integrate, stats
 
-from pg_theano.search import bayesian, samplers, settings, spaces
+from pg_theano.search import axes, bayesian, samplers
+from pg_theano.search import plan as settings
 from pg_theano.search.storage import Trial
-from pg_theano.yaml_lines import Document
+from pg_theano.system.yaml_lines import Document
 
 
 @pytest.mark.parametrize("mean", [-2.0, 0.0, 0.3, 3.0])
@@ -75,7 +76,7 @@ def test_candidates_of_a_batch_lie_apart_and_are_the_same_each_time():
     found = optimised(plan, hill, 12)
     asked = samplers.next_candidates(plan, found, 4)
     assert samplers.next_candidates(plan, found, 4) == asked
-    rows = spaces.encoded(plan.axes, [one.params for one in asked])
+    rows = axes.encoded(plan.axes, [one.params for one in asked])
     apart = np.linalg.norm(rows[:, None] - rows[None], axis=-1)[np.triu_indices(4, 1)]
     assert apart.min() > 1e-3
     running = [Trial(12 + i, one.params, "running", None, {"batch": 3}) for i, one in enumerate(asked[:2])]

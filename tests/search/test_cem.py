@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from pg_theano.search import cem, fitness, searchers
+from pg_theano.training.population import cem, ranking, searchers
 from pg_theano.types import UserError
 
 CONSTANTS = {
@@ -74,16 +74,16 @@ def test_centred_ranks_share_what_equals_have_and_put_what_is_not_finite_last():
 
     Caught, when planted: ranks in order of appearance for equals; NaN first, as a sort puts it at the end.
     """
-    found = fitness.centred_ranks(np.array([2.0, np.nan, 7.0, 2.0, -np.inf, 1.0]))
+    found = ranking.centred_ranks(np.array([2.0, np.nan, 7.0, 2.0, -np.inf, 1.0]))
     np.testing.assert_allclose(found, np.array([3.5, 0.5, 5, 3.5, 0.5, 2]) / 5 - 0.5, atol=1e-15)
-    assert fitness.centred_ranks(np.full(4, 3.0)).tolist() == [0, 0, 0, 0]
+    assert ranking.centred_ranks(np.full(4, 3.0)).tolist() == [0, 0, 0, 0]
 
 
 def test_the_best_come_first_and_of_equals_the_first_drawn():
     """An infinite fitness is no fitness. Caught, when planted: +∞ taken as the best; an unstable order."""
     values = np.array([1.0, np.inf, 4, np.nan, 4, -2] + [1.0] * 30)
-    assert fitness.best_first(values)[:3].tolist() == [2, 4, 0]
-    assert set(fitness.best_first(values)[-2:].tolist()) == {1, 3}
+    assert ranking.best_first(values)[:3].tolist() == [2, 4, 0]
+    assert set(ranking.best_first(values)[-2:].tolist()) == {1, 3}
 
 
 QUICK = ["cem", "es", "cmaes", "pgpe"]

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pg_theano.search import cho
-from pg_theano.search.spaces import Axis
+from pg_theano.search.axes import Axis
 from pg_theano.types import UserError
 
 OPTIONS = {"points": 3, "shrink": 0.5, "threshold": 0.02, "repeats": 1, "order": "together"}

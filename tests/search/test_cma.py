@@ -7,7 +7,7 @@ import cmaes
 import numpy as np
 import pytest
 
-from pg_theano.search import cma, searchers
+from pg_theano.training.population import cma, searchers
 from pg_theano.types import UserError
 
 

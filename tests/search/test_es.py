@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from pg_theano.search import es, fitness, mirrored, searchers
+from pg_theano.training.population import es, mirrored, ranking, searchers
 
 ADAM = {"learning_rate": 0.3, "beta1": 0.9, "beta2": 0.999, "epsilon": 1e-8}
 
@@ -49,7 +49,7 @@ def test_two_steps_are_adams_of_the_ranked_gradient_in_units_of_the_std():
         candidates = searcher.ask(state, rng, ADAM)
         values = np.exp(-candidates).sum(axis=1)
         noise = (candidates - mean) / std
-        gradient = sum(rank * e for rank, e in zip(fitness.centred_ranks(values), noise, strict=True)) / 4
+        gradient = sum(rank * e for rank, e in zip(ranking.centred_ranks(values), noise, strict=True)) / 4
         first, second = 0.9 * first + 0.1 * gradient, 0.999 * second + 0.001 * gradient**2
         mean = mean + 0.3 * std * (first / (1 - 0.9**step)) / (np.sqrt(second / (1 - 0.999**step)) + 1e-8)
         state = searcher.tell(state, candidates, values, ADAM)

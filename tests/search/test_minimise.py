@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import scipy.optimize
 
-from pg_theano.search import minimise
+from pg_theano.training.population import minimise
 from pg_theano.types import UserError
 
 METHODS = ["cem", "pgpe", "es", "cmaes"]
@@ -220,7 +220,7 @@ def test_what_is_drawn_outside_is_reflected_as_often_as_it_takes(bounds, folded)
 
 def test_the_example_of_the_docstring_runs():
     """`doctest` of the module, in which the package's function of the same name hides it."""
-    module = sys.modules["pg_theano.search.minimise"]
+    module = sys.modules["pg_theano.training.population.minimise"]
     assert doctest.testmod(module) == (0, 4)
 
 

@@ -6,7 +6,7 @@ import helpers_graphs as by_definition
 import numpy as np
 import pytest
 
-from pg_theano.search import fitness, mirrored, searchers
+from pg_theano.training.population import mirrored, ranking, searchers
 
 SPEC = {"algorithm": "pgpe", "num_params": 3, "optimizer": "sgd", "dtype": "float64"}
 
@@ -118,7 +118,7 @@ def test_a_generation_is_one_step_of_each_natural_gradient(gradient, searcher):
     mean, std, candidates, values = a_generation(2)
     state = {"mean": mean, "std": std}
     told = searcher.tell(state, candidates, values, {"learning_rate": 0.7, "std_learning_rate": 0.4})
-    found = gradient(mean, std, candidates, fitness.centred_ranks(values))
+    found = gradient(mean, std, candidates, ranking.centred_ranks(values))
     np.testing.assert_allclose(told["mean"], mean + 0.7 * std**2 * found["mean"], rtol=1e-12)
     np.testing.assert_allclose(told["std"], std * np.exp(0.4 * 0.5 * found["log_std"]), rtol=1e-12)
 

@@ -7,9 +7,14 @@ from helpers_graphs import make_spec
 from helpers_runs import assert_equal_runs, command, ran, records, result, resumed
 from scipy.special import expit
 
-from pg_theano import acting, compiling, config, parameters, programs
+from pg_theano import parameters
+from pg_theano.compiler import program as compiling
+from pg_theano.config import reading
 from pg_theano.graphs import normalizers
-from pg_theano.search import learner, population
+from pg_theano.policies import acting
+from pg_theano.training import programs
+from pg_theano.training.playing import generations
+from pg_theano.training.population import learner
 from pg_theano.types import GREEDY, ActionSpace, UserError
 
 pytestmark = pytest.mark.usefixtures("elsewhere")
@@ -26,11 +31,11 @@ ACTIONS = {
 def player_of(chosen, dtype="float64"):
     """(config, spec, Player) of a config's changes over the defaults of cem."""
     plain = {"algorithm": {"name": "cem", "population_size": 4}, "normalize": {"observations": False}}
-    made = config.from_dict(plain | {"dtype": dtype} | chosen)
+    made = reading.from_dict(plain | {"dtype": dtype} | chosen)
     environment = programs.environment_of(made, [])
     spec = programs.spec_of(made, environment.task, environment)
     program = learner.load(made, spec, lambda what, seconds: None)
-    return made, spec, population.Player(made, spec, environment, program)
+    return made, spec, generations.Player(made, spec, environment, program)
 
 
 def forward(spec, params, obs):
@@ -208,7 +213,7 @@ def test_every_generation_is_drawn_anew():
     """From the same state, another update asks for other candidates; the same update for the same ones. Caught, when
     planted: the generator of the first update for all of them."""
     made, spec, player = player_of({"environment": {"id": "CartPole-v1", "max_episode_steps": 20}})
-    collector = population.Population(made, spec, player.environment, player.program)
+    collector = generations.Population(made, spec, player.environment, player.program)
     state = player.program.init(np.random.default_rng(0))
     knobs = programs.knobs_at(made, 0)
     first, second, again = (collector.collect(state, knobs, update).rollout.candidates for update in (0, 1, 0))
@@ -281,7 +286,7 @@ def test_a_promising_generation_is_evaluated_at_once(tmp_path):
 ])  # fmt: skip
 def test_what_a_search_cannot_have_is_refused(chosen, says):
     with pytest.raises(UserError, match=says):
-        config.from_dict(chosen)
+        reading.from_dict(chosen)
 
 
 @pytest.mark.slow

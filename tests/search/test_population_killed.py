@@ -4,7 +4,7 @@ import helpers_distribute as helpers
 import pytest
 from helpers_runs import assert_equal_runs, ran
 
-from pg_theano.search import population
+from pg_theano.training.playing import generations
 
 pytestmark = [pytest.mark.usefixtures("elsewhere"), pytest.mark.slow]
 
@@ -22,7 +22,7 @@ def test_a_killed_worker_loses_nothing_of_a_generation(who, tmp_path, monkeypatc
     """Alone, by workers, by workers of whom one is killed: bit for bit."""
     ran(CHOSEN, tmp_path / "alone")
     with helpers.workers_of(who, tmp_path) as (workers, pids):
-        monkeypatch.setattr(population.distribute, "opened", lambda **words: workers)
+        monkeypatch.setattr(generations.distribute, "opened", lambda **words: workers)
         by_workers = CHOSEN | {"distribute": {"workers": 2, "tasks": 4}}
         ran(by_workers, tmp_path / "undisturbed")  # and the workers have imported what they need
         with helpers.killed_in_the_middle(pids()):

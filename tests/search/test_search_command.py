@@ -7,8 +7,8 @@ import yaml
 from helpers_runs import command
 from helpers_search import DISCOUNT, HIDDEN, RATE, REAL, written
 
-from pg_theano import backends
-from pg_theano import config as configs
+from pg_theano.compiler import functions
+from pg_theano.config import reading as configs
 from pg_theano.search import compare, trials
 from pg_theano.search.storage import Trial
 from pg_theano.types import UserError
@@ -218,12 +218,12 @@ def test_a_best_config_says_where_it_came_from(elsewhere):
 def test_trials_that_share_a_graph_share_its_functions(elsewhere, monkeypatch):
     """In one process a second trial reads no artifact and compiles nothing; its figures are those of a process of its
     own. Caught, when planted: functions kept by the algorithm's name alone."""
-    from pg_theano import compiling
+    from pg_theano.compiler import program
 
-    monkeypatch.setattr(compiling, "_kept", None)
+    monkeypatch.setattr(program, "_kept", None)
     made = []
-    real = backends.JaxFunctions.__init__
-    monkeypatch.setattr(backends.JaxFunctions, "__init__", lambda self, *a: (made.append(a[0]), real(self, *a))[1])
+    real = functions.JaxFunctions.__init__
+    monkeypatch.setattr(functions.JaxFunctions, "__init__", lambda self, *a: (made.append(a[0]), real(self, *a))[1])
 
     def score(number, rate, hidden):
         task = {"number": number, "base": {"budget": {"updates": 2}, "evaluation": {"episodes": 2}}, "seeds": [0]}
@@ -234,6 +234,6 @@ def test_trials_that_share_a_graph_share_its_functions(elsewhere, monkeypatch):
 
     first = [score(0, 0.05, [4]), score(1, 0.5, [4]), score(2, 0.05, [5]), score(3, 0.05, [4])]
     assert len(made) == 2
-    compiling._kept = {}
+    program._kept = {}
     assert [score(4, 0.5, [4]), score(5, 0.05, [5])] == first[1:3]
     assert first[3] == first[0]

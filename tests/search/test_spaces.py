@@ -10,8 +10,10 @@ from helpers_search import DISCOUNT, RATE, data_of, plan_of
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pg_theano.search import samplers, settings, spaces, study
-from pg_theano.search.spaces import Axis
+from pg_theano.search import axes as spaces
+from pg_theano.search import plan as settings
+from pg_theano.search import samplers, study
+from pg_theano.search.axes import Axis
 from pg_theano.types import UserError
 
 ROOT = Path(__file__).resolve().parents[2]

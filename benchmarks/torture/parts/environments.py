@@ -25,8 +25,10 @@ import faulty_environments as faulty
 import test_training_faults as training
 import test_workers as with_workers
 
-from pg_theano import check_env, environments, sections
-from pg_theano.environment_checks import NOTE
+from pg_theano import check_env
+from pg_theano.config import knobs
+from pg_theano.environments import making
+from pg_theano.environments.inspection import NOTE
 from pg_theano.types import UserError
 
 OWN = [
@@ -103,7 +105,7 @@ def _found_by(check: Any) -> list[int]:
 
 def training_says() -> Figures:
     """The faults that a small run names itself, in one line each."""
-    from pg_theano import rollout
+    from pg_theano.training.playing import episodes as rollout
 
     rollout.LONGEST_EPISODE = 2000
     said = {}
@@ -117,9 +119,9 @@ def training_says() -> Figures:
 
 def cost_of_a_glance() -> Figures:
     """Milliseconds of processor time at start, of an environment of a user's."""
-    from pg_theano.environment_checks import glanced
+    from pg_theano.environments.inspection import glanced
 
-    env = environments.make(sections.Environment(id="Healthy-v0"), num_envs=2, dtype="float32")
+    env = making.make(knobs.Environment(id="Healthy-v0"), num_envs=2, dtype="float32")
     times = []
     for _ in range(9):
         began = time.process_time()
@@ -130,9 +132,9 @@ def cost_of_a_glance() -> Figures:
 
 def cost_of_the_watch() -> Figures:
     """Processor time of a step of 16 environments in this process, µs, with and without a watch: the least of 15."""
-    from pg_theano import watchdog
+    from pg_theano.environments import watchdog
 
-    env = environments.make(sections.Environment(id="Healthy-v0"), num_envs=16, dtype="float32")
+    env = making.make(knobs.Environment(id="Healthy-v0"), num_envs=16, dtype="float32")
     env.begin(np.ones(16, bool), np.arange(16), all_over=True)
     actions = np.zeros(16, np.int32)
 
@@ -266,8 +268,8 @@ def close_beside_a_hanging_close() -> Figures:
 def cost_of_a_step(id: str) -> Figures:
     """Microseconds a step of 16 environments: here, in workers, and by Gymnasium's two; medians of seven, in turns."""
     ours = {
-        f"workers={count}": environments.make(
-            sections.Environment(id=id, workers=count), num_envs=16, dtype="float32", single_environments=True
+        f"workers={count}": making.make(
+            knobs.Environment(id=id, workers=count), num_envs=16, dtype="float32", single_environments=True
         )
         for count in (0, 1, 2)
     }

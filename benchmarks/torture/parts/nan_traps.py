@@ -12,7 +12,7 @@ from part import Figures, Part, Row
 sys.path.insert(0, str(ROOT / "tests"))
 import helpers_traps as traps
 
-from pg_theano import compiling
+from pg_theano.compiler import program as compiling
 from pg_theano.types import Rollout
 
 BACKENDS = ["jax", "numba"]

@@ -1,0 +1,104 @@
+"""Graphs built, described and compiled by PyTensor, which is imported only when something must be built.
+
+The only caller of `pytensor.function`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import warnings
+from collections.abc import Callable
+from typing import Any
+
+from pg_theano.system import stopping
+
+Around = Callable[[], contextlib.AbstractContextManager[None]]
+"""A context in which a user's own module can be imported, entered only while a graph is built."""
+
+
+def import_pytensor() -> None:
+    """Before the clock of a compilation starts: this takes a second or two, once a process."""
+    with stopping.deferred():
+        import pytensor.link.jax.dispatch
+        import pytensor.tensor  # noqa: F401
+
+
+def build(spec: dict[str, Any], function: str) -> Any:
+    """The symbolic inputs and outputs of one function of the spec's algorithm."""
+    import pytensor
+
+    with pytensor.config.change_flags(floatX=spec["dtype"]):
+        module = importlib.import_module(f"pg_theano.graphs.algorithms.{spec['algorithm']}")
+        return getattr(module, function)(spec), module
+
+
+def describe(spec: dict[str, Any], graph: Any, module: Any) -> dict[str, Any]:
+    """The manifest of one function: what goes in and out, and what the host must know of the program."""
+    return {
+        "loops": _only_narrow_loops(graph),
+        "inputs": [[name, v.type.dtype, graph.dims[name]] for name, v in graph.inputs.items()],
+        "outputs": list(graph.outputs),
+        **module.describe(spec),
+    }
+
+
+def _only_narrow_loops(graph: Any) -> bool:
+    """Whether a graph has loops, none of which multiplies matrices.
+
+    XLA makes one function of such a loop, which is quick; of one with matrix products too, if it is let, and then does
+    these without its library: 45 instead of 4 ms for an update of PPO on 64 x 64 units.
+    """
+    from pytensor.graph.traversal import ancestors
+    from pytensor.scan.op import Scan
+    from pytensor.tensor.math import Dot
+
+    ops = [v.owner.op for v in ancestors(graph.outputs.values()) if v.owner]
+    loops = [op for op in ops if isinstance(op, Scan)]
+    inner = [node.op for loop in loops for node in loop.fgraph.apply_nodes]
+    return bool(loops) and not any(isinstance(getattr(op, "core_op", op), Dot) for op in inner)
+
+
+def pytensor_function(graph: Any, mode: Any, dtype: str) -> Any:
+    import pytensor
+
+    with pytensor.config.change_flags(floatX=dtype), warnings.catch_warnings():
+        # PyTensor's constants are int64 and float64 here and there; JAX says of each that it keeps 32 bits.
+        warnings.filterwarnings("ignore", message="Explicitly requested dtype")
+        warnings.filterwarnings("ignore", message="Skipping (Assert|CheckAndRaise)")  # JAX checks shapes by itself
+        return pytensor.function(
+            list(graph.inputs.values()),
+            list(graph.outputs.values()),
+            mode=mode,
+            trust_input=True,
+            on_unused_input="ignore",
+        )
+
+
+def graphs_of(spec: dict[str, Any], function: str, *, around: Around = contextlib.nullcontext) -> tuple[Any, Any]:
+    """One function's graph as it is built and differentiated, and as rewriting leaves it for JAX, to be looked at."""
+    import_pytensor()
+    with around():
+        graph, _ = build(spec, function)
+    from pg_theano.graphs import pictures
+
+    rewritten = pytensor_function(graph, few_rewrites(), spec["dtype"]).maker.fgraph
+    return pictures.before_rewriting(graph), pictures.named(rewritten, graph.outputs)
+
+
+def few_rewrites() -> Any:
+    """PyTensor's mode for JAX with few rewrites: they are pure Python and never cached, and XLA fuses by itself."""
+    from pytensor.compile.mode import Mode
+    from pytensor.graph.rewriting.db import RewriteDatabaseQuery
+    from pytensor.link.jax.linker import JAXLinker
+
+    include = ["fast_compile", "jax", "scan_sit_sot_to_untraced"]  # the last: a carry is not kept for every step
+    query = RewriteDatabaseQuery(include=include, exclude=["cxx_only", "BlasOpt", "fusion", "inplace"])
+    return Mode(JAXLinker(), query)
+
+
+def mode_of(backend: str) -> Any:
+    """PyTensor's own mode for one of its own backends."""
+    from pytensor.compile.mode import get_mode
+
+    return get_mode({"numba": "NUMBA", "c": "CVM"}[backend])

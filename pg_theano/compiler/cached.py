@@ -1,0 +1,155 @@
+"""The files of the compile cache: one artifact each, and what a name in the cache stands for.
+
+An artifact file is one JSON line (the manifest, with the SHA-256 of everything else in the file) and then the bytes:
+one file, so that it is written or not, never half of a pair.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import hashlib
+import importlib.metadata
+import json
+import os
+import platform
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from pg_theano.compiler import machine_code
+from pg_theano.system import opening
+from pg_theano.types import UserError
+
+FORMAT = 1
+_warned: set[str] = set()
+
+
+def cache_folder() -> Path:
+    """Where artifacts and machine code are kept: $PG_THEANO_CACHE, else the user's cache folder."""
+    own = os.environ.get("PG_THEANO_CACHE")
+    if own:
+        return Path(own)
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "pg_theano"
+
+
+def xla_folder() -> Path:
+    return cache_folder() / "xla"
+
+
+def check_cache() -> None:
+    """Refuse a cache folder that others may have written to: what is in it runs. Errors: `UserError`."""
+    folder = cache_folder()
+    if folder.exists() and not folder.is_dir():
+        raise UserError(
+            f"{folder}: is a file; expected a folder, of the compile cache; try another in $PG_THEANO_CACHE"
+        )
+    for one in (folder, folder / "artifacts", folder / "xla"):
+        problem = opening.others_may_write(one)
+        if problem:
+            raise UserError(
+                f"{one}: {problem}, and what is in it runs as code; expected a folder that is yours alone: "
+                "chmod go-w, or name another in $PG_THEANO_CACHE"
+            )
+
+
+def key_of(spec: dict[str, Any]) -> str:
+    """SHA-256 of what determines the graph and of what determines its meaning."""
+    # Where parameters start is no part of the graph: another initial value compiles nothing.
+    shaping = spec | {"layout": [entry[:2] for entry in spec.get("layout", [])]}
+    return hashlib.sha256(json.dumps([FORMAT, shaping], sort_keys=True).encode() + surroundings()).hexdigest()
+
+
+@functools.cache  # they are imported, or will be, once a process: 10 ms
+def surroundings() -> bytes:
+    """SHA-256 of the sources and the versions that make a graph of a spec."""
+    package = Path(__file__).parents[1]
+    rooms = [path for room in ("graphs", "compiler") for path in sorted((package / room).rglob("*.py"))]
+    sources = [*rooms, package / "parameters.py", package / "types.py"]
+    digest = hashlib.sha256()
+    for path in sources:
+        digest.update(path.relative_to(package).as_posix().encode() + b"\0" + path.read_bytes() + b"\0")
+    for name in ("pg_theano", "pytensor", "jax", "jaxlib", "numpy"):
+        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
+            digest.update(f"{name}={importlib.metadata.version(name)};".encode())
+    digest.update(f"python={sys.version_info[:3]};{platform.machine()}".encode())
+    return digest.digest()
+
+
+def remembered(facts: dict[str, Any], make: Callable[[], Any]) -> Any:
+    """Plain data that only a user's code can say, kept beside the artifacts under the facts that it follows from."""
+    key = hashlib.sha256(json.dumps([FORMAT, facts, sys.version_info[:3]], sort_keys=True).encode()).hexdigest()
+    check_cache()
+    path = cache_folder() / "artifacts" / f"{key[:32]}.json"
+    found = read(path, key)
+    if found is not None:
+        return found[0]["value"]
+    value = json.loads(json.dumps(make()))  # the same from now as later from the file
+    write(path, {"key": key, "value": value}, b"")
+    return value
+
+
+def about(spec: dict[str, Any]) -> str:
+    """A program in a few words, for whoever lists the cache."""
+    names = ("algorithm", "dynamics", "exploration", "signal", "baseline", "optimizer", "dtype")
+    words = [str(spec[name]).rpartition(".")[2] for name in names if spec.get(name)]
+    return " ".join([*words, f"{spec['num_params']} parameters"] if "num_params" in spec else words)
+
+
+def read_manifest(path: Path) -> dict[str, Any] | None:
+    """The manifest of an artifact file, None where it is damaged."""
+    try:
+        head, _, payload = opening.read(path, opening.most_bytes()).partition(b"\n")
+        manifest = _manifest(head)
+        return manifest if manifest.pop("sha256") == checksum(manifest, payload) else None
+    except (OSError, ValueError, KeyError, AttributeError, TypeError, UserError):
+        return None
+
+
+def read(path: Path, key: str) -> tuple[dict[str, Any], bytes] | None:
+    """(manifest, bytes) of an artifact, or None. A damaged or foreign file is a miss with a warning."""
+    try:
+        head, _, payload = opening.read(path, opening.most_bytes()).partition(b"\n")
+    except FileNotFoundError:
+        return None
+    except (OSError, UserError) as error:
+        warn(f"{getattr(error, 'strerror', None) or error}; building {path} anew")
+        return None
+    try:
+        manifest = _manifest(head)
+        stated = manifest.pop("sha256")
+        if stated == checksum(manifest, payload) and manifest["key"] == key:
+            return manifest, payload
+    except (ValueError, KeyError, AttributeError, TypeError):
+        pass
+    warn(f"{path}: damaged, or not ours; building it anew")
+    return None
+
+
+def _manifest(head: bytes) -> Any:
+    if len(head) > opening.MOST_JSON:
+        raise ValueError
+    return opening.parsed(head)
+
+
+def write(path: Path, manifest: dict[str, Any], payload: bytes) -> None:
+    """A folder that cannot be written costs a warning."""
+    head = json.dumps(manifest | {"sha256": checksum(manifest, payload)}, sort_keys=True).encode()
+    try:
+        machine_code.write_whole(path, head + b"\n" + payload)
+    except OSError as error:
+        warn(f"{path.parent}: {error.strerror}; {machine_code.NOTHING_KEPT}")
+
+
+def checksum(manifest: dict[str, Any], payload: bytes) -> str:
+    return hashlib.sha256(json.dumps(manifest, sort_keys=True).encode() + b"\n" + payload).hexdigest()
+
+
+def warn(message: str) -> None:
+    """That a folder cannot be written once a process: it is so for each of thirty files."""
+    if message.endswith(machine_code.NOTHING_KEPT):
+        if message in _warned:
+            return
+        _warned.add(message)
+    opening.say(f"warning: {message}", sys.stderr)

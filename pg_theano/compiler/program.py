@@ -1,0 +1,170 @@
+"""The bridge: graph -> gradient -> few rewrites -> machine code -> artifact; here, the program that is made of it.
+
+On a cache hit neither PyTensor nor `graphs/` is imported: the artifact carries, beside its StableHLO, a manifest
+of all that the host must know.
+
+    program = load(spec, backend="jax", report=print)
+    state = program.init(rng)
+    state, metrics = program.train(state, rollout, knobs)
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from pg_theano import parameters
+from pg_theano.compiler import cached
+from pg_theano.compiler.building import Around
+from pg_theano.compiler.functions import JaxFunctions, PyTensorFunctions, Report, started, wide
+from pg_theano.types import GREEDY, Program, Record, State
+
+MOST_KEPT = 64
+_kept: dict[tuple[str, str, bool], JaxFunctions] | None = None  # functions of earlier runs of this process; see `keep`
+
+
+def functions(
+    spec: dict[str, Any],
+    first: str,
+    *,
+    report: Report,
+    around: Around = contextlib.nullcontext,
+    backend: str = "jax",
+    agents: bool = False,
+) -> JaxFunctions | PyTensorFunctions:
+    """The functions of a spec, each built when it is first called; `first`, whose manifest is read now.
+
+    `around` is a context in which a user's own module can be imported, entered only while a graph is built. With
+    `agents`, what collects and learns does so for several agents at once (see `agent_axis`).
+    """
+    if backend != "jax":
+        return PyTensorFunctions(spec, first, backend, report, around)
+    cached.check_cache()
+    if _kept is None:
+        return JaxFunctions(spec, first, report, around, agents)
+    key = (cached.key_of(spec), first, agents)
+    if key not in _kept:
+        while len(_kept) >= MOST_KEPT:
+            _kept.pop(next(iter(_kept))).threads.shutdown(wait=False)
+        _kept[key] = JaxFunctions(spec, first, report, around, agents)
+    _kept[key].report, _kept[key].around = report, around  # of the run that uses them now
+    return _kept[key]
+
+
+def keep() -> None:
+    """From now on this process keeps its JAX functions, for runs in turn (not at once) that share a graph."""
+    global _kept
+    _kept = {} if _kept is None else _kept
+
+
+def finish() -> None:
+    """Wait for compilations under way, and begin no more."""
+    for threads in started:
+        threads.shutdown(wait=True, cancel_futures=True)
+
+
+def load(
+    spec: dict[str, Any],
+    *,
+    backend: str,
+    report: Report,
+    around: Around = contextlib.nullcontext,
+    rows: int = 1,
+    first: str = "train",
+    agents: bool = False,
+) -> Program:
+    """The program of a spec, from the cache where it is there, else built now.
+
+    With `agents` (backend jax), `rollout` and `train` are those of A agents at once: every array has a further axis
+    (see `agent_axis`), and `knobs` is a list of A.
+
+    `spec` is plain data: all of the config that shapes the graph (see `graphs/skeleton.py`). `rows` is the number of
+    environments, of which State may keep something each; `first` is the function built now, "act" where nothing will
+    be trained. Errors: `UserError` where the backend cannot work on this
+    machine.
+    """
+    compiled = functions(spec, first, report=report, around=around, backend=backend, agents=agents)
+    manifest = compiled.manifest
+    dtype = spec["dtype"]
+
+    def init(rng: np.random.Generator) -> State:
+        made = {"zeros": np.zeros, "ones": np.ones}
+        return {
+            name: parameters.initial(rng, spec["layout"], dtype)
+            if how == "layout"
+            else made[how]([rows if size == "E" else size for size in shape], dtype)
+            for name, shape, how in manifest["state"]
+        }
+
+    def vector(knobs: dict[str, float]) -> np.ndarray:
+        with np.errstate(over="ignore"):  # a rate beyond float32 is infinite, and stops the run as such
+            return np.array([knobs[name] for name in manifest["knobs"]], dtype)
+
+    def vectors(knobs: Any) -> np.ndarray:
+        return np.stack([vector(one) for one in knobs]) if agents else vector(knobs)
+
+    def act(state, obs, noise, knobs, choice):
+        values = {"obs": obs, "noise": noise, "knobs": vector(knobs), "choice": np.asarray(choice, "int32")}
+        out = compiled.call("act", {"E": obs.shape[0]}, state, values)
+        return np.asarray(out["action"]), np.asarray(out["log_prob"])
+
+    def block(rollout):
+        if isinstance(rollout, Record):
+            steps, *number, _, episodes = rollout.values.shape
+            return {"record": rollout.values}, {"E": episodes, "T": steps} | ({"A": number[0]} if agents else {})
+        episodes, steps = rollout.mask.shape
+        return rollout._asdict(), {"E": episodes, "T": steps}
+
+    def train(state, rollout, knobs, minibatches=None):
+        values, sizes = block(rollout)
+        if minibatches:
+            values, sizes = values | minibatches, sizes | {"B": minibatches["index"].shape[-1]}
+        out = compiled.call("train", sizes, state, values | {"knobs": vectors(knobs)})
+        rows = np.asarray(out.pop("metrics")).reshape(-1, len(manifest["metrics"])).tolist()
+        metrics = [dict(zip(manifest["metrics"], row, strict=True)) for row in rows]
+        return out, metrics if agents else metrics[0]
+
+    def gradient(state, rollout, knobs, at=None):
+        values, sizes = block(rollout)
+        values |= {"knobs": vector(knobs), "at": state["params"] if at is None else at}
+        out = compiled.call("gradient", sizes, state, values)
+        return {name: np.asarray(value) for name, value in out.items()}
+
+    def rollout(state, knobs, values):
+        *number, _, episodes = values["env_state"].shape
+        sizes = {"E": episodes} | ({"A": number[0]} if agents else {})
+        return compiled.call("rollout", sizes, state, values | {"knobs": vectors(knobs)})
+
+    return Program(init, act, train, gradient, rollout, compiled.prepare, manifest)
+
+
+def likeliest_action(
+    spec: dict[str, Any], state: State, finish: Callable[[Any, Any], Any], *, around: Around = contextlib.nullcontext
+) -> bytes:
+    """StableHLO of obs [E, F] to the likeliest action of each, E symbolic, the parameters inside it.
+
+    `finish(jax.numpy, action)` makes of the policy's numbers what the environment takes. Read it with
+    `jax.export.deserialize`; it needs neither PyTensor nor us.
+    """
+    compiled = functions(spec, "act", report=lambda what, seconds: None, around=around)
+    assert isinstance(compiled, JaxFunctions)  # noqa: S101 - of backend jax
+    jax, exported, manifest = compiled.jax, *compiled.artifact("act", None)[:2]
+    shapes = {name: shape for name, _, shape in manifest["inputs"]}
+    given = {name: np.asarray(state[name]) for name in shapes if name in state}
+    given |= {"knobs": np.zeros(len(manifest["knobs"]), spec["dtype"]), "choice": np.asarray(GREEDY, "int32")}
+
+    def act(obs: Any) -> Any:
+        values = given | {"obs": obs}
+        if "noise" in shapes:
+            values["noise"] = jax.numpy.full((obs.shape[0], *shapes["noise"][1:]), 0.5, spec["dtype"])
+        else:  # the graph of a population: a column of parameters for each row
+            values["params"] = jax.numpy.broadcast_to(given["params"][:, None], (spec["num_params"], obs.shape[0]))
+        return finish(jax.numpy, exported.call(*[values[name] for name in shapes])[0])
+
+    with wide(jax, spec["dtype"]):
+        (episodes,) = jax.export.symbolic_shape("E")
+        rows = jax.ShapeDtypeStruct((episodes, spec["obs_size"]), spec["dtype"])
+        return bytes(jax.export.export(jax.jit(act))(rows).serialize())

@@ -1,0 +1,183 @@
+"""Configs read: a file, what lies over it, and what is wrong with it. The knobs themselves stand in sections.py.
+
+    config = read_config("configs/cartpole.yaml", ["algorithm.discount=0.98"], seed=3)
+
+Unknown keys, wrong types and numbers out of range are a `UserError` that names file, line and key.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import typing
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from pydantic import BaseModel, ValidationError
+
+from pg_theano.config.errors import explain, where
+from pg_theano.config.knobs import Config, Section
+from pg_theano.config.rules import ALGORITHM_DEFAULTS
+from pg_theano.config.tables import section, type_name
+from pg_theano.system import yaml_lines
+from pg_theano.types import UserError
+
+
+def with_defaults(data: dict[str, Any]) -> dict[str, Any]:
+    """The knobs of a file over the defaults of the algorithm that it names."""
+    algorithm = data.get("algorithm")
+    name = algorithm.get("name") if isinstance(algorithm, dict) else None
+    return laid_over(_copied(ALGORITHM_DEFAULTS.get(name, {}) if isinstance(name, str) else {}), data)
+
+
+def laid_over(under: dict[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+    for key, value in over.items():
+        both = isinstance(value, Mapping) and isinstance(under.get(key), dict)
+        under[key] = laid_over(under[key], value) if both else value
+    return under
+
+
+def read_config(
+    path: str | os.PathLike[str] | None = None, overrides: Iterable[str] = (), seed: int | None = None
+) -> Config:
+    """The config of a file (or the defaults), with `a.b=value` overrides in turn and a seed on top."""
+    document = read_data(path, overrides, seed)
+    return from_dict(document.data, document.lines, document.name)
+
+
+def read_data(
+    path: str | os.PathLike[str] | None = None, overrides: Iterable[str] = (), seed: int | None = None
+) -> yaml_lines.Document:
+    """What the file and the overrides say, as plain data that nobody has checked yet."""
+    document = yaml_lines.Document({}, {}, "defaults") if path is None else yaml_lines.read_file(path)
+    document = _laid_over(document.data, document.lines, document.name, overrides, seed)
+    if path is not None and "name" not in document.data:
+        document.data["name"] = re.sub(r"[^A-Za-z0-9._-]", "-", Path(path).stem).lstrip("._-")[:64] or None
+    return document
+
+
+def _laid_over(
+    below: Any, lines_below: Mapping[tuple, int], name: str, overrides: Iterable[str], seed: int | None
+) -> yaml_lines.Document:
+    """Plain data with `knob=value` words and a seed over it."""
+    data, lines = _copied(below), dict(lines_below)
+    for override in overrides:
+        _override(data, lines, override)
+    if seed is not None:
+        data["seed"] = _copied(seed)
+        lines[("seed",)] = 0
+    return yaml_lines.Document(data, lines, name)
+
+
+def from_dict(data: Mapping[str, Any], lines: Mapping[tuple, int] | None = None, name: str = "config") -> Config:
+    """The config of plain nested dicts; what is missing keeps its default."""
+    return validated(Config, with_defaults(_copied(data)), lines or {}, name)
+
+
+Model = typing.TypeVar("Model", bound=Section)
+
+
+def validated(model: type[Model], data: dict[str, Any], lines: Mapping[tuple, int], name: str) -> Model:
+    """Plain nested dicts as this model. Errors: `UserError` with file, line and key of the first thing wrong."""
+    try:
+        return model.model_validate(_whole_numbers(model, data))
+    except ValidationError as error:
+        raise UserError(explain(error, lines, name, model)) from None
+
+
+class Resolved(NamedTuple):
+    """A config, and where it comes from."""
+
+    config: Config
+    folder: Path  # where the modules that it names are looked for
+    lines: Mapping[tuple, int] = {}
+    name: str = "config"
+
+    @contextlib.contextmanager
+    def placed(self) -> Iterator[None]:
+        """An error about a knob that shows only now, with the task at hand, gets the file and the line as well."""
+        try:
+            yield
+        except UserError as error:
+            key = re.match(r"([a-z_]+(?:\.[a-z_0-9]+)*): ", str(error))
+            path = tuple(key[1].split(".")) if key else ()
+            if not any(path[:length] in self.lines for length in range(1, len(path) + 1)):
+                raise
+            place = where(path, self.lines, self.name)
+            raise UserError(f"{place}: {str(error).partition(': ')[2]}") from error
+
+
+def resolved(
+    config: Config | Mapping[str, Any] | str | os.PathLike[str] | None,
+    overrides: Iterable[str] = (),
+    seed: int | None = None,
+    folder: Path | None = None,
+) -> Resolved:
+    """The config of a file, of plain data, or of nothing: the defaults.
+
+    Overrides and seed lie over any of them. Modules that it names are looked for beside the file; for all else in
+    `folder`, or the current one.
+    """
+    overrides = list(overrides)
+    if isinstance(config, Config) and not overrides and seed is None:
+        return Resolved(config, folder or Path.cwd())
+    if isinstance(config, Config | Mapping):
+        document = _laid_over(to_dict(config) if isinstance(config, Config) else config, {}, "config", overrides, seed)
+    else:
+        document = read_data(config, overrides, seed)
+        if config is not None:
+            folder = Path(config).resolve().parent
+    found = from_dict(document.data, document.lines, document.name)
+    return Resolved(found, folder or Path.cwd(), document.lines, document.name)
+
+
+def to_dict(config: Config) -> dict[str, Any]:
+    return config.model_dump(mode="json")
+
+
+# -- reading
+
+
+def _copied(value: Any) -> Any:
+    """A copy of plain data, NumPy's numbers as Python's."""
+    if isinstance(value, np.generic):
+        return value.item()
+    if isinstance(value, Mapping):
+        return {key: _copied(inner) for key, inner in value.items()}
+    return [_copied(inner) for inner in value] if isinstance(value, (list, tuple)) else value
+
+
+def _override(data: dict[str, Any], lines: dict[tuple, int], override: str) -> None:
+    key, equals, text = override.partition("=")
+    if not equals or not key.strip():
+        what = "knob before `=`" if equals else "`=`"
+        raise UserError(f"{override}: got no {what}; expected knob=value, such as algorithm.discount=0.98")
+    path = tuple(key.strip().split("."))
+    inner = data
+    for part in path[:-1]:
+        inner = inner.setdefault(part, {})
+        if not isinstance(inner, dict):
+            raise UserError(f"{override}: {part} is not a section; nothing can be set inside it")
+    inner[path[-1]] = yaml_lines.read_value(text, override)
+    lines[path] = 0  # line 0: the command line
+    for length in range(1, len(path)):
+        lines.setdefault(path[:length], 0)
+
+
+def _whole_numbers(model: type[BaseModel], data: Any) -> Any:
+    """1e6 for a count, and 1 for a real number, are what the writer meant; 1.5 for a count is left to fail."""
+    if not isinstance(data, dict):
+        return data
+    for key, value in data.items():
+        field = model.model_fields.get(key)
+        if field is None:
+            continue
+        inner = section(field.annotation)
+        if inner is not None:
+            data[key] = _whole_numbers(inner, value)
+        elif isinstance(value, float) and value.is_integer() and "int" in type_name(field.annotation):
+            data[key] = int(value)
+    return data

@@ -1,0 +1,85 @@
+"""Knobs as rows: for help texts, for the documentation, and for whoever must know what there is."""
+
+from __future__ import annotations
+
+import types
+import typing
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel
+
+from pg_theano.config.knobs import Config, Schedule, Section
+from pg_theano.config.rules import shown
+
+
+def knobs(model: type[BaseModel] = Config, prefix: str = "") -> list[tuple[str, str, str, str]]:
+    """Rows (key, type, default, meaning) of every knob, for help texts and the documentation."""
+    rows = []
+    for name, field in model.model_fields.items():
+        inner = section(field.annotation)
+        if inner is Schedule:
+            value = field.get_default(call_default_factory=True)
+            rows.append((f"{prefix}{name}", "schedule", _shown_schedule(value), field.description or ""))
+        elif inner is not None:
+            rows += knobs(inner, f"{prefix}{name}.")
+        else:
+            default = "" if field.is_required() else shown(field.get_default(call_default_factory=True))
+            rows.append((f"{prefix}{name}", type_name(field.annotation), default, field.description or ""))
+    return rows
+
+
+def table(rows: list[tuple[str, str, str, str]]) -> list[str]:
+    """Rows of `knobs` as the lines of a help text."""
+    width = max(len(key) + len(default) for key, _, default, _ in rows) + 3
+    return [
+        f"  {f'{key} = {default}':<{width}}  {meaning}{f' ({kind})' if '|' in kind else ''}"
+        for key, kind, default, meaning in rows
+    ]
+
+
+def help_text() -> str:
+    """The table of knobs as every command's `-h` prints it."""
+    lines = ["knobs (YAML keys, or a.b=value on the command line) and their defaults:", *table(knobs())]
+    lines += ["", "a schedule is {kind, initial, ...}:"]
+    lines += table(knobs(Schedule))
+    return "\n".join(lines)
+
+
+def known_keys(model: type[BaseModel] = Config) -> list[str]:
+    """Every key that can be set, the parts of schedules too."""
+    rows = knobs(model)
+    parts = [f"{key}.{part}" for key, kind, *_ in rows if kind == "schedule" for part in Schedule.model_fields]
+    return [key for key, *_ in rows] + parts
+
+
+def sections_of(model: type[BaseModel] = Config, prefix: str = "") -> list[str]:
+    names = []
+    for name, field in model.model_fields.items():
+        inner = section(field.annotation)
+        if inner is not None:
+            names += [f"{prefix}{name}", *sections_of(inner, f"{prefix}{name}.")]
+    return [name for name in names if not name.startswith("schedules.") or name.count(".") <= 1]
+
+
+def section(annotation: Any) -> type[Section] | None:
+    return annotation if isinstance(annotation, type) and issubclass(annotation, Section) else None
+
+
+def type_name(annotation: Any) -> str:
+    origin = typing.get_origin(annotation)
+    if origin is Literal:
+        return "|".join(map(str, typing.get_args(annotation)))
+    if origin in (typing.Union, types.UnionType):
+        return " or ".join(type_name(part) for part in typing.get_args(annotation) if part is not type(None))
+    if origin is Annotated:
+        return type_name(typing.get_args(annotation)[0])
+    return getattr(annotation, "__name__", str(annotation))
+
+
+def _shown_schedule(schedule: Schedule) -> str:
+    given = schedule.model_dump(exclude_none=True, exclude_defaults=False)
+    return (
+        "{"
+        + ", ".join(f"{key}: {value:g}" if key != "kind" else f"kind: {value}" for key, value in given.items())
+        + "}"
+    )

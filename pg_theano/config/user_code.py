@@ -1,0 +1,174 @@
+"""Code of the user's own: said before it is imported, recorded with the run, compared when the run is read again.
+
+    code = check(config, folders, say)                            # a new run: what goes into run.json as "code"
+    check(config, folders, say, recorded=facts.get("code"))       # one that was there before
+
+A config runs code where it names module:name. What is recorded of a file is the SHA-256 of it and of every file beside
+it that it imports (`dynamics.sources_of` finds them by reading); of an installed package its name and version. What a
+module imports in other ways, and data that it reads, is not looked at.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import importlib.metadata
+import platform
+import sys
+import sysconfig
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from importlib.machinery import PathFinder
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from pg_theano.config.knobs import Config
+from pg_theano.environments.symbolic import is_own, sources_of
+from pg_theano.system import consent
+from pg_theano.system.opening import say
+from pg_theano.types import UserError
+
+NEW = object()
+"""In the place of what a run recorded: it begins now."""
+KNOBS = ("environment.id", "environment.wrappers", "environment.dynamics", "policy.name", "algorithm.objective")
+
+
+def named(config: Config) -> list[tuple[str, str]]:
+    """(knob, module:name) of everything in a config that runs code."""
+    environment = config.environment
+    found = [
+        ("environment.id", environment.id if environment.dynamics is None else ""),
+        *(("environment.wrappers", name) for name in environment.wrappers),
+        ("environment.dynamics", environment.dynamics or ""),
+        ("policy.name", config.policy.name),
+        ("algorithm.objective", config.algorithm.objective),
+    ]
+    return [(knob, name) for knob, name in found if is_own(name)]
+
+
+def check(
+    config: Config,
+    folders: Sequence[Path],
+    say: Callable[[str], None],
+    recorded: Any = NEW,
+    more: Iterable[tuple[str, str]] = (),
+) -> dict[str, Any]:
+    """Say what will be imported and from where; return what is recorded of it, by module. Nothing is imported here.
+
+    `more`: what a search may choose beside what its base names. Errors: `UserError` where user code is refused, or
+    where it is not what was recorded and `--allow-import` was not given.
+    """
+    found: dict[str, Any] = {}
+    for knob, name in [*named(config), *(pair for pair in more if is_own(pair[1]))]:
+        if consent.refused():
+            raise UserError(
+                f"{knob}: got {name}, which runs code; expected none with --no-user-code; try it without, once you "
+                "have read that module"
+            )
+        module = name.partition(":")[0]
+        if module not in found:
+            found[module] = facts_of(module, folders)
+            if recorded is not NEW and not consent.allowed():
+                _compare(knob, name, found[module], recorded)
+            if found[module] is not None:
+                say(f"imports {name} from {_shown(found[module])} ({knob})")
+    return {module: facts for module, facts in found.items() if facts is not None}
+
+
+def check_run(config: Config, facts: Mapping[str, Any]) -> None:
+    """Of a run folder that is read: its config's code is what it recorded, and its spec names no other. Say it on
+    stderr. Errors: `UserError`."""
+    spec = facts["spec"] if isinstance(facts["spec"], Mapping) else {}
+    ours = {"policy": config.policy.name, "objective": config.algorithm.objective}
+    ours["dynamics"] = config.environment.dynamics or "built in"
+    for part, name in ours.items():
+        other = spec.get(part)
+        if isinstance(other, str) and other != name and is_own(other):
+            raise UserError(f"run.json: got {other} as its {part}; expected its config's, {name}; try a whole copy")
+    check(config, [Path(facts["folder"])], to_stderr, recorded=facts.get("code"))
+
+
+def to_stderr(text: str) -> None:
+    say(text, sys.stderr)
+
+
+def _compare(knob: str, name: str, now: Mapping[str, Any] | None, recorded: Any) -> None:
+    then = recorded.get(name.partition(":")[0]) if isinstance(recorded, Mapping) else None
+    same = isinstance(then, Mapping) and now is not None and then.get("sha256") == now.get("sha256")
+    if same and now is not None and isinstance(then, Mapping) and then.get("package") == now.get("package"):
+        return
+    before = _shown(then) if isinstance(then, Mapping) else "nothing"
+    raise UserError(
+        f"{knob}: got {name} from {_shown(now) if now else 'nowhere'}; expected what the run recorded, {before}; "
+        "nothing was imported; try --allow-import, once you have read that module"
+    )
+
+
+def _shown(facts: Mapping[str, Any]) -> str:
+    if "package" in facts:
+        return f"{facts['package']} {facts.get('version') or ''}".strip()
+    files = facts.get("files")
+    beside = f" and {files - 1} beside it" if isinstance(files, int) and files > 1 else ""
+    return f"{facts.get('file')}{beside}, SHA-256 {str(facts.get('sha256'))[:12]}"
+
+
+class Located(NamedTuple):
+    """Where Python would find a module."""
+
+    root: Path  # the folder on the path
+    files: list[Path]  # that are run as it is imported: its packages' __init__.py, its own
+
+
+def located(module: str, folders: Sequence[Path]) -> Located | None:
+    """Where Python would find a module, as `dynamics.importable` has it look; found without running anything."""
+    places: Any = [str(Path(folder).resolve()) for folder in [*folders, Path.cwd()]] + [one for one in sys.path if one]
+    files: list[Path] = []
+    root = None
+    parts = module.split(".")
+    for depth in range(1, len(parts) + 1):
+        spec = PathFinder.find_spec(".".join(parts[:depth]), places)
+        if spec is None:
+            return None
+        if spec.origin not in (None, "built-in", "frozen"):
+            files.append(Path(str(spec.origin)).resolve())
+        places = list(spec.submodule_search_locations or [])
+        if root is None:
+            first = files[0] if files else Path(places[0]) if places else Path()
+            root = first.parent.parent if first.name == "__init__.py" else first.parent
+    return Located(root or Path(), files)
+
+
+def facts_of(module: str, folders: Sequence[Path]) -> dict[str, Any] | None:
+    """What is recorded of a module; None where there is none."""
+    top = module.partition(".")[0]
+    if top in sys.builtin_module_names:
+        return {"package": "python", "version": platform.python_version()}
+    found = located(module, folders)
+    if found is None:
+        return None
+    if top == "pg_theano" or not found.files or is_installed(found.files[-1]):
+        return {"package": top, "version": _version(top)}
+    sources = set(found.files)
+    if found.files[-1].suffix == ".py":
+        with contextlib.suppress(UserError):  # one that is no Python: whoever imports it is told so
+            sources |= set(sources_of(f"{module}:", [found.root]))
+    digest = hashlib.sha256()
+    for path in sorted(sources):
+        digest.update(path.name.encode() + b"\0" + path.read_bytes() + b"\0")
+    return {"file": str(found.files[-1]), "files": len(sources), "sha256": digest.hexdigest()}
+
+
+def is_installed(path: Path) -> bool:
+    """Whether a file belongs to Python or to a package that was installed."""
+    if {"site-packages", "dist-packages"} & set(path.parts):
+        return True
+    return any(path.is_relative_to(sysconfig.get_path(name)) for name in ("stdlib", "platstdlib"))
+
+
+def _version(top: str) -> str | None:
+    if top in sys.stdlib_module_names:
+        return f"of Python {platform.python_version()}"
+    try:
+        return importlib.metadata.version(top)
+    except importlib.metadata.PackageNotFoundError:
+        names = importlib.metadata.packages_distributions().get(top, [])
+        return ", ".join(f"{name} {importlib.metadata.version(name)}" for name in names) or None

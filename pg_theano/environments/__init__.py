@@ -1,0 +1,44 @@
+"""Any Gymnasium environment: in this process, in workers, or compiled. Importing it registers the compiled ones.
+
+import pg_theano.environments
+gymnasium.make("pg_theano/CartPole-v1")                       # one of them
+gymnasium.make_vec("pg_theano/CartPole-v1", num_envs=64)      # 64 in one compiled call
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import gymnasium
+
+from pg_theano.types import BUILT_IN_DYNAMICS
+
+
+def register() -> None:
+    """Add `pg_theano/CartPole-v1`, ... to Gymnasium's registry, where they are missing."""
+    for id, name in BUILT_IN_DYNAMICS.items():
+        own = f"pg_theano/{id}"
+        if own not in gymnasium.registry:
+            spec = gymnasium.registry[id]
+            gymnasium.register(
+                own,
+                entry_point="pg_theano.environments.symbolic:SymbolicEnv",
+                vector_entry_point="pg_theano.environments.symbolic:SymbolicVectorEnv",
+                max_episode_steps=spec.max_episode_steps,
+                reward_threshold=spec.reward_threshold,
+                kwargs={"dynamics": name},
+            )
+
+
+register()
+
+PUBLIC = ("make", "single")
+
+
+def __getattr__(name: str) -> Any:
+    """The functions of `making`, imported when asked for: written cards say `from pg_theano import environments`."""
+    if name in PUBLIC:
+        from pg_theano.environments import making
+
+        return getattr(making, name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,0 +1,355 @@
+"""Any Gymnasium environment whose observations and actions are numbers, many side by side.
+
+    environment = make(config.environment, num_envs=16, dtype="float32")
+    obs = environment.begin(np.ones(16, bool), seeds)                            # [N, F]
+    obs, reward, terminated, truncated, real = environment.step(action)          # the true successor, [N, F]
+
+An environment whose episode has ended is begun again with a seed of the host's, or parked, which costs nothing.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import difflib
+import importlib
+import math
+import sys
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import gymnasium
+import numpy as np
+from gymnasium.vector import AutoresetMode
+
+from pg_theano.config import knobs
+from pg_theano.environments import old_gym
+from pg_theano.environments.singles import Slots
+from pg_theano.environments.spaces import COMPOSITE, Task, action_of, observation_of, spaces_of
+from pg_theano.environments.symbolic import Dynamics, SymbolicEnv, SymbolicVectorEnv, importable
+from pg_theano.environments.workers import Workers
+from pg_theano.types import BUILT_IN_DYNAMICS, Array, UserError
+
+
+def make(
+    config: knobs.Environment,
+    *,
+    num_envs: int,
+    dtype: str,
+    folders: Sequence[Path] = (),
+    whole: int | None = None,
+    squash: bool = False,
+    single_environments: bool = False,
+) -> VectorClass | Slots | Workers:
+    """`num_envs` copies of the configured environment, as the task's own vectorised class where it has one.
+
+    `folders` are searched for a user's module, before the current folder. A vectorised class steps `whole` at once,
+    where given: it costs hardly more. With `single_environments` a registered task is never stepped by its class, which
+    cannot begin one episode by a seed; nor with `config.workers`, which step them in processes of their own. `squash`:
+    actions of a box are tanh-squashed instead of clipped. Errors: `UserError` for an unknown id (with the nearest
+    known), a module that cannot be imported, a space that is not supported, an unknown autoreset mode, `squash` where
+    the actions have no finite bounds.
+    """
+    if config.workers:
+        return Workers(config, num_envs=num_envs, dtype=dtype, folders=folders, squash=squash)
+    if config.dynamics is not None:
+        return VectorClass(config, _vectorised(config, whole or num_envs, dtype, folders), dtype, squash)
+    with importable(folders, [config.id, *config.wrappers], anew=False):
+        spec = _spec(config)
+        wrappers = [_wrapper(name) for name in config.wrappers]
+        changed = wrappers or config.kwargs or (spec and spec.additional_wrappers)
+        if spec and spec.vector_entry_point is not None and not (changed or single_environments):
+            envs = _vectorised(config, whole or num_envs, dtype)
+            if not isinstance(envs.single_observation_space, COMPOSITE):
+                return VectorClass(config, envs, dtype, squash)
+            envs.close()
+        with _quiet(), _explained(config.id, "cannot be made", old=config.api == "gym"):
+            singles = [_single(config, wrappers) for _ in range(num_envs)]
+        return Slots(config, singles, dtype, squash)
+
+
+class Compiled(NamedTuple):
+    """A task whose dynamics are part of a compiled graph: nothing is stepped from here."""
+
+    task: Task
+    dynamics: str  # module:Class
+    source: str | None = None  # fingerprint of a user's own files
+
+    def close(self) -> None:
+        pass
+
+
+def engine_of(config: knobs.Environment, *, dtype: str, backend: str, folders: Sequence[Path] = ()) -> Compiled | None:
+    """The compiled engine, where it is wanted and is the same task; None where Gymnasium steps.
+
+    `auto` takes it only for Gymnasium's own task with default kwargs and no wrappers. Errors: `UserError` where
+    `engine: compiled` is asked for and cannot be.
+    """
+    if config.dynamics is not None:
+        own = Dynamics(config.dynamics, dtype=dtype, folders=folders)
+        if backend != "jax":
+            raise UserError(f"backend: got {backend}; environment.dynamics needs jax; expected jax; try jax")
+        facts = own.task
+        action = action_of(own.action_space, config.dynamics).space
+        limit = config.max_episode_steps or facts["max_steps"]
+        spaces = spaces_of(own.observation_space, own.action_space)
+        task = Task(config.dynamics, len(facts["obs_low"]), action, limit, facts["reward_threshold"], spaces)
+        return Compiled(task, config.dynamics, own.source)
+    if config.engine == "gymnasium" or config.workers or config.api == "gym":
+        return None
+    with importable(folders, [config.id, *config.wrappers], anew=False):
+        spec = _spec(config)
+    reasons = []
+    if config.id not in BUILT_IN_DYNAMICS or not str(spec.entry_point).startswith("gymnasium.envs.classic_control"):
+        reasons.append(f"there are compiled dynamics of {', '.join(BUILT_IN_DYNAMICS)} only")
+    if config.kwargs or config.wrappers or spec.kwargs:
+        reasons.append("environment.kwargs and .wrappers change the task")
+    if backend != "jax":
+        reasons.append(f"backend {backend} has no artifacts")
+    if not reasons:
+        env = gymnasium.make(config.id, disable_env_checker=True)
+        try:
+            action, size = action_of(env.action_space, config.id).space, math.prod(env.observation_space.shape or ())
+            limit = config.max_episode_steps or spec.max_episode_steps
+            spaces = spaces_of(env.observation_space, env.action_space)
+            task = Task(config.id, size, action, limit, spec.reward_threshold, spaces)
+            return Compiled(task, BUILT_IN_DYNAMICS[config.id])
+        finally:
+            env.close()
+    if config.engine == "compiled":
+        raise UserError(
+            f"environment.engine: got compiled for {config.id}, but {reasons[0]}; expected auto or gymnasium; try auto"
+        )
+    return None
+
+
+class VectorClass:
+    """A task's own vectorised class, in mode NEXT_STEP: the step after an end only resets, and is not real."""
+
+    def __init__(self, config: knobs.Environment, envs: Any, dtype: str, squash: bool):
+        mode = envs.metadata.get("autoreset_mode")
+        if mode is not AutoresetMode.NEXT_STEP:
+            raise UserError(
+                f"{config.id}: its vectorised class resets in mode {mode}; expected NEXT_STEP. "
+                "Name a wrapper in environment.wrappers, and single environments are used instead"
+            )
+        self.envs, self.kind = envs, "its own vectorised class"
+        self.num_envs = num_envs = envs.num_envs
+        time_limit = config.max_episode_steps or (envs.spec.max_episode_steps if envs.spec else None)
+        threshold = envs.spec.reward_threshold if envs.spec else None
+        self._obs = observation_of(envs.single_observation_space, config.id, dtype)
+        self._action = action_of(envs.single_action_space, config.id, squash)
+        size, spaces = self._obs.size, spaces_of(envs.single_observation_space, envs.single_action_space)
+        self.task = Task(config.dynamics or config.id, size, self._action.space, time_limit, threshold, spaces)
+        self._resetting, self._reset_next = np.zeros(num_envs, bool), False
+        self._last = np.zeros((num_envs, self._obs.size), dtype)
+        self.seeds = np.full(num_envs, -1, np.int64)
+        self.lost: Sequence[int] = ()  # none: a fault ends the run
+
+    def begin(self, which: Array, seeds: Array, *, all_over: bool = False) -> Array | None:
+        """Begin episodes in the environments of `which` [N]; at the start of a block, in all of them.
+
+        The class draws all its resets from one generator, which the block's first seed sets: so an episode is
+        determined by the block that it belongs to. The observations, or None: the next step brings them.
+        """
+        if not all_over:
+            self._resetting |= which
+            self._reset_next = True
+            return None
+        self._resetting[:] = self._reset_next = False
+        self.seeds[:] = seeds[0]
+        with _explained(self.task.id, "reset", seeds[0]):
+            self._last = self._obs.convert(self.envs.reset(seed=int(seeds[0]))[0])
+        return self._last
+
+    def park(self, which: Array) -> None:
+        """The class cannot leave one out; the caller ignores its rows."""
+        self._resetting |= which
+        self._reset_next = True
+
+    def step(self, action: Array) -> tuple[Array, Array, Array, Array, Array | None]:
+        """(next_obs [N, F], reward [N], terminated [N], truncated [N], real [N]); not real: a step that only reset.
+
+        `real` is None where all are.
+        """
+        given = self._action.given(action)
+        try:
+            obs, reward, terminated, truncated, _ = self.envs.step(given)
+        except Exception as error:
+            raise UserError(f"{self.task.id}: step raises {type(error).__name__}: {error}") from error
+        real = None
+        if self._reset_next:
+            real, self._resetting, self._reset_next = ~self._resetting, np.zeros(self.num_envs, bool), False
+        self._last = self._obs.convert(obs)
+        return self._last, reward, terminated, truncated, real
+
+    def close(self) -> None:
+        self.envs.close()
+
+
+# -- making
+
+
+def _vectorised(config: knobs.Environment, num_envs: int, dtype: str, folders: Sequence[Path] = ()) -> Any:
+    """The task's own vectorised class."""
+    limit: dict[str, Any] = {} if config.max_episode_steps is None else {"max_episode_steps": config.max_episode_steps}
+    with _quiet(), _explained(config.id, "cannot be made", old=config.api == "gym"):
+        if config.dynamics is not None:
+            return SymbolicVectorEnv(Dynamics(config.dynamics, dtype=dtype, folders=folders), num_envs, **limit)
+        return gymnasium.make_vec(config.id, num_envs, vectorization_mode="vector_entry_point", **limit)
+
+
+def _single(
+    config: knobs.Environment, wrappers: list[Any], flat: bool = True, render_mode: str | None = None
+) -> gymnasium.Env:
+    limit: dict[str, Any] = {} if config.max_episode_steps is None else {"max_episode_steps": config.max_episode_steps}
+    env: Any
+    if config.api == "gym":
+        env = old_gym.made(_attribute("environment.id", config.id), config.kwargs, render_mode)
+        env = gymnasium.wrappers.TimeLimit(env, **limit) if limit else env
+    else:
+        rendering = {} if render_mode is None else {"render_mode": render_mode}
+        try:
+            env = gymnasium.make(config.id, disable_env_checker=True, **limit, **config.kwargs | rendering)
+        except TypeError as error:
+            if not rendering or "'render_mode'" not in str(error):
+                raise
+            raise UserError(
+                f"{config.id}: takes no render_mode; expected an environment that can be drawn; try "
+                "def __init__(self, ..., render_mode=None), and a render method"
+            ) from None
+    for wrapper in wrappers:
+        env = wrapper(env)
+    composite = flat and isinstance(env.observation_space, COMPOSITE)
+    return gymnasium.wrappers.FlattenObservation(env) if composite else env
+
+
+def single(
+    config: knobs.Environment, *, folders: Sequence[Path] = (), render_mode: str | None = None, flat: bool = True
+) -> gymnasium.Env:
+    """One plain environment, with its wrappers, for watching; `flat`: parts of an observation are made one row."""
+    if config.dynamics is not None:
+        if render_mode is not None:
+            raise UserError(f"{config.dynamics}: a symbolic environment has no picture; register one with Gymnasium")
+        with _explained(config.dynamics, "cannot be made"):
+            made = SymbolicEnv(Dynamics(config.dynamics, folders=folders))
+        steps = config.max_episode_steps or made.dynamics.task["max_steps"]
+        return gymnasium.wrappers.TimeLimit(made, steps) if steps else made
+    with (
+        importable(folders, [config.id, *config.wrappers], anew=False),
+        _quiet(),
+        _explained(config.id, "cannot be made", old=config.api == "gym"),
+    ):
+        _spec(config)
+        return _single(config, [_wrapper(name) for name in config.wrappers], flat, render_mode)
+
+
+def converters(
+    env: gymnasium.Env, id: str, dtype: str, squash: bool = False
+) -> tuple[Callable[[Any], Array], Callable[[Array], Array]]:
+    """(observation to one row [1, F], a policy's actions [N, ...] to the environment's) of a single environment."""
+    observation = observation_of(env.observation_space, id, dtype)
+    return lambda obs: observation.convert(np.asarray(obs)[None]), action_of(env.action_space, id, squash).given
+
+
+def is_gymnasiums_own(config: knobs.Environment) -> bool:
+    """Whether an environment is one of Gymnasium's, as it is there."""
+    found = gymnasium.registry.get(config.id)
+    return found is not None and str(found.entry_point).startswith("gymnasium.envs.") and not config.wrappers
+
+
+def _spec(config: knobs.Environment) -> Any:
+    """What Gymnasium has registered; None of an environment that is a class."""
+    if config.api == "gym":
+        return None
+    id = config.id
+    try:
+        with _quiet():
+            return gymnasium.spec(id) if ":" not in id else _spec_of_module(id)
+    except gymnasium.error.Error as error:
+        name = id.partition(":")[2] or id
+        known = list(gymnasium.registry)
+        module = sys.modules.get(id.partition(":")[0]) if ":" in id else None
+        if isinstance(getattr(module, name, None), type):
+            raise UserError(
+                f"environment.id: {id} is a class; expected an id that it registers with Gymnasium; try "
+                f"environment.api=gym if it is of the old Gym API, or environment.dynamics={id} if it is symbolic"
+            ) from None
+        own = [f"{module.__name__}:{one}" for one in known if module and _module_of(one) == module.__name__]
+        near = difflib.get_close_matches(id, own, 1, 0.4) or difflib.get_close_matches(name, known, 1, 0.4)
+        version = difflib.get_close_matches(name.rpartition("-v")[0], [k for k in known if "-v" in k], 1, 0.6)
+        hint = (
+            f"did you mean {(near or version)[0]}?"
+            if near or version
+            else "try python -c 'import gymnasium; gymnasium.pprint_registry()'"
+        )
+        if isinstance(error, gymnasium.error.DeprecatedEnv):
+            hint = str(error)
+        raise UserError(
+            f"environment.id: {id} is not registered with Gymnasium; expected one that is, or module:Id; {hint}"
+        ) from None
+
+
+def _module_of(id: str) -> str:
+    """Where a registered environment is made: its entry point is `module:Class`, or what is called itself."""
+    entry: Any = gymnasium.registry[id].entry_point
+    return entry.partition(":")[0] if isinstance(entry, str) else getattr(entry, "__module__", "")
+
+
+def _spec_of_module(id: str) -> Any:
+    module = id.partition(":")[0]
+    try:
+        importlib.import_module(module)
+    except Exception as error:
+        reason = f"{type(error).__name__}: {error}"
+        raise UserError(
+            f"environment.id: the module {module} of {id} cannot be imported ({reason}); expected a "
+            f"module beside the config or in this folder; try python -c 'import {module}' there"
+        ) from error
+    return gymnasium.spec(id.partition(":")[2])
+
+
+def _wrapper(name: str) -> Any:
+    return _attribute("environment.wrappers", name, "gymnasium.wrappers:FlattenObservation")
+
+
+def _attribute(knob: str, name: str, example: str = "my_module:MyEnv") -> Any:
+    """What `module:Class` names."""
+    module, _, attribute = name.partition(":")
+    try:
+        return getattr(importlib.import_module(module), attribute)
+    except Exception as error:
+        if isinstance(error, ModuleNotFoundError) and error.name == "gym":
+            example = "import gymnasium as gym in it"
+        raise UserError(
+            f"{knob}: {name} cannot be imported ({type(error).__name__}: {error}); expected module:Class; try {example}"
+        ) from None
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Gymnasium warns about versions and spaces in ways that mean nothing to whoever trains."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
+
+
+@contextlib.contextmanager
+def _explained(id: str, doing: str, seed: int | None = None, *, old: bool = False) -> Iterator[None]:
+    try:
+        yield
+    except UserError:
+        raise
+    except Exception as error:
+        at = "" if seed is None else f" (seed {seed})"
+        verb = doing if doing.startswith("cannot") else f"{doing} raises"
+        reason = str(error).partition(" was raised from the environment creator")[0]  # Gymnasium repeats id and kwargs
+        missing = isinstance(error, gymnasium.error.DependencyNotInstalled)  # which says what to install
+        advice = (
+            "try that" if missing else f"try python -m pg_theano.check_env {id}{' environment.api=gym' if old else ''}"
+        )
+        raise UserError(
+            f"{id}: {verb}{at}: {type(error).__name__}: {reason}; expected what Gymnasium can make, reset and step; "
+            f"{advice}"
+        ) from error

@@ -1,0 +1,278 @@
+"""Single environments side by side in this process, each begun by a seed of its own."""
+
+from __future__ import annotations
+
+import copy
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import gymnasium
+import numpy as np
+
+from pg_theano.config import knobs
+from pg_theano.environments.spaces import COMPOSITE, Task, action_of, observation_of, spaces_of
+from pg_theano.types import Array, UserError
+
+STEPS_TRIED = 16
+"""How many steps are taken twice to see whether an environment replays."""
+LARGEST_REWARD = 1e15
+"""A reward beyond it is a fault, whatever the dtype: ten thousand of them, squared, are no float32 any more, and beside
+one of them a float64 loses a reward of 1."""
+
+
+class Slots:
+    """Single environments side by side, each begun by a seed of its own; none resets by itself.
+
+    They are stepped here and not by Gymnasium's `SyncVectorEnv`: what is checked of sixteen results at once costs less
+    than what that class does with them.
+    """
+
+    def __init__(self, config: knobs.Environment, envs: Sequence[gymnasium.Env], dtype: str, squash: bool):
+        self.slots = [Slot(env, config.id, index, dtype) for index, env in enumerate(envs)]
+        self.num_envs, self.kind = len(envs), "single environments"
+        first = self.slots[0]
+        for slot in self.slots:
+            if (slot.observation_space, slot.action_space) != (first.observation_space, first.action_space):
+                raise UserError(f"{config.id}: the spaces of environment {slot.index} are not those of environment 0")
+        limits = [config.max_episode_steps, first.spec.max_episode_steps if first.spec else None]
+        time_limit = next((limit for limit in limits if limit), None)
+        threshold = first.spec.reward_threshold if first.spec else None
+        self._observation = observation_of(first.observation_space, config.id, dtype)
+        self._action = action_of(first.action_space, config.id, squash)
+        self.given = self._action.given  # a policy's actions [N, ...] to what the environments take
+        # What was flattened here is told as the environment gives it.
+        inner = envs[0].env.observation_space if isinstance(envs[0], gymnasium.wrappers.FlattenObservation) else None
+        original = inner if isinstance(inner, COMPOSITE) else first.observation_space
+        spaces = spaces_of(original, first.action_space)
+        self.task = Task(config.id, self._observation.size, self._action.space, time_limit, threshold, spaces)
+        # Of anything but a box only the space itself can say whether an observation belongs to it.
+        self._shape = (
+            first.observation_space.shape if isinstance(first.observation_space, gymnasium.spaces.Box) else None
+        )
+        self._obs = np.zeros((self.num_envs, self._observation.size), dtype)  # as last seen; replaced, never written to
+        self.real = np.ones(self.num_envs, bool)
+        self.lost: Sequence[int] = ()  # environments whose episode a fault has ended: none, as a fault ends the run
+        self._parked, self._playing = False, self.slots
+
+    @property
+    def seeds(self) -> list[int]:
+        """The seed of each environment's episode."""
+        return [slot.seed for slot in self.slots]
+
+    def begin(self, which: Array, seeds: Array, *, all_over: bool = False) -> Array:
+        """Reset the environments of `which` [N], each with its seed; returns all observations [N, F]."""
+        if self._parked:
+            self.play(self.real | which)
+        over = which.nonzero()[0]
+        fresh = [self.slots[index].reset(seed=int(seeds[index]))[0] for index in over]
+        obs = self._obs.copy()
+        if fresh:
+            obs[over] = self._observation.convert(np.array(fresh))
+        self._obs = obs
+        return obs
+
+    def park(self, which: Array) -> None:
+        """Leave the environments of `which` [N] out: a step of theirs costs nothing and is not real."""
+        self.play(self.real & ~which)
+
+    def play(self, real: Array) -> None:
+        """Step the environments of `real` [N] alone."""
+        self.real, self._parked = real, not real.all()
+        self._playing = [self.slots[index] for index in np.flatnonzero(real)]
+
+    def step(self, action: Array) -> tuple[Array, Array, Array, Array, Array | None]:
+        """(next_obs [N, F], reward [N], terminated [N], truncated [N], real [N]): the true successors."""
+        return *self.take(self.given(action)), self.real
+
+    def take(self, given: Array) -> tuple[Array, Array, Array, Array]:
+        """The same, of actions as the environments have them: what `given` makes of a policy's, one a row."""
+        results = []
+        slot = self.slots[0]
+        try:
+            for slot, own in zip(self._playing, given[self.real] if self._parked else given, strict=True):
+                slot.steps += 1
+                results.append(slot.env.step(own))
+        except Exception as error:
+            raise slot.raised(error, own) from error
+        seen, reward, terminated, truncated = self._together(results) or self._one_by_one(results)
+        obs = self._observation.convert(seen)
+        if self._parked:
+            obs, reward = self._spread(obs, self._obs), self._spread(reward, np.zeros(self.num_envs))
+            terminated, truncated = (
+                self._spread(flags, np.zeros(self.num_envs, bool)) for flags in (terminated, truncated)
+            )
+        self._obs = obs
+        return obs, reward, terminated, truncated
+
+    def _spread(self, rows: Array, parked: Array) -> Array:
+        """Rows of those that play, among those that are parked."""
+        every = parked.copy()
+        every[self.real] = rows
+        return every
+
+    def _together(self, results: list[Any]) -> tuple[Array, Array, Array, Array] | None:
+        """Four columns of results that are beyond doubt; None: they must be looked at one by one."""
+        try:
+            seen, reward, terminated, truncated, _ = zip(*results, strict=True)
+            obs, rewards = np.array(seen), np.fromiter(reward, np.float64, len(results))
+            ends = [np.fromiter(flags, bool, len(results)) for flags in (terminated, truncated)]
+        except (TypeError, ValueError):
+            return None
+        if self._shape is None or obs.shape[1:] != self._shape or obs.dtype.kind not in "fiub":
+            return None
+        if not np.add.reduce(np.abs(rewards)) <= LARGEST_REWARD:
+            return None
+        return obs, rewards, ends[0], ends[1]
+
+    def _one_by_one(self, results: list[Any]) -> tuple[Array, Array, Array, Array]:
+        sound = [slot.sound(result) for slot, result in zip(self._playing, results, strict=True)]
+        seen, reward, terminated, truncated = zip(*sound, strict=True)
+        return np.array(seen), np.array(reward), np.array(terminated), np.array(truncated)
+
+    def replay(self, index: int, seed: int, given: Array) -> tuple[Array, float, int]:
+        """Begin an environment's episode by its seed and take the same actions again, [L, ...] as `given` made them.
+
+        (observation [F], sum of rewards, steps until the episode ended or the actions did)
+        """
+        slot, total = self.slots[index], 0.0
+        seen = slot.reset(seed=seed)[0]
+        for own in given:
+            seen, reward, terminated, truncated, _ = slot.step(own)
+            total += reward
+            if terminated or truncated:
+                break
+        self._obs = self._obs.copy()
+        self._obs[index] = self._observation.convert(np.array(seen)[None])[0]
+        return self._obs[index], total, slot.steps
+
+    def replays(self) -> bool:
+        """Whether the same seeds and the same actions give the same steps, bit for bit, a second time."""
+        slot = self.slots[0]
+        space = copy.deepcopy(slot.action_space)  # the environment's own generator is none of our business
+        space.seed(0)
+        actions = [space.sample() for _ in range(STEPS_TRIED)]
+
+        def told() -> list[bytes]:
+            story, seed, over = [], 0, True
+            for action in actions:
+                if over:
+                    story.append(np.asarray(slot.reset(seed=seed)[0]).tobytes())
+                    seed += 1
+                obs, reward, terminated, truncated, _ = slot.step(copy.copy(action))
+                over = terminated or truncated
+                story.append(np.asarray(obs).tobytes() + np.array([reward, terminated, truncated], float).tobytes())
+            return story
+
+        return told() == told()
+
+    def close(self) -> None:
+        for slot in self.slots:
+            slot.close()
+
+
+class Slot(gymnasium.Wrapper):
+    """One environment of several: names itself, the step and the seed in every error."""
+
+    def __init__(self, env: gymnasium.Env, id: str, index: int, dtype: str):
+        super().__init__(env)
+        self.id, self.index, self.seed, self.steps = id, index, -1, 0
+        self._space, self._shape = env.observation_space, getattr(env.observation_space, "shape", None)
+        self._is_box = isinstance(env.observation_space, gymnasium.spaces.Box)
+        self._dtype = dtype
+
+    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
+        self.seed, self.steps = -1 if seed is None else seed, 0
+        try:
+            result = self.env.reset(seed=seed, options=options)
+        except Exception as error:
+            told = " ".join(f"{type(error).__name__}: {error}".split())
+            advice = "def reset(self, *, seed=None, options=None)" if "seed" in told else "--debug, which shows where"
+            raise self.fault(f"reset raises {told}; expected (observation, info); try {advice}") from error
+        if not (isinstance(result, tuple) and len(result) == 2):
+            raise self.fault(f"reset returns {_kind(result)}; expected (observation, info); try return obs, {{}}")
+        return self._checked(result[0]), {}
+
+    def step(self, action: Any) -> tuple[Any, float, bool, bool, dict[str, Any]]:
+        self.steps += 1
+        try:
+            result = self.env.step(action)
+        except Exception as error:
+            raise self.raised(error, action) from error
+        return *self.sound(result), {}
+
+    def sound(self, result: Any) -> tuple[Any, float, bool, bool]:
+        """What `step` returned, once it is what it should be: (observation, reward, terminated, truncated)."""
+        if not (isinstance(result, tuple) and len(result) == 5):
+            raise self.fault(
+                f"step returns {_kind(result)}; expected (observation, reward, terminated, truncated, "
+                "info); try return "
+                "obs, reward, terminated, truncated, {}"
+            )
+        obs, reward, terminated, truncated, _ = result
+        try:
+            reward = float(reward)
+        except (TypeError, ValueError):
+            raise self.fault(f"reward is {reward!r}; expected a number; try float(reward)") from None
+        if not abs(reward) <= LARGEST_REWARD:
+            raise self.fault(wrong_reward(reward))
+        try:
+            terminated, truncated = bool(terminated), bool(truncated)
+        except ValueError:
+            raise self.fault(
+                f"terminated is {terminated!r}, truncated {truncated!r}; expected true or false; try bool(...)"
+            ) from None
+        return self._checked(obs), reward, terminated, truncated
+
+    def _checked(self, obs: Any) -> Any:
+        if not isinstance(obs, np.ndarray) and self._is_box:
+            try:
+                obs = np.asarray(obs, self._dtype)
+            except (TypeError, ValueError):
+                raise self.fault(self._foreign(obs)) from None
+        if np.shape(obs) != self._shape:
+            raise self.fault(
+                f"the observation has shape {np.shape(obs)}; its space says {self._shape}; expected that; "
+                "try a space of "
+                "the shape that step and reset return"
+            )
+        if (obs.dtype.kind not in "fiub") if self._is_box else not self._space.contains(obs):
+            raise self.fault(self._foreign(obs))
+        return obs
+
+    def _foreign(self, obs: Any) -> str:
+        return f"the observation is {obs!r:.60}; its space is {self._space}; expected one of it; try another space"
+
+    def raised(self, error: Exception, action: Any) -> UserError:
+        """What is said of an exception in `step`."""
+        told = " ".join(f"{type(error).__name__}: {error}".split())
+        if "expected 5, got 4" in told:
+            return self.fault(
+                "step returns four values, as before Gym 0.26; expected (observation, reward, terminated, truncated, "
+                "info); try environment.api=gym with module:Class, or terminated and truncated in place of done"
+            )
+        told = f"step raises {told}; its action was {shown_action(action)}; expected what the space of actions allows"
+        return self.fault(f"{told}; try --debug, which shows where")
+
+    def fault(self, what: str) -> UserError:
+        return UserError(f"{self.id}, environment {self.index}, step {self.steps} (seed {self.seed}): {what}")
+
+
+def _kind(result: Any) -> str:
+    return f"{len(result)} values" if isinstance(result, tuple) else f"one {type(result).__name__}"
+
+
+def wrong_reward(reward: float) -> str:
+    """What is said of a reward that is not finite, or too large for anything to be learned beside it."""
+    if math.isfinite(reward):
+        return f"reward is {reward:g}; expected at most {LARGEST_REWARD:g} in size; try rewards of about 1"
+    return (
+        f"reward is {reward}; a reward must be finite; expected a number; try to find where it comes from, "
+        "with that seed"
+    )
+
+
+def shown_action(action: Any) -> str:
+    """An action on one line of bearable length."""
+    text = str(np.asarray(action).tolist())
+    return text if len(text) <= 80 else f"{text[:77]}..."

@@ -1,0 +1,1 @@
+"""One file for each algorithm: its inputs, loss, gradient and updates."""

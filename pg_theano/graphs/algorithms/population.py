@@ -1,0 +1,46 @@
+"""A population that acts: every column of a batch has parameters of its own, and does what they think likeliest.
+
+What is searched is a policy without chance: the spread of a population explores, not the policy (Sehnke et al. 2010,
+section 2). The searches themselves are in `search/`.
+"""
+
+from __future__ import annotations
+
+import pytensor.tensor as pt
+
+from pg_theano.graphs import actors, distributions, environments, networks
+from pg_theano.graphs import rollout as rollouts
+from pg_theano.graphs.algorithms import common
+
+
+def candidates_and_normalizer(spec):
+    """(candidates [D, N], one column for each episode; the observation normaliser's entries that acting reads)."""
+    dtype, features = spec["dtype"], spec["obs_size"]
+    entries = {"params": pt.tensor("params", shape=(spec["num_params"], None), dtype=dtype)}
+    if spec["normalize_observations"]:
+        entries |= {name: pt.tensor(name, shape=(features,), dtype=dtype) for name in common.NORMALIZER[:2]}
+    return entries
+
+
+def act(spec):
+    """(candidates [D, N], normaliser, obs [N, F]) to the likeliest action of each, [N] or [N, C]."""
+    entries = candidates_and_normalizer(spec)
+    obs = pt.tensor("obs", shape=(None, spec["obs_size"]), dtype=spec["dtype"])
+    layers = networks.views(entries["params"], spec["layout"])
+    seen = common.observed(spec, entries, obs.T)
+    outputs, _ = actors.outputs(spec, layers, seen, multiply=networks.columnwise)
+    action = distributions.mode_of(spec, outputs).astype(common.action_dtype(spec))
+    return common.graph(entries | {"obs": obs}, {"action": action.T})
+
+
+def rollout(spec):
+    """C steps of N episodes on a symbolic environment, each by its own column of the candidates."""
+    entries = candidates_and_normalizer(spec)
+    environment = environments.load(spec["dynamics"], spec["dtype"])
+    never = {"exploration_rate": pt.zeros((), dtype=spec["dtype"])}
+    given, outputs = rollouts.rollout(spec, environment, entries, never)
+    return common.graph(entries | given, outputs)
+
+
+def describe(spec):
+    return common.describe(spec, []) | {"state": []}  # which is the search's: see `search/learner.py`

@@ -1,0 +1,1 @@
+"""A trained policy outside of training: its forward pass in NumPy, and as an ONNX graph."""

@@ -1,0 +1,182 @@
+"""A policy as an ONNX model. The only importer of onnx (extra `export`).
+
+inputs    obs [N, ...], as the environment gives them: a box of any shape, else rows of F numbers
+outputs   action [N, ...], the likeliest, as the environment takes it; then
+          probs [N, A]              discrete, and P(1) [N, C] of multi-binary
+          probs_1 [N, A_1], ...     multi-discrete
+          mean, std [N, C]          box, before clipping and squashing
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import numpy as np
+
+from pg_theano import parameters
+from pg_theano.policies import acting
+from pg_theano.policies.policy import Policy
+from pg_theano.types import Array, UserError
+
+OPSET = 17  # of 2022: what every runtime of today reads
+IR_VERSION = 8
+
+
+Output = tuple[str, Any, list[int]]
+"""Name, dtype and dimensions after the first."""
+
+
+class _Graph:
+    """Nodes and constants, added in order."""
+
+    def __init__(self, onnx: Any, dtype: str):
+        self.onnx, self.dtype = onnx, np.dtype(dtype)
+        self.nodes: list[Any] = []
+        self.constants: list[Any] = []
+
+    def constant(self, value: Any, dtype: Any = None) -> str:
+        name = f"constant_{len(self.constants)}"
+        array = np.asarray(value, dtype or self.dtype)
+        self.constants.append(self.onnx.numpy_helper.from_array(array, name))
+        return name
+
+    def add(self, op: str, *inputs: str, output: str | None = None, **attributes: Any) -> str:
+        output = output or f"{op.lower()}_{len(self.nodes)}"
+        self.nodes.append(self.onnx.helper.make_node(op, list(inputs), [output], **attributes))
+        return output
+
+
+def model_of(policy: Policy) -> bytes:
+    """The model, serialized. Errors: `UserError` where onnx is not installed."""
+    try:
+        import onnx
+    except ImportError:
+        raise UserError('--to onnx: onnx is not installed; try pip install "pg_theano[export]"') from None
+    spec, described = policy.spec, policy.described
+    graph = _Graph(onnx, spec["dtype"])
+    helper = onnx.helper
+    box = described["observation"]["kind"] == "Box"
+    shape = described["observation"]["shape"] if box else [spec["obs_size"]]
+    given = np.dtype(described["observation"]["dtype"]) if box else graph.dtype
+    rows = graph.add("Cast", "obs", to=helper.np_dtype_to_tensor_dtype(graph.dtype))
+    if len(shape) != 1:
+        rows = graph.add("Reshape", rows, graph.constant([-1, spec["obs_size"]], np.int64))
+    outputs, hidden, named = _network(graph, policy, rows)
+    head = {
+        "discrete": _discrete,
+        "multi_discrete": _multi_discrete,
+        "multi_binary": _multi_binary,
+        "box": _box,
+    }[spec["action"]["kind"]]
+    action, others = head(graph, policy, outputs, hidden, named)
+    taken = np.dtype(described["action"]["dtype"])
+    graph.add("Cast", action, output="action", to=helper.np_dtype_to_tensor_dtype(taken))
+    model = helper.make_model(
+        helper.make_graph(
+            graph.nodes,
+            "policy",
+            [helper.make_tensor_value_info("obs", helper.np_dtype_to_tensor_dtype(given), ["N", *shape])],
+            [
+                helper.make_tensor_value_info(name, helper.np_dtype_to_tensor_dtype(np.dtype(kind)), ["N", *dims])
+                for name, kind, dims in [("action", taken, described["action"]["shape"]), *others]
+            ],
+            graph.constants,
+        ),
+        opset_imports=[helper.make_opsetid("", OPSET)],
+        ir_version=IR_VERSION,
+        producer_name="pg_theano",
+    )
+    about = model.metadata_props.add()
+    about.key, about.value = "pg_theano", json.dumps(policy.about._asdict())
+    onnx.checker.check_model(model, full_check=True)
+    return model.SerializeToString()
+
+
+def _network(graph: _Graph, policy: Policy, rows: str) -> tuple[str, str, dict[str, Array]]:
+    """(outputs [N, K], what the last layer was given [N, H], the parameters by name)."""
+    spec, state = policy.spec, policy.state
+    named = parameters.views(state["params"], spec["layout"])
+    if spec["normalize_observations"]:
+        mean, std = acting.normalizer(state)
+        centred = graph.add("Sub", rows, graph.constant(mean))
+        rows = graph.add("Clip", graph.add("Div", centred, graph.constant(std)), *map(graph.constant, (-10.0, 10.0)))
+    layers = [named[name] for name in parameters.path_of([name for name, *_ in spec["layout"]], "policy")]
+    x = rows
+    for weight, bias in zip(layers[:-2:2], layers[1:-2:2], strict=True):
+        x = graph.add("Gemm", x, graph.constant(weight), graph.constant(bias))
+        x = graph.add({"sigmoid": "Sigmoid", "tanh": "Tanh", "relu": "Relu"}[spec["activation"]], x)
+    return graph.add("Gemm", x, graph.constant(layers[-2]), graph.constant(layers[-1])), x, named
+
+
+def _discrete(graph: _Graph, policy: Policy, outputs: str, hidden: str, named: Any) -> tuple[str, list[Output]]:
+    if policy.spec["logistic"]:
+        zeros = graph.add("Sub", outputs, outputs)
+        outputs = graph.add("Concat", zeros, outputs, axis=1)
+    graph.add("Softmax", outputs, output="probs", axis=1)
+    action = graph.add("ArgMax", outputs, axis=1, keepdims=0)
+    return graph.add("Add", action, graph.constant(policy.described["action"]["start"], np.int64)), [
+        ("probs", graph.dtype, policy.spec["action"]["choices"])
+    ]
+
+
+def _multi_discrete(graph: _Graph, policy: Policy, outputs: str, hidden: str, named: Any) -> tuple[str, list[Output]]:
+    choices = policy.spec["action"]["choices"]
+    parts = [f"logits_{c}" for c in range(len(choices))]
+    split = graph.onnx.helper.make_node("Split", [outputs, graph.constant(choices, np.int64)], parts, axis=1)
+    graph.nodes.append(split)
+    names = [graph.add("Softmax", part, output=f"probs_{c + 1}", axis=1) for c, part in enumerate(parts)]
+    each = [graph.add("ArgMax", part, axis=1, keepdims=1) for part in parts]
+    action = graph.add("Concat", *each, axis=1)
+    others: list[Output] = [(name, graph.dtype, [n]) for name, n in zip(names, choices, strict=True)]
+    return graph.add("Add", action, graph.constant(policy.described["action"]["start"], np.int64)), others
+
+
+def _multi_binary(graph: _Graph, policy: Policy, outputs: str, hidden: str, named: Any) -> tuple[str, list[Output]]:
+    graph.add("Sigmoid", outputs, output="probs")
+    shape = policy.described["action"]["shape"]
+    return _shaped(graph, graph.add("Greater", outputs, graph.constant(0.0)), shape), [
+        ("probs", graph.dtype, [policy.spec["action"]["size"]])
+    ]
+
+
+def _box(graph: _Graph, policy: Policy, outputs: str, hidden: str, named: dict[str, Array]) -> tuple[str, list[Output]]:
+    """min(max(μ, low), high), or low + (high − low)·(tanh μ + 1)/2; whole numbers are rounded."""
+    spec, described = policy.spec, policy.described["action"]
+    size = spec["action"]["size"]
+    mean = outputs
+    if spec["log_std"] == "state_dependent":
+        mean, raw = "mean_part", "log_std_part"
+        sizes = graph.constant([size, size], np.int64)
+        graph.nodes.append(graph.onnx.helper.make_node("Split", [outputs, sizes], [mean, raw], axis=1))
+        std = graph.add("Exp", _bounded(graph, raw))
+    elif spec["noise"] == "state_dependent":  # √(φ²ᵀ·σ² + least)
+        squares = graph.add("Mul", hidden, hidden)
+        variance = graph.add("MatMul", squares, graph.constant(np.exp(2 * named["policy/log_std"])))
+        std = graph.add("Sqrt", graph.add("Add", variance, graph.constant(acting.LEAST_VARIANCE)))
+    else:
+        std = graph.add("Sub", mean, mean)  # zeros, for a search's policy, which is without chance
+        if "policy/log_std" in named:
+            std = graph.add("Add", std, graph.constant(np.exp(named["policy/log_std"])))
+    graph.add("Identity", mean, output="mean")
+    graph.add("Identity", std, output="std")
+    low, high = (np.asarray(spec["action"][bound], np.float64) for bound in ("low", "high"))
+    action = mean
+    if spec["squash"]:
+        above = graph.add("Add", graph.add("Tanh", mean), graph.constant(1.0))
+        action = graph.add("Add", graph.add("Mul", above, graph.constant((high - low) / 2)), graph.constant(low))
+    action = graph.add("Min", graph.add("Max", action, graph.constant(low)), graph.constant(high))
+    if np.dtype(described["dtype"]).kind in "iu":
+        action = graph.add("Round", action)
+    return _shaped(graph, action, described["shape"]), [(name, graph.dtype, [size]) for name in ("mean", "std")]
+
+
+def _bounded(graph: _Graph, raw: str) -> str:
+    """As `acting._drawn_of_network`: least + softplus((most − softplus(most − x)) − least)."""
+    least, most = graph.constant(acting.LEAST_LOG_STD), graph.constant(acting.MOST_LOG_STD)
+    below = graph.add("Sub", most, graph.add("Softplus", graph.add("Sub", most, raw)))
+    return graph.add("Add", least, graph.add("Softplus", graph.add("Sub", below, least)))
+
+
+def _shaped(graph: _Graph, action: str, shape: list[int]) -> str:
+    return action if len(shape) == 1 else graph.add("Reshape", action, graph.constant([-1, *shape], np.int64))

@@ -1,0 +1,285 @@
+"""A trained policy as a function of the observation: `pg_theano.load("runs/cartpole")`. NumPy only.
+
+policy = pg_theano.load("runs/cartpole")       # or a policy.npz of `pg_theano.export`
+action = policy(obs)                           # of one observation, or of a batch; as the environment takes it
+policy.probs(obs)                              # of each action; of real numbers, their (mean, standard deviation)
+"""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+import json
+import os
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from pg_theano import parameters
+from pg_theano.environments import spaces
+from pg_theano.policies import acting
+from pg_theano.system import opening
+from pg_theano.types import GREEDY, SAMPLE, Array, State, UserError
+
+FORMAT = 1
+ACTING = (
+    "obs_size", "action", "squash", "log_std", "noise", "logistic", "activation", "exploration", "num_outputs",
+    "normalize_observations", "dtype",
+)  # fmt: skip
+"""What of a run's spec says how the policy acts; the layout of its own parameters beside it."""
+NORMALIZER = ("normalizer/mean", "normalizer/variance")
+
+
+class About(NamedTuple):
+    """Where a policy comes from."""
+
+    environment: str
+    algorithm: str
+    config: dict[str, Any]
+    run: str
+    checkpoint: str
+
+
+MOST_NUMBERS, MOST_CHOICES = 10_000_000, 5_000
+"""In an observation or an action of a policy that is read from a file; choices are one-hot: memory is their square."""
+
+
+class Policy:
+    """What was learned, and nothing of how: the parameters of the policy, its normaliser, the spaces.
+
+    Called with one observation, as the environment gives it, it returns one action, as the environment takes it; with
+    a batch of them, a batch. A row of F numbers, or [N, F], is taken for what the observation was made into.
+    Errors: `UserError` for an observation of another shape, or one that is not finite.
+    """
+
+    def __init__(self, spec: dict[str, Any], state: State, described: dict[str, Any], about: About):
+        self.spec, self.state, self.described, self.about = spec, state, described, about
+        self.observation_space = spaces.from_data(described["observation"])
+        self.action_space = spaces.from_data(described["action"])
+        self._given = spaces.action_of(self.action_space, about.environment, spec["squash"]).given
+        self._act = acting.numpy_act(spec, with_log_prob=False)
+
+    def at(self, spec: dict[str, Any], state: State) -> Policy:
+        """The same policy with the parameters of a training State, copied, which nobody can write to."""
+        other = copy.copy(self)
+        other.state = acting_part(spec, state)[1]
+        for name, array in other.state.items():
+            other.state[name] = array = array if array.base is None else array.copy()
+            array.setflags(write=False)
+        return other
+
+    def __call__(self, obs: Any) -> Any:
+        """The likeliest action; of real numbers, the mean."""
+        rows, single = self._rows(obs)
+        return self._finished(self._act(self.state, rows, None, {"exploration_rate": 0.0}, GREEDY)[0], single)
+
+    def sample(self, obs: Any, rng: np.random.Generator | int | None = None) -> Any:
+        """An action drawn from the policy, by a generator, or one of a seed."""
+        rng = np.random.default_rng(rng)
+        rows, single = self._rows(obs)
+        kind, size = parameters.noise_of(self.spec)
+        drawn = rng.random((len(rows), size)) if kind == "uniform" else rng.standard_normal((len(rows), size))
+        noise = drawn.astype(self.spec["dtype"])
+        return self._finished(self._act(self.state, rows, noise, {"exploration_rate": 0.0}, SAMPLE)[0], single)
+
+    def probs(self, obs: Any) -> Any:
+        """What the policy thinks of an observation; a batch has a leading axis [N] everywhere.
+
+        Discrete: π(a|o), [A]. MultiDiscrete: a list of [A_c], one of each component. MultiBinary: P(1), [C].
+        Box: (mean, standard deviation) of the numbers that are drawn, [C] each, before they are clipped or squashed.
+        """
+        rows, single = self._rows(obs)
+        found = acting.probs(self.spec, self.state, rows)
+        if isinstance(found, Array):
+            return found[0] if single else found
+        return type(found)(part[0] if single else part for part in found)
+
+    def predict(
+        self, observation: Any, state: Any = None, episode_start: Any = None, deterministic: bool = False
+    ) -> tuple[Any, Any]:
+        """(actions, state), as Stable-Baselines3 calls a model: its `evaluate_policy` takes this policy for one."""
+        if deterministic:
+            return self(observation), state
+        self._rng = getattr(self, "_rng", None) or np.random.default_rng()
+        return self.sample(observation, self._rng), state
+
+    def _finished(self, action: Array, single: bool) -> Any:
+        given = self._given(action)
+        return given[0] if single else given
+
+    def _rows(self, obs: Any) -> tuple[Array, bool]:
+        """(observations as rows [N, F], whether it was one)."""
+        try:
+            rows, single = _rows(self.described["observation"], self.observation_space, obs, self.spec)
+        except (ValueError, TypeError, KeyError, IndexError) as error:
+            raise UserError(
+                f"{self.about.environment}: got an observation that is none ({error}); expected one of "
+                f"{self.observation_space}, or a batch of them"
+            ) from None
+        if not np.isfinite(rows).all():
+            raise UserError(f"{self.about.environment}: the observation is not finite; expected finite numbers")
+        return rows, single
+
+
+def _rows(described: dict[str, Any], space: Any, obs: Any, spec: dict[str, Any]) -> tuple[Array, bool]:
+    dtype, size = spec["dtype"], spec["obs_size"]
+    if described["kind"] in ("Dict", "Tuple"):
+        if not isinstance(obs, np.ndarray):
+            import gymnasium
+
+            batch = gymnasium.vector.utils.batch_space(space, 1)
+            first, leaf = _first_leaf(obs), _first_leaf(batch.sample())
+            single = np.ndim(first) < np.ndim(leaf)
+            each: list[Any] = [obs] if single else [_at(obs, row) for row in range(len(first))]
+            flat: list[Any] = [gymnasium.spaces.flatten(space, one) for one in each]
+            if any(row.shape != (size,) for row in flat):
+                raise ValueError(f"of {flat[0].size} numbers instead of {size}")
+            return np.stack(flat).astype(dtype), single
+    else:
+        values = np.asarray(obs)
+        shape = tuple(described["shape"])
+        for single, fits in ((True, values.shape == shape), (False, values.shape[1:] == shape and values.ndim > 0)):
+            if fits:
+                return spaces.observation_of(space, "", dtype).convert(values[None] if single else values), single
+    values = np.asarray(obs)
+    if values.shape in ((size,), (len(values) if values.ndim else 0, size)):  # what it is made into
+        return np.array(values, dtype).reshape(-1, size), values.ndim == 1
+    raise UserError(f"got an observation of shape {list(values.shape)}; expected one of {space}, or a batch of them")
+
+
+def _first_leaf(obs: Any) -> Any:
+    while isinstance(obs, dict | tuple | list):
+        obs = next(iter(obs.values() if isinstance(obs, dict) else obs))
+    return obs
+
+
+def _at(obs: Any, row: int) -> Any:
+    if isinstance(obs, dict):
+        return {name: _at(part, row) for name, part in obs.items()}
+    return tuple(_at(part, row) for part in obs) if isinstance(obs, tuple | list) else obs[row]
+
+
+# -- from a run, from a file
+
+
+def load(path: str | Path) -> Policy:
+    """The policy of a run folder's best checkpoint, or of a file that `pg_theano.export --to npz` wrote.
+
+    Errors: `UserError` for no run, no checkpoint, a damaged file, a policy of the user's own (it is a graph).
+    """
+    if not isinstance(path, str | os.PathLike):
+        raise UserError(f"load: got {path!r:.60}; expected a run folder or an .npz file; try load('runs/cartpole')")
+    path = Path(path)
+    if path.is_file() and path.suffix != ".npz":
+        raise UserError(f"{path}: got {path.suffix or 'a file'}; expected a run folder, or .npz; try export --to npz")
+    return _from_file(path) if path.suffix == ".npz" else _from_run(path)
+
+
+def _from_run(path: Path) -> Policy:
+    from pg_theano.runs import folder  # and with it the config: a file alone needs NumPy and Gymnasium only
+
+    config, facts, spec, checkpoint = folder.trained(path)
+    if spec["policy"] != "dense":
+        raise UserError(
+            f"{path}: policy.name {spec['policy']} is a graph of your own, which NumPy cannot follow; use "
+            f"pg_theano.evaluate, or python -m pg_theano.export {path} --to stablehlo"
+        )
+    about = About(
+        config.environment.dynamics or config.environment.id,
+        config.algorithm.name,
+        config.model_dump(mode="json"),
+        path.name,
+        checkpoint.path.stem,
+    )
+    with _said_of(f"{path / 'run.json'}: not what a run records of its spaces"):
+        return _sound(*acting_part(spec, checkpoint.state), spaces_from(facts, path), about)
+
+
+def spaces_from(facts: Mapping[str, Any], path: Path) -> dict[str, Any]:
+    """The spaces that a run folder recorded."""
+    if not facts.get("task", {}).get("spaces"):
+        raise UserError(f"{path}: a run of an older version, which does not say its spaces; train it again")
+    return facts["task"]["spaces"]
+
+
+def acting_part(spec: dict[str, Any], state: State) -> tuple[dict[str, Any], State]:
+    """Spec and state with what acts, and nothing else."""
+    named = parameters.views(np.asarray(state["params"]), spec["layout"])
+    layout = [entry for entry in spec["layout"] if entry[0].startswith(("shared/", "policy/"))]
+    kept = {name: np.asarray(state[name]) for name in NORMALIZER if spec["normalize_observations"]}
+    params = np.concatenate([named[name].ravel() for name, *_ in layout])
+    return {key: spec[key] for key in ACTING} | {"layout": layout}, {"params": params} | kept
+
+
+def arrays_of(policy: Policy) -> dict[str, Array]:
+    """What a npz file of a policy holds: its arrays by name, and `about`, JSON."""
+    about = {"format": FORMAT, "spec": policy.spec, "spaces": policy.described, "about": policy.about._asdict()}
+    named = parameters.views(policy.state["params"], policy.spec["layout"])
+    kept = {name: array for name, array in policy.state.items() if name != "params"}
+    return {"about": np.frombuffer(json.dumps(about).encode(), np.uint8), **named, **kept}
+
+
+def _check_space(data: Any) -> None:
+    """A space that a file describes is made: it takes the memory that it claims."""
+    parts = data.get("spaces", ())
+    for part in parts.values() if isinstance(parts, dict) else parts:
+        _check_space(part)
+    shape, choices = data.get("shape", ()), [data.get("n", 1), *np.ravel(data.get("nvec", 1))]
+    if not all(0 <= size <= MOST_NUMBERS for size in shape) or np.prod(shape, dtype=float) > MOST_NUMBERS:
+        raise ValueError(f"a space of more than {MOST_NUMBERS:,} numbers")
+    if not all(0 <= size <= MOST_CHOICES for size in choices):
+        raise ValueError(f"a space of more than {MOST_CHOICES:,} choices")
+
+
+def _from_file(path: Path) -> Policy:
+    """Read as a file from a stranger is: sizes before memory, nothing evaluated, every shape compared."""
+    try:
+        content = opening.read(path, opening.most_bytes())
+    except FileNotFoundError:
+        raise UserError(f"{path}: no such file; expected one of python -m pg_theano.export RUN --to npz") from None
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read: {error.strerror}") from None
+    with _said_of(f"{path}: not a policy of python -m pg_theano.export RUN --to npz"):
+        arrays = opening.arrays_of(content)
+        about = opening.parsed(arrays.pop("about").tobytes())
+        if about["format"] != FORMAT:
+            raise UserError(f"{path}: got format {about['format']!r:.40}; this version reads {FORMAT}")
+        return _checked(about, arrays)
+
+
+@contextlib.contextmanager
+def _said_of(what: str) -> Iterator[None]:
+    """Whatever follows from a description that describes nothing is an error of the file."""
+    try:
+        yield
+    except UserError:
+        raise
+    except Exception as error:
+        raise UserError(f"{what} ({' '.join(str(error).split())[:200]})") from None
+
+
+def _checked(about: dict[str, Any], arrays: dict[str, Array]) -> Policy:
+    spec = {key: about["spec"][key] for key in (*ACTING, "layout")}
+    wanted = {name: tuple(shape) for name, shape, *_ in spec["layout"]}
+    if spec["dtype"] not in ("float32", "float64"):
+        raise ValueError(f"dtype {spec['dtype']}")
+    kept = NORMALIZER if spec["normalize_observations"] else ()
+    shapes = wanted | dict.fromkeys(kept, (spec["obs_size"],))
+    if {name: array.shape for name, array in arrays.items()} != shapes:
+        raise ValueError("its arrays have other names or shapes than it says")
+    if not all(array.dtype == spec["dtype"] and np.isfinite(array).all() for array in arrays.values()):
+        raise ValueError(f"its arrays are not all finite numbers of {spec['dtype']}")
+    params = np.concatenate([arrays[name].ravel() for name in wanted])
+    state = {"params": params} | {name: arrays[name] for name in kept}
+    return _sound(spec, state, about["spaces"], About(**about["about"]))
+
+
+def _sound(spec: dict[str, Any], state: State, described: dict[str, Any], about: About) -> Policy:
+    """A policy that a file describes. Errors: any, where its parts do not belong together."""
+    for one in described.values():
+        _check_space(one)
+    found = Policy(spec, state, described, about)
+    found.probs(np.zeros((1, spec["obs_size"])))  # what does not fit together says so here
+    return found

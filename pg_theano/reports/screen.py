@@ -1,0 +1,295 @@
+"""What one sees while it trains: a live display on a terminal, one-line records elsewhere. Changes nothing."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, TextIO
+
+from pg_theano.runs.figures import mean_and_std, shown
+from pg_theano.system.opening import printable
+
+BARS = "▁▂▃▄▅▆▇█"
+
+
+def sparkline(values: list[float], width: int = 48) -> str:
+    """The last `width` values (more are averaged together) as bars from lowest to highest."""
+    if not values:
+        return ""
+    if len(values) > width:
+        edges = [round(i * len(values) / width) for i in range(width + 1)]
+        values = [sum(values[a:b]) / (b - a) for a, b in zip(edges[:-1], edges[1:], strict=True)]
+    low, high = min(values), max(values)
+    return "".join(BARS[round((v - low) / (high - low) * 7) if high > low else 3] for v in values)
+
+
+class Screen:
+    """Plain: a line for every event and evaluation, and for an update or a checkpoint at most one a second."""
+
+    def __init__(self, file: TextIO):
+        self.file = file
+        self._last = self._last_saved = 0.0
+
+    def event(self, text: str) -> None:
+        try:
+            print(printable(text), file=self.file, flush=True)
+        except OSError as error:  # which does not say of what
+            raise OSError(error.errno, error.strerror, getattr(self.file, "name", "output")) from None
+
+    def begins(self, config: Any, path: Path) -> None:
+        """The run of this config, in this folder, is what one is told of from now on."""
+
+    def of_agent(self, config: Any, path: Path) -> Screen:
+        """For one of several runs at once, of which only a page has room."""
+        return quiet()
+
+    def update(self, record: Mapping[str, Any], budget: float) -> None:
+        now = time.monotonic()
+        if "evaluation_mean" in record or now - self._last >= 1.0:
+            self._last = now
+            self.event(line_of(record))
+
+    def saved(self, updates: int) -> None:
+        """A checkpoint after so many updates is on the disk: no kill takes it away any more."""
+        now = time.monotonic()
+        if now - self._last_saved >= 1.0:
+            self._last_saved = now
+            self.event(f"saved after {updates:,} updates")
+
+    def go_on_with(self, path: Path) -> None:
+        """It was interrupted before its first update, and what there is of it is in this folder."""
+        self.event(f"to go on: {to_go_on(path)}")
+
+    def close(self) -> None:
+        pass
+
+
+MOST_RETURNS = 2048
+
+
+class LiveScreen(Screen):
+    """On a terminal: return, its sparkline, speed, schedules and time left, redrawn eight times a second."""
+
+    def __init__(self, file: TextIO, title: str):
+        from rich.console import Console
+        from rich.live import Live
+
+        super().__init__(file)
+        self.title = title
+        self.returns: list[float] = []  # every so many, so that it is no longer than a sparkline needs
+        self.every, self.number = 1, 0
+        self.pace = Pace()
+        self.on_disk: int | None = None  # updates of the newest checkpoint
+        self.live = Live(console=Console(file=file), auto_refresh=False, transient=True)
+        self.live.start()
+
+    def saved(self, updates: int) -> None:
+        self.on_disk = updates
+
+    def event(self, text: str) -> None:
+        text = printable(text)
+        self.live.console.print(
+            text, highlight=False, markup=False, emoji=False, no_wrap="evaluation" in text, overflow="ellipsis"
+        )
+
+    def update(self, record: Mapping[str, Any], budget: float) -> None:
+        if record["return_mean"] is not None:
+            self._remember(record["return_mean"])
+        now = time.monotonic()
+        if "evaluation_mean" in record:
+            self.event(line_of(record))
+        if now - self._last >= 0.125:
+            self._last = now
+            self.live.update(self._picture(record, budget), refresh=True)
+
+    def _remember(self, value: float) -> None:
+        if self.number % self.every == 0:
+            self.returns.append(value)
+        self.number += 1
+        if len(self.returns) > MOST_RETURNS:
+            self.returns, self.every = self.returns[::2], 2 * self.every
+
+    def _picture(self, record: Mapping[str, Any], budget: float) -> Any:
+        from rich.panel import Panel
+        from rich.table import Table
+        from rich.text import Text
+
+        table = Table.grid(padding=(0, 2))
+        table.add_column(style="bold", justify="right")
+        table.add_column()
+        first, *others = rows_of(record, budget, self.pace.left(budget))
+        rows = [first, ("", sparkline(self.returns)), *others]
+        if self.on_disk is not None:
+            rows.append(("saved", f"after {self.on_disk:,} updates"))
+        for row in rows:
+            table.add_row(*row)
+        return Panel(table, title=Text(printable(self.title)), title_align="left", expand=False)
+
+    def close(self) -> None:
+        self.live.stop()
+
+
+class Pace:
+    """How long a run will take at most, from what it has taken since its first update."""
+
+    def __init__(self) -> None:
+        self.first: tuple[float, float] | None = None  # when the first update came, and the share of the budget then
+
+    def begin(self, budget: float) -> tuple[float, float]:
+        """Compiling, and what was done before a resume, say nothing of the pace."""
+        self.first = self.first or (time.monotonic(), budget)
+        return self.first
+
+    def left(self, budget: float) -> float:
+        """Seconds, infinite where nothing is known yet."""
+        since, then = self.begin(budget)
+        gained = budget - then
+        return (time.monotonic() - since) * (1 - budget) / gained if gained > 0 else float("inf")
+
+
+def make(file: TextIO, title: str) -> Screen:
+    return LiveScreen(file, title) if file.isatty() else Screen(file)
+
+
+class LiveTable(Screen):
+    """On a terminal: a table below what is said, redrawn in place."""
+
+    def __init__(self, file: TextIO):
+        from rich.console import Console
+        from rich.live import Live
+
+        super().__init__(file)
+        self.live = Live(console=Console(file=file), auto_refresh=False, transient=True)
+        self.live.start()
+
+    def event(self, text: str) -> None:
+        self.live.console.print(printable(text), highlight=False, markup=False, emoji=False)
+
+    def show(self, title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+        from rich.table import Table
+        from rich.text import Text
+
+        table = Table(title=Text(printable(title)), title_justify="left", expand=False)
+        for column in columns:
+            table.add_column(Text(printable(column)), justify="right", no_wrap=True, overflow="ellipsis")
+        for row in rows:
+            table.add_row(*(Text(printable(cell)) for cell in row))
+        self.live.update(table, refresh=True)
+
+    def close(self) -> None:
+        self.live.stop()
+
+
+def quiet() -> Screen:
+    """For notebooks and tests that want no output."""
+    return _Quiet(sys.stderr)
+
+
+class _Quiet(Screen):
+    def event(self, text: str) -> None:
+        pass
+
+    def update(self, record: Mapping[str, Any], budget: float) -> None:
+        pass
+
+    def saved(self, updates: int) -> None:
+        pass
+
+
+def rows_of(record: Mapping[str, Any], budget: float, left: float) -> list[tuple[str, str]]:
+    """(name, value) of what one wants to see of an update while it trains."""
+    return [
+        ("return", returned(record)),
+        ("update", f"{record['update'] + 1:,}   {record['env_steps']:,} steps   {record['episodes']:,} episodes"),
+        ("speed", f"{record['env_steps'] / max(record['seconds'], 1e-9):,.0f} steps/s"),
+        *_of_learner(record),
+        ("budget", f"{100 * budget:.0f} %   at most {duration(left)} left"),
+    ]
+
+
+def to_go_on(path: Path) -> str:
+    return f"python -m pg_theano.train --resume {path}"
+
+
+def returned(record: Mapping[str, Any]) -> str:
+    """What the episodes that ended in an update returned."""
+    if record["return_mean"] is None:
+        return "no episode ended"
+    return f"{shown(record['return_mean'])[0]}   (min {record['return_min']:g}, max {record['return_max']:g})"
+
+
+def _of_learner(record: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """The rows that a search has, or a learner by gradients."""
+    if "spread" in record:
+        best = "best {}   best quarter {}".format(*shown(record["fitness_best"], record["fitness_elites"]))
+        moved = f"spread {record['spread']:.3g}   mean moved by {record['gradient_norm']:.3g}"
+        return [("generation", f"{best}   {moved}")]
+    episodes = f"   episodes {record['episodes_per_update']}" if "episodes_per_update" in record else ""
+    rates = f"learning rate {record['learning_rate']:.4g}   exploration {record['exploration_rate']:.3g}"
+    numbers = f"entropy {record['entropy']:.3f}   gradient {record['gradient_norm']:.3g}"
+    return [("cost", f"{record['cost']:.4g}   {numbers}"), ("schedules", rates + episodes)]
+
+
+def line_of(record: Mapping[str, Any]) -> str:
+    """One record as one line."""
+    text = f"update {record['update'] + 1:>5} {record['env_steps']:>11,} steps  "
+    if record["return_mean"] is None:
+        text += f"{'no episode ended':<23}"
+    else:
+        mean, std = shown(record["return_mean"], record["return_std"])
+        text += f"return {mean:>7} ± {std:<6}"
+    if "evaluation_mean" in record:  # before the rest: a narrow terminal shows 80 columns
+        text += f" evaluation {mean_and_std(record, 'evaluation_')} "
+    if "spread" in record:
+        return f"{text} best {shown(record['fitness_best'])[0]}, spread {record['spread']:.3g}"
+    return f"{text} cost {record['cost']:.4g}, entropy {record['entropy']:.3f}"
+
+
+def duration(seconds: float) -> str:
+    if seconds == float("inf"):
+        return "?"
+    minutes, seconds = divmod(int(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{seconds:02}" if hours else f"{minutes}:{seconds:02}"
+
+
+def described(task: Any, environment: Any, spec: Mapping[str, Any], gradients: str) -> str:
+    """The task, the policy, who steps how many environments side by side, and whose gradients are not the graph's."""
+    stretches = f"stretches of {spec['num_steps']} steps" if spec["num_steps"] else ""
+    if spec["dynamics"]:
+        engine = f"compiled, {stretches or 'all episodes of an update side by side'}"
+    else:
+        engine = f"gymnasium, {environment.num_envs} environments ({environment.kind})"
+        engine += f", {stretches}" if stretches else ""
+    discrete = task.action.kind == "discrete"
+    actions = f"{task.action.choices[0]} actions" if discrete else f"actions of size {task.action.size}"
+    sizes = f"{task.obs_size} features, {actions}, {spec['num_params']} parameters"
+    by_hand = "; gradients by hand" if gradients == "by_hand" else ""
+    return f"{task.id}, {sizes}; engine {engine}{by_hand}"
+
+
+def closing(folder: Path, figures: Mapping[str, Any], plot: Path | None) -> list[str]:
+    """The last lines: the outcome, where things are, what to do next."""
+    if "solved" in figures:
+        mean = figures["evaluation"]["mean"]
+        lines = ["no run was evaluated"]
+        if mean is not None:
+            lines = [
+                f"{figures['solved']} of {figures['runs']} runs solved; evaluation "
+                f"{mean_and_std(figures['evaluation'])} over seeds; median {figures['env_steps']['median']:,.0f} steps"
+            ]
+    else:
+        evaluation = figures["evaluation"]
+        seconds = figures["seconds"]
+        lines = [
+            f"{figures['status']} ({figures['stop_reason']}): {figures['updates']} updates, "
+            f"{figures['env_steps']:,} steps, {figures['steps_per_second']:,.0f} steps/s"
+            + (f"; {evaluation['n']} greedy episodes: {mean_and_std(evaluation)}" if evaluation else "")
+        ]
+        lines.append("seconds: " + ", ".join(f"{name} {value:.2f}" for name, value in seconds.items()))
+    if figures["status"] == "interrupted":
+        lines.append(f"to go on: {to_go_on(folder)}")
+    lines.append(f"run: {folder}" + (f"   plot: {plot}" if plot else ""))
+    return lines

@@ -1,0 +1,200 @@
+"""Processes that run what cannot be trusted to come back: each in a group of its own, ended when this one ends.
+
+    memory = Memory()                                      # shared with every child that is begun with it
+    child = Child("pg_theano.environments.worker", setup, memory)       # a fresh interpreter
+    child.send(b"s"); child.receive()                      # one byte, or one byte and more
+    child.end(seconds=2.0)                                 # by itself, or killed after so long
+
+and in the child's module
+
+    connection, memory, setup = entered(sys.argv)
+
+A child is killed by the kernel, and all that it has started with it, when this process ends, however that happens and
+whatever the child is doing: a pipe whose other end is closed sends SIGKILL to the child's group (Linux; elsewhere a
+thread of the child's sees to it, which needs the interpreter's lock).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import mmap
+import os
+import signal
+import socket
+import struct
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+ONE_THREAD = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+"""1 in a child, unless the user has set it: children share the cores already."""
+LENGTH = struct.Struct("!Q")
+PLAIN = b"sbk"
+"""Messages of one byte: step, begin, done. Every other kind is followed by a length and as many bytes."""
+
+
+class Memory:
+    """Bytes that parent and children see alike. Nothing of it is left when the last of them ends."""
+
+    def __init__(self, fd: int | None = None):
+        self.fd = fd if fd is not None else _anonymous_file()
+        self.view: Any = None
+
+    def resize(self, size: int) -> None:
+        os.ftruncate(self.fd, size)
+
+    def map(self) -> Any:
+        """All of it, as it is now, for `np.frombuffer`."""
+        self.view = mmap.mmap(self.fd, os.fstat(self.fd).st_size)
+        return self.view
+
+    def close(self) -> None:
+        os.close(self.fd)
+
+
+def _anonymous_file() -> int:
+    if hasattr(os, "memfd_create"):
+        return os.memfd_create("pg_theano")
+    descriptor, name = tempfile.mkstemp(prefix="pg_theano-")
+    os.unlink(name)
+    return descriptor
+
+
+class Child:
+    """A fresh interpreter that runs a module of ours, and a line to it. `EOFError` where it has ended."""
+
+    def __init__(self, module: str, setup: Mapping[str, Any], memory: Memory):
+        ours, theirs = socket.socketpair()
+        alive, hold = os.pipe()
+        self._alive: int | None = hold  # while it is open, the child may live
+        passed = [theirs.fileno(), alive, memory.fd]
+        home = str(Path(__file__).resolve().parents[2])
+        here = dict.fromkeys(ONE_THREAD, "1") | os.environ
+        here["PYTHONPATH"] = os.pathsep.join([home, *filter(None, [os.environ.get("PYTHONPATH")])])
+        try:
+            self.process = subprocess.Popen(  # noqa: S603
+                [sys.executable, "-P", "-m", module, *map(str, passed)],
+                pass_fds=passed,
+                process_group=0,
+                stdin=subprocess.DEVNULL,
+                stdout=2,  # what an environment prints is not among the figures that a command prints
+                env=here,
+            )
+        finally:
+            theirs.close()
+            os.close(alive)
+        self.socket = ours
+        self.send(b"j", json.dumps({**setup, "sys_path": sys.path}).encode())
+
+    def send(self, kind: bytes, content: bytes = b"") -> None:
+        with contextlib.suppress(OSError):  # that it has ended is told to whoever waits for its answer
+            self.socket.sendall(kind if kind in PLAIN else kind + LENGTH.pack(len(content)) + content)
+
+    def receive(self) -> tuple[bytes, bytes]:
+        return received(self.socket)
+
+    def kill(self) -> None:
+        """It, and what it has started, without being asked."""
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(self.process.pid, signal.SIGKILL)
+
+    def hang_up(self) -> None:
+        """Let it end by itself: its line is closed."""
+        with contextlib.suppress(OSError):
+            self.socket.shutdown(socket.SHUT_RDWR)
+
+    def end(self, *, seconds: float = 0.0) -> int:
+        """Hang up; what has not ended by itself after so long is killed. Returns how it ended."""
+        if self._alive is None:
+            return self.process.returncode
+        self.hang_up()
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            if seconds:
+                self.process.wait(seconds)
+        self.kill()
+        code = self.process.wait()
+        self.socket.close()
+        os.close(self._alive)
+        self._alive = None
+        return code
+
+
+def received(line: socket.socket) -> tuple[bytes, bytes]:
+    """(kind, content) of the next message. Errors: `EOFError` where the other end is closed."""
+    kind = _exactly(line, 1)
+    if kind in PLAIN:
+        return kind, b""
+    return kind, _exactly(line, LENGTH.unpack(_exactly(line, LENGTH.size))[0])
+
+
+def _exactly(line: socket.socket, size: int) -> bytes:
+    parts = []
+    while size:
+        try:
+            part = line.recv(min(size, 1 << 20))
+        except ConnectionError:
+            part = b""
+        if not part:
+            raise EOFError("the other process has ended")
+        parts.append(part)
+        size -= len(part)
+    return b"".join(parts)
+
+
+def how_it_ended(code: int) -> str:
+    """An exit code in words."""
+    if code < 0:
+        with contextlib.suppress(ValueError):
+            return f"was killed (signal {-code}, {signal.Signals(-code).name})"
+        return f"was killed (signal {-code})"
+    return f"ended with exit code {code}"
+
+
+# -- in the child
+
+
+class Connection:
+    """The child's end of the line."""
+
+    def __init__(self, descriptor: int):
+        self.socket = socket.socket(fileno=descriptor)
+
+    def receive(self) -> tuple[bytes, bytes]:
+        return received(self.socket)
+
+    def send(self, kind: bytes, content: bytes = b"") -> None:
+        self.socket.sendall(kind if kind in PLAIN else kind + LENGTH.pack(len(content)) + content)
+
+
+def entered(argv: list[str]) -> tuple[Connection, Memory, dict[str, Any]]:
+    """First thing in a child: bound to the parent's life; its line, the shared memory, and what it is to do."""
+    line, alive, memory = map(int, argv[1:4])
+    _end_with_parent(alive)
+    connection = Connection(line)
+    setup = json.loads(connection.receive()[1])
+    sys.path[:] = setup.pop("sys_path")
+    return connection, Memory(memory), setup
+
+
+def _end_with_parent(alive: int) -> None:
+    if hasattr(fcntl, "F_SETSIG"):
+        fcntl.fcntl(alive, fcntl.F_SETOWN, -os.getpgrp())
+        fcntl.fcntl(alive, fcntl.F_SETSIG, signal.SIGKILL)
+        fcntl.fcntl(alive, fcntl.F_SETFL, fcntl.fcntl(alive, fcntl.F_GETFL) | os.O_ASYNC)
+    threading.Thread(target=_wait_for_end, args=(alive,), daemon=True).start()
+
+
+def _wait_for_end(alive: int) -> None:
+    """Also for an end that came before the kernel was asked."""
+    with contextlib.suppress(OSError):
+        os.set_blocking(alive, True)
+        while os.read(alive, 1):
+            time.sleep(1)
+    os.killpg(os.getpgrp(), signal.SIGKILL)

@@ -1,0 +1,192 @@
+"""Looking on while a run learns, and stopping it: callbacks, and those for the tools people already have open.
+
+def stop_early(update, metrics, policy):
+    print(update, metrics["return_mean"], policy(obs))
+    return metrics["entropy"] < 0.1                     # True stops the run, which is then saved as at any end
+
+pg_theano.run("configs/cartpole.yaml", callbacks=[stop_early, TensorBoard()])
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+from pg_theano.config.knobs import Config
+from pg_theano.config.reading import to_dict
+from pg_theano.policies.policy import Policy
+from pg_theano.types import UserError
+
+
+class Callback(Protocol):
+    """Called after every update, with its number (from 0), its record as in `metrics.jsonl`, and the policy as it is.
+
+    The policy is a copy that cannot be written to: what a callback does changes nothing that is learned. It is None for
+    a policy of one's own, which NumPy cannot follow. Where the callback has methods `begin(config, folder)` and
+    `finish(result)`, they are called before the first update and after the last; of several runs, for each.
+    """
+
+    def __call__(self, update: int, metrics: Mapping[str, Any], policy: Policy | None) -> bool | None: ...
+
+
+class Told:
+    """The callbacks of one run. Errors: `UserError` that names the callback which raised, and the update."""
+
+    def __init__(self, callbacks: Sequence[Callback], config: Config, folder: Path):
+        self.callbacks, self.folder = list(callbacks), folder
+        for callback in self.callbacks:
+            self._called(callback, "begin", config, folder)
+
+    def update(self, record: Mapping[str, Any], policy: Policy | None) -> bool:
+        """Tell all of them; returns whether any of them asked the run to stop."""
+        asked = [self._told(callback, dict(record), policy) for callback in self.callbacks]
+        return any(asked)
+
+    def _told(self, callback: Callback, record: dict[str, Any], policy: Policy | None) -> bool:
+        try:
+            return bool(callback(record["update"], record, policy))
+        except UserError:
+            raise
+        except Exception as error:
+            raise UserError(
+                f"{self.folder}: the callback {_name(callback)} raised at update {record['update']}: "
+                f"{type(error).__name__}: {error}; the run is saved as it was before that update"
+            ) from error
+
+    def finish(self, result: Mapping[str, Any]) -> None:
+        for callback in self.callbacks:
+            self._called(callback, "finish", dict(result))
+
+    def _called(self, callback: Callback, method: str, *arguments: Any) -> None:
+        try:
+            getattr(callback, method, lambda *_: None)(*arguments)
+        except UserError:
+            raise
+        except Exception as error:
+            raise UserError(
+                f"{self.folder}: the callback {_name(callback)} raised in {method}: {type(error).__name__}: {error}"
+            ) from error
+
+
+def _name(callback: Any) -> str:
+    return getattr(callback, "__name__", type(callback).__name__)
+
+
+# -- the names that dashboards have
+
+STABLE_BASELINES = {
+    "return_mean": "rollout/ep_rew_mean",
+    "length_mean": "rollout/ep_len_mean",
+    "exploration_rate": "rollout/exploration_rate",
+    "cost": "train/loss",
+    "policy_loss": "train/policy_gradient_loss",
+    "value_loss": "train/value_loss",
+    "kl": "train/approx_kl",
+    "clip_fraction": "train/clip_fraction",
+    "explained_variance": "train/explained_variance",
+    "learning_rate": "train/learning_rate",
+    "return_std": "rollout/ep_rew_std",
+    "return_min": "rollout/ep_rew_min",
+    "return_max": "rollout/ep_rew_max",
+    "length_max": "rollout/ep_len_max",
+    "evaluation_mean": "eval/mean_reward",
+    "evaluation_std": "eval/std_reward",
+    "evaluation_min": "eval/min_reward",
+    "evaluation_max": "eval/max_reward",
+    "evaluation_sampled_mean": "eval/mean_reward_sampled",
+    "episodes": "time/episodes",
+    "seconds": "time/time_elapsed",
+}
+"""Ours to those of Stable-Baselines3's logger, and beside them what it has none for; all else is `train/<name>`."""
+
+
+def scalars(metrics: Mapping[str, Any]) -> dict[str, float]:
+    """A record by the names of Stable-Baselines3's logger; what it has no value for is left out.
+
+    `time/total_timesteps` is env steps, `time/iterations` counts from 1, `time/fps` is env steps a second, and
+    `train/entropy_loss` is minus the entropy, as there.
+    """
+    found = {
+        STABLE_BASELINES.get(name, f"train/{name}"): float(value)
+        for name, value in metrics.items()
+        if name not in ("update", "env_steps") and isinstance(value, int | float)
+    }
+    if isinstance(metrics.get("entropy"), int | float):
+        found["train/entropy_loss"] = -float(metrics["entropy"])
+    found["time/total_timesteps"] = float(metrics["env_steps"])
+    found["time/iterations"] = float(metrics["update"] + 1)
+    if metrics.get("seconds"):
+        found["time/fps"] = metrics["env_steps"] / metrics["seconds"]
+    return found
+
+
+class TensorBoard:
+    """Writes `<run>/tensorboard/`, x being env steps (extra `tensorboard`: tensorboardX, which needs no TensorFlow)."""
+
+    def __init__(self) -> None:
+        self._module = _imported("tensorboardX", "tensorboard")
+
+    def begin(self, config: Config, folder: Path) -> None:
+        self._writer = self._module.SummaryWriter(str(folder / "tensorboard"))
+        self._writer.add_text("config", _as_markdown(to_dict(config)), 0)
+
+    def __call__(self, update: int, metrics: Mapping[str, Any], policy: Policy | None) -> None:
+        for name, value in scalars(metrics).items():
+            self._writer.add_scalar(name, value, metrics["env_steps"])
+
+    def finish(self, result: Mapping[str, Any]) -> None:
+        if result.get("evaluation"):
+            self._writer.add_scalar("eval/mean_reward_final", result["evaluation"]["mean"], result["env_steps"])
+        self._writer.close()
+
+
+class Tracker:
+    """Logs to Weights & Biases, or to trackio, which is called in the same way; each run of ours is one of theirs."""
+
+    def __init__(self, library: str = "wandb", project: str = "pg_theano", **options: Any):
+        self._library, self._project, self._options = _imported(library, None), project, options
+
+    def begin(self, config: Config, folder: Path) -> None:
+        self._library.init(project=self._project, name=folder.name, config=to_dict(config), **self._options)
+
+    def __call__(self, update: int, metrics: Mapping[str, Any], policy: Policy | None) -> None:
+        self._library.log(scalars(metrics))
+
+    def finish(self, result: Mapping[str, Any]) -> None:
+        self._library.finish()
+
+
+LOGS: dict[str, Callable[[], Callback]] = {
+    "tensorboard": TensorBoard,
+    "wandb": lambda: Tracker("wandb"),
+    "trackio": lambda: Tracker("trackio"),
+}
+"""What `--log` takes."""
+
+
+def of_logs(names: Sequence[str]) -> list[Callback]:
+    """The callbacks of `--log` words. Errors: `UserError` for a name that is none, a library that is not installed."""
+    for name in names:
+        if name not in LOGS:
+            raise UserError(f"--log: got {name}; expected {', '.join(LOGS)}")
+    return [LOGS[name]() for name in names]
+
+
+def _imported(name: str, extra: str | None) -> Any:
+    try:
+        return importlib.import_module(name)
+    except ImportError:
+        wanted = f'"pg_theano[{extra}]"' if extra else name
+        raise UserError(f"{name}: not installed; try pip install {wanted}") from None
+
+
+def _as_markdown(data: Mapping[str, Any], prefix: str = "") -> str:
+    """Knobs a line each, indented: to TensorBoard four spaces are a block of code, in which everything is text."""
+    lines = []
+    for key, value in data.items():
+        lines.append(
+            _as_markdown(value, f"{prefix}{key}.") if isinstance(value, dict) else f"    {prefix}{key}: {value}"
+        )
+    return "\n".join(lines)

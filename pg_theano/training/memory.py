@@ -1,0 +1,172 @@
+"""The memory that a run needs, by the shapes of its arrays, before it takes any.
+
+    check(config, spec)        # UserError where there is less on this machine, or in its control group
+
+An estimate: what XLA keeps of a layer between the passes forward and back was measured (`benchmarks/torture`, part
+`large`), all else is counted. Whole episodes are counted at their time limit, which they may well not reach, but at no
+more than `LONGEST_COUNTED` steps; environments that Gymnasium steps are not counted, as nobody knows what they hold.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from pg_theano.config import rules, schedules
+from pg_theano.config.knobs import Config
+from pg_theano.types import UserError
+
+SLOTS = {"sgd": 0, "momentum": 1, "rmsprop": 1, "adam": 2}
+"""Arrays as long as the parameters that an optimiser keeps."""
+
+COPIES = 4
+"""Of all that is learned: before an update, after it, the best so far, and one on its way into a checkpoint."""
+
+KEPT = 2.5
+"""Numbers a step and a unit that XLA holds at the height of an update."""
+
+KEPT_OF_EPISODES = 4.0
+"""The same for whole episodes that Gymnasium stepped, whose rows [E, T] are put in the order of time first."""
+
+KEPT_JUDGING = 1.5
+"""The same where V is computed for a whole rollout, without a gradient, a step and a unit of its widest layer."""
+
+COVARIANCES_OF_CMAES = 70
+"""Matrices [D, D] of float64 at the height of a generation: 15.1 GB for D = 5,121, measured (part `large`)."""
+
+LONGEST_COUNTED = 10_000
+
+CGROUPS = Path("/sys/fs/cgroup")
+
+
+def needed(config: Config, spec: dict[str, Any]) -> dict[str, float]:
+    """Bytes by what they are for: parameters, rollout, layers."""
+    algorithm, size = config.algorithm, {"float32": 4, "float64": 8}[config.dtype]
+    searches = algorithm.name in rules.SEARCHES
+    learned = spec["num_params"] * (1 + (0 if searches else SLOTS[config.optimizer.name]))
+    parts = {"parameters": float((COPIES * learned + 2 * spec["num_params"]) * size)}
+    actions = spec["action"]["size"]
+    if searches:
+        population = algorithm.population_size * algorithm.episodes_per_candidate
+        parts["population"] = float(spec["num_params"] * (16.0 * algorithm.population_size + 2 * size * population))
+        if algorithm.name == "cmaes" or algorithm.covariance == "full":
+            held = COVARIANCES_OF_CMAES if algorithm.name == "cmaes" else 3
+            parts["covariance"] = held * 8.0 * spec["num_params"] ** 2
+        units = sum(shape[1] for _, shape, *_ in spec["layout"] if len(shape) == 2)
+        parts["layers"] = float(2 * size * population * units)
+        steps = spec["chunk"] or _longest(spec)
+        parts["rollout"] = float(size * population * steps * (spec["obs_size"] + 4))
+        return parts
+    steps = _steps(config, spec)
+    parts["rollout"] = float(2 * size * steps * (2 * spec["obs_size"] + 2 * actions + 5))
+    wide = {head: [shape[1] for _, shape, *_ in _of(spec, head) if len(shape) == 2] for head in ("policy", "value")}
+    units = {head: sum(widths) for head, widths in wide.items()}
+    at_once = steps / (algorithm.num_minibatches if algorithm.name == "ppo" else 1)
+    if not spec["step_by_step"]:
+        learning = sum(units.values()) if algorithm.name in ("a2c", "ppo") else max(units.values())
+        judging = max(wide["value"], default=0)  # V of every step, before the first gradient
+        kept = KEPT if spec["num_steps"] or spec["dynamics"] else KEPT_OF_EPISODES
+        parts["layers"] = float(size * (kept * at_once * learning + KEPT_JUDGING * steps * judging))
+    return parts
+
+
+def _of(spec: dict[str, Any], head: str) -> list[Any]:
+    """Entries of the layout: of the value network, or of all else."""
+    return [entry for entry in spec["layout"] if entry[0].startswith("value/") == (head == "value")]
+
+
+def check(config: Config, spec: dict[str, Any]) -> None:
+    """Errors: `UserError` where a run needs more than there is: how much, for what, and which knob makes it less."""
+    parts, there = needed(config, spec), available()
+    if there is None or sum(parts.values()) <= there:
+        return
+    largest = max(parts, key=lambda name: parts[name])
+    knob, got, advice = _reason(config, spec, largest)
+    raise UserError(
+        f"{knob}: got {got}, which needs {in_words(sum(parts.values()))} of memory "
+        f"({in_words(parts[largest])} for {WHAT[largest]}); expected at most {in_words(there)}, which there is; "
+        f"try {advice}"
+    )
+
+
+WHAT = {
+    "parameters": "parameters and their optimiser",
+    "population": "the candidates of a generation",
+    "covariance": "the covariance of all parameters",
+    "layers": "what layers keep of each step",
+    "rollout": "the steps of an update",
+}
+
+
+def available() -> float | None:
+    """Bytes that this process can still take: what the machine has, or its control group allows; None: unknown."""
+    found = []
+    try:
+        for line in Path("/proc/meminfo").read_text().splitlines():
+            if line.startswith("MemAvailable:"):
+                found.append(1024.0 * int(line.split()[1]))
+    except (OSError, ValueError):
+        pass
+    for limit, used in (
+        ("memory.max", "memory.current"),
+        ("memory/memory.limit_in_bytes", "memory/memory.usage_in_bytes"),
+    ):
+        try:
+            found.append(float(int((CGROUPS / limit).read_text()) - int((CGROUPS / used).read_text())))
+        except (OSError, ValueError):  # no such group, or "max"
+            continue
+    return min(found, default=None)
+
+
+def in_words(size: float) -> str:
+    """1.2 GB; 350 MB."""
+    for unit, power in (("PB", 15), ("TB", 12), ("GB", 9)):
+        if size >= 10**power:
+            return f"{size / 10**power:,.1f} {unit}"
+    return f"{size / 10**6:,.0f} MB"
+
+
+def _longest(spec: dict[str, Any]) -> int:
+    return min(spec["time_limit"] or LONGEST_COUNTED, LONGEST_COUNTED)
+
+
+def _episodes(config: Config) -> int:
+    """Of the largest update, rows as they are padded."""
+    last = (config.budget.updates or 1) - 1
+    schedule = config.schedules.episodes_per_update
+    most = max(round(schedules.value_at(schedule, update)) for update in (0, last))
+    return 1 << max(most - 1, 0).bit_length()
+
+
+def _steps(config: Config, spec: dict[str, Any]) -> float:
+    """Of one update's rollout, padding included."""
+    if spec["num_steps"]:
+        return float(config.environment.num_envs * spec["num_steps"])
+    return float(_episodes(config) * _longest(spec))
+
+
+def _reason(config: Config, spec: dict[str, Any], largest: str) -> tuple[str, str, str]:
+    """(knob, what was got, what to try) for the part that is largest."""
+    if largest in ("parameters", "covariance"):
+        knob = "policy.name" if config.policy.name != "dense" else "policy.hidden"
+        hidden = config.policy.name if config.policy.name != "dense" else str(config.policy.hidden)
+        if largest == "covariance":
+            advice = "a smaller one, or pgpe" if config.algorithm.name == "cmaes" else "algorithm.covariance=diagonal"
+        else:
+            advice = "[64, 64]" if config.policy.name == "dense" else "fewer numbers in its parameters()"
+        return knob, f"{hidden} ({spec['num_params']:,} parameters)", advice
+    if config.algorithm.name in rules.SEARCHES:
+        return "algorithm.population_size", f"{config.algorithm.population_size:,}", "fewer, or a smaller policy.hidden"
+    if spec["num_steps"]:
+        envs = config.environment.num_envs
+        got = f"{envs:,} environments x {spec['num_steps']:,} steps with policy.hidden={config.policy.hidden}"
+        advice = "fewer, a shorter algorithm.num_steps, or a smaller policy.hidden"
+        if config.algorithm.name == "ppo" and largest == "layers":
+            advice = f"algorithm.num_minibatches={2 * config.algorithm.num_minibatches} or more, or {advice}"
+        return "environment.num_envs", got, advice
+    got = f"{_episodes(config):,} episodes of up to {_longest(spec):,} steps with policy.hidden={config.policy.hidden}"
+    return (
+        "schedules.episodes_per_update",
+        got,
+        "fewer, a lower environment.max_episode_steps, or a smaller policy.hidden",
+    )

@@ -1,0 +1,175 @@
+"""Who plays for an update: whole episodes or stretches of fixed length, on Gymnasium's environments or compiled ones.
+
+collector = collector_of(config, spec, environment, program)
+played = collector.collect(state, knobs, update)
+kept = collector.arrays(collector.settle())            # what a checkpoint must hold of open episodes
+collector.restore(kept)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+
+from pg_theano.compiler.padding import power_of_two
+from pg_theano.config.knobs import Config
+from pg_theano.environments import making
+from pg_theano.training import programs
+from pg_theano.training.playing.episodes import NothingOpen, Playing, collect, drive, episodes_compiled, rungs
+from pg_theano.training.playing.stretches import CompiledSegments, Segments
+from pg_theano.types import Array, Knobs, Played, Program, Record, Rollout, State
+
+CARRIED = "open/"
+"""What a checkpoint holds of open episodes begins with this; all else is State."""
+
+
+class Collector(Protocol):
+    """What the loop asks of whoever plays."""
+
+    @property
+    def replays(self) -> bool | None: ...  # False: nothing stays open from one update to the next
+    def collect(self, state: State, knobs: Knobs, update: int) -> Played: ...
+    def first_calls(self) -> list[tuple]: ...
+    def settle(self) -> Any: ...
+    def arrays(self, picture: Any) -> dict[str, Array]: ...
+    def restore(self, arrays: Mapping[str, Array]) -> None: ...
+    def close(self) -> None: ...
+
+
+def collector_of(
+    config: Config, spec: dict[str, Any], environment: Any, program: Program, folders: Sequence[Path] = ()
+) -> Collector:
+    if program.ask is not None:
+        from pg_theano.training.playing.generations import Population
+
+        return Population(config, spec, environment, program, folders)
+    if spec["num_steps"]:
+        return Stretches(config, spec, environment, program)
+    return WholeEpisodes(config, spec, environment, program)
+
+
+def said_of_minibatches(config: Config) -> str | None:
+    """What becomes of a rollout that the number of minibatches does not divide; None where there is nothing to say."""
+    algorithm = config.algorithm
+    if algorithm.num_steps is None or algorithm.name == "a2c":
+        return None
+    steps, number = config.environment.num_envs * algorithm.num_steps, algorithm.num_minibatches
+    if steps % number:
+        small = steps // number
+        return (
+            f"algorithm.num_minibatches: {number:,} does not divide {steps:,} steps: minibatches have {small:,} or "
+            f"{small + 1:,}, and every step is learned from once a pass"
+        )
+    return None
+
+
+def mask_of(rollout: Rollout | Record) -> tuple[Array | None, int]:
+    """(mask [N], or None where every step is real; N), N = T·E columns, column t·E + e."""
+    if isinstance(rollout, Record):
+        steps, _, rows = rollout.values.shape
+        real = rollout.field("mask").ravel() if "mask" in rollout.columns else None
+        return real, steps * rows
+    mask = np.asarray(rollout.mask)
+    return (None if mask.all() else mask.T.ravel()), mask.size
+
+
+def parted(arrays: Mapping[str, Array]) -> tuple[State, dict[str, Array]]:
+    """(State, what is carried of open episodes) of a checkpoint's arrays."""
+    learned = {name: value for name, value in arrays.items() if not name.startswith(CARRIED)}
+    return learned, {name: value for name, value in arrays.items() if name.startswith(CARRIED)}
+
+
+class _Common:
+    def __init__(self, config: Config, spec: dict[str, Any], environment: Any, program: Program):
+        self.config, self.spec, self.environment, self.program = config, spec, environment, program
+        self.compiled = isinstance(environment, making.Compiled)
+        self.draw = programs.noise_of(config, spec)
+
+    def generator(self, purpose: int, update: int) -> np.random.Generator:
+        return programs.generator(self.config.seed, purpose, update)
+
+    def close(self) -> None:
+        """Nothing: the environment is whoever made it's to close."""
+
+
+class WholeEpisodes(_Common, NothingOpen):
+    """As many episodes as the schedule says, each from a reset to its end: nothing is open between two updates."""
+
+    def collect(self, state: State, knobs: Knobs, update: int) -> Played:
+        if self.compiled:
+            return drive(self.playing(update), lambda values: self.program.rollout(state, knobs, values))
+        keep = self.program.manifest["takes"]
+        return collect(self.environment, self.program.act, state, knobs, keep=keep, **self._drawn(update))
+
+    def playing(self, update: int) -> Playing:
+        facts, limit = self.program.manifest["environment"], self.environment.task.time_limit
+        return episodes_compiled(facts, time_limit=limit, **self._drawn(update))
+
+    def _drawn(self, update: int) -> dict[str, Any]:
+        return {
+            "num_episodes": programs.episodes_at(self.config, update),
+            "episode_seeds": self.generator(programs.EPISODE_SEEDS, update),
+            "action_noise": self.generator(programs.ACTION_NOISE, update),
+            "draw": self.draw,
+            "dtype": self.config.dtype,
+        }
+
+    def first_calls(self) -> list[tuple]:
+        if not self.compiled:
+            return []
+        rows = power_of_two(programs.episodes_at(self.config, 0))
+        steps = rungs(self.spec["chunk"], self.environment.task.time_limit)
+
+        def learning(length: int) -> tuple:
+            batches = self.spec["num_minibatches"]
+            return ("train", rows, length, *([-(-rows * length // batches)] if batches else []))
+
+        return [learning(steps[0]), ("rollout", rows, None), *(learning(later) for later in steps[1:2])]
+
+
+class Stretches(_Common):
+    """`algorithm.num_steps` steps of every environment, each going on where the last update left it."""
+
+    def __init__(self, config: Config, spec: dict[str, Any], environment: Any, program: Program):
+        super().__init__(config, spec, environment, program)
+        self.rows, self.steps = config.environment.num_envs, spec["num_steps"]
+        self.segments: Any
+        if self.compiled:
+            self.segments = CompiledSegments(program, num_envs=self.rows, num_steps=self.steps, dtype=config.dtype)
+        else:
+            keep = program.manifest["takes"]
+            self.segments = Segments(environment, dtype=config.dtype, keep=keep)
+
+    def collect(self, state: State, knobs: Knobs, update: int) -> Played:
+        if self.compiled:
+            return self.segments.collect(state, knobs, **self._drawn(update))
+        return self.segments.collect(self.program.act, state, knobs, **self._drawn(update))
+
+    def playing(self, update: int) -> Playing:
+        return self.segments.playing(**self._drawn(update))
+
+    def _drawn(self, update: int) -> dict[str, Any]:
+        noise = self.draw(self.generator(programs.ACTION_NOISE, update), self.steps, self.rows)
+        return {"noise": noise, "episode_seeds": self.generator(programs.EPISODE_SEEDS, update)}
+
+    def first_calls(self) -> list[tuple]:
+        batches = self.spec["num_minibatches"]
+        batch = [-(-self.rows * self.steps // batches)] if batches else []
+        train = ("train", self.rows, self.steps, *batch)
+        return [train, ("rollout", self.rows, None)] if self.compiled else [train]
+
+    @property
+    def replays(self) -> bool | None:
+        return self.segments.replays
+
+    def settle(self) -> Any:
+        return self.segments.settle()
+
+    def arrays(self, picture: Any) -> dict[str, Array]:
+        return self.segments.arrays(picture)
+
+    def restore(self, arrays: Mapping[str, Array]) -> None:
+        self.segments.restore(arrays)

@@ -1,0 +1,170 @@
+"""Evaluations of several agents in one pass: their environments are rows of one vectorised class.
+
+A step of such a class costs hardly more for sixteen hundred rows than for a hundred. Every agent's result is the one
+that `evaluate.Evaluator` gives it alone: the same first states, actions from the same function, row by row. Where that
+cannot be, nothing is played here, and each agent evaluates by itself.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Iterable
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from pg_theano.compiler.padding import power_of_two
+from pg_theano.environments import making
+from pg_theano.evaluate import figures_of
+from pg_theano.policies import acting
+from pg_theano.training import programs
+from pg_theano.training.playing.episodes import NOISE_BLOCK
+from pg_theano.types import GREEDY, Array, State, UserError
+
+MOST_ROWS = 2048
+"""Rows of one pass: beyond, they leave the cache and gain nothing."""
+
+
+class Asked(NamedTuple):
+    """One evaluation: whose, on which seeds, how it acts, with which State."""
+
+    trainer: Any
+    purpose: int
+    choice: int
+    state: State
+
+
+class Evaluator:
+    """Environments for as many agents as are asked for at once, made when first needed."""
+
+    def __init__(self, trainer: Any):
+        self.config, self.folders, self.spec = trainer.config, trainer.folders, trainer.spec
+        self.in_numpy = programs.acts_in_numpy(trainer.config, trainer.spec)
+        self.episodes = trainer.config.evaluation.episodes
+        self.time_limit = trainer.task.time_limit
+        self.one: Any = None  # environments of a single agent, from which the first states come
+        self.many: dict[int, Any] = {}  # by number of agents
+        self.trusted: bool | None = None if self.time_limit is not None else False
+
+    def play(self, wanted: Iterable[tuple[Any, int, int, str]]) -> None:
+        """Leave with each trainer what it will ask for: (trainer, purpose, choice, "newest" or "best" State).
+
+        The first time, one agent's result is compared with what it gets alone; should they differ, because a class
+        keeps more than we see of its rows, none is played here again.
+        """
+        asked = [
+            Asked(trainer, purpose, choice, trainer.state if which == "newest" else trainer.best())
+            for trainer, purpose, choice, which in wanted
+            if which == "newest" or trainer.counters.updates
+        ]
+        if len(asked) < 2 or self.trusted is False or not self._able():
+            return
+        a_pass = max(MOST_ROWS // self.episodes, 1)
+        for start in range(0, len(asked), a_pass):
+            self._pass(asked[start : start + a_pass])
+
+    def _able(self) -> bool:
+        if self.one is None:
+            self.one = self._made(self.episodes)
+            if not isinstance(self.one, making.VectorClass):
+                self.trusted = False
+        return self.trusted is not False
+
+    def _made(self, rows: int) -> Any:
+        config = self.config
+        return making.make(
+            config.environment,
+            num_envs=1,
+            dtype=config.dtype,
+            folders=self.folders,
+            whole=rows,
+            squash=config.policy.squash,
+        )
+
+    def _pass(self, asked: list[Asked]) -> None:
+        began = time.perf_counter()
+        try:
+            returns = self._returns(asked)
+        except UserError:  # somebody's fault: each finds out alone whether it is its own
+            return
+        if self.trusted is None:
+            first = asked[0]
+            with first.trainer.parts.of("evaluate"):
+                alone = first.trainer.evaluation(first.purpose, first.choice, first.state)
+            self.trusted = alone == figures_of(returns[0])
+        if not self.trusted:
+            return
+        for one, own in zip(asked, returns, strict=True):
+            one.trainer.evaluated[one.purpose, one.choice] = figures_of(own)
+            one.trainer.parts.seconds["evaluate"] += (time.perf_counter() - began) / len(asked)
+
+    @np.errstate(over="ignore", invalid="ignore")
+    def _returns(self, asked: list[Asked]) -> Array:
+        """The episode returns [A, episodes] of every evaluation."""
+        number = power_of_two(len(asked))
+        if number not in self.many:
+            self.many[number] = self._made(number * self.episodes)
+        environment = self.many[number]
+        parts = [slice(a * self.episodes, (a + 1) * self.episodes) for a in range(len(asked))]
+        everyone = slice(0, len(asked) * self.episodes)
+        noises, obs = [], environment.begin(np.ones(environment.num_envs, bool), np.zeros(1, int), all_over=True).copy()
+        for one, rows in zip(asked, parts, strict=True):
+            trainer = one.trainer
+            seed = programs.child(trainer.config.seed, one.purpose, trainer.counters.updates)
+            episode_seeds, action_noise = (np.random.default_rng(child) for child in seed.spawn(2))
+            seeds = episode_seeds.integers(0, 2**31 - 1, size=self.episodes)
+            obs[rows] = self.one.begin(np.ones(self.episodes, bool), seeds, all_over=True)
+            _copy_rows(self.one.envs.unwrapped, environment.envs.unwrapped, self.episodes, rows)
+            noises.append(action_noise)
+        playing = np.zeros(environment.num_envs, bool)
+        playing[everyone] = True
+        totals, space = np.zeros(environment.num_envs), environment.task.action
+        sizes = () if space.kind == "discrete" else (space.size,)
+        action = np.zeros((environment.num_envs, *sizes), np.int32 if space.kind != "box" else self.config.dtype)
+        knobs = [programs.constant_knobs(one.trainer.config) | {"exploration_rate": 0.0} for one in asked]
+        going, step, noise = list(range(len(asked))), 0, [np.zeros(0)] * len(asked)
+        act = None  # of all agents at once: less is called for each, and nothing is drawn
+        if self.in_numpy and all(one.choice == GREEDY for one in asked):
+            act = acting.greedy_of_agents(self.spec, [one.state for one in asked])
+        while going:
+            if act is not None:
+                action[everyone] = act(obs[everyone].reshape(len(asked), self.episodes, -1))
+            for a in going if act is None else ():
+                if step % NOISE_BLOCK == 0:
+                    noise[a] = asked[a].trainer.evaluator.draw(noises[a], NOISE_BLOCK, self.episodes)
+                one, rows, drawn = asked[a], parts[a], noise[a][step % NOISE_BLOCK]
+                action[rows], _ = one.trainer.program.act(one.state, obs[rows], drawn, knobs[a], one.choice)
+            obs, reward, terminated, truncated, _ = environment.step(action)
+            totals += reward * playing
+            over = (terminated | truncated) & playing
+            if over.any():
+                playing &= ~over
+                going = [a for a in going if playing[parts[a]].any()]
+            step += 1
+            if step > self.time_limit:
+                raise UserError("an episode has not ended at its time limit")
+        if not np.isfinite(totals[everyone]).all():
+            raise UserError("a return is not finite")
+        return totals[everyone].reshape(len(asked), self.episodes)
+
+    def close(self) -> None:
+        for environment in filter(None, [self.one, *self.many.values()]):
+            with contextlib.suppress(Exception):
+                environment.close()
+
+
+def _copy_rows(one: Any, many: Any, rows: int, where: slice) -> None:
+    """Every array that a vectorised class keeps a row of for each environment, from a small instance into a large one.
+
+    The axis of environments is the one in which the two differ.
+    """
+    for name, value in vars(one).items():
+        other = getattr(many, name, None)
+        if not (isinstance(value, np.ndarray) and isinstance(other, np.ndarray) and value.ndim == other.ndim):
+            continue
+        axes = [axis for axis in range(value.ndim) if value.shape[axis] != other.shape[axis]]
+        if len(axes) == 1 and value.shape[axes[0]] == rows:
+            other = other.copy()  # what it has may be read-only, or somebody else's
+            other[(slice(None),) * axes[0] + (where,)] = value
+            setattr(many, name, other)
