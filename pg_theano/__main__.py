@@ -6,7 +6,7 @@ import ast
 import sys
 from pathlib import Path
 
-from pg_theano.system.opening import say
+from pg_theano.system.console import say
 
 HERE = Path(__file__).parent
 

@@ -16,11 +16,12 @@ from pg_theano.config.knobs import Config
 from pg_theano.config.reading import to_dict
 from pg_theano.evaluate import evaluate
 from pg_theano.export import export
-from pg_theano.runs import checkpoints
 from pg_theano.runs import folder as runs
+from pg_theano.runs import places
 from pg_theano.system import commands
-from pg_theano.system.opening import say
+from pg_theano.system.console import say
 from pg_theano.system.versions import versions
+from pg_theano.system.writing import write_atomically
 from pg_theano.types import UserError
 
 SEED = 0
@@ -44,7 +45,7 @@ def card(run: str | Path, out: str | Path | None = None, *, episodes: int = 100,
     config, facts = runs.read_run(path)
     folder = Path(out) if out is not None else Path(f"{path.resolve().name}-card")
     judged = evaluate(path, episodes=episodes, seed=SEED)  # before there is a folder
-    runs.exact_folder(folder, "--out")
+    places.exact_folder(folder, "--out")
     try:
         _filled(folder, path, config, facts, judged, gif)
     except BaseException:  # half a card is none, and would be in the way of the next
@@ -66,7 +67,7 @@ def _filled(folder: Path, path: Path, config: Config, facts: dict[str, Any], jud
         pictures["gif"] = "replay.gif"
     result = _result(path)
     text = card_of(path.resolve().name, config, facts, judged, result, pictures)
-    checkpoints.write_atomically(folder / "README.md", text.encode())
+    write_atomically(folder / "README.md", text.encode())
 
 
 def _replayed(path: Path, gif: Path) -> bool:
@@ -219,7 +220,7 @@ def _fenced(text: str, language: str) -> list[str]:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    parser = commands.parser("card", __doc__, "python -m pg_theano.card runs/cartpole --out cartpole-card", knobs=False)
+    parser = commands.parser("card", __doc__, "python -m pg_theano.card runs/cartpole --out cartpole-card")
     parser.add_argument("run", metavar="RUN", help="a run folder; its best checkpoint is taken")
     parser.add_argument("--out", metavar="FOLDER", help="a new folder (default: <run>-card in this one)")
     parser.add_argument("--episodes", type=commands.positive, default=100, metavar="N", help="episodes to play (100)")

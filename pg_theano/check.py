@@ -16,8 +16,9 @@ from pg_theano import parameters
 from pg_theano.config import reading as configs
 from pg_theano.config import rules, user_code
 from pg_theano.config.knobs import Config
+from pg_theano.config.tables import help_text
 from pg_theano.system import commands
-from pg_theano.system.opening import say
+from pg_theano.system.console import say
 from pg_theano.training import programs
 from pg_theano.training.differences import BY_HAND, NUMERICAL, STEPS, Row, compare, errors_of, largest, passes
 from pg_theano.training.playing import collecting
@@ -206,10 +207,11 @@ def _twin(config: Config, spec: dict[str, Any]) -> tuple[Any, str | None]:
     """(the by-hand program, None), or (None, why there is none)."""
     try:
         by_hand = changed(config, {"gradients": "by_hand"})
-        if spec["action"]["kind"] not in ("discrete", "box"):
-            raise UserError(f"gradients: by_hand has no {spec['action']['kind']} actions")
     except UserError as error:
-        return None, str(error).removeprefix("config ")
+        knob = ".".join(map(str, error.problem.knob))
+        return None, str(error.problem._replace(where=knob))
+    if spec["action"]["kind"] not in ("discrete", "box"):
+        return None, f"gradients: by_hand has no {spec['action']['kind']} actions"
     return _loaded(by_hand, spec, ()), None
 
 
@@ -221,7 +223,9 @@ def _loaded(config: Config, spec: dict[str, Any], folders: Sequence[Path]) -> An
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    parser = commands.parser("check", __doc__, "python -m pg_theano.check algorithm.name=ppo policy.hidden=[16,16]")
+    parser = commands.parser(
+        "check", __doc__, "python -m pg_theano.check algorithm.name=ppo policy.hidden=[16,16]", knobs=help_text
+    )
     parser.add_argument(
         "what", nargs="*", metavar="CONFIG.yaml | knob=value", help="a config file, then knobs set over it"
     )

@@ -20,9 +20,10 @@ import numpy as np
 from pg_theano.config import reading as configs
 from pg_theano.config import user_code
 from pg_theano.config.knobs import Config
+from pg_theano.config.tables import help_text
 from pg_theano.environments.inspection import FAULT, Finding
 from pg_theano.system import children, commands
-from pg_theano.system.opening import say
+from pg_theano.system.console import say
 from pg_theano.types import UserError
 
 STARTING = 60.0
@@ -93,7 +94,7 @@ def _played(environment: dict[str, Any], folder: str, timeout: float) -> list[Fi
                 if kind == b"k":
                     return findings
                 if kind == b"x":
-                    raise UserError(content.decode())
+                    raise children.error_of(content)
                 findings.append(Finding(*json.loads(content)))
             elif place[0] != call:
                 call, since = int(place[0]), time.monotonic()
@@ -115,6 +116,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         "check_env",
         __doc__,
         "python -m pg_theano.check_env my_module:MyEnv-v0 'environment.kwargs={difficulty: 2}'",
+        knobs=help_text,
     )
     parser.add_argument(
         "what", nargs="+", metavar="ID | CONFIG.yaml | knob=value", help="an environment, then knobs set over it"

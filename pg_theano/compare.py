@@ -12,10 +12,12 @@ from typing import Any
 
 import numpy as np
 
+from pg_theano.config.tables import help_text
 from pg_theano.reports.comparing.results import CURVES, RESAMPLES, Comparison, Estimate, Group, Improvement
-from pg_theano.runs import checkpoints, statistics
+from pg_theano.runs import statistics
 from pg_theano.system import commands
-from pg_theano.system.opening import say
+from pg_theano.system.console import say
+from pg_theano.system.writing import write_atomically
 from pg_theano.types import UserError
 
 __all__ = ["Comparison", "Estimate", "Group", "Improvement", "compare"]
@@ -149,7 +151,10 @@ def _improvements(strata: dict[str, list[Any]], lower: bool, rng: np.random.Gene
 
 def main(argv: Sequence[str] | None = None) -> int:
     parser = commands.parser(
-        "compare", __doc__, "python -m pg_theano.compare runs/ppo-* runs/vpg-* --by algorithm --page compared.md"
+        "compare",
+        __doc__,
+        "python -m pg_theano.compare runs/ppo-* runs/vpg-* --by algorithm --page compared.md",
+        knobs=help_text,
     )
     parser.add_argument("runs", nargs="+", metavar="RUN", type=Path, help="a run folder, or a set of seeds (runs=N)")
     parser.add_argument(
@@ -206,7 +211,7 @@ def _compare(arguments: argparse.Namespace) -> int:
         out = figure.draw(found, arguments.out or Path("plots") / "compare.png")
     text = table.markdown(found)
     if arguments.page is not None:
-        checkpoints.write_atomically(arguments.page, f"{text}\n".encode())
+        write_atomically(arguments.page, f"{text}\n".encode())
     if arguments.json:
         print(json.dumps(table.plain(found) | {"figure": None if out is None else str(out)}))
     else:

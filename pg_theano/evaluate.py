@@ -13,11 +13,12 @@ import numpy as np
 
 from pg_theano.config import user_code
 from pg_theano.config.knobs import Config
+from pg_theano.config.tables import help_text
 from pg_theano.environments import making
 from pg_theano.runs import folder
 from pg_theano.runs.figures import mean_and_std
 from pg_theano.system import commands
-from pg_theano.system.opening import say
+from pg_theano.system.console import say
 from pg_theano.training import programs
 from pg_theano.training.playing import episodes as rollout
 from pg_theano.types import GREEDY, SAMPLE, Array, Knobs, State
@@ -114,7 +115,9 @@ def evaluate(run: str | Path, *, episodes: int = 100, seed: int = 0, sampled: bo
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    parser = commands.parser("evaluate", __doc__, "python -m pg_theano.evaluate runs/cartpole --episodes 200 --json")
+    parser = commands.parser(
+        "evaluate", __doc__, "python -m pg_theano.evaluate runs/cartpole --episodes 200 --json", knobs=help_text
+    )
     parser.add_argument("run", metavar="RUN", help="a run folder; its best checkpoint is taken")
     parser.add_argument("--episodes", type=commands.positive, default=100, metavar="N", help="episodes to play (100)")
     parser.add_argument(

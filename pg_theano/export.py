@@ -14,9 +14,10 @@ import numpy as np
 
 from pg_theano.config import user_code
 from pg_theano.policies import policy
-from pg_theano.runs import checkpoints, folder, records
+from pg_theano.runs import folder, records
 from pg_theano.system import commands
-from pg_theano.system.opening import say
+from pg_theano.system.console import say
+from pg_theano.system.writing import write_atomically
 from pg_theano.types import State, UserError
 
 KINDS = ("npz", "onnx", "stablehlo", "csv")
@@ -43,7 +44,7 @@ def export(run: str | Path, kind: str, out: str | Path | None = None) -> Path:
         raise UserError(f"{target}: is a file of the run; expected a new one; try {path.resolve().name}.{kind}")
     if not target.resolve().parent.is_dir():
         raise UserError(f"{target}: there is no folder {target.parent}; make it first")
-    checkpoints.write_atomically(target, {"npz": _npz, "onnx": _onnx, "stablehlo": _stablehlo, "csv": _csv}[kind](path))
+    write_atomically(target, {"npz": _npz, "onnx": _onnx, "stablehlo": _stablehlo, "csv": _csv}[kind](path))
     return target
 
 
@@ -97,9 +98,7 @@ def stablehlo_of(spec: dict[str, Any], state: State, described: dict[str, Any], 
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    parser = commands.parser(
-        "export", __doc__, "python -m pg_theano.export runs/cartpole --to onnx --out policy.onnx", knobs=False
-    )
+    parser = commands.parser("export", __doc__, "python -m pg_theano.export runs/cartpole --to onnx --out policy.onnx")
     commands.add_allow_import(parser)
     parser.add_argument("run", metavar="RUN", help="a run folder; its best checkpoint is taken")
     parser.add_argument("--to", required=True, choices=KINDS, help="NumPy, any runtime, JAX; the metrics")

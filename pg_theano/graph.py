@@ -15,8 +15,9 @@ from pg_theano.compiler import building
 from pg_theano.config import reading as configs
 from pg_theano.config import rules, user_code
 from pg_theano.config.knobs import Config
+from pg_theano.config.tables import help_text
 from pg_theano.system import commands
-from pg_theano.system.opening import say
+from pg_theano.system.console import say
 from pg_theano.training import programs
 from pg_theano.types import UserError
 
@@ -113,6 +114,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         "graph",
         __doc__,
         "python -m pg_theano.graph configs/cartpole.yaml --function act --out plots/act.svg",
+        knobs=help_text,
     )
     parser.add_argument(
         "what", nargs="*", metavar="CONFIG.yaml | knob=value", help="a config file, then knobs set over it"

@@ -14,9 +14,10 @@ from pg_theano.config import reading, tables
 from pg_theano.config.rl_zoo import entries, words
 from pg_theano.config.rl_zoo.equivalents import Draft, Knob, Remark, translate
 from pg_theano.config.rules import shown
-from pg_theano.runs.checkpoints import write_atomically
 from pg_theano.system import commands, yaml_lines
-from pg_theano.system.opening import own_file, printable, say
+from pg_theano.system.console import printable, say
+from pg_theano.system.opening import own_file
+from pg_theano.system.writing import write_atomically
 from pg_theano.types import UserError
 
 SECTIONS = [*reading.Config.model_fields]
@@ -141,7 +142,7 @@ def _scalar(value: Any) -> str:
 
 def main(argv: Sequence[str] | None = None) -> int:
     example = "python -m pg_theano.migrate sb3-zoo docs/examples/zoo/ppo.yml CartPole-v1 --out configs/mine.yaml"
-    parser = commands.parser("migrate", __doc__, example, knobs=False)
+    parser = commands.parser("migrate", __doc__, example)
     parser.add_argument("source", choices=["sb3-zoo"], help="whose: sb3-zoo is rl-baselines3-zoo's")
     parser.add_argument("file", metavar="FILE.yml", help="its file; the name tells the algorithm: ppo, a2c or trpo")
     parser.add_argument("environment", metavar="ENV", help="whose entry: CartPole-v1, or module:Id")

@@ -22,7 +22,7 @@ from typing import Any
 
 import numpy as np
 
-from pg_theano.types import NUM_UNIFORMS, Array, UserError
+from pg_theano.types import NUM_UNIFORMS, Array, Problem, UserError
 
 Layout = list[tuple[str, tuple[int, ...], Any]]
 """(name, shape, initialiser) of each array, in order."""
@@ -126,9 +126,13 @@ def _drawn(rng: np.random.Generator, name: str, shape: Sequence[int], initialize
         case ["orthogonal", float() | int() as gain] if len(shape) == 2:
             return gain * _orthonormal(rng, *shape)
     raise UserError(
-        f"{name} of shape {list(shape)}: got the initialiser {initializer!r}; expected zeros, ones, a number (the "
-        "standard deviation of a normal), [uniform, bound] or, for weights [inputs, outputs], glorot or orthogonal; "
-        "try zeros"
+        Problem(
+            f"{name} of shape {list(shape)}",
+            f"got the initialiser {initializer!r}",
+            "zeros, ones, a number (the standard deviation of a normal), [uniform, bound] or, for weights "
+            "[inputs, outputs], glorot or orthogonal",
+            "zeros",
+        )
     )
 
 

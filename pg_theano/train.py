@@ -15,11 +15,13 @@ from pg_theano import BEGAN
 from pg_theano.config import reading as configs
 from pg_theano.config import user_code
 from pg_theano.config.knobs import Config
+from pg_theano.config.tables import help_text
 from pg_theano.reports import notebook, screen
-from pg_theano.runs import checkpoints, seeds
+from pg_theano.runs import checkpoints, places, seeds
 from pg_theano.runs import figures as metrics
 from pg_theano.runs import folder as runs
-from pg_theano.system import commands, opening, seals, stopping
+from pg_theano.system import commands, console, locks, opening, seals, stopping
+from pg_theano.system.writing import write_atomically
 from pg_theano.training import agents
 from pg_theano.training.loop import Trainer
 from pg_theano.types import UserError
@@ -100,18 +102,18 @@ def run(
     if resume is not None:
         return _resumed(Path(resume), overrides, how, plot)
     given = configs.resolved(config, overrides, seed, folder_of_config)
-    name = given.config.name or runs.name_of(given.config.environment.dynamics or given.config.environment.id)
-    with given.placed(), runs.new(name, run_dir) as path:
+    name = given.config.name or places.name_of(given.config.environment.dynamics or given.config.environment.id)
+    with given.placed(), places.new(name, run_dir) as path:
         if given.config.runs == 1:
             figures = _one(given.config, runs.fresh(path), given.folder, how)
             return Result(path, figures, _draw(path, figures) if plot else None)
-        lock = runs.locked(path)
+        lock = locks.locked(path)
         try:
             code = user_code.check(given.config, [given.folder], lambda text: None)
             seeds.begin(given.config, path, given.folder, code)
             return _several(given.config, path, given.folder, how, plot)
         finally:
-            runs.unlocked(lock)
+            locks.unlocked(lock)
 
 
 def _check_kinds(config: Any, **paths: Any) -> None:
@@ -247,7 +249,7 @@ def _together(
     how: How,
 ) -> list[dict[str, Any]]:
     """Several runs of one graph at once, each in its folder, new or resumed."""
-    runs.allow_open(2 * len(members))
+    opening.allow_open(2 * len(members))
     first, above = members[0][0], members[0][1].parent
     shown = how.display(f"{first.environment.id} · {len(members)} agents at once · {above}")
     trainers: list[Trainer] = []
@@ -316,7 +318,7 @@ def _several(
         raise UserError(f"{path}: every seed failed, the first of them so: {figures[0]['stop_reason']}")
     task = config.environment.dynamics or config.environment.id
     summary = metrics.summarised(path.name, task, figures, time.perf_counter() - BEGAN)
-    checkpoints.write_atomically(path / "summary.json", json.dumps(summary, indent=1).encode() + b"\n")
+    write_atomically(path / "summary.json", json.dumps(summary, indent=1).encode() + b"\n")
     return Result(path, summary, _draw(path, summary) if plot else None)
 
 
@@ -325,13 +327,13 @@ def _resumed(path: Path, overrides: Sequence[str], how: How, plot: bool) -> Resu
     if (path / seeds.PLAN).exists():
         if overrides:
             raise UserError(f"{overrides[0]}: a set of seeds keeps its config; resume one seed to change its budget")
-        lock = runs.locked(path)
+        lock = locks.locked(path)
         try:
             config, folder_of_config, code = seeds.read_plan(path)
             user_code.check(config, [folder_of_config], lambda text: None, code)
             return _several(config, path, folder_of_config, how, plot)
         finally:
-            runs.unlocked(lock)
+            locks.unlocked(lock)
     folder, config, facts, checkpoint = runs.resumable(path, overrides, force=how.force)
     figures = _one(config, folder, Path(facts["folder"]), how, checkpoint, facts.get("code"))
     return Result(path, figures, _draw(path, figures) if plot else None)
@@ -360,6 +362,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         "train",
         __doc__,
         "python -m pg_theano.train configs/acrobot.yaml schedules.learning_rate.initial=0.02 --seed 3",
+        knobs=help_text,
     )
     parser.add_argument(
         "what", nargs="*", metavar="CONFIG.yaml | knob=value", help="a config file, then knobs set over it"
@@ -405,7 +408,7 @@ def _train(arguments: argparse.Namespace) -> int:
         callbacks=_logs(arguments.log),
         live=arguments.live,
     )
-    opening.say("\n".join(screen.closing(result.folder, result.figures, result.plot)), stream)
+    console.say("\n".join(screen.closing(result.folder, result.figures, result.plot)), stream)
     if arguments.json:
         print(json.dumps(result.figures))
     return stopping.exit_code() if result.figures["status"] == "interrupted" else 0

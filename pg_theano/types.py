@@ -43,8 +43,40 @@ BUILT_IN_DYNAMICS = {
 without importing a graph."""
 
 
+class Problem(NamedTuple):
+    """What is wrong, in parts; as text, one line: `where: got; expected ...; try ...`.
+
+    A line that was written whole has it all in `got`.
+    """
+
+    where: str  # a file and its line, a folder, the id of an environment, a knob, ...
+    got: str
+    expected: str = ""
+    advice: str = ""
+    knob: tuple[Any, ...] = ()  # its path: whoever knows the file and the line of this knob puts them in `where`
+    hint: str = ""  # what to do, of another form than `try ...`
+
+    @classmethod
+    def of(cls, knob: str, got: str, expected: str = "", advice: str = "") -> Problem:
+        """One about a knob, `algorithm.discount`, that is named as long as nobody knows its place."""
+        return cls(knob, got, expected, advice, tuple(knob.split(".")))
+
+    def __str__(self) -> str:
+        words = [
+            self.got,
+            self.expected and f"expected {self.expected}",
+            self.advice and f"try {self.advice}",
+            self.hint,
+        ]
+        return (f"{self.where}: " if self.where else "") + "; ".join(filter(None, words))
+
+
 class UserError(Exception):
     """Something that the user can mend: what was expected, what was got, what to do. One line, exit code 2."""
+
+    def __init__(self, problem: Problem | str):
+        self.problem = Problem("", problem) if isinstance(problem, str) else problem
+        super().__init__(str(problem))
 
     def _render_traceback_(self) -> list[str]:
         """What a notebook shows of it: the line; of others' code that lies behind it the traceback too."""

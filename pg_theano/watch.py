@@ -13,10 +13,11 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from pg_theano.config import user_code
+from pg_theano.config.tables import help_text
 from pg_theano.environments import making, singles
 from pg_theano.runs import folder
 from pg_theano.system import commands
-from pg_theano.system.opening import say
+from pg_theano.system.console import say
 from pg_theano.training import programs
 from pg_theano.types import GREEDY, SAMPLE, UserError
 
@@ -233,7 +234,9 @@ def _write(path: Path, frames: list[Any], fps: int) -> None:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    parser = commands.parser("watch", __doc__, "python -m pg_theano.watch runs/cartpole --gif plots/cartpole.gif")
+    parser = commands.parser(
+        "watch", __doc__, "python -m pg_theano.watch runs/cartpole --gif plots/cartpole.gif", knobs=help_text
+    )
     parser.add_argument("run", metavar="RUN", help="a run folder; its best checkpoint is taken")
     parser.add_argument("--episodes", type=commands.positive, default=1, metavar="N", help="episodes to play (1)")
     parser.add_argument(

@@ -2,7 +2,7 @@
 
 from helpers_runs import ran
 
-from pg_theano.compiler import cached, machine_code
+from pg_theano.compiler import cached
 from pg_theano.runs import checkpoints
 from pg_theano.system import seals
 from pg_theano.types import UserError
@@ -52,7 +52,7 @@ def artifact_of(key):
 
 
 def machine_code_in(folder):
-    cache = machine_code.Cache(lambda: folder, lambda said: None)
+    cache = cached.MachineCode(lambda: folder, lambda said: None)
     return lambda path: cache.get(path.name)
 
 
@@ -93,7 +93,7 @@ def files_of_a_run(folder, cache):
         yield f"{kind}: config.yaml", run / "config.yaml", yaml_file
     yield "set: seeds.yaml", folder / "set" / "seeds.yaml", yaml_file
     newest = {}  # of each function, and of what JAX calls it: a cache that is shared holds thousands
-    sealed_code = [path for path in cache.glob("xla/*") if path.read_bytes().startswith(machine_code.MAGIC)]
+    sealed_code = [path for path in cache.glob("xla/*") if path.read_bytes().startswith(cached.MAGIC)]
     for path in sorted([*cache.glob("artifacts/*"), *sealed_code], key=lambda path: path.stat().st_mtime):
         newest[path.name.rpartition("-")[0] if path.parent.name == "xla" else path.name.partition("-")[2]] = path
     for path in newest.values():

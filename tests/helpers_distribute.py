@@ -314,6 +314,6 @@ def coordinator_at_work(folder):
 
 def consent_here(task):
     """What a worker knows of what the user has said of code of their own."""
-    from pg_theano.system import consent
+    from pg_theano.system import importing
 
-    return {**consent.said(), "task": task}
+    return {**importing.consent(), "task": task}

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
-from pg_theano.compiler import cached, machine_code
+from pg_theano.compiler import cached
 from pg_theano.config import reading as configs
 from pg_theano.policies import policy
 from pg_theano.reports import plots
@@ -42,7 +42,7 @@ def with_seal(content, seal="seal"):
         found = json.loads(content)
         if isinstance(found, dict):
             found.pop(seal, None)
-            return json.dumps(found | {seal: seals._seal(found)}).encode()
+            return json.dumps(found | {seal: seals.of(found)}).encode()
     return content
 
 
@@ -92,13 +92,13 @@ def cache(folder, content):
         manifest = json.loads(head)
         if isinstance(manifest, dict):
             manifest.pop("sha256", None)
-            head = json.dumps(manifest | {"sha256": cached.checksum(manifest, payload)}, sort_keys=True).encode()
+            head = json.dumps(manifest | {"sha256": seals.of(manifest, payload)}, sort_keys=True).encode()
     path = folder / "artifact.stablehlo"
     path.write_bytes(head + line + payload)
     with contextlib.redirect_stderr(io.StringIO()):
         cached.read(path, KEY)
         cached.read_manifest(path)
-    machine_code.Cache(lambda: folder, lambda said: None).get(path.name)
+    cached.MachineCode(lambda: folder, lambda said: None).get(path.name)
 
 
 def run(folder, content):
@@ -200,7 +200,7 @@ def corpus(folder):
     return {
         "config": [*yaml, SEARCH],
         "checkpoint": [stated + path.read_bytes(), stated + members(path.read_bytes())],
-        "cache": [json.dumps(artifact).encode() + b"\n" + b"StableHLO", machine_code.MAGIC + b"0" * 64 + b"\ncode"],
+        "cache": [json.dumps(artifact).encode() + b"\n" + b"StableHLO", cached.MAGIC + b"0" * 64 + b"\ncode"],
         "run": [BETWEEN.join(files)],
         "export": [policy_file, members(policy_file)],
         "search": [SEARCH + BETWEEN + b'{"folder": "/", "versions": {}}'],

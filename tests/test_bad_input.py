@@ -10,6 +10,7 @@ from helpers_runs import SMALL, as_arguments, command, ran, records, result, sma
 from pg_theano import evaluate, train, watch
 from pg_theano.environments import inspection
 from pg_theano.runs import checkpoints
+from pg_theano.system import writing
 
 pytestmark = pytest.mark.usefixtures("elsewhere")
 WORDS = as_arguments(SMALL)
@@ -221,7 +222,7 @@ def test_a_full_disk_is_one_line(capsys, monkeypatch):
     def full(*arguments, **options):
         raise OSError(28, "No space left on device", "runs/x/config.yaml")
 
-    monkeypatch.setattr(checkpoints, "write_atomically", full)
+    monkeypatch.setattr(writing, "write_atomically", full)
     assert failed(capsys, train.main, *WORDS) == "runs/x/config.yaml: No space left on device"
 
 

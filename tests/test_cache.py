@@ -12,8 +12,9 @@ import pytest
 from helpers_graphs import KNOBS, initial_state, make_spec, pad, random_episodes
 
 from pg_theano import cache
-from pg_theano.compiler import building, machine_code
+from pg_theano.compiler import building, cached
 from pg_theano.compiler import program as compiling
+from pg_theano.system import writing
 
 
 @pytest.fixture
@@ -65,7 +66,7 @@ def test_damaged_machine_code_is_compiled_anew_and_says_so(filled, capsys):
     with zstandard installed loads it); the seal not compared; a file that is there not written again.
     """
     files = sorted(filled.glob("xla/*"))
-    assert files and all(path.read_bytes().startswith(machine_code.MAGIC) for path in files)
+    assert files and all(path.read_bytes().startswith(cached.MAGIC) for path in files)
     before = {path: path.read_bytes() for path in files}
     expected = train_once(str(filled))
     assert capsys.readouterr().err == ""
@@ -77,13 +78,13 @@ def test_damaged_machine_code_is_compiled_anew_and_says_so(filled, capsys):
         read = [path for path in files if path.read_bytes() != damage(before[path])]
         assert sorted(warned) == [f"warning: {path}: damaged; compiling it anew" for path in read]
         assert any("jit_call" in path.name for path in read)
-        assert all(machine_code.Cache(lambda: filled / "xla", print).get(path.name) for path in read)
+        assert all(cached.MachineCode(lambda: filled / "xla", print).get(path.name) for path in read)
 
 
 def test_machine_code_under_anothers_name_is_damaged(tmp_path):
     """Caught, when planted: a seal over the content alone."""
     said = []
-    cache = machine_code.Cache(lambda: tmp_path, said.append)
+    cache = cached.MachineCode(lambda: tmp_path, said.append)
     cache.put("one", b"code\nof one")
     assert cache.get("one") == b"code\nof one"
     assert cache.get("two") is None
@@ -96,16 +97,16 @@ def test_a_cache_that_cannot_be_written_costs_a_warning(tmp_path):
     """Caught, when planted: the error raised into JAX, which reports it as its own."""
     (tmp_path / "file").write_text("")
     said = []
-    machine_code.Cache(lambda: tmp_path / "file", said.append).put("key", b"code")
+    cached.MachineCode(lambda: tmp_path / "file", said.append).put("key", b"code")
     assert said == [f"{tmp_path / 'file'}: File exists; nothing is kept for the next run"]
 
 
 def test_what_a_killed_writer_left_is_cleared_and_a_live_ones_is_not(tmp_path):
     """Caught, when planted: never cleared; a writer of this moment robbed of its file."""
-    for name, age in (("old.tmp", 2 * machine_code.STALE), ("new.tmp", 0.0)):
+    for name, age in (("old.tmp", 2 * writing.STALE), ("new.tmp", 0.0)):
         (tmp_path / name).write_text("")
         os.utime(tmp_path / name, (time.time() - age,) * 2)
-    machine_code.write_whole(tmp_path / "file", b"content")
+    cached.write_whole(tmp_path / "file", b"content")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["file", "new.tmp"]
 
 

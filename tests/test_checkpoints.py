@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from pg_theano.runs import checkpoints
+from pg_theano.system import writing
 from pg_theano.types import UserError
 
 STATE = {
@@ -120,10 +121,10 @@ def test_a_newer_format_is_refused(tmp_path, monkeypatch):
 def test_writing_is_all_or_nothing(tmp_path, monkeypatch):
     """Caught, when planted: writing in place."""
     path = tmp_path / "file"
-    checkpoints.write_atomically(path, b"old")
-    monkeypatch.setattr(checkpoints.os, "replace", lambda *_: (_ for _ in ()).throw(OSError("disk full")))
+    writing.write_atomically(path, b"old")
+    monkeypatch.setattr(writing.os, "replace", lambda *_: (_ for _ in ()).throw(OSError("disk full")))
     with pytest.raises(OSError, match="disk full"):
-        checkpoints.write_atomically(path, b"new")
+        writing.write_atomically(path, b"new")
     assert path.read_bytes() == b"old"
     assert [one.name for one in tmp_path.iterdir()] == ["file"]
 
@@ -144,5 +145,5 @@ def test_what_is_no_file_is_not_written_over(tmp_path):
     """A device would be a file afterwards. Caught, when planted: the rename over whatever is there."""
     os.mkfifo(tmp_path / "pipe")
     with pytest.raises(OSError, match="no regular file"):
-        checkpoints.write_atomically(tmp_path / "pipe", b"x")
+        writing.write_atomically(tmp_path / "pipe", b"x")
     assert (tmp_path / "pipe").is_fifo() and len(list(tmp_path.iterdir())) == 1

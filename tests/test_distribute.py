@@ -11,7 +11,7 @@ import helpers_distribute as helpers
 import numpy as np
 import pytest
 
-from pg_theano.system import consent, distribute
+from pg_theano.system import distribute, importing
 from pg_theano.types import UserError
 
 TASKS = helpers.population(24)
@@ -391,7 +391,7 @@ def test_what_cannot_be_told_ends_the_map(pool):
 def test_a_cluster_is_told_of_the_users_consent(on_cluster, said):
     """Its workers were started before, by somebody else, and inherit nothing; with the next batch it is forgotten.
     Caught, when planted: consent left in the coordinator's environment; kept by a worker."""
-    with consent.given(**said):
+    with importing.consenting(**said):
         found = on_cluster.map(helpers.consent_here, range(6))
     assert found == [{"no_user_code": False, "allow_import": False} | said | {"task": task} for task in range(6)]
     assert not any(one["no_user_code"] or one["allow_import"] for one in on_cluster.map(helpers.consent_here, range(6)))

@@ -14,6 +14,7 @@ from gymnasium.utils.env_checker import check_env
 from pg_theano.config import reading
 from pg_theano.environments import making, symbolic
 from pg_theano.policies import acting
+from pg_theano.system import importing
 from pg_theano.training import programs
 from pg_theano.training.playing import episodes as rollout
 from pg_theano.training.playing import noise
@@ -348,7 +349,7 @@ def test_sources_are_found_by_reading_them(tmp_path):
     (tmp_path / "c" / "__init__.py").write_text("")
     (tmp_path / "c" / "d.py").write_text("from . import e\n")
     (tmp_path / "c" / "e.py").write_text("")
-    names = {path.relative_to(tmp_path).as_posix() for path in symbolic.sources_of("a:A", [tmp_path])}
+    names = {path.relative_to(tmp_path).as_posix() for path in importing.sources_of("a:A", [tmp_path])}
     assert {"a.py", "b.py", "c/d.py", "c/e.py"} <= names
     assert not any("numpy" in name for name in names)
 

@@ -16,8 +16,8 @@ from pg_theano import train
 from pg_theano.compiler import building, cached
 from pg_theano.config import reading
 from pg_theano.environments import making
-from pg_theano.environments.symbolic import fingerprint, importable
 from pg_theano.runs import checkpoints
+from pg_theano.system.importing import fingerprint, importable
 from pg_theano.training import programs
 from pg_theano.types import ActionSpace, UserError
 

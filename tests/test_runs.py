@@ -27,8 +27,9 @@ from helpers_runs import (
 from pg_theano import train
 from pg_theano.config import reading
 from pg_theano.reports import screen
-from pg_theano.runs import checkpoints
+from pg_theano.runs import checkpoints, places
 from pg_theano.runs import folder as runs
+from pg_theano.system import locks
 from pg_theano.training.playing import collecting
 from pg_theano.types import UserError
 
@@ -324,7 +325,7 @@ def test_a_run_that_ended_and_whose_checkpoints_are_gone_does_not_begin_anew(str
 
 
 def test_default_folders_are_numbered(tmp_path):
-    assert [runs.new_folder("same").as_posix() for _ in range(3)] == ["runs/same", "runs/same-2", "runs/same-3"]
+    assert [places.new_folder("same").as_posix() for _ in range(3)] == ["runs/same", "runs/same-2", "runs/same-3"]
 
 
 def test_a_named_folder_must_be_new_or_empty(tmp_path):
@@ -336,7 +337,7 @@ def test_a_named_folder_must_be_new_or_empty(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(UserError, match=r"file: cannot be made"):
         ran(small(), tmp_path / "file")
-    assert runs.exact_folder(tmp_path / "a" / "b").is_dir()
+    assert places.exact_folder(tmp_path / "a" / "b").is_dir()
 
 
 def test_a_live_run_is_refused_by_process_and_host(straight):
@@ -362,7 +363,7 @@ def test_whoever_takes_a_lock_is_named_though_another_name_still_stands_in_it(st
 
     folder = tmp_path / "run"
     shutil.copytree(straight, folder)
-    held = runs.locked(folder)
+    held = locks.locked(folder)
     dead = subprocess.Popen([sys.executable, "-c", ""])
     dead.wait()
     mine = os.pread(held, 100, 0)
@@ -374,21 +375,21 @@ def test_whoever_takes_a_lock_is_named_though_another_name_still_stands_in_it(st
         with pytest.raises(UserError, match=rf"in use by process {os.getpid()} on "):
             runs.RunFolder(folder)
         writes.join()
-    runs.unlocked(held)
+    locks.unlocked(held)
     assert (folder / "lock").read_bytes() == b""
 
 
 def test_who_comes_late_to_a_new_folder_does_not_write_over_the_run_that_is_in_it(tmp_path, monkeypatch):
     """Both found it empty; the other was done before this one had its lock. Caught, when planted: no second look."""
-    original = runs.exact_folder
+    original = places.exact_folder
 
     def late(path):
         found = original(path)
-        monkeypatch.setattr(runs, "exact_folder", original)
+        monkeypatch.setattr(places, "exact_folder", original)
         ran(small(budget={"updates": 1}), path)
         return found
 
-    monkeypatch.setattr(runs, "exact_folder", late)
+    monkeypatch.setattr(places, "exact_folder", late)
     with pytest.raises(UserError, match=r"not empty: another process has just trained in it"):
         ran(small(budget={"updates": 2}), tmp_path / "run")
     assert result(tmp_path / "run")["updates"] == 1
@@ -419,10 +420,10 @@ def test_who_comes_second_takes_nothing_away_from_who_is_about_to_begin(tmp_path
 def test_the_set_of_seeds_has_one_writer(tmp_path):
     """Caught, when planted: only the runs in it are locked."""
     ran(small(runs=2, budget={"updates": 1}), tmp_path / "many")
-    held = runs.locked(tmp_path / "many")
+    held = locks.locked(tmp_path / "many")
     with pytest.raises(UserError, match=rf"many: in use by process {os.getpid()}"):
         resumed(tmp_path / "many")
-    runs.unlocked(held)
+    locks.unlocked(held)
 
 
 def test_a_checkpoint_that_is_on_the_disk_is_not_taken_away_to_be_written_again(tmp_path, monkeypatch):

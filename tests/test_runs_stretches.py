@@ -27,6 +27,7 @@ from pg_theano import train
 from pg_theano.reports import plots, screen
 from pg_theano.runs import checkpoints, seeds
 from pg_theano.runs import folder as runs
+from pg_theano.system import writing
 from pg_theano.training.playing import collecting
 
 pytestmark = pytest.mark.usefixtures("elsewhere")
@@ -131,7 +132,7 @@ class Moments:
         (runs.RunFolder, "flush"),
         (screen._Quiet, "update"),
         (checkpoints, "prune"),
-        (checkpoints, "write_atomically"),
+        (writing, "write_atomically"),
     )
 
     def __init__(self, monkeypatch, at=None, what=KeyboardInterrupt):
@@ -197,7 +198,7 @@ def test_a_set_killed_before_it_is_a_run_goes_on(number, tmp_path, monkeypatch):
     checkpoint taken for one to go on from.
     """
     with monkeypatch.context() as patch:
-        original, calls = checkpoints.write_atomically, []
+        original, calls = writing.write_atomically, []
 
         def killed(*arguments, **options):
             calls.append(1)
@@ -205,7 +206,7 @@ def test_a_set_killed_before_it_is_a_run_goes_on(number, tmp_path, monkeypatch):
                 raise SystemExit
             original(*arguments, **options)
 
-        patch.setattr(checkpoints, "write_atomically", killed)
+        patch.setattr(writing, "write_atomically", killed)
         with pytest.raises(SystemExit):
             ran(case("ppo, gymnasium", runs=2, budget={"updates": 2}), tmp_path / "many")
     if not (tmp_path / "many" / seeds.PLAN).exists():

@@ -11,9 +11,9 @@ from helpers_runs import ran, small
 
 from pg_theano.config import reading as configs
 from pg_theano.reports import plots, screen
-from pg_theano.runs import folder as runs
+from pg_theano.runs import places
 from pg_theano.system import commands
-from pg_theano.system.opening import printable
+from pg_theano.system.console import printable
 from pg_theano.types import UserError
 
 EVIL = [
@@ -146,12 +146,12 @@ def test_no_name_of_a_run_or_a_search_leads_elsewhere(name, tmp_path, monkeypatc
 
 def test_names_that_we_make_up_are_names(tmp_path):
     ids = ("CartPole-v1", "x:y/Z-v3", "ALE/Pong-v5", "😀", "x" * 200, "../..", ":")
-    folders = [runs.new_folder("x" * 64, tmp_path) for _ in range(3)]
+    folders = [places.new_folder("x" * 64, tmp_path) for _ in range(3)]
     path = tmp_path / ("-" + "é" * 70 + ".yaml")
     path.write_text("seed: 1\n")
-    names = [*map(runs.name_of, ids), *(folder.name for folder in folders), configs.read_config(path).name or "run"]
+    names = [*map(places.name_of, ids), *(folder.name for folder in folders), configs.read_config(path).name or "run"]
     for name in names:
-        runs.check_name(Path("runs") / name)
+        places.check_name(Path("runs") / name)
         assert re.fullmatch("[A-Za-z0-9][A-Za-z0-9._-]{0,63}", name), name
 
 

@@ -15,7 +15,7 @@ from helpers_runs import ran, resumed, small
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from pg_theano.compiler import cached, machine_code
+from pg_theano.compiler import cached
 from pg_theano.reports import plots
 from pg_theano.system import opening, yaml_lines
 from pg_theano.types import UserError
@@ -233,7 +233,7 @@ def test_a_cache_that_others_can_write_to_is_not_used(tmp_path, monkeypatch):
     """As ssh asks it of keys: what is in it runs. Caught, when planted: no look at the mode of `xla`."""
     monkeypatch.setenv("PG_THEANO_CACHE", str(tmp_path / "cache"))
     cached.check_cache()
-    machine_code.write_whole(tmp_path / "cache" / "xla" / "x", b"")
+    cached.write_whole(tmp_path / "cache" / "xla" / "x", b"")
     cached.check_cache()
     assert stat.S_IMODE((tmp_path / "cache" / "xla").stat().st_mode) == 0o700
     for name, mode in (("xla", 0o770), ("xla", 0o707), (".", 0o777)):

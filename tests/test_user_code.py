@@ -12,8 +12,8 @@ from helpers_runs import command, ran, resumed, small
 from pg_theano import evaluate, watch
 from pg_theano.config import reading as configs
 from pg_theano.config import user_code
-from pg_theano.environments.symbolic import importable
-from pg_theano.system import consent, seals
+from pg_theano.system import importing, seals
+from pg_theano.system.importing import importable
 from pg_theano.types import UserError
 
 ENV = """
@@ -94,7 +94,7 @@ def test_a_module_that_has_changed_is_not_imported(own, run, reader, monkeypatch
         READERS[reader](run)
     assert not own.imported
     if reader != "watch":  # which this environment cannot be drawn for
-        monkeypatch.setenv(consent.ALLOW_IMPORT, "1")
+        monkeypatch.setenv(importing.ALLOW_IMPORT, "1")
         READERS[reader](run)
         assert own.imported
 
@@ -120,7 +120,7 @@ def test_an_unchanged_module_is_imported_and_said(own, run, capsys):
 
 @pytest.mark.parametrize("reader", READERS)
 def test_no_user_code_refuses_it(own, run, reader, monkeypatch):
-    monkeypatch.setenv(consent.NO_USER_CODE, "1")
+    monkeypatch.setenv(importing.NO_USER_CODE, "1")
     with pytest.raises(UserError, match="expected none with --no-user-code"):
         READERS[reader](run)
     assert not own.imported
@@ -139,7 +139,7 @@ KNOBS = {
 @pytest.mark.parametrize("how", ["train", "one of several", "agents", "workers"])
 def test_no_knob_gets_round_it(knob, how, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv(consent.NO_USER_CODE, "1")
+    monkeypatch.setenv(importing.NO_USER_CODE, "1")
     (tmp_path / "evil.py").write_text("open('mark', 'w')")
     more = {"one of several": {"runs": 2}, "agents": {"runs": 2, "agents_per_process": 2}}.get(how, {})
     config = KNOBS[knob] | more
@@ -164,7 +164,7 @@ def test_what_a_search_may_choose_counts_as_named(tmp_path, monkeypatch):
     from pg_theano.search import plan as settings
     from pg_theano.search import study
 
-    monkeypatch.setenv(consent.NO_USER_CODE, "1")
+    monkeypatch.setenv(importing.NO_USER_CODE, "1")
     path = tmp_path / "search.yaml"
     path.write_text("search: {method: random, space: {policy.name: {choices: [dense, 'evil:policy']}}}\n")
     plan = settings.read_plan(path)
@@ -211,20 +211,20 @@ def test_what_is_recorded_is_what_python_would_import(tmp_path, monkeypatch):
     (tmp_path / "both").mkdir()
     (tmp_path / "both" / "__init__.py").write_text("from . import inner")
     (tmp_path / "both" / "inner.py").write_text("B = 1")
-    found = user_code.facts_of("both", [tmp_path])
+    found = importing.facts_of("both", [tmp_path])
     assert found["file"] == str(tmp_path / "both" / "__init__.py")
-    inner = user_code.facts_of("both.inner", [tmp_path])
+    inner = importing.facts_of("both.inner", [tmp_path])
     (tmp_path / "both" / "__init__.py").write_text("print('other')")
-    assert user_code.facts_of("both.inner", [tmp_path])["sha256"] != inner["sha256"]
+    assert importing.facts_of("both.inner", [tmp_path])["sha256"] != inner["sha256"]
     (tmp_path / "ext.py").write_text("A = 1")
     (tmp_path / "ext.abi3.so").write_bytes(b"\x7fELF")
-    assert user_code.facts_of("ext", [tmp_path])["file"].endswith(".so")
+    assert importing.facts_of("ext", [tmp_path])["file"].endswith(".so")
     import gymnasium
 
-    assert user_code.facts_of("gymnasium.wrappers", []) == {"package": "gymnasium", "version": gymnasium.__version__}
-    assert user_code.facts_of("sys", [])["package"] == "python"
-    assert user_code.facts_of("json", [])["package"] == "json"
-    assert user_code.facts_of("no_such_module_anywhere", []) is None
+    assert importing.facts_of("gymnasium.wrappers", []) == {"package": "gymnasium", "version": gymnasium.__version__}
+    assert importing.facts_of("sys", [])["package"] == "python"
+    assert importing.facts_of("json", [])["package"] == "json"
+    assert importing.facts_of("no_such_module_anywhere", []) is None
 
 
 def test_a_default_run_names_no_code_and_looks_for_none(monkeypatch):

@@ -85,10 +85,10 @@ def two_seeds(folder: Path) -> None:
 
 def in_use(folder: Path) -> None:
     """Held by this process for as long as it lives, or until the next case."""
-    from pg_theano.runs import folder as runs
+    from pg_theano.system import locks
 
     trained(folder)
-    held.append(runs.locked(folder / "runs" / "mine"))
+    held.append(locks.locked(folder / "runs" / "mine"))
 
 
 held: list[int] = []
@@ -151,10 +151,10 @@ undone: list[tuple[Any, str, Any]] = []
 
 def let_go() -> None:
     """Undo what a case did to this process."""
-    from pg_theano.runs import folder as runs
+    from pg_theano.system import locks
 
     while held:
-        runs.unlocked(held.pop())
+        locks.unlocked(held.pop())
     while undone:
         setattr(*undone.pop())
 

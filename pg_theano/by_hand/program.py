@@ -25,7 +25,7 @@ from pg_theano import parameters
 from pg_theano.by_hand import advantages, optimizers, policies, ppo, vpg
 from pg_theano.by_hand.networks import Network
 from pg_theano.by_hand.vpg import Agent, Steps
-from pg_theano.types import GREEDY, Array, Knobs, Program, Rollout, State, UserError
+from pg_theano.types import GREEDY, Array, Knobs, Problem, Program, Rollout, State, UserError
 
 Spec = dict[str, Any]
 Metrics = dict[str, float]
@@ -87,7 +87,9 @@ def load(spec: Spec) -> Program:
         return {"loss": np.asarray(loss + weight * error, dtype), "gradient": flat.astype(dtype)}
 
     def rollout(*_: Any) -> dict[str, Any]:
-        raise UserError("gradients: by_hand steps no compiled environment; expected environment.engine=gymnasium")
+        raise UserError(
+            Problem.of("gradients", "by_hand steps no compiled environment; expected environment.engine=gymnasium")
+        )
 
     kind, size = parameters.noise_of(spec)
     manifest = {

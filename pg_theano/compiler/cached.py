@@ -1,7 +1,9 @@
-"""The files of the compile cache: one artifact each, and what a name in the cache stands for.
+"""The files of the compile cache: artifacts and machine code, each sealed, written whole, and made anew where damaged.
 
-An artifact file is one JSON line (the manifest, with the SHA-256 of everything else in the file) and then the bytes:
-one file, so that it is written or not, never half of a pair.
+    artifacts/<key>-<function>.stablehlo    one JSON line, the manifest with the seal of all else, and then the bytes
+    xla/<key>                               one line with the seal of its key and its bytes, and then the bytes
+
+One file each, so that it is written or not, never half of a pair.
 """
 
 from __future__ import annotations
@@ -18,11 +20,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from pg_theano.compiler import machine_code
-from pg_theano.system import opening
+from pg_theano.system import console, opening, seals, writing
 from pg_theano.types import UserError
 
 FORMAT = 1
+MAGIC = b"pg_theano machine code 1 "
+NOTHING_KEPT = "nothing is kept for the next run"
 _warned: set[str] = set()
 
 
@@ -78,7 +81,7 @@ def surroundings() -> bytes:
 
 
 def remembered(facts: dict[str, Any], make: Callable[[], Any]) -> Any:
-    """Plain data that only a user's code can say, kept beside the artifacts under the facts that it follows from."""
+    """Plain data that only a user's code can tell. Kept beside the artifacts, under the facts that determine it."""
     key = hashlib.sha256(json.dumps([FORMAT, facts, sys.version_info[:3]], sort_keys=True).encode()).hexdigest()
     check_cache()
     path = cache_folder() / "artifacts" / f"{key[:32]}.json"
@@ -91,7 +94,7 @@ def remembered(facts: dict[str, Any], make: Callable[[], Any]) -> Any:
 
 
 def about(spec: dict[str, Any]) -> str:
-    """A program in a few words, for whoever lists the cache."""
+    """A program in a few words, for the list of the cache."""
     names = ("algorithm", "dynamics", "exploration", "signal", "baseline", "optimizer", "dtype")
     words = [str(spec[name]).rpartition(".")[2] for name in names if spec.get(name)]
     return " ".join([*words, f"{spec['num_params']} parameters"] if "num_params" in spec else words)
@@ -102,8 +105,8 @@ def read_manifest(path: Path) -> dict[str, Any] | None:
     try:
         head, _, payload = opening.read(path, opening.most_bytes()).partition(b"\n")
         manifest = _manifest(head)
-        return manifest if manifest.pop("sha256") == checksum(manifest, payload) else None
-    except (OSError, ValueError, KeyError, AttributeError, TypeError, UserError):
+        return manifest if seals.agrees(manifest, payload, key="sha256") else None
+    except (OSError, ValueError, AttributeError, TypeError, UserError):
         return None
 
 
@@ -118,8 +121,7 @@ def read(path: Path, key: str) -> tuple[dict[str, Any], bytes] | None:
         return None
     try:
         manifest = _manifest(head)
-        stated = manifest.pop("sha256")
-        if stated == checksum(manifest, payload) and manifest["key"] == key:
+        if seals.agrees(manifest, payload, key="sha256") and manifest["key"] == key:
             return manifest, payload
     except (ValueError, KeyError, AttributeError, TypeError):
         pass
@@ -135,21 +137,66 @@ def _manifest(head: bytes) -> Any:
 
 def write(path: Path, manifest: dict[str, Any], payload: bytes) -> None:
     """A folder that cannot be written costs a warning."""
-    head = json.dumps(manifest | {"sha256": checksum(manifest, payload)}, sort_keys=True).encode()
+    head = json.dumps(manifest | {"sha256": seals.of(manifest, payload)}, sort_keys=True).encode()
     try:
-        machine_code.write_whole(path, head + b"\n" + payload)
+        write_whole(path, head + b"\n" + payload)
     except OSError as error:
-        warn(f"{path.parent}: {error.strerror}; {machine_code.NOTHING_KEPT}")
+        warn(f"{path.parent}: {error.strerror}; {NOTHING_KEPT}")
 
 
-def checksum(manifest: dict[str, Any], payload: bytes) -> str:
-    return hashlib.sha256(json.dumps(manifest, sort_keys=True).encode() + b"\n" + payload).hexdigest()
+class MachineCode:
+    """What JAX asks of a compilation cache (`jax._src.compilation_cache_interface`): get, put, and a path.
+
+    JAX's own writes a file in place, keeps one that is torn for ever, and (where zstandard is installed) loads one with
+    a flipped bit: machine code that computes something else. `functions._jax` puts this in its place. The seal covers
+    the key too: a file under another's name is as damaged as one with a flipped bit.
+    """
+
+    def __init__(self, folder: Callable[[], Path], warn: Callable[[str], None]):
+        self._folder, self._warn = folder, warn
+
+    @property
+    def _path(self) -> Path:
+        return self._folder()
+
+    def get(self, key: str) -> bytes | None:
+        path = self._folder() / key
+        try:
+            head, _, code = opening.read(path, opening.most_bytes()).partition(b"\n")
+        except FileNotFoundError:
+            return None
+        except (OSError, UserError) as error:
+            self._warn(f"{getattr(error, 'strerror', None) or error}; compiling {path} anew")
+            return None
+        if head == _head(key, code):
+            return code
+        self._warn(f"{path}: damaged; compiling it anew")
+        return None
+
+    def put(self, key: str, value: bytes) -> None:
+        """A folder that cannot be written costs a warning."""
+        path = self._folder() / key
+        try:
+            write_whole(path, _head(key, value) + b"\n" + value)
+        except OSError as error:
+            self._warn(f"{path.parent}: {error.strerror}; {NOTHING_KEPT}")
+
+
+def _head(key: str, code: bytes) -> bytes:
+    return MAGIC + seals.of(key.encode(), code).encode()
+
+
+def write_whole(path: Path, content: bytes) -> None:
+    """Not synced: what a power failure tears is found damaged, and made anew. Clears what killed writers left."""
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    writing.clear_stale(path.parent)
+    writing.write_atomically(path, content, durable=False, mode=0o600)
 
 
 def warn(message: str) -> None:
-    """That a folder cannot be written once a process: it is so for each of thirty files."""
-    if message.endswith(machine_code.NOTHING_KEPT):
+    """Print a warning; that a folder cannot be written only once, as it holds for each of thirty files."""
+    if message.endswith(NOTHING_KEPT):
         if message in _warned:
             return
         _warned.add(message)
-    opening.say(f"warning: {message}", sys.stderr)
+    console.say(f"warning: {message}", sys.stderr)

@@ -13,11 +13,11 @@ from typing import Any
 
 import numpy as np
 
-from pg_theano.compiler import building, machine_code, padding
+from pg_theano.compiler import building, padding
 from pg_theano.compiler import cached as artifacts
 from pg_theano.compiler.building import Around
 from pg_theano.system import stopping
-from pg_theano.types import NARROW, State, UserError
+from pg_theano.types import NARROW, Problem, State, UserError
 
 Report = Callable[[str, float], None]
 """Called with what was compiled, and the seconds it took; with 0 seconds before a long compilation begins."""
@@ -35,7 +35,9 @@ class PyTensorFunctions:
     def __init__(self, spec: dict[str, Any], first: str, backend: str, report: Report, around: Around):
         if backend == "c" and not (shutil.which("g++") or shutil.which("clang++")):
             raise UserError(
-                "backend: got c, but no C++ compiler (g++) is on the PATH; install one, or use backend: jax"
+                Problem.of(
+                    "backend", "got c, but no C++ compiler (g++) is on the PATH; install one, or use backend: jax"
+                )
             )
         self.spec, self.backend, self.report, self.around = spec, backend, report, around
         self.compiled: dict[str, Any] = {}
@@ -274,8 +276,8 @@ def _jax(spec: dict[str, Any]) -> Any:
 
     jax.config.update("jax_compilation_cache_dir", str(artifacts.xla_folder()))
     # Its own would load damaged machine code, and has no public place for another.
-    if not isinstance(compilation_cache._cache, machine_code.Cache):
-        own: Any = machine_code.Cache(artifacts.xla_folder, artifacts.warn)
+    if not isinstance(compilation_cache._cache, artifacts.MachineCode):
+        own: Any = artifacts.MachineCode(artifacts.xla_folder, artifacts.warn)
         compilation_cache._cache, compilation_cache._cache_initialized = own, True
     # The defaults skip what compiles in under a second, which is most of ours.
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0)

@@ -20,6 +20,7 @@ from pg_theano import parameters
 from pg_theano.compiler import cached
 from pg_theano.compiler.building import Around
 from pg_theano.compiler.functions import JaxFunctions, PyTensorFunctions, Report, started, wide
+from pg_theano.system import commands
 from pg_theano.types import GREEDY, Program, Record, State
 
 MOST_KEPT = 64
@@ -64,6 +65,9 @@ def finish() -> None:
     """Wait for compilations under way, and begin no more."""
     for threads in started:
         threads.shutdown(wait=True, cancel_futures=True)
+
+
+commands.waited_for.append(finish)
 
 
 def load(

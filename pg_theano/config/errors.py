@@ -13,50 +13,48 @@ from pydantic import ValidationError
 from pg_theano.config.knobs import FUNCTION, Schedule, Schedules, Section
 from pg_theano.config.rules import shown
 from pg_theano.config.tables import known_keys, section, sections_of, type_name
+from pg_theano.types import Problem
 
 
-def explain(error: ValidationError, lines: Mapping[tuple, int], name: str, model: type[Section]) -> str:
-    """One line: file:line key: what was got; what is expected."""
+def explain(error: ValidationError, lines: Mapping[tuple, int], name: str, model: type[Section]) -> Problem:
+    """The first thing wrong: file:line key: what was got; what is expected."""
     errors = error.errors()
     # A misspelt key is the cause where another key is missing.
     first = next((one for one in errors if one["type"] == "extra_forbidden"), errors[0])
-    path = tuple(first["loc"])
-    message = first["msg"]
-    kind = first["type"]
-    if first["type"] == "value_error":  # from a validator above: says itself what is wrong
-        message = message.removeprefix("Value error, ")
-        extra = re.match(r"([a-z_]+(?:\.[a-z_]+)?): ", message)
-        if extra:
-            path += tuple(extra[1].split("."))
-            message = message[extra.end() :]
-        return f"{where(path, lines, name)}: {message}"
+    path, kind = tuple(first["loc"]), first["type"]
+    if kind == "value_error":  # from a validator, which says itself what is wrong
+        said = first["ctx"]["error"].args[0]
+        problem = said if isinstance(said, Problem) else Problem("", said)
+        path += problem.knob
+        return problem._replace(where=where(path, lines, name), knob=path)
+    place = where(path, lines, name)
     if kind == "extra_forbidden":
-        known = known_keys(model) + sections_of(model)
-        owner = _model_at(path[:-1], model)
-        if owner is not None:  # inside a mapping whose keys are the user's own
-            known += [
-                key for part in owner.model_fields if (key := ".".join([*map(str, path[:-1]), part])) not in known
-            ]
-        wanted = ".".join(map(str, path))
-        if path[0] in ("base", "search") and not {"base", "search"} & set(model.model_fields):
-            place = where(path, lines, name)
-            return f"{place}: got a search's config; expected a run's; try python -m pg_theano.search {name}"
-        if "." in str(path[-1]) and wanted in known:
-            nested = f"{wanted.replace('.', ': {')}: ...{'}' * wanted.count('.')}"
-            place = where(path, lines, name)
-            return f"{place}: got a dot in a key; expected sections; try {{{nested}}}, or the word {wanted}=..."
-        siblings = [key for key in known if key.rpartition(".")[0] == wanted.rpartition(".")[0]]
-        near = difflib.get_close_matches(wanted, siblings, 1, 0.5) or difflib.get_close_matches(wanted, known, 1, 0.5)
-        leaf = [key for key in known if key.rpartition(".")[2] == str(path[-1])]
-        guess = next(iter(leaf or near), None)
-        hint = f"did you mean {guess}?" if guess else f"known here: {', '.join(siblings[:12])}"
-        return f"{where(path, lines, name)}: unknown knob; {hint}"
+        return Problem(place, _unknown(path, model, name), knob=path)
     if kind == "missing":
-        return f"{where(path, lines, name)}: missing; it has no default"
+        return Problem(place, "missing; it has no default", knob=path)
     got = first["input"]
     text = shown(got) if not isinstance(got, (dict, list)) else ("a mapping" if isinstance(got, dict) else "a list")
-    expected, advice = _expected(first, path, model), _advice(first, path, model)
-    return f"{where(path, lines, name)}: got {text}; expected {expected}" + (f"; try {advice}" if advice else "")
+    return Problem(place, f"got {text}", _expected(first, path, model), _advice(first, path, model), path)
+
+
+def _unknown(path: tuple, model: type[Section], name: str) -> str:
+    """A key that there is not, and what may have been meant."""
+    known = known_keys(model) + sections_of(model)
+    owner = _model_at(path[:-1], model)
+    if owner is not None:  # inside a mapping whose keys are the user's own
+        known += [key for part in owner.model_fields if (key := ".".join([*map(str, path[:-1]), part])) not in known]
+    wanted = ".".join(map(str, path))
+    if path[0] in ("base", "search") and not {"base", "search"} & set(model.model_fields):
+        return f"got a search's config; expected a run's; try python -m pg_theano.search {name}"
+    if "." in str(path[-1]) and wanted in known:
+        nested = f"{wanted.replace('.', ': {')}: ...{'}' * wanted.count('.')}"
+        return f"got a dot in a key; expected sections; try {{{nested}}}, or the word {wanted}=..."
+    siblings = [key for key in known if key.rpartition(".")[0] == wanted.rpartition(".")[0]]
+    near = difflib.get_close_matches(wanted, siblings, 1, 0.5) or difflib.get_close_matches(wanted, known, 1, 0.5)
+    leaf = [key for key in known if key.rpartition(".")[2] == str(path[-1])]
+    guess = next(iter(leaf or near), None)
+    hint = f"did you mean {guess}?" if guess else f"known here: {', '.join(siblings[:12])}"
+    return f"unknown knob; {hint}"
 
 
 def where(path: tuple, lines: Mapping[tuple, int], name: str) -> str:

@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from pg_theano.config.rules import contradictions, foreign_knobs
+from pg_theano.types import Problem
 
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 NonNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
@@ -223,12 +224,17 @@ class Schedules(Section):
                 value = getattr(schedule, key)
                 if value is not None and not low <= value <= high:
                     default = type(self).model_fields[name].default.initial
-                    raise ValueError(f"{name}.{key}: got {value:g}; expected {low:g} to {high:g}; try {default:g}")
+                    raise ValueError(
+                        Problem.of(f"{name}.{key}", f"got {value:g}; expected {low:g} to {high:g}; try {default:g}")
+                    )
             grows = schedule.kind == "exponential_decay" and schedule.decay_rate < 0 and schedule.maximum is None
             if grows and not name.endswith("learning_rate"):
                 raise ValueError(
-                    f"{name}: got decay_rate {schedule.decay_rate:g}, which grows without end; expected a maximum; try "
-                    f"{name}.maximum={high:g}"
+                    Problem.of(
+                        name,
+                        f"got decay_rate {schedule.decay_rate:g}, which grows without end; expected a maximum; try "
+                        f"{name}.maximum={high:g}",
+                    )
                 )
         return self
 

@@ -102,12 +102,13 @@ class Resolved(NamedTuple):
         try:
             yield
         except UserError as error:
-            key = re.match(r"([a-z_]+(?:\.[a-z_0-9]+)*): ", str(error))
-            path = tuple(key[1].split(".")) if key else ()
-            if not any(path[:length] in self.lines for length in range(1, len(path) + 1)):
+            problem = error.problem
+            unplaced = problem.where == ".".join(map(str, problem.knob))
+            lengths = range(1, len(problem.knob) + 1)
+            if not (unplaced and any(problem.knob[:length] in self.lines for length in lengths)):
                 raise
-            place = where(path, self.lines, self.name)
-            raise UserError(f"{place}: {str(error).partition(': ')[2]}") from error
+            place = where(problem.knob, self.lines, self.name)
+            raise UserError(problem._replace(where=place)) from error
 
 
 def resolved(

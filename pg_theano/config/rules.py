@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from pg_theano.types import UserError
+from pg_theano.types import Problem, UserError
 
 ALGORITHM_DEFAULTS: dict[str, dict[str, Any]] = {
     "vpg": {
@@ -113,7 +113,7 @@ READERS: dict[str, tuple[str, ...]] = {
 """Knobs that not every algorithm reads, and those that do."""
 
 
-def foreign_knobs(config: Any) -> Iterator[str]:
+def foreign_knobs(config: Any) -> Iterator[Problem]:
     """What is set to something else than its default, and would be ignored."""
     name = config.algorithm.name
     changed = ALGORITHM_DEFAULTS.get(name, {})
@@ -121,9 +121,10 @@ def foreign_knobs(config: Any) -> Iterator[str]:
         section, _, key = knob.partition(".")
         default = changed.get(section, {}).get(key, type(getattr(config, section)).model_fields[key].default)
         if name not in readers and getattr(getattr(config, section), key) != default:
-            yield (
-                f"{knob}: got {_named(getattr(getattr(config, section), key))}, which {name} does not read; expected "
-                f"algorithm.name to be one of {', '.join(readers)}; try leaving it out"
+            yield Problem.of(
+                knob,
+                f"got {_named(getattr(getattr(config, section), key))}, which {name} does not read; expected "
+                f"algorithm.name to be one of {', '.join(readers)}; try leaving it out",
             )
 
 
@@ -131,7 +132,7 @@ def _named(value: Any) -> str:
     return shown(value) if isinstance(value, (bool, int, float, str, list, type(None))) else "a schedule"
 
 
-def contradictions(config: Any) -> Iterator[str]:
+def contradictions(config: Any) -> Iterator[Problem]:
     algorithm, policy = config.algorithm, config.policy
     yield from _beyond_workers(config.environment)
     reinforce, searches = algorithm.name == "reinforce", algorithm.name in SEARCHES
@@ -139,24 +140,31 @@ def contradictions(config: Any) -> Iterator[str]:
         yield from _beyond_a_search(config)
         return
     if reinforce and algorithm.baseline == "value":
-        yield (
-            "algorithm.baseline: got value, and reinforce has no value network; expected none, running_mean, "
-            "mean_so_far, per_timestep or leave_one_out; try algorithm.name=vpg, or mean_so_far"
+        yield Problem.of(
+            "algorithm.baseline",
+            "got value, and reinforce has no value network; expected none, running_mean, "
+            "mean_so_far, per_timestep or leave_one_out; try algorithm.name=vpg, or mean_so_far",
         )
     if not reinforce and algorithm.baseline not in ("value", "none"):
-        yield f"algorithm.baseline: got {algorithm.baseline}; expected value or none with {algorithm.name}; try value"
+        yield Problem.of(
+            "algorithm.baseline", f"got {algorithm.baseline}; expected value or none with {algorithm.name}; try value"
+        )
     if not reinforce and algorithm.baseline == "none" and algorithm.advantage != "monte_carlo":
-        yield (
-            f"algorithm.baseline: got none with algorithm.advantage={algorithm.advantage}, which needs V; expected "
-            "value; try value, or algorithm.advantage=monte_carlo"
+        yield Problem.of(
+            "algorithm.baseline",
+            f"got none with algorithm.advantage={algorithm.advantage}, which needs V; expected "
+            "value; try value, or algorithm.advantage=monte_carlo",
         )
     if not reinforce and config.exploration.name not in ("softmax", "epsilon_softmax"):
-        yield (
-            f"exploration.name: got {config.exploration.name}; expected softmax or epsilon_softmax with "
-            f"{algorithm.name}, which needs the exact log-probability of what was done; try softmax"
+        yield Problem.of(
+            "exploration.name",
+            f"got {config.exploration.name}; expected softmax or epsilon_softmax with "
+            f"{algorithm.name}, which needs the exact log-probability of what was done; try softmax",
         )
     if algorithm.name in ("npg", "trpo") and algorithm.target_kl is None:
-        yield f"algorithm.target_kl: got null with {algorithm.name}; expected the length of a step, in KL; try 0.01"
+        yield Problem.of(
+            "algorithm.target_kl", f"got null with {algorithm.name}; expected the length of a step, in KL; try 0.01"
+        )
     if policy.name != "dense":
         for key, plain in (
             ("shared", False),
@@ -168,62 +176,81 @@ def contradictions(config: Any) -> Iterator[str]:
             value = getattr(policy, key)
             if value != plain and (key, value) != ("act", "compiled"):
                 word, other = (shown(one) if isinstance(one, bool) else one for one in (value, plain))
-                yield f"policy.{key}: {word} needs policy.name=dense; got {policy.name}; expected {other}; try {other}"
+                yield Problem.of(
+                    f"policy.{key}", f"{word} needs policy.name=dense; got {policy.name}; expected {other}; try {other}"
+                )
     if policy.name == "dense" and policy.name_kwargs:
-        yield "policy.name_kwargs: policy.name is dense, which takes none; expected {}; try leaving it out"
+        yield Problem.of(
+            "policy.name_kwargs", "policy.name is dense, which takes none; expected {}; try leaving it out"
+        )
     if algorithm.objective == "default" and algorithm.objective_kwargs:
-        yield (
-            "algorithm.objective_kwargs: algorithm.objective is default, which takes none; expected {}; try leaving "
-            "it out"
+        yield Problem.of(
+            "algorithm.objective_kwargs",
+            "algorithm.objective is default, which takes none; expected {}; try leaving it out",
         )
     if policy.noise != "white" and algorithm.num_steps is None:
-        yield (
-            f"policy.noise: got {policy.noise}, which is drawn for a stretch, with algorithm.num_steps=null; expected "
-            "white; try algorithm.num_steps=64 with ppo, or white"
+        yield Problem.of(
+            "policy.noise",
+            f"got {policy.noise}, which is drawn for a stretch, with algorithm.num_steps=null; expected "
+            "white; try algorithm.num_steps=64 with ppo, or white",
         )
     if policy.noise_every is not None and policy.noise != "state_dependent":
-        yield f"policy.noise_every: needs policy.noise=state_dependent; got {policy.noise}; try leaving it out"
+        yield Problem.of(
+            "policy.noise_every", f"needs policy.noise=state_dependent; got {policy.noise}; try leaving it out"
+        )
     if policy.noise == "state_dependent" and policy.log_std != "state_independent":
-        yield "policy.log_std: state_dependent noise has a log σ for every feature; set state_independent"
+        yield Problem.of("policy.log_std", "state_dependent noise has a log σ for every feature; set state_independent")
     if policy.noise == "state_dependent" and policy.squash:
-        yield "policy.squash: not with policy.noise=state_dependent"
+        yield Problem.of("policy.squash", "not with policy.noise=state_dependent")
     if policy.noise == "state_dependent" and not policy.hidden:
-        yield (
-            "policy.noise: got state_dependent with policy.hidden=[]; expected a hidden layer, of whose features it is "
-            "a function; try policy.hidden=[64, 64], or white"
+        yield Problem.of(
+            "policy.noise",
+            "got state_dependent with policy.hidden=[]; expected a hidden layer, of whose features it is "
+            "a function; try policy.hidden=[64, 64], or white",
         )
     yield from _minibatches_too_small(config)
     if config.gradients == "by_hand":
         yield from _beyond_the_twin(config)
 
 
-def _beyond_workers(environment: Any) -> Iterator[str]:
+def _beyond_workers(environment: Any) -> Iterator[Problem]:
     """What cannot be stepped in processes of its own, and what needs them."""
     if environment.api == "gym":
         if environment.dynamics is not None:
-            yield "environment.api: got gym; environment.dynamics is symbolic: expected gymnasium; try leaving it out"
+            yield Problem.of(
+                "environment.api", "got gym; environment.dynamics is symbolic: expected gymnasium; try leaving it out"
+            )
         elif not re.fullmatch(r"[\w.]+:\w+", environment.id):
-            yield f"environment.id: got {environment.id}; environment.api=gym expected module:Class; try mine:MyEnv"
+            yield Problem.of(
+                "environment.id", f"got {environment.id}; environment.api=gym expected module:Class; try mine:MyEnv"
+            )
         if environment.engine == "compiled":
-            yield "environment.engine: got compiled; environment.api=gym expected auto, as it has a step; try auto"
+            yield Problem.of(
+                "environment.engine", "got compiled; environment.api=gym expected auto, as it has a step; try auto"
+            )
     if environment.dynamics is not None:
         for knob, value in (("kwargs", environment.kwargs), ("wrappers", environment.wrappers)):
             if value:
-                yield (
-                    f"environment.{knob}: got {value}; environment.dynamics is a graph, which takes none; expected "
-                    "none; try leaving it out"
+                yield Problem.of(
+                    f"environment.{knob}",
+                    f"got {value}; environment.dynamics is a graph, which takes none; expected "
+                    "none; try leaving it out",
                 )
         if environment.engine == "gymnasium":
-            yield "environment.engine: got gymnasium; environment.dynamics is a graph: expected auto; try auto"
+            yield Problem.of(
+                "environment.engine", "got gymnasium; environment.dynamics is a graph: expected auto; try auto"
+            )
     if environment.workers and environment.dynamics is not None:
-        yield "environment.workers: environment.dynamics is stepped by a compiled graph; expected 0"
+        yield Problem.of("environment.workers", "environment.dynamics is stepped by a compiled graph; expected 0")
     if environment.workers and environment.engine == "compiled":
-        yield "environment.engine: got compiled; environment.workers step Gymnasium's: expected auto or gymnasium"
+        yield Problem.of(
+            "environment.engine", "got compiled; environment.workers step Gymnasium's: expected auto or gymnasium"
+        )
     if environment.on_fault != "stop" and not environment.workers:
-        yield f"environment.on_fault: {environment.on_fault} needs environment.workers, such as 2; got 0"
+        yield Problem.of("environment.on_fault", f"{environment.on_fault} needs environment.workers, such as 2; got 0")
 
 
-def _minibatches_too_small(config: Any) -> Iterator[str]:
+def _minibatches_too_small(config: Any) -> Iterator[Problem]:
     """More minibatches than there are steps; or single steps, of which standardising leaves nothing."""
     algorithm = config.algorithm
     if algorithm.num_steps is None or algorithm.name not in READERS["algorithm.num_minibatches"]:
@@ -231,40 +258,49 @@ def _minibatches_too_small(config: Any) -> Iterator[str]:
     steps, number = config.environment.num_envs * algorithm.num_steps, algorithm.num_minibatches
     rollout = f"{config.environment.num_envs:,} environments x {algorithm.num_steps:,} steps"
     if number > steps:
-        yield (
-            f"algorithm.num_minibatches: got {number:,} of a rollout of {steps:,} steps ({rollout}); expected at most "
-            f"as many as there are steps; try {max(1, min(4, steps // 2))}"
+        yield Problem.of(
+            "algorithm.num_minibatches",
+            f"got {number:,} of a rollout of {steps:,} steps ({rollout}); expected at most "
+            f"as many as there are steps; try {max(1, min(4, steps // 2))}",
         )
     if number > steps // 2 and number > 1 and algorithm.standardize_advantages:
-        yield (
-            f"algorithm.num_minibatches: got {number:,} of a rollout of {steps:,} steps ({rollout}): a minibatch of "
+        yield Problem.of(
+            "algorithm.num_minibatches",
+            f"got {number:,} of a rollout of {steps:,} steps ({rollout}): a minibatch of "
             "one step, whose standardised advantage is 0; expected minibatches of two steps or more; try "
-            f"{max(1, min(4, steps // 2))}, or algorithm.standardize_advantages=false"
+            f"{max(1, min(4, steps // 2))}, or algorithm.standardize_advantages=false",
         )
 
 
-def _beyond_a_search(config: Any) -> Iterator[str]:
+def _beyond_a_search(config: Any) -> Iterator[Problem]:
     """What makes no sense for a search of parameters."""
     algorithm = config.algorithm
     if algorithm.name in ("pgpe", "es") and algorithm.population_size % 2:
-        yield (
-            f"algorithm.population_size: got {algorithm.population_size}; expected an even number, as {algorithm.name} "
-            f"samples in mirrored pairs; try {algorithm.population_size + 1}"
+        yield Problem.of(
+            "algorithm.population_size",
+            f"got {algorithm.population_size}; expected an even number, as {algorithm.name} "
+            f"samples in mirrored pairs; try {algorithm.population_size + 1}",
         )
     if config.gradients == "by_hand":
-        yield f"gradients: by_hand has no twin of {algorithm.name}; expected algorithm.name=vpg or ppo; try symbolic"
+        yield Problem.of(
+            "gradients", f"by_hand has no twin of {algorithm.name}; expected algorithm.name=vpg or ppo; try symbolic"
+        )
     if config.policy.name_kwargs:
-        yield "policy.name_kwargs: policy.name is dense, which takes none; expected {}; try leaving it out"
+        yield Problem.of(
+            "policy.name_kwargs", "policy.name is dense, which takes none; expected {}; try leaving it out"
+        )
     if config.policy.noise_every is not None:
-        yield f"policy.noise_every: needs policy.noise=state_dependent; got {config.policy.noise}"
+        yield Problem.of("policy.noise_every", f"needs policy.noise=state_dependent; got {config.policy.noise}")
 
 
-def _beyond_the_twin(config: Any) -> Iterator[str]:
+def _beyond_the_twin(config: Any) -> Iterator[Problem]:
     """What the NumPy twin does not cover."""
     twin = "gradients=by_hand covers"
     if config.algorithm.name not in ("vpg", "ppo"):
         name = config.algorithm.name
-        yield f"gradients: by_hand has no twin of {name}; expected algorithm.name=vpg or ppo; try symbolic"
+        yield Problem.of(
+            "gradients", f"by_hand has no twin of {name}; expected algorithm.name=vpg or ppo; try symbolic"
+        )
     for knob, plain, covered in (
         ("policy.name", "dense", "dense networks"),
         ("policy.shared", False, "separate networks"),
@@ -282,16 +318,16 @@ def _beyond_the_twin(config: Any) -> Iterator[str]:
         section, _, key = knob.partition(".")
         value = getattr(getattr(config, section), key)
         if value != plain:
-            yield f"{knob}: {shown(value)} has no twin; {twin} {covered}; try gradients=symbolic"
+            yield Problem.of(knob, f"{shown(value)} has no twin; {twin} {covered}; try gradients=symbolic")
     if config.algorithm.advantage not in ("gae", "monte_carlo"):
-        yield f"algorithm.advantage: {config.algorithm.advantage} has no twin; {twin} gae and monte_carlo"
+        yield Problem.of("algorithm.advantage", f"{config.algorithm.advantage} has no twin; {twin} gae and monte_carlo")
     if config.optimizer.name not in ("sgd", "adam"):
-        yield f"optimizer.name: {config.optimizer.name} has no twin; {twin} sgd and adam"
+        yield Problem.of("optimizer.name", f"{config.optimizer.name} has no twin; {twin} sgd and adam")
     if config.environment.engine == "compiled":
-        yield f"environment.engine: compiled has no twin; {twin} environments that Gymnasium steps"
+        yield Problem.of("environment.engine", f"compiled has no twin; {twin} environments that Gymnasium steps")
     if config.policy.act == "compiled" or config.backend != "jax":
-        knob = "policy.act: compiled" if config.policy.act == "compiled" else f"backend: {config.backend}"
-        yield f"{knob} is for gradients=symbolic; by_hand compiles nothing"
+        knob, value = ("policy.act", "compiled") if config.policy.act == "compiled" else ("backend", config.backend)
+        yield Problem.of(knob, f"{value} is for gradients=symbolic; by_hand compiles nothing")
 
 
 def shown(value: Any) -> str:
@@ -307,9 +343,10 @@ def check_actions(config: Any, task: Any) -> None:
     kind = task.action.kind
     if kind != "discrete" and config.exploration.name != "softmax":
         raise UserError(
-            f"exploration.name: got {config.exploration.name}; expected softmax, as {task.id} has a {kind} action "
-            "space; "
-            "try softmax"
+            Problem.of(
+                "exploration.name",
+                f"got {config.exploration.name}; expected softmax, as {task.id} has a {kind} action space; try softmax",
+            )
         )
     if kind != "box":
         plain = type(config.policy)()
@@ -317,21 +354,33 @@ def check_actions(config: Any, task: Any) -> None:
             if (got := getattr(config.policy, knob)) != getattr(plain, knob):
                 expected = shown(getattr(plain, knob))
                 raise UserError(
-                    f"policy.{knob}: got {shown(got)}, which is for actions that are real numbers, and {task.id} "
-                    f"has a {kind} action space; expected {expected}; try leaving it out"
+                    Problem.of(
+                        f"policy.{knob}",
+                        f"got {shown(got)}, which is for actions that are real numbers, and {task.id} "
+                        f"has a {kind} action space; expected {expected}; try leaving it out",
+                    )
                 )
     if config.policy.squash and kind == "box" and not all(map(math.isfinite, (*task.action.low, *task.action.high))):
         raise UserError(
-            f"policy.squash: got true, and the actions of {task.id} have the bounds {task.action.low} to "
-            f"{task.action.high}; "
-            "expected finite bounds to squash into; try false"
+            Problem.of(
+                "policy.squash",
+                f"got true, and the actions of {task.id} have the bounds {task.action.low} to "
+                f"{task.action.high}; "
+                "expected finite bounds to squash into; try false",
+            )
         )
     if config.policy.logistic and (kind != "discrete" or task.action.choices != [2]):
         has = f"{task.action.choices[0]} actions" if kind == "discrete" else f"a {kind} action space"
         raise UserError(
-            f"policy.logistic: got true, which is for two actions, and {task.id} has {has}; expected false; try false"
+            Problem.of(
+                "policy.logistic",
+                f"got true, which is for two actions, and {task.id} has {has}; expected false; try false",
+            )
         )
     if config.gradients == "by_hand" and kind not in ("discrete", "box"):
         raise UserError(
-            f"gradients: by_hand has no {kind} actions, which {task.id} has; expected Discrete or Box; try symbolic"
+            Problem.of(
+                "gradients",
+                f"by_hand has no {kind} actions, which {task.id} has; expected Discrete or Box; try symbolic",
+            )
         )

@@ -4,28 +4,22 @@
     check(config, folders, say, recorded=facts.get("code"))       # one that was there before
 
 A config runs code where it names module:name. What is recorded of a file is the SHA-256 of it and of every file beside
-it that it imports (`dynamics.sources_of` finds them by reading); of an installed package its name and version. What a
+it that it imports (`importing.sources_of` finds them by reading); of an installed package its name and version. What a
 module imports in other ways, and data that it reads, is not looked at.
 """
 
 from __future__ import annotations
 
-import contextlib
-import hashlib
-import importlib.metadata
-import platform
 import sys
-import sysconfig
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from importlib.machinery import PathFinder
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from pg_theano.config.knobs import Config
-from pg_theano.environments.symbolic import is_own, sources_of
-from pg_theano.system import consent
-from pg_theano.system.opening import say
-from pg_theano.types import UserError
+from pg_theano.system import importing
+from pg_theano.system.console import say
+from pg_theano.system.importing import facts_of, is_own
+from pg_theano.types import Problem, UserError
 
 NEW = object()
 """In the place of what a run recorded: it begins now."""
@@ -59,15 +53,18 @@ def check(
     """
     found: dict[str, Any] = {}
     for knob, name in [*named(config), *(pair for pair in more if is_own(pair[1]))]:
-        if consent.refused():
+        if importing.refused():
             raise UserError(
-                f"{knob}: got {name}, which runs code; expected none with --no-user-code; try it without, once you "
-                "have read that module"
+                Problem.of(
+                    knob,
+                    f"got {name}, which runs code; expected none with --no-user-code; try it without, once you "
+                    "have read that module",
+                )
             )
         module = name.partition(":")[0]
         if module not in found:
             found[module] = facts_of(module, folders)
-            if recorded is not NEW and not consent.allowed():
+            if recorded is not NEW and not importing.allowed():
                 _compare(knob, name, found[module], recorded)
             if found[module] is not None:
                 say(f"imports {name} from {_shown(found[module])} ({knob})")
@@ -83,7 +80,9 @@ def check_run(config: Config, facts: Mapping[str, Any]) -> None:
     for part, name in ours.items():
         other = spec.get(part)
         if isinstance(other, str) and other != name and is_own(other):
-            raise UserError(f"run.json: got {other} as its {part}; expected its config's, {name}; try a whole copy")
+            raise UserError(
+                Problem.of("run.json", f"got {other} as its {part}; expected its config's, {name}; try a whole copy")
+            )
     check(config, [Path(facts["folder"])], to_stderr, recorded=facts.get("code"))
 
 
@@ -98,8 +97,11 @@ def _compare(knob: str, name: str, now: Mapping[str, Any] | None, recorded: Any)
         return
     before = _shown(then) if isinstance(then, Mapping) else "nothing"
     raise UserError(
-        f"{knob}: got {name} from {_shown(now) if now else 'nowhere'}; expected what the run recorded, {before}; "
-        "nothing was imported; try --allow-import, once you have read that module"
+        Problem.of(
+            knob,
+            f"got {name} from {_shown(now) if now else 'nowhere'}; expected what the run recorded, {before}; "
+            "nothing was imported; try --allow-import, once you have read that module",
+        )
     )
 
 
@@ -109,66 +111,3 @@ def _shown(facts: Mapping[str, Any]) -> str:
     files = facts.get("files")
     beside = f" and {files - 1} beside it" if isinstance(files, int) and files > 1 else ""
     return f"{facts.get('file')}{beside}, SHA-256 {str(facts.get('sha256'))[:12]}"
-
-
-class Located(NamedTuple):
-    """Where Python would find a module."""
-
-    root: Path  # the folder on the path
-    files: list[Path]  # that are run as it is imported: its packages' __init__.py, its own
-
-
-def located(module: str, folders: Sequence[Path]) -> Located | None:
-    """Where Python would find a module, as `dynamics.importable` has it look; found without running anything."""
-    places: Any = [str(Path(folder).resolve()) for folder in [*folders, Path.cwd()]] + [one for one in sys.path if one]
-    files: list[Path] = []
-    root = None
-    parts = module.split(".")
-    for depth in range(1, len(parts) + 1):
-        spec = PathFinder.find_spec(".".join(parts[:depth]), places)
-        if spec is None:
-            return None
-        if spec.origin not in (None, "built-in", "frozen"):
-            files.append(Path(str(spec.origin)).resolve())
-        places = list(spec.submodule_search_locations or [])
-        if root is None:
-            first = files[0] if files else Path(places[0]) if places else Path()
-            root = first.parent.parent if first.name == "__init__.py" else first.parent
-    return Located(root or Path(), files)
-
-
-def facts_of(module: str, folders: Sequence[Path]) -> dict[str, Any] | None:
-    """What is recorded of a module; None where there is none."""
-    top = module.partition(".")[0]
-    if top in sys.builtin_module_names:
-        return {"package": "python", "version": platform.python_version()}
-    found = located(module, folders)
-    if found is None:
-        return None
-    if top == "pg_theano" or not found.files or is_installed(found.files[-1]):
-        return {"package": top, "version": _version(top)}
-    sources = set(found.files)
-    if found.files[-1].suffix == ".py":
-        with contextlib.suppress(UserError):  # one that is no Python: whoever imports it is told so
-            sources |= set(sources_of(f"{module}:", [found.root]))
-    digest = hashlib.sha256()
-    for path in sorted(sources):
-        digest.update(path.name.encode() + b"\0" + path.read_bytes() + b"\0")
-    return {"file": str(found.files[-1]), "files": len(sources), "sha256": digest.hexdigest()}
-
-
-def is_installed(path: Path) -> bool:
-    """Whether a file belongs to Python or to a package that was installed."""
-    if {"site-packages", "dist-packages"} & set(path.parts):
-        return True
-    return any(path.is_relative_to(sysconfig.get_path(name)) for name in ("stdlib", "platstdlib"))
-
-
-def _version(top: str) -> str | None:
-    if top in sys.stdlib_module_names:
-        return f"of Python {platform.python_version()}"
-    try:
-        return importlib.metadata.version(top)
-    except importlib.metadata.PackageNotFoundError:
-        names = importlib.metadata.packages_distributions().get(top, [])
-        return ", ".join(f"{name} {importlib.metadata.version(name)}" for name in names) or None

@@ -26,6 +26,7 @@ import numpy as np
 
 from pg_theano.config import knobs
 from pg_theano.environments import making, transcripts
+from pg_theano.environments.place import Standing, calling
 from pg_theano.environments.singles import LARGEST_REWARD
 from pg_theano.environments.spaces import COMPOSITE, action_of, observation_of
 from pg_theano.environments.transcripts import Told
@@ -211,11 +212,15 @@ class Inspection:
             over = self.terminated or self.truncated
             yield told
 
+    def standing(self) -> Standing:
+        return Standing(self.id, 0, self.step, self.seed)
+
     def begun(self, env: gymnasium.Env, seed: int) -> tuple[Any, Told]:
         self.step, self.seed = 0, seed
         self.mark(0, seed)
         try:
-            result = env.reset(seed=seed)
+            with calling(self):
+                result = env.reset(seed=seed)
         except Exception as error:
             if isinstance(error, TypeError) and "seed" in str(error):
                 self.give_up(
@@ -242,7 +247,8 @@ class Inspection:
         self.mark(step, seed)
         given = copy.deepcopy(action)
         try:
-            result = env.step(given)
+            with calling(self, action):
+                result = env.step(given)
         except Exception as error:
             if isinstance(error, ValueError) and "expected 5, got 4" in str(error):
                 self.four_values()
@@ -294,9 +300,8 @@ class Inspection:
                 if not (convert is observation_of and isinstance(space, COMPOSITE)):
                     convert(space, "", **({"dtype": "float32"} if convert is observation_of else {}))
             except UserError as error:
-                got, _, rest = str(error).removeprefix(": ").partition("; expected ")
-                expected, _, advice = rest.partition("; try ")
-                self.say(FAULT, what, got, expected, advice, at=None)
+                problem = error.problem
+                self.say(FAULT, what, problem.got, problem.expected, problem.advice, at=None)
         actions = env.action_space
         if isinstance(actions, gymnasium.spaces.Box) and not actions.is_bounded():
             self.say(
@@ -524,7 +529,7 @@ def main(argv: list[str]) -> None:
     try:
         Inspection(lambda: making.single(config, folders=folders, flat=False), tell, mark).thorough()
     except UserError as error:
-        line.send(b"x", str(error).encode())
+        line.send(b"x", children.told(error))
     line.send(b"k")
 
 

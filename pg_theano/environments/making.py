@@ -25,11 +25,13 @@ from gymnasium.vector import AutoresetMode
 
 from pg_theano.config import knobs
 from pg_theano.environments import old_gym
+from pg_theano.environments.place import Standing, calling
 from pg_theano.environments.singles import Slots
 from pg_theano.environments.spaces import COMPOSITE, Task, action_of, observation_of, spaces_of
-from pg_theano.environments.symbolic import Dynamics, SymbolicEnv, SymbolicVectorEnv, importable
+from pg_theano.environments.symbolic import Dynamics, SymbolicEnv, SymbolicVectorEnv
 from pg_theano.environments.workers import Workers
-from pg_theano.types import BUILT_IN_DYNAMICS, Array, UserError
+from pg_theano.system.importing import importable
+from pg_theano.types import BUILT_IN_DYNAMICS, Array, Problem, UserError
 
 
 def make(
@@ -89,7 +91,9 @@ def engine_of(config: knobs.Environment, *, dtype: str, backend: str, folders: S
     if config.dynamics is not None:
         own = Dynamics(config.dynamics, dtype=dtype, folders=folders)
         if backend != "jax":
-            raise UserError(f"backend: got {backend}; environment.dynamics needs jax; expected jax; try jax")
+            raise UserError(
+                Problem.of("backend", f"got {backend}; environment.dynamics needs jax; expected jax; try jax")
+            )
         facts = own.task
         action = action_of(own.action_space, config.dynamics).space
         limit = config.max_episode_steps or facts["max_steps"]
@@ -119,7 +123,10 @@ def engine_of(config: knobs.Environment, *, dtype: str, backend: str, folders: S
             env.close()
     if config.engine == "compiled":
         raise UserError(
-            f"environment.engine: got compiled for {config.id}, but {reasons[0]}; expected auto or gymnasium; try auto"
+            Problem.of(
+                "environment.engine",
+                f"got compiled for {config.id}, but {reasons[0]}; expected auto or gymnasium; try auto",
+            )
         )
     return None
 
@@ -131,8 +138,11 @@ class VectorClass:
         mode = envs.metadata.get("autoreset_mode")
         if mode is not AutoresetMode.NEXT_STEP:
             raise UserError(
-                f"{config.id}: its vectorised class resets in mode {mode}; expected NEXT_STEP. "
-                "Name a wrapper in environment.wrappers, and single environments are used instead"
+                Problem(
+                    config.id,
+                    f"its vectorised class resets in mode {mode}",
+                    "NEXT_STEP. Name a wrapper in environment.wrappers, and single environments are used instead",
+                )
             )
         self.envs, self.kind = envs, "its own vectorised class"
         self.num_envs = num_envs = envs.num_envs
@@ -147,6 +157,9 @@ class VectorClass:
         self.seeds = np.full(num_envs, -1, np.int64)
         self.lost: Sequence[int] = ()  # none: a fault ends the run
 
+    def standing(self) -> Standing:
+        return Standing(self.task.id, None, None, self.seeds[0])
+
     def begin(self, which: Array, seeds: Array, *, all_over: bool = False) -> Array | None:
         """Begin episodes in the environments of `which` [N]; at the start of a block, in all of them.
 
@@ -160,7 +173,9 @@ class VectorClass:
         self._resetting[:] = self._reset_next = False
         self.seeds[:] = seeds[0]
         with _explained(self.task.id, "reset", seeds[0]):
-            self._last = self._obs.convert(self.envs.reset(seed=int(seeds[0]))[0])
+            with calling(self):
+                obs = self.envs.reset(seed=int(seeds[0]))[0]
+            self._last = self._obs.convert(obs)
         return self._last
 
     def park(self, which: Array) -> None:
@@ -175,7 +190,8 @@ class VectorClass:
         """
         given = self._action.given(action)
         try:
-            obs, reward, terminated, truncated, _ = self.envs.step(given)
+            with calling(self):
+                obs, reward, terminated, truncated, _ = self.envs.step(given)
         except Exception as error:
             raise UserError(f"{self.task.id}: step raises {type(error).__name__}: {error}") from error
         real = None
@@ -273,8 +289,11 @@ def _spec(config: knobs.Environment) -> Any:
         module = sys.modules.get(id.partition(":")[0]) if ":" in id else None
         if isinstance(getattr(module, name, None), type):
             raise UserError(
-                f"environment.id: {id} is a class; expected an id that it registers with Gymnasium; try "
-                f"environment.api=gym if it is of the old Gym API, or environment.dynamics={id} if it is symbolic"
+                Problem.of(
+                    "environment.id",
+                    f"{id} is a class; expected an id that it registers with Gymnasium; try "
+                    f"environment.api=gym if it is of the old Gym API, or environment.dynamics={id} if it is symbolic",
+                )
             ) from None
         own = [f"{module.__name__}:{one}" for one in known if module and _module_of(one) == module.__name__]
         near = difflib.get_close_matches(id, own, 1, 0.4) or difflib.get_close_matches(name, known, 1, 0.4)
@@ -287,7 +306,9 @@ def _spec(config: knobs.Environment) -> Any:
         if isinstance(error, gymnasium.error.DeprecatedEnv):
             hint = str(error)
         raise UserError(
-            f"environment.id: {id} is not registered with Gymnasium; expected one that is, or module:Id; {hint}"
+            Problem.of(
+                "environment.id", f"{id} is not registered with Gymnasium; expected one that is, or module:Id; {hint}"
+            )
         ) from None
 
 
@@ -304,8 +325,11 @@ def _spec_of_module(id: str) -> Any:
     except Exception as error:
         reason = f"{type(error).__name__}: {error}"
         raise UserError(
-            f"environment.id: the module {module} of {id} cannot be imported ({reason}); expected a "
-            f"module beside the config or in this folder; try python -c 'import {module}' there"
+            Problem.of(
+                "environment.id",
+                f"the module {module} of {id} cannot be imported ({reason}); expected a "
+                f"module beside the config or in this folder; try python -c 'import {module}' there",
+            )
         ) from error
     return gymnasium.spec(id.partition(":")[2])
 
@@ -323,7 +347,10 @@ def _attribute(knob: str, name: str, example: str = "my_module:MyEnv") -> Any:
         if isinstance(error, ModuleNotFoundError) and error.name == "gym":
             example = "import gymnasium as gym in it"
         raise UserError(
-            f"{knob}: {name} cannot be imported ({type(error).__name__}: {error}); expected module:Class; try {example}"
+            Problem.of(
+                knob,
+                f"{name} cannot be imported ({type(error).__name__}: {error}); expected module:Class; try {example}",
+            )
         ) from None
 
 
@@ -346,10 +373,12 @@ def _explained(id: str, doing: str, seed: int | None = None, *, old: bool = Fals
         verb = doing if doing.startswith("cannot") else f"{doing} raises"
         reason = str(error).partition(" was raised from the environment creator")[0]  # Gymnasium repeats id and kwargs
         missing = isinstance(error, gymnasium.error.DependencyNotInstalled)  # which says what to install
-        advice = (
-            "try that" if missing else f"try python -m pg_theano.check_env {id}{' environment.api=gym' if old else ''}"
-        )
+        advice = "that" if missing else f"python -m pg_theano.check_env {id}{' environment.api=gym' if old else ''}"
         raise UserError(
-            f"{id}: {verb}{at}: {type(error).__name__}: {reason}; expected what Gymnasium can make, reset and step; "
-            f"{advice}"
+            Problem(
+                id,
+                f"{verb}{at}: {type(error).__name__}: {reason}",
+                "what Gymnasium can make, reset and step",
+                advice,
+            )
         ) from error

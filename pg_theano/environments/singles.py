@@ -11,8 +11,9 @@ import gymnasium
 import numpy as np
 
 from pg_theano.config import knobs
+from pg_theano.environments.place import PLACE, Standing, calling
 from pg_theano.environments.spaces import COMPOSITE, Task, action_of, observation_of, spaces_of
-from pg_theano.types import Array, UserError
+from pg_theano.types import Array, Problem, UserError
 
 STEPS_TRIED = 16
 """How many steps are taken twice to see whether an environment replays."""
@@ -34,7 +35,8 @@ class Slots:
         first = self.slots[0]
         for slot in self.slots:
             if (slot.observation_space, slot.action_space) != (first.observation_space, first.action_space):
-                raise UserError(f"{config.id}: the spaces of environment {slot.index} are not those of environment 0")
+                got = f"the spaces of environment {slot.index} are not those of environment 0"
+                raise UserError(Problem(config.id, got))
         limits = [config.max_episode_steps, first.spec.max_episode_steps if first.spec else None]
         time_limit = next((limit for limit in limits if limit), None)
         threshold = first.spec.reward_threshold if first.spec else None
@@ -86,15 +88,19 @@ class Slots:
         return *self.take(self.given(action)), self.real
 
     def take(self, given: Array) -> tuple[Array, Array, Array, Array]:
-        """The same, of actions as the environments have them: what `given` makes of a policy's, one a row."""
-        results = []
+        """The same for actions that `given` has converted to what the environments take, one a row."""
+        results, place = [], PLACE
         slot = self.slots[0]
+        place.calls += 1
         try:
             for slot, own in zip(self._playing, given[self.real] if self._parked else given, strict=True):
                 slot.steps += 1
+                place.now = slot, own
                 results.append(slot.env.step(own))
         except Exception as error:
             raise slot.raised(error, own) from error
+        finally:
+            place.now = None
         seen, reward, terminated, truncated = self._together(results) or self._one_by_one(results)
         obs = self._observation.convert(seen)
         if self._parked:
@@ -106,13 +112,13 @@ class Slots:
         return obs, reward, terminated, truncated
 
     def _spread(self, rows: Array, parked: Array) -> Array:
-        """Rows of those that play, among those that are parked."""
+        """Put the rows of the environments that play among the `parked` rows of all."""
         every = parked.copy()
         every[self.real] = rows
         return every
 
     def _together(self, results: list[Any]) -> tuple[Array, Array, Array, Array] | None:
-        """Four columns of results that are beyond doubt; None: they must be looked at one by one."""
+        """Four columns of results that are certainly sound; None if each must be checked by itself."""
         try:
             seen, reward, terminated, truncated, _ = zip(*results, strict=True)
             obs, rewards = np.array(seen), np.fromiter(reward, np.float64, len(results))
@@ -172,7 +178,7 @@ class Slots:
 
 
 class Slot(gymnasium.Wrapper):
-    """One environment of several: names itself, the step and the seed in every error."""
+    """One environment of several. Its errors name its number, the step and the seed."""
 
     def __init__(self, env: gymnasium.Env, id: str, index: int, dtype: str):
         super().__init__(env)
@@ -181,10 +187,14 @@ class Slot(gymnasium.Wrapper):
         self._is_box = isinstance(env.observation_space, gymnasium.spaces.Box)
         self._dtype = dtype
 
+    def standing(self) -> Standing:
+        return Standing(self.id, self.index, self.steps, self.seed)
+
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
         self.seed, self.steps = -1 if seed is None else seed, 0
         try:
-            result = self.env.reset(seed=seed, options=options)
+            with calling(self):
+                result = self.env.reset(seed=seed, options=options)
         except Exception as error:
             told = " ".join(f"{type(error).__name__}: {error}".split())
             advice = "def reset(self, *, seed=None, options=None)" if "seed" in told else "--debug, which shows where"
@@ -196,13 +206,14 @@ class Slot(gymnasium.Wrapper):
     def step(self, action: Any) -> tuple[Any, float, bool, bool, dict[str, Any]]:
         self.steps += 1
         try:
-            result = self.env.step(action)
+            with calling(self, action):
+                result = self.env.step(action)
         except Exception as error:
             raise self.raised(error, action) from error
         return *self.sound(result), {}
 
     def sound(self, result: Any) -> tuple[Any, float, bool, bool]:
-        """What `step` returned, once it is what it should be: (observation, reward, terminated, truncated)."""
+        """Check what `step` returned: (observation, reward, terminated, truncated)."""
         if not (isinstance(result, tuple) and len(result) == 5):
             raise self.fault(
                 f"step returns {_kind(result)}; expected (observation, reward, terminated, truncated, "
@@ -244,7 +255,7 @@ class Slot(gymnasium.Wrapper):
         return f"the observation is {obs!r:.60}; its space is {self._space}; expected one of it; try another space"
 
     def raised(self, error: Exception, action: Any) -> UserError:
-        """What is said of an exception in `step`."""
+        """The error for an exception in `step`."""
         told = " ".join(f"{type(error).__name__}: {error}".split())
         if "expected 5, got 4" in told:
             return self.fault(
@@ -263,7 +274,7 @@ def _kind(result: Any) -> str:
 
 
 def wrong_reward(reward: float) -> str:
-    """What is said of a reward that is not finite, or too large for anything to be learned beside it."""
+    """The words for a reward that is not finite, or too large to learn from."""
     if math.isfinite(reward):
         return f"reward is {reward:g}; expected at most {LARGEST_REWARD:g} in size; try rewards of about 1"
     return (
@@ -273,6 +284,6 @@ def wrong_reward(reward: float) -> str:
 
 
 def shown_action(action: Any) -> str:
-    """An action on one line of bearable length."""
+    """An action as text of at most 80 characters."""
     text = str(np.asarray(action).tolist())
     return text if len(text) <= 80 else f"{text[:77]}..."

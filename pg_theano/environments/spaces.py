@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import gymnasium
 import numpy as np
 
-from pg_theano.types import ActionSpace, Array, UserError
+from pg_theano.types import ActionSpace, Array, Problem, UserError
 
 COMPOSITE = (gymnasium.spaces.Dict, gymnasium.spaces.Tuple)
 """Observation spaces of several parts, which Gymnasium's own wrapper makes one row of."""
@@ -111,8 +111,12 @@ def observation_of(space: Any, id: str, dtype: str) -> Observation:
 
         return Observation(int(space.nvec.sum()), convert)
     raise UserError(
-        f"{id}: its observation space {space} is not supported; expected Box, Discrete, MultiDiscrete, MultiBinary, or "
-        "a Dict or Tuple that Gymnasium can flatten; try a wrapper in environment.wrappers that makes it one"
+        Problem(
+            id,
+            f"its observation space {space} is not supported",
+            "Box, Discrete, MultiDiscrete, MultiBinary, or a Dict or Tuple that Gymnasium can flatten",
+            "a wrapper in environment.wrappers that makes it one",
+        )
     )
 
 
@@ -130,8 +134,10 @@ def action_of(space: Any, id: str, squash: bool = False) -> Action:
     """
     if squash and not (isinstance(space, gymnasium.spaces.Box) and space.is_bounded()):
         raise UserError(
-            f"policy.squash: got true, and {id} has the action space {space}; expected a Box with finite bounds; try "
-            "false"
+            Problem.of(
+                "policy.squash",
+                f"got true, and {id} has the action space {space}; expected a Box with finite bounds; try false",
+            )
         )
     if isinstance(space, gymnasium.spaces.Discrete):
         start = int(space.start)
@@ -148,8 +154,12 @@ def action_of(space: Any, id: str, squash: bool = False) -> Action:
     if isinstance(space, gymnasium.spaces.Box):
         return _box_action(space, id, squash)
     raise UserError(
-        f"{id}: its action space {space} is not supported; expected Discrete, Box, MultiDiscrete of one dimension or "
-        "MultiBinary; try a wrapper in environment.wrappers that makes it one"
+        Problem(
+            id,
+            f"its action space {space} is not supported",
+            "Discrete, Box, MultiDiscrete of one dimension or MultiBinary",
+            "a wrapper in environment.wrappers that makes it one",
+        )
     )
 
 

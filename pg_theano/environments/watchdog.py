@@ -3,10 +3,10 @@
     with watching(120.0):      # seconds that one step or reset may take
         ...                    # a step that takes longer is a `UserError` that says where
 
-Stepping pays nothing for it: a thread looks at the main thread's stack. What stands in the same call of the same step
-for so long is interrupted; what does not let itself be interrupted (it catches everything, or waits inside a C library)
-ends the process, with the last checkpoint as it is. C code that keeps the interpreter's lock stops the thread as well:
-for that there is `environment.workers`.
+Whatever calls an environment writes down where it stands (`place.py`), and a thread looks there. A call that lasts too
+long is interrupted; one that cannot be interrupted (it catches everything, or waits inside a C library) ends the
+process, with the last checkpoint as it is. C code that keeps the interpreter's lock stops the thread as well: for that
+there is `environment.workers`.
 """
 
 from __future__ import annotations
@@ -18,56 +18,24 @@ import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
-from types import CodeType, FrameType
+from types import FrameType
 from typing import Any
 
-from pg_theano.environments.inspection import Inspection
-from pg_theano.environments.making import VectorClass
-from pg_theano.environments.singles import Slot, Slots, shown_action
-from pg_theano.system.opening import say
+from pg_theano.environments.place import PLACE
+from pg_theano.environments.singles import shown_action
+from pg_theano.system.console import say
 from pg_theano.types import UserError
 
 LOOK = 1.0
 """Seconds between two looks."""
 GRACE = 3.0
-"""Seconds that the main thread has to hear of it; after that the process is ended."""
+"""Seconds in which the main thread must react to the signal. After that the process is ended."""
 WAKES = getattr(signal, "SIGURG", signal.SIGTERM)
-"""The signal that interrupts the main thread: one that by itself does nothing, and that nobody else uses."""
+"""The signal that interrupts the main thread. By itself it does nothing, and nothing else uses it."""
 
 
 class Hanging(BaseException):
     """A step takes too long. Not an Exception, so that an environment that catches those does not catch this."""
-
-
-def _of_slots(local: dict[str, Any]) -> tuple[Any, ...]:
-    slot = local["slot"]
-    return slot.id, slot.index, slot.steps, slot.seed, local.get("own")
-
-
-def _of_slot(local: dict[str, Any]) -> tuple[Any, ...]:
-    slot = local["self"]
-    return slot.id, slot.index, slot.steps, slot.seed, local.get("action")
-
-
-def _of_class(local: dict[str, Any]) -> tuple[Any, ...]:
-    return local["self"].task.id, None, None, local["self"].seeds[0], None
-
-
-def _of_inspection(local: dict[str, Any]) -> tuple[Any, ...]:
-    looked = local["self"]
-    return looked.id, 0, looked.step, looked.seed, local.get("action")
-
-
-CALLS: dict[CodeType, Any] = {
-    Slots.take.__code__: _of_slots,
-    Slot.step.__code__: _of_slot,
-    Slot.reset.__code__: _of_slot,
-    VectorClass.step.__code__: _of_class,
-    VectorClass.begin.__code__: _of_class,
-    Inspection.begun.__code__: _of_inspection,
-    Inspection.stepped.__code__: _of_inspection,
-}
-"""Our functions that call an environment, and where each of them keeps what it is at."""
 
 
 @contextlib.contextmanager
@@ -109,22 +77,12 @@ class _Watch(threading.Thread):
                 return
 
     def standing(self) -> tuple[Any, ...] | None:
-        """The call that the main thread is in: (frame, id, environment, step, seed, stack and action)."""
-        frame: FrameType | None = sys._current_frames().get(threading.main_thread().ident or 0)
-        line = None
-        while frame is not None:
-            if line is None and not _is_library(frame.f_code.co_filename):
-                line = f"{Path(frame.f_code.co_filename).name}:{frame.f_lineno}"
-            tell = CALLS.get(frame.f_code)
-            if tell is not None:
-                with contextlib.suppress(KeyError):  # it has not come so far yet
-                    *where, action = tell(frame.f_locals)
-                    return frame, *where, (line, action)
-            frame = frame.f_back
-        return None
+        """The call that the main thread is in: (number of the call, where it stands, (line of code, action))."""
+        calls, now = PLACE.calls, PLACE.now
+        return None if now is None else (calls, now[0].standing(), (_line(), now[1]))
 
     def said(self, standing: Any) -> str:
-        _, id, index, step, seed, (line, action) = standing
+        _, (id, index, step, seed), (line, action) = standing
         at = "" if index is None else f", environment {index}, step {step}"
         doing = "reset" if step == 0 else "step"
         did = f"; its action was {shown_action(action)}" if action is not None and doing == "step" else ""
@@ -135,7 +93,7 @@ class _Watch(threading.Thread):
         )
 
     def end(self) -> None:
-        """Interrupt the main thread; where it does not hear, end the process."""
+        """Interrupt the main thread; if it does not react, end the process."""
         signal.pthread_kill(threading.main_thread().ident or 0, WAKES)
         if self.over.wait(GRACE):
             return
@@ -146,6 +104,16 @@ class _Watch(threading.Thread):
     def interrupt(self, number: int, frame: FrameType | None) -> None:
         if self.found is not None:
             raise Hanging(self.found)
+
+
+def _line() -> str | None:
+    """The line of the user's code that the main thread is in; None if it is in no code of the user's."""
+    frame = sys._current_frames().get(threading.main_thread().ident or 0)
+    while frame is not None and Path(frame.f_code.co_filename).parent != Path(__file__).parent:
+        if not _is_library(frame.f_code.co_filename):
+            return f"{Path(frame.f_code.co_filename).name}:{frame.f_lineno}"
+        frame = frame.f_back
+    return None
 
 
 def _is_library(file: str) -> bool:

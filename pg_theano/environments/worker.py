@@ -52,7 +52,7 @@ def facts_of(slots: Slots) -> dict[str, Any]:
 
 
 class Stepper:
-    """Some environments of many: those of the rows from `first` on."""
+    """This worker's share of the environments: the rows from `first` on."""
 
     def __init__(self, slots: Slots, ours: Shared, setup: dict[str, Any]):
         self.slots, self.ours, self.first = slots, ours, setup["first"]
@@ -65,7 +65,7 @@ class Stepper:
             slot.env = marked
 
     def answer(self, kind: bytes, content: bytes) -> bytes | None:
-        """Do what is asked; what is told, or None for no more than that it is done. Errors: `UserError`."""
+        """Carry out one command. Returns the content of the answer, or None for a plain `done`. Errors: `UserError`."""
         ours, rows = self.ours, self.rows
         if kind == b"s":
             if (ours.real[rows] != self.real).any():
@@ -118,7 +118,7 @@ def main(argv: list[str]) -> None:
         )
         facts = facts_of(slots)
     except UserError as error:
-        line.send(b"x", str(error).encode())
+        line.send(b"x", children.told(error))
         return
     try:
         line.send(b"i", json.dumps(facts).encode())

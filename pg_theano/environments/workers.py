@@ -36,8 +36,8 @@ from pg_theano.environments.singles import shown_action
 from pg_theano.environments.spaces import Task, action_of, from_data
 from pg_theano.system import children
 from pg_theano.system.children import Child, Memory
-from pg_theano.system.opening import say
-from pg_theano.types import ActionSpace, Array, UserError
+from pg_theano.system.console import say
+from pg_theano.types import ActionSpace, Array, Problem, UserError
 
 STARTING = 60.0
 """Seconds in which a worker must have imported and made its environments."""
@@ -49,7 +49,7 @@ NOBODY = -1
 
 
 class Shared(NamedTuple):
-    """What parent and workers see alike, N environments of W workers."""
+    """The memory that parent and workers share, for N environments of W workers."""
 
     place: Array  # [W, 4] calls so far, environment (or NOBODY), step, seed: where each worker stands
     which: Array  # [N] to be begun
@@ -63,7 +63,7 @@ class Shared(NamedTuple):
 
 
 def shared(memory: Memory, layout: dict[str, Any], *, resize: bool = False) -> Shared:
-    """The arrays in a memory, from a description that travels as JSON."""
+    """The arrays in a shared memory, by a description that can be sent as JSON."""
     number, kind, action = layout["num_envs"], layout["dtype"], layout["action"]
     sizes: list[tuple[Any, tuple[int, ...]]] = [
         (np.int64, (layout["workers"], 4)),
@@ -92,7 +92,7 @@ def shared(memory: Memory, layout: dict[str, Any], *, resize: bool = False) -> S
 
 
 class Fault(NamedTuple):
-    """What went wrong in a worker, and in which environment; NOBODY where it was none's doing."""
+    """What went wrong in a worker, and in which environment; NOBODY if no environment did it."""
 
     what: str
     env: int = NOBODY
@@ -131,7 +131,8 @@ class Workers:
             facts = [self._facts(worker) for worker in range(len(self._shares))]
             for (first, _), fact in zip(self._shares, facts, strict=True):
                 if fact != facts[0]:
-                    raise UserError(f"{config.id}: the spaces of environment {first} are not those of environment 0")
+                    got = f"the spaces of environment {first} are not those of environment 0"
+                    raise UserError(Problem(config.id, got))
         except BaseException:
             self.close()
             raise
@@ -269,16 +270,15 @@ class Workers:
         """What a worker's environments are. Errors: `UserError` where they cannot be made."""
         child, (first, end) = self._children[worker], self._shares[worker]
         if not select.select([child.socket], [], [], STARTING)[0]:
-            raise UserError(
-                f"{self.config.id}: environments {first} to {end - 1} are not made after {STARTING:g} s; expected to be"
-            )
+            got = f"environments {first} to {end - 1} are not made after {STARTING:g} s"
+            raise UserError(Problem(self.config.id, got, "to be"))
         try:
             kind, content = child.receive()
         except EOFError:
             how = children.how_it_ended(child.end(seconds=1.0))
-            raise UserError(f"{self.config.id}: cannot be made: its process {how}") from None
+            raise UserError(Problem(self.config.id, f"cannot be made: its process {how}")) from None
         if kind == b"x":
-            raise UserError(content.decode())
+            raise children.error_of(content)
         return json.loads(content)
 
     def _lay_out(self, worker: int) -> None:
@@ -294,7 +294,7 @@ class Workers:
     # -- commands
 
     def _command(self, kind: bytes, rows: Array) -> None:
-        """Have the workers begin or step the environments of `rows`, and survive what may be survived."""
+        """Have the workers begin or step the environments of `rows`, and recover from faults where that is allowed."""
         members = [worker for worker, (first, end) in enumerate(self._shares) if rows[first:end].any()]
         for worker, fault in self._sent(kind, members).items():
             self._recover(worker, fault, kind)
@@ -307,7 +307,7 @@ class Workers:
         return {worker: answer for worker, answer in answers.items() if isinstance(answer, Fault)}
 
     def _answers(self) -> dict[int, Fault | bytes]:
-        """What comes of all that is owed: content, or a fault, within the timeout of each step and reset."""
+        """Wait for every answer that is owed: its content, or a fault. Each step and reset has its timeout."""
         by_socket = {self._children[worker].socket.fileno(): worker for worker in range(len(self._shares))}
         found: dict[int, Fault | bytes] = {}
         limit = self.config.timeout
@@ -335,7 +335,7 @@ class Workers:
         return found
 
     def _insisted(self, worker: int, kind: bytes, content: bytes = b"") -> Any:
-        """The answer of one worker; asked again, of a worker started again, where a fault is survived."""
+        """The answer of one worker. After a fault that may be survived, the worker is started and asked again."""
         while True:
             answer = self._asked(worker, kind, content)
             if not isinstance(answer, Fault):
@@ -380,7 +380,7 @@ class Workers:
         )
 
     def _counted(self, fault: Fault) -> None:
-        """Errors: `UserError` where this fault is the run's end."""
+        """Count a fault. Errors: `UserError` if it ends the run."""
         policy, most = self.config.on_fault, self.config.max_faults
         if policy == "stop":
             raise UserError(f"{fault.what}; to go on after a fault: environment.on_fault=skip or restart")
@@ -393,7 +393,7 @@ class Workers:
         self._last = place
 
     def _recover(self, worker: int, fault: Fault | None, kind: bytes) -> None:
-        """Start a worker again, replay its episodes, repeat the command; as often as it takes, while it may be."""
+        """Start a worker again, replay its episodes, repeat the command; until it succeeds or faults are too many."""
         while fault is not None:
             self._counted(fault)
             dropped = self.config.on_fault == "skip" and fault.env != NOBODY
@@ -422,7 +422,7 @@ class Workers:
         self.report(f"warning: {fault.what}; its process is started again, {what} ({count})")
 
     def _replayed(self, worker: int, kind: bytes) -> tuple[list[int], Fault | None]:
-        """(environments whose episode went another way, a fault that came meanwhile) of the open episodes."""
+        """Replay the open episodes: (environments whose episode went differently, a fault meanwhile)."""
         first, end = self._shares[worker]
         steps = len(self._log) - (kind == b"s")
         unlike: list[int] = []

@@ -16,7 +16,8 @@ from pg_theano.config.reading import to_dict
 from pg_theano.reports import screen
 from pg_theano.reports.pages import html, training, whole
 from pg_theano.runs import curves, seeds
-from pg_theano.system.opening import say
+from pg_theano.system.console import say
+from pg_theano.system.writing import write_atomically
 from pg_theano.types import Array, UserError
 
 EVERY = 2.0
@@ -87,12 +88,9 @@ class Page:
 
     def _put(self, content: str) -> None:
         """Whole or not at all; not synced to the disk, which would make the training wait for it."""
-        temporary = self.file.with_name(f".{self.file.name}.{os.getpid()}")
         try:
-            temporary.write_text(content, encoding="utf-8")
-            os.replace(temporary, self.file)
+            write_atomically(self.file, content.encode(), durable=False)
         except OSError as error:
-            temporary.unlink(missing_ok=True)
             self._fails(f"cannot be written ({error.strerror or error})")
 
     def finish(self, folder: Path, *, play: bool = True) -> None:

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple, TypeVar
 
 from pg_theano.reports import screen
 from pg_theano.system import stopping
-from pg_theano.system.opening import printable
+from pg_theano.system.console import printable
 
 EVERY = 0.5
 """Seconds between two pictures, at least."""

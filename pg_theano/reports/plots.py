@@ -7,7 +7,6 @@ stands above its panel, where no curve can reach it), which saves the second pas
 
 from __future__ import annotations
 
-import os
 import textwrap
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -33,15 +32,15 @@ from pg_theano.runs.curves import (
     outcome,
     over_seeds,
     read_metrics,
-    read_result,
     read_run,
 )
-from pg_theano.system import opening
+from pg_theano.system import console
+from pg_theano.system.writing import replacing
 from pg_theano.types import Array, UserError
 
 __all__ = [
     "POINTS", "Curve", "Run", "bin_curve", "curve_of", "curve_of_run", "distinct", "evaluations_of_run", "number",
-    "outcome", "over_seeds", "read_metrics", "read_result", "read_run",
+    "outcome", "over_seeds", "read_metrics", "read_run",
 ]  # fmt: skip
 
 
@@ -239,7 +238,7 @@ def _draw_schedules(figure: Figure, cell: Any, runs: Sequence[Run], styles: Sequ
 
 def plain(text: str) -> str:
     """A dollar is a dollar, not the start of a formula; what cannot be printed is shown as an escape."""
-    return opening.printable(text).replace("$", r"\$")
+    return console.printable(text).replace("$", r"\$")
 
 
 def _known(columns: dict[str, Array], name: str) -> bool:
@@ -278,14 +277,11 @@ def kind_of(out: Path) -> str:
 
 def saved(figure: Figure, out: Path, kind: str) -> Path:
     """`out`, which appears complete or not at all. Errors: `UserError`: it cannot be written."""
-    temporary = out.with_name(f".{out.name}.{os.getpid()}")
     fast = {"pil_kwargs": {"compress_level": 1}} if kind == "png" else {}
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
-        figure.savefig(temporary, format=kind, **fast)
-        os.replace(temporary, out)
+        with replacing(out) as temporary:
+            figure.savefig(temporary, format=kind, **fast)
     except OSError as error:
         raise UserError(f"{out}: cannot be written ({error.strerror or error})") from None
-    finally:
-        temporary.unlink(missing_ok=True)
     return out

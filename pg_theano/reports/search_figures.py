@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -16,7 +15,7 @@ from pg_theano.search import cho, samplers, storage
 from pg_theano.search.axes import Axis, label
 from pg_theano.search.plan import Plan
 from pg_theano.search.storage import Trial
-from pg_theano.types import Array, UserError
+from pg_theano.types import Array
 
 BLUE, ORANGE, GREEN, GREY = plots.COLOURS[0], plots.COLOURS[1], plots.COLOURS[2], "#999999"
 PER_ROW, PARABOLAS = 4, 4  # slices in a row; rounds whose parabola is drawn, the last ones
@@ -25,17 +24,7 @@ ROW_HEIGHT = 3.1  # inches
 
 def draw(plan: Plan, trials: Sequence[Trial], out: Path) -> Path:
     """Draw a search into `out` (.png), which appears complete or not at all. Errors: `UserError`: cannot be written."""
-    figure = figure_of(plan, trials)
-    temporary = out.with_name(f".{out.name}.{os.getpid()}")
-    try:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        figure.savefig(temporary, format="png")
-        os.replace(temporary, out)
-    except OSError as error:
-        raise UserError(f"{out}: cannot be written ({error.strerror or error})") from None
-    finally:
-        temporary.unlink(missing_ok=True)
-    return out
+    return plots.saved(figure_of(plan, trials), out, "png")
 
 
 def figure_of(plan: Plan, trials: Sequence[Trial]) -> Any:

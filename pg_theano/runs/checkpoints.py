@@ -11,25 +11,22 @@ killed anywhere leaves the old checkpoint or the new one.
 from __future__ import annotations
 
 import contextlib
-import errno
-import hashlib
 import io
-import json
-import os
 import sys
-import tempfile
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from pg_theano.system import opening
+from pg_theano.system import console, opening, seals, writing
 from pg_theano.types import State, UserError
 
 FORMAT = 1
 
 
-AS_WRITTEN = "expected it as it was written; try a copy of the folder, or a new run"
+WHOLE = ("it as it was written", "a copy of the folder, or a new run")
+"""What is expected where something is damaged, and the advice."""
+AS_WRITTEN = f"expected {WHOLE[0]}; try {WHOLE[1]}"
 
 
 class Checkpoint(NamedTuple):
@@ -44,13 +41,13 @@ def save(folder: Path, name: str, state: State, facts: dict[str, Any]) -> Path:
     buffer = io.BytesIO()
     np.savez(buffer, allow_pickle=False, **{key: np.asarray(value) for key, value in state.items()})
     arrays = buffer.getvalue()
-    manifest = {"format": FORMAT, "arrays": hashlib.sha256(arrays).hexdigest(), "facts": facts}
+    manifest = {"format": FORMAT, "arrays": seals.of(arrays), "facts": facts}
     # The rename of the npz needs no sync of its own: the folder's sync after the manifest covers both, and until the
     # manifest is there nobody reads the npz. An older pair of the same name is taken apart manifest first.
     with contextlib.suppress(FileNotFoundError):
         (folder / f"{name}.json").unlink()
-    write_atomically(folder / f"{name}.npz", arrays)
-    write_atomically(folder / f"{name}.json", _sealed(manifest))
+    writing.write_atomically(folder / f"{name}.npz", arrays)
+    writing.write_atomically(folder / f"{name}.json", seals.sealed(manifest, sort_keys=True))
     return folder / f"{name}.npz"
 
 
@@ -66,7 +63,7 @@ def load(path: Path) -> Checkpoint:
         ) from None
     except ValueError:
         raise UserError(f"{manifest_path}: damaged checkpoint: not JSON; {AS_WRITTEN}") from None
-    if not isinstance(manifest, dict) or manifest.pop("seal", None) != _seal(manifest):
+    if not isinstance(manifest, dict) or not seals.agrees(manifest):
         raise UserError(f"{manifest_path}: damaged checkpoint: its checksum does not agree; {AS_WRITTEN}")
     if not {"format", "arrays", "facts"} <= manifest.keys() or not isinstance(manifest["facts"], dict):
         raise UserError(f"{manifest_path}: damaged checkpoint: not what pg_theano writes; {AS_WRITTEN}")
@@ -75,7 +72,7 @@ def load(path: Path) -> Checkpoint:
             f"{manifest_path}: got format {manifest['format']!r:.40}; expected {FORMAT}, which this pg_theano "
             "reads; try the version that wrote it"
         )
-    if hashlib.sha256(arrays).hexdigest() != manifest["arrays"]:
+    if seals.of(arrays) != manifest["arrays"]:
         raise UserError(f"{path}: damaged checkpoint: its checksum does not agree; {AS_WRITTEN}")
     try:
         state = opening.arrays_of(arrays)
@@ -128,52 +125,11 @@ def prune(folder: Path, kind: str, keep: int) -> None:
 
 
 def forget_after(folder: Path, updates: int) -> None:
-    """Remove what a resumed run will write again: checkpoints of later updates, of which the newest was damaged."""
+    """Remove the checkpoints of later updates, which a resumed run will write again: the newest of them was damaged."""
     for path in [*folder.glob("update-*.*"), *folder.glob("best-*.*")]:
         if path.stem.rpartition("-")[2].isdigit() and int(path.stem.rpartition("-")[2]) > updates:
             path.unlink(missing_ok=True)
 
 
-def clear_temporaries(folder: Path) -> None:
-    for path in folder.glob(".*.tmp"):
-        path.unlink(missing_ok=True)
-
-
-def write_atomically(path: Path, content: bytes, *, durable: bool = True) -> None:
-    """Temporary file in the same folder, flush, sync, rename, sync of the folder; never over a device or a pipe."""
-    try:
-        if path.exists() and not path.is_file() and not path.is_dir():
-            raise OSError(errno.EINVAL, "is no regular file, and would be one afterwards")
-        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-", suffix=".tmp")
-        try:
-            with os.fdopen(handle, "wb") as file:
-                file.write(content)
-                file.flush()
-                if durable:
-                    os.fsync(file.fileno())
-            os.chmod(temporary, 0o644)
-            os.replace(temporary, path)
-        except BaseException:
-            with contextlib.suppress(OSError):
-                os.unlink(temporary)
-            raise
-        if durable:
-            descriptor = os.open(path.parent, os.O_RDONLY)
-            try:
-                os.fsync(descriptor)
-            finally:
-                os.close(descriptor)
-    except OSError as error:  # which names the temporary file, or none
-        raise OSError(error.errno, error.strerror or str(error), str(path)) from error
-
-
-def _seal(manifest: dict[str, Any]) -> str:
-    return hashlib.sha256(json.dumps(manifest, sort_keys=True).encode()).hexdigest()
-
-
-def _sealed(manifest: dict[str, Any]) -> bytes:
-    return json.dumps(manifest | {"seal": _seal(manifest)}, indent=1, sort_keys=True).encode()
-
-
 def _warn(message: str) -> None:
-    opening.say(f"warning: {message}", sys.stderr)
+    console.say(f"warning: {message}", sys.stderr)

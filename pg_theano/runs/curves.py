@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -11,8 +10,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from pg_theano.runs import records
-from pg_theano.system import seals, opening
-from pg_theano.types import Array, UserError
+from pg_theano.runs.folder import read_result
+from pg_theano.types import Array, Problem, UserError
 
 POINTS = 1000  # a curve never has more: longer runs are binned
 MOST_FIELDS = 200  # of the records of one file: each is a column in memory
@@ -48,10 +47,10 @@ def read_metrics(folder: Path) -> dict[str, Array]:
     """
     path = Path(folder) / "metrics.jsonl"
     if not path.is_file():
-        raise UserError(f"{folder}: no metrics.jsonl in it; expected a run folder such as runs/cartpole")
+        raise UserError(Problem(str(folder), "no metrics.jsonl in it", "a run folder such as runs/cartpole"))
     blocks = [_columns(path, block) for block in records.blocks(path)]
     if not blocks:
-        raise UserError(f"{path}: no records yet; plot again after the first update")
+        raise UserError(Problem(str(path), "no records yet", hint="plot again after the first update"))
     names = dict.fromkeys(name for block in blocks for name in block)
     sizes = [next(iter(block.values())).size for block in blocks]
     columns = {
@@ -71,30 +70,13 @@ def _columns(path: Path, block: list[dict]) -> dict[str, Array]:
     columns = {"record": np.zeros(len(block))}
     names = {name for names in {tuple(record) for record in block} for name in names}
     if len(names) > MOST_FIELDS:
-        raise UserError(f"{path}: records of {len(names):,} different fields; expected at most {MOST_FIELDS}")
+        raise UserError(Problem(str(path), f"records of {len(names):,} different fields", f"at most {MOST_FIELDS}"))
     for name in names:
         with suppress(TypeError, ValueError, OverflowError):
             column = np.array([record.get(name) for record in block], dtype=np.float64)  # None becomes NaN
             if column.ndim == 1:
                 columns[name] = column
     return columns
-
-
-def read_result(folder: Path) -> dict[str, Any]:
-    """`folder/result.json`; an empty dict while there is none. Errors: `UserError` for a damaged one."""
-    try:
-        return sound(seals.read_json(Path(folder) / "result.json"))
-    except FileNotFoundError:
-        return {}
-
-
-def _result_if_sound(folder: Path) -> dict[str, Any]:
-    """An empty dict for a damaged one too, of which it is warned: the curves are there all the same."""
-    try:
-        return read_result(folder)
-    except (OSError, UserError) as error:
-        opening.say(f"warning: {error}; taken as a run that has not ended", sys.stderr)
-        return {}
 
 
 def sound(result: dict[str, Any]) -> dict[str, Any]:
@@ -118,12 +100,17 @@ def read_run(folder: Path) -> Run:
     folder = Path(folder)
     subfolders = sorted(path for path in folder.glob("seed-*") if path.is_dir())
     if (folder / "metrics.jsonl").exists() or not subfolders:
-        result = _result_if_sound(folder)
+        result = sound(read_result(folder, check=False) or {})
         return Run(result.get("name") or folder.resolve().name, [read_metrics(folder)], [result], False)
     begun = [path for path in subfolders if _has_records(path)]
     if not begun:
-        raise UserError(f"{folder}: no records yet in any of its {len(subfolders)} seed folders; plot again later")
-    return Run(folder.resolve().name, [read_metrics(p) for p in begun], [_result_if_sound(p) for p in begun], True)
+        raise UserError(
+            Problem(
+                str(folder), f"no records yet in any of its {len(subfolders)} seed folders", hint="plot again later"
+            )
+        )
+    results = [sound(read_result(path, check=False) or {}) for path in begun]
+    return Run(folder.resolve().name, [read_metrics(path) for path in begun], results, True)
 
 
 def _has_records(folder: Path) -> bool:

@@ -16,12 +16,12 @@ from typing import Annotated, Any, Literal, get_args
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from pg_theano.policies import acting
 from pg_theano import parameters
 from pg_theano.config import knobs
 from pg_theano.config import reading as configs
-from pg_theano.runs.checkpoints import AS_WRITTEN
-from pg_theano.types import GREEDY, State, UserError
+from pg_theano.policies import acting
+from pg_theano.runs.checkpoints import AS_WRITTEN, WHOLE
+from pg_theano.types import GREEDY, Problem, State, UserError
 
 MOST_SHOWN = 40
 
@@ -139,7 +139,7 @@ def checked(model: type[Recorded], found: Any, path: Path, at: str = "") -> Any:
         first = error.errors()[0]
         entry = ".".join([*([at] if at else []), *map(str, first["loc"])])
         got = "nothing" if first["type"] == "missing" else _shown(first["input"])
-        raise UserError(f"{path}: {entry}: got {got}: {first['msg'][:100]}; {AS_WRITTEN}") from None
+        raise UserError(Problem(str(path), f"{entry}: got {got}: {first['msg'][:100]}", *WHOLE)) from None
     return found
 
 

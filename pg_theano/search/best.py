@@ -7,10 +7,10 @@ from typing import Any
 
 import yaml
 
-from pg_theano.runs import checkpoints
 from pg_theano.search.plan import Plan, with_params
 from pg_theano.search.storage import Trial
-from pg_theano.system.opening import printable
+from pg_theano.system.console import printable
+from pg_theano.system.writing import write_atomically
 
 
 def by_itself(base: dict[str, Any]) -> dict[str, Any]:
@@ -37,5 +37,5 @@ def write(plan: Plan, trial: Trial, folder: Path, trials: int) -> Path:
         f"#\n#   python -m pg_theano.train {path}\n\n"
     )
     path.parent.mkdir(exist_ok=True)
-    checkpoints.write_atomically(path, (text + yaml.safe_dump(config_of(plan, trial), sort_keys=False)).encode())
+    write_atomically(path, (text + yaml.safe_dump(config_of(plan, trial), sort_keys=False)).encode())
     return path

@@ -15,14 +15,14 @@ from typing import Any
 import numpy as np
 
 from pg_theano.reports.search_display import number
-from pg_theano.runs import checkpoints, statistics
-from pg_theano.runs import folder as runs
+from pg_theano.runs import places, statistics
 from pg_theano.runs.scores import OBJECTIVES
 from pg_theano.search import plan as settings
 from pg_theano.search import samplers, study, trials
 from pg_theano.search.plan import Plan
 from pg_theano.search.storage import Trial
 from pg_theano.system import distribute
+from pg_theano.system.writing import write_atomically
 from pg_theano.types import UserError
 
 METHODS = ("cho", "bayesian", "tpe", "random")
@@ -43,7 +43,7 @@ def compare(
     """{"methods": figures by method, "text": the table, "folder"}; writes the table to `page` too, if given."""
     plan = settings.read_plan(path, overrides, seed)
     name = f"{plan.name}-compare"
-    folder = runs.new_folder(name) if run_dir is None else runs.exact_folder(Path(run_dir))
+    folder = places.new_folder(name) if run_dir is None else places.exact_folder(Path(run_dir))
     found: dict[str, list[dict[str, Any]]] = {method: [] for method in METHODS}
     for number_of_seed in range(plan.config.seed, plan.config.seed + seeds):
         for method in METHODS:  # in turn: what else the machine does meets all alike
@@ -59,7 +59,7 @@ def compare(
     methods = {method: _summary(plan, figures) for method, figures in found.items()}
     text = _table(plan, path, overrides, seeds, methods)
     if page is not None:
-        checkpoints.write_atomically(Path(page), text.encode())
+        write_atomically(Path(page), text.encode())
     return {"methods": methods, "text": text, "folder": str(folder)}
 
 

@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import contextlib
 import datetime
-import fcntl
 import json
 import os
 import time
@@ -22,7 +21,8 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from pg_theano.runs import checkpoints
+from pg_theano.system import locks
+from pg_theano.system.writing import write_atomically
 from pg_theano.types import UserError
 
 PATIENCE = 10.0
@@ -33,7 +33,7 @@ TAIL = 1 << 20
 
 
 def backend_class(file_backend: type) -> Callable[[Path, Callable[[str], None]], Any]:
-    """Optuna's backend that mends, made of the class that it derives from (only storage.py imports Optuna)."""
+    """Optuna's file backend, made to mend the file. Its base class is passed in: only storage.py imports Optuna."""
 
     class Mended(file_backend):  # type: ignore[misc, valid-type]
         def __init__(self, path: Path, say: Callable[[str], None]):
@@ -90,7 +90,7 @@ def mend(path: Path, say: Callable[[str], None]) -> None:
         say(f"{path}:{number}: {torn}: cut off{lost} (kept in {path.name}.cut)")
         _cut(path, start)
     if glued:
-        checkpoints.write_atomically(path, b"".join(kept))
+        write_atomically(path, b"".join(kept))
 
 
 def mend_last_line(path: Path, say: Callable[[str], None]) -> None:
@@ -182,7 +182,7 @@ def acquire(path: Path, say: Callable[[str], None]) -> None:
             continue  # let go of meanwhile
         if (facts.st_ino, facts.st_mtime_ns) != seen:
             seen, began = (facts.st_ino, facts.st_mtime_ns), time.monotonic()
-        holder = _holder(path.parent / RUN_LOCK) if ours else None
+        holder = _other_holder(path.parent) if ours else None
         waited = time.monotonic() - began
         if (ours and holder is None) or waited > PATIENCE:
             since = datetime.datetime.fromtimestamp(facts.st_mtime).strftime("%Y-%m-%d %H:%M:%S")
@@ -200,19 +200,10 @@ def acquire(path: Path, say: Callable[[str], None]) -> None:
         time.sleep(0.01)
 
 
-def _holder(run_lock: Path) -> str | None:
-    """The process that holds the run folder, as it names itself; None where it is this one, or nobody."""
-    try:
-        with open(run_lock, "rb") as file:
-            text = file.read(300).decode(errors="replace").strip()
-            if text.startswith(f"process {os.getpid()} on "):
-                return None
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            return None
-    except FileNotFoundError:
-        return None
-    except OSError:
-        return text or "another process"
+def _other_holder(folder: Path) -> str | None:
+    """Another process that holds the run folder, as it names itself."""
+    holder = locks.holder_of(folder)
+    return None if holder is None or holder.startswith(f"process {os.getpid()} on ") else holder
 
 
 def _with_open(path: Path) -> list[str]:

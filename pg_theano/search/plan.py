@@ -18,7 +18,7 @@ from pg_theano.config import reading as configs
 from pg_theano.config.knobs import Config, Count, Finite, Section
 from pg_theano.search.axes import Axis, set_in
 from pg_theano.system.yaml_lines import Document
-from pg_theano.types import UserError
+from pg_theano.types import Problem, UserError
 
 PLAN = "search.yaml"
 """The whole of a search, base and all, in its folder: `--resume` reads it."""
@@ -44,27 +44,38 @@ class Range(Section):
         if self.choices is not None:
             if self.low is not None or self.high is not None or self.log or self.integer:
                 raise ValueError(
-                    "choices: got low, high, log or integer with them; expected choices alone; try without the rest"
+                    Problem.of(
+                        "choices",
+                        "got low, high, log or integer with them; expected choices alone; try without the rest",
+                    )
                 )
             if len({json.dumps(choice, sort_keys=True) for choice in self.choices}) < len(self.choices):
-                raise ValueError("choices: got one twice; expected different ones; try without it")
+                raise ValueError(Problem.of("choices", "got one twice; expected different ones; try without it"))
             return self
         for name in ("low", "high"):
             if getattr(self, name) is None:
-                raise ValueError(f"{name}: missing; expected low and high, or choices; try {{low: 0.1, high: 0.9}}")
+                raise ValueError(Problem.of(name, "missing", "low and high, or choices", "{low: 0.1, high: 0.9}"))
         assert self.low is not None and self.high is not None  # noqa: S101 - for mypy
         if self.low >= self.high:
             raise ValueError(
-                f"low: got {self.low:g}; expected less than high, which is {self.high:g}; try exchanging them"
+                Problem.of(
+                    "low", f"got {self.low:g}; expected less than high, which is {self.high:g}; try exchanging them"
+                )
             )
         if self.log and self.low <= 0:
             raise ValueError(
-                f"low: got {self.low:g}, which has no logarithm; expected a number above 0; try {self.high / 1000:g}"
+                Problem.of(
+                    "low",
+                    f"got {self.low:g}, which has no logarithm; expected a number above 0; try {self.high / 1000:g}",
+                )
             )
         if self.integer and not (float(self.low).is_integer() and float(self.high).is_integer()):
             raise ValueError(
-                f"low: got {self.low:g} to {self.high:g}; expected whole numbers, as integer is true; try "
-                "integer: false"
+                Problem.of(
+                    "low",
+                    f"got {self.low:g} to {self.high:g}; expected whole numbers, as integer is true; try "
+                    "integer: false",
+                )
             )
         return self
 
@@ -113,30 +124,45 @@ class Search(Section):
     def fits_together(self) -> Search:
         if not self.space:
             raise ValueError(
-                "space: is empty; expected a knob at least; try schedules.learning_rate.initial: "
-                "{low: 0.001, high: 0.1}"
+                Problem.of(
+                    "space",
+                    "is empty; expected a knob at least; try schedules.learning_rate.initial: {low: 0.001, high: 0.1}",
+                )
             )
         if self.pruning != "none" and self.method in ("cho", "grid"):
-            raise ValueError(f"pruning: {self.method} needs every point's whole outcome; expected none; try none")
+            raise ValueError(
+                Problem.of("pruning", f"{self.method} needs every point's whole outcome; expected none; try none")
+            )
         if self.pruning != "none" and self.objective != "evaluation":
             raise ValueError(
-                f"pruning: got {self.pruning}, which compares evaluations, with "
-                f"search.objective={self.objective}; expected none; "
-                "try objective: evaluation"
+                Problem.of(
+                    "pruning",
+                    f"got {self.pruning}, which compares evaluations, with "
+                    f"search.objective={self.objective}; expected none; "
+                    "try objective: evaluation",
+                )
             )
         if sorted(set(self.rungs)) != self.rungs:
-            raise ValueError(f"rungs: got {self.rungs}; expected rising shares of the budget; try [0.25, 0.5]")
+            raise ValueError(
+                Problem.of("rungs", f"got {self.rungs}; expected rising shares of the budget; try [0.25, 0.5]")
+            )
         if self.budget.trials is None and self.budget.seconds is None and self.method not in ("cho", "grid"):
             raise ValueError(
-                f"budget: got no trials and no seconds, and {self.method} goes on for ever; expected one; "
-                "try trials: 100"
+                Problem.of(
+                    "budget",
+                    f"got no trials and no seconds, and {self.method} goes on for ever; expected one; try trials: 100",
+                )
             )
         if self.storage is not None and "://" not in self.storage:
-            raise ValueError(f"storage: got {self.storage}; expected an RDB address; try sqlite:///search.db")
+            raise ValueError(
+                Problem.of("storage", f"got {self.storage}; expected an RDB address; try sqlite:///search.db")
+            )
         if isinstance(self.cho.order, list):
             named = [name for group in self.cho.order for name in group]
             if sorted(named) != sorted(self.space) or not all(self.cho.order):
-                raise ValueError("cho.order: expected every knob of the space in one group, and no other; try together")
+                raise ValueError(
+                    Problem.of("cho.order", "expected every knob of the space in one group, and no other; try together")
+                )
         return self
 
 
@@ -294,8 +320,8 @@ def _check_knob(axis: Axis, base: dict[str, Any], where: str) -> None:
             configs.from_dict(with_params(base, {axis.name: value}), {}, "trial")
         except UserError as error:
             # What two knobs have against each other may be mended by a third of the space: such trials fail one by one.
-            if str(error).startswith(f"trial {axis.name}:"):
-                raise UserError(f"{where}: {str(error).partition(': ')[2]}") from None
+            if ".".join(map(str, error.problem.knob)) == axis.name:
+                raise UserError(error.problem._replace(where=where)) from None
 
 
 def _check_budget(plan: Plan, name: str) -> None:

@@ -19,11 +19,12 @@ from typing import Any, NamedTuple
 
 from pg_theano.config import user_code
 from pg_theano.runs import folder as runs
+from pg_theano.runs import places
 from pg_theano.search import samplers, trials
 from pg_theano.search.best import by_itself
 from pg_theano.search.plan import CHANGEABLE, PLAN, Plan, read_plan, written
 from pg_theano.search.storage import Store, Trial, TrialState
-from pg_theano.system import distribute, opening, seals
+from pg_theano.system import distribute, locks, opening, seals
 from pg_theano.types import UserError
 
 Shown = Callable[[Plan, Sequence[Trial], float], None]
@@ -51,8 +52,8 @@ def new(plan: Plan, run_dir: str | os.PathLike[str] | None, show: Shown, say: Ca
     """Begin a search in a new folder: `run_dir`, or runs/<name>, or the next free."""
     code = _code(plan, say, user_code.NEW)
     samplers.next_candidates(plan, [], 1)  # a grid over the limit, a missing library: before there is a folder
-    folder = runs.new_folder(plan.name) if run_dir is None else runs.exact_folder(Path(run_dir))
-    lock = runs.locked(folder)
+    folder = places.new_folder(plan.name) if run_dir is None else places.exact_folder(Path(run_dir))
+    lock = locks.locked(folder)
     try:
         if (folder / PLAN).exists():  # it was empty a moment ago
             raise UserError(f"{folder}: not empty; another process has just searched in it; name another folder")
@@ -65,7 +66,7 @@ def new(plan: Plan, run_dir: str | os.PathLike[str] | None, show: Shown, say: Ca
             seals.write_text(folder / PLAN, written(plan).encode())  # last: it makes the folder a search
             return _searched(_Search(plan, folder, store, workers, show, say, False))
     finally:
-        runs.unlocked(lock)
+        locks.unlocked(lock)
 
 
 def resume(
@@ -80,7 +81,7 @@ def resume(
                 "may change"
             )
     read_folder(path)  # before the lock is made in a folder that is none
-    lock = runs.locked(path)
+    lock = locks.locked(path)
     try:
         plan = read_folder(path, overrides)
         then = seals.read_json(path / "search.json")
@@ -93,7 +94,7 @@ def resume(
             say(_kept(path, store.trials()))
             return _searched(_Search(plan, path, store, workers, show, say, force))
     finally:
-        runs.unlocked(lock)
+        locks.unlocked(lock)
 
 
 def read_folder(path: Path, overrides: Sequence[str] = ()) -> Plan:

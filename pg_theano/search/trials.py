@@ -21,6 +21,7 @@ from pg_theano.runs import folder as runs
 from pg_theano.runs import records
 from pg_theano.runs.scores import learning_curve, steps_to_solve
 from pg_theano.search.plan import with_params
+from pg_theano.system import locks
 from pg_theano.types import UserError
 
 FREE_AFTER = 60.0  # seconds at most that a run of a killed search, which its worker still ends, is waited for
@@ -130,7 +131,7 @@ def _await_free(path: Path) -> None:
     until = time.monotonic() + FREE_AFTER
     while True:
         try:
-            runs.unlocked(runs.locked(path))
+            locks.unlocked(locks.locked(path))
             return
         except UserError:
             if time.monotonic() > until:

@@ -33,6 +33,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from pg_theano.types import Problem, UserError
+
 ONE_THREAD = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 """1 in a child, unless the user has set it: children share the cores already."""
 LENGTH = struct.Struct("!Q")
@@ -51,7 +53,7 @@ class Memory:
         os.ftruncate(self.fd, size)
 
     def map(self) -> Any:
-        """All of it, as it is now, for `np.frombuffer`."""
+        """The whole memory at its present size, for `np.frombuffer`."""
         self.view = mmap.mmap(self.fd, os.fstat(self.fd).st_size)
         return self.view
 
@@ -68,7 +70,7 @@ def _anonymous_file() -> int:
 
 
 class Child:
-    """A fresh interpreter that runs a module of ours, and a line to it. `EOFError` where it has ended."""
+    """A new Python process that runs one of our modules, and a line to it. `EOFError` once the process has ended."""
 
     def __init__(self, module: str, setup: Mapping[str, Any], memory: Memory):
         ours, theirs = socket.socketpair()
@@ -101,17 +103,17 @@ class Child:
         return received(self.socket)
 
     def kill(self) -> None:
-        """It, and what it has started, without being asked."""
+        """Kill the child and every process that it has started."""
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(self.process.pid, signal.SIGKILL)
 
     def hang_up(self) -> None:
-        """Let it end by itself: its line is closed."""
+        """Close the line, so that the child ends by itself."""
         with contextlib.suppress(OSError):
             self.socket.shutdown(socket.SHUT_RDWR)
 
     def end(self, *, seconds: float = 0.0) -> int:
-        """Hang up; what has not ended by itself after so long is killed. Returns how it ended."""
+        """Hang up, wait so many seconds, then kill. Returns the exit code."""
         if self._alive is None:
             return self.process.returncode
         self.hang_up()
@@ -148,6 +150,12 @@ def _exactly(line: socket.socket, size: int) -> bytes:
     return b"".join(parts)
 
 
+def error_of(content: bytes) -> UserError:
+    """The error that a child sent with `told`."""
+    problem = Problem(*json.loads(content))
+    return UserError(problem._replace(knob=tuple(problem.knob)))
+
+
 def how_it_ended(code: int) -> str:
     """An exit code in words."""
     if code < 0:
@@ -158,6 +166,11 @@ def how_it_ended(code: int) -> str:
 
 
 # -- in the child
+
+
+def told(error: UserError) -> bytes:
+    """An error as the child sends it to its parent."""
+    return json.dumps(error.problem).encode()
 
 
 class Connection:
@@ -174,7 +187,7 @@ class Connection:
 
 
 def entered(argv: list[str]) -> tuple[Connection, Memory, dict[str, Any]]:
-    """First thing in a child: bound to the parent's life; its line, the shared memory, and what it is to do."""
+    """The first call in a child: binds its life to the parent's; returns the line, the shared memory and the task."""
     line, alive, memory = map(int, argv[1:4])
     _end_with_parent(alive)
     connection = Connection(line)
@@ -192,7 +205,7 @@ def _end_with_parent(alive: int) -> None:
 
 
 def _wait_for_end(alive: int) -> None:
-    """Also for an end that came before the kernel was asked."""
+    """End this process group when the parent ends, even if it ended before the kernel was asked."""
     with contextlib.suppress(OSError):
         os.set_blocking(alive, True)
         while os.read(alive, 1):

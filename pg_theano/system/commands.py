@@ -11,9 +11,12 @@ import traceback
 from collections.abc import Callable, Sequence
 from typing import NoReturn
 
-from pg_theano.system import consent, stopping
-from pg_theano.system.opening import printable
+from pg_theano.system import importing, stopping
+from pg_theano.system.console import printable
 from pg_theano.types import UserError
+
+waited_for: list[Callable[[], None]] = []
+"""Functions that are called before a command ends by itself."""
 
 
 class _Parser(argparse.ArgumentParser):
@@ -21,19 +24,17 @@ class _Parser(argparse.ArgumentParser):
         expected = "" if "expected" in message else "; expected what its help lists"
         raise UserError(f"{self.prog}: {message}{expected}; try {self.prog} -h")
 
-    knobs = True  # whether its help lists those of a run
+    knobs: Callable[[], str] | None = None
 
     def format_help(self) -> str:
-        if not self.knobs:
-            return super().format_help()
-        from pg_theano.config.tables import help_text
-
-        return f"{super().format_help()}\n{help_text()}\n"
+        listed = "" if self.knobs is None else f"\n{self.knobs()}\n"
+        return super().format_help() + listed
 
 
-def parser(name: str, about: str | None, example: str, *, knobs: bool = True) -> argparse.ArgumentParser:
-    """What every command has. With `knobs`, its help lists those of a run and their defaults: all but of those that
-    take what a run has left and neither read nor name one."""
+def parser(
+    name: str, about: str | None, example: str, *, knobs: Callable[[], str] | None = None
+) -> argparse.ArgumentParser:
+    """The options that every command has. `knobs` lists the knobs of a run: for commands that read or name them."""
     made = _Parser(
         prog=f"python -m pg_theano.{name}",
         description=(about or "").strip().splitlines()[0],
@@ -60,7 +61,7 @@ def run(made: argparse.ArgumentParser, command: Callable[[argparse.Namespace], i
         try:
             arguments = made.parse_intermixed_args(argv)
             allow = getattr(arguments, "allow_import", False)
-            with consent.given(no_user_code=arguments.no_user_code, allow_import=allow):
+            with importing.consenting(no_user_code=arguments.no_user_code, allow_import=allow):
                 code = command(arguments)
             sys.stdout.flush()
             return code
@@ -103,7 +104,7 @@ def _failed(message: str, debug: bool) -> int:
 
 
 def _close_outputs() -> None:
-    """Give up what could not be written: Python would complain of it as it ends."""
+    """Throw away output that could not be written: Python would complain about it at exit."""
     for stream in (sys.stdout, sys.stderr):
         try:
             stream.flush()
@@ -121,8 +122,8 @@ def leave(code: int) -> NoReturn:
     """
     for number in stopping.SIGNALS:  # all is saved: whoever asks now need not wait
         signal.signal(number, signal.SIG_DFL)
-    if "pg_theano.compiler.program" in sys.modules and not stopping.is_stopped(code):
-        sys.modules["pg_theano.compiler.program"].finish()
+    for finish in waited_for if not stopping.is_stopped(code) else ():
+        finish()
     _close_outputs()
     os._exit(code)
 

@@ -15,14 +15,15 @@ import json
 import math
 import os
 import re
+import resource
 import stat
 import zipfile
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any
 
 import numpy as np
 
-from pg_theano.types import Array, UserError
+from pg_theano.types import Array, Problem, UserError
 
 MOST_JSON = 16_000_000
 """Bytes of a JSON file, or of the manifest of an artifact. 16 MB of `[[],[],...` unfold to 0.4 GB."""
@@ -34,11 +35,11 @@ MOST_BYTES = 8_000_000_000
 """Bytes of one checkpoint or artifact, and never over half of the machine's memory; $PG_THEANO_MOST_BYTES sets it."""
 
 NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]*(/[A-Za-z0-9_-][A-Za-z0-9._-]*)*")
-"""Of an array: `params`, `optimizer/count`. It is a key of a dict and never a path, and could not leave one."""
+"""The name of an array, such as `optimizer/count`: a key of a dict. Even as a path it could not leave its folder."""
 HEADER = re.compile(
     rb"\{'descr': '([<>|=][biuf][0-9]{1,2})', 'fortran_order': (False|True), 'shape': \(([0-9, ]{0,200})\), \} *\n"
 )
-"""Of an array, as NumPy writes it for plain numbers: nothing that it would have to evaluate."""
+"""The header of an array of plain numbers as NumPy writes it. Nothing in it needs to be evaluated."""
 
 
 def most_bytes() -> int:
@@ -58,16 +59,16 @@ def opened(path: Path, flags: int = os.O_RDONLY, mode: int = 0o644) -> int:
         descriptor = os.open(path, flags | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, mode)
     except OSError:
         if os.path.islink(path):
-            raise UserError(f"{path}: is a link; expected a file of its own: copy what it points to here") from None
+            raise UserError(Problem(str(path), "is a link", "a file of its own: copy what it points to here")) from None
         raise
     found = os.fstat(descriptor)
     if not stat.S_ISREG(found.st_mode):
         os.close(descriptor)
-        raise UserError(f"{path}: is not a regular file")
+        raise UserError(Problem(str(path), "is not a regular file"))
     if flags & os.O_ACCMODE != os.O_RDONLY and found.st_nlink != 1:
         os.close(descriptor)
         raise UserError(
-            f"{path}: has {found.st_nlink} names (hard links); expected one: it would be written to as well"
+            Problem(str(path), f"has {found.st_nlink} names (hard links)", "one: it would be written to as well")
         )
     return descriptor
 
@@ -77,31 +78,31 @@ def read(path: Path, most: int) -> bytes:
     with os.fdopen(opened(path), "rb") as file:
         size = os.fstat(file.fileno()).st_size
         if size > most:
-            raise UserError(f"{path}: has {size:,} bytes; expected at most {most:,}")
+            raise UserError(Problem(str(path), f"has {size:,} bytes", f"at most {most:,}"))
         content = file.read(most + 1)
     if len(content) > most:
-        raise UserError(f"{path}: grew past {most:,} bytes while it was read")
+        raise UserError(Problem(str(path), f"grew past {most:,} bytes while it was read"))
     return content
 
 
 def own_file(path: Path) -> Path:
     """The path of a regular file, or of none yet. Errors: `UserError` for a link, a pipe and the like."""
     if path.is_symlink():
-        raise UserError(f"{path}: is a link; expected a file of its own: copy what it points to here")
+        raise UserError(Problem(str(path), "is a link", "a file of its own: copy what it points to here"))
     if path.exists() and not path.is_file():
-        raise UserError(f"{path}: is not a regular file")
+        raise UserError(Problem(str(path), "is not a regular file"))
     return path
 
 
 def own_folder(folder: Path) -> Path:
-    """The folder itself. Errors: `UserError` where it is a link: what is written or cleared there is elsewhere."""
+    """The folder itself. Errors: `UserError` for a link, behind which files would be written and cleared elsewhere."""
     if folder.is_symlink():
-        raise UserError(f"{folder}: is a link; expected a folder of the run's own: copy what it points to here")
+        raise UserError(Problem(str(folder), "is a link", "a folder of the run's own: copy what it points to here"))
     return folder
 
 
 def parsed(content: bytes | str) -> Any:
-    """What JSON says. Errors: `ValueError` for all else, numbers of over 4,300 digits and deep nesting too."""
+    """The value of a JSON text. Errors: `ValueError` for anything else, numbers of over 4,300 digits, deep nesting."""
     try:
         value = json.loads(content)
         level, depth = [value], 0
@@ -175,20 +176,8 @@ def _array(name: str, content: bytes) -> Array:
     return np.frombuffer(content, dtype, offset=start).reshape(shape, order=order).copy(order)
 
 
-def printable(text: str) -> str:
-    """A text for a terminal or a figure: what would move its cursor or colour it is shown as an escape instead."""
-    if text.isprintable():
-        return text
-    return "".join(one if one.isprintable() else one.encode("unicode_escape").decode() for one in text)
-
-
-def say(text: str, file: TextIO | None = None) -> None:
-    """Print lines that may hold a stranger's words, each as `printable`."""
-    print("\n".join(map(printable, text.split("\n"))), file=file, flush=True)
-
-
 def others_may_write(folder: Path) -> str | None:
-    """Why what is in a folder may be another user's, as ssh asks of keys; None where it is ours alone, or missing."""
+    """Why another user may have written into a folder, as ssh asks of keys; None if nobody can, or it is missing."""
     try:
         found = os.stat(folder)
     except OSError:
@@ -198,3 +187,13 @@ def others_may_write(folder: Path) -> str | None:
     if found.st_mode & 0o022:
         return f"can be written to by others (mode {stat.S_IMODE(found.st_mode):o})"
     return None
+
+
+def allow_open(files: int) -> None:
+    """Raise this process's limit of open files, where the system lets it: a run folder has two open."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = files + 256
+    if hard != resource.RLIM_INFINITY:
+        wanted = min(wanted, hard)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))

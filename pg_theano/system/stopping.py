@@ -88,13 +88,13 @@ def deferred() -> Iterator[None]:
 
 
 def check() -> None:
-    """Raise `Stop` where this process was asked and goes on: an exception in a callback or a `__del__` gets lost."""
+    """Raise `Stop` if this process was asked to stop and still runs: exceptions in callbacks or `__del__` get lost."""
     if _asked is not None:
         raise Stop
 
 
 def exit_code() -> int:
-    """What a shell says of a process that ended by the signal."""
+    """The exit code that a shell gives a process that ended by the signal."""
     return 128 + (_asked or signal.SIGINT)
 
 
@@ -104,5 +104,5 @@ def is_stopped(code: int) -> bool:
 
 
 def reason() -> str:
-    """Who asked, for a result."""
+    """Which signal asked, in words for a result."""
     return "SIGTERM" if _asked == signal.SIGTERM else "Ctrl-C"

@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from typing import Any
 
 BINDING = ("versions", "backend", "dtype")
-"""A run goes on in a process that differs in one of these only when it is told to; the others cost a warning."""
+"""Parts of a fingerprint that must agree before a run is resumed (or --force). The others cost a warning."""
 
 SETTINGS = (
     "XLA_FLAGS",
@@ -36,7 +36,7 @@ _FOUND = {
 
 @functools.cache
 def versions() -> dict[str, str]:
-    """Of everything that a result depends on."""
+    """The versions of everything that a result depends on."""
     found = {"python": platform.python_version()}
     for name in ("pg_theano", "pytensor", "jax", "jaxlib", "gymnasium", "numpy"):
         with contextlib.suppress(importlib.metadata.PackageNotFoundError):
@@ -46,7 +46,7 @@ def versions() -> dict[str, str]:
 
 @functools.cache
 def processor() -> str:
-    """The model and the system's name for its kind; machine code is made for the one that is here."""
+    """The model of the processor and the name of its architecture: machine code is compiled for this one."""
     with contextlib.suppress(OSError), open("/proc/cpuinfo") as file:
         for line in file:
             if line.startswith("model name"):
@@ -55,7 +55,7 @@ def processor() -> str:
 
 
 def of(backend: str, dtype: str) -> dict[str, Any]:
-    """Of this process, for a run with this backend and dtype."""
+    """The fingerprint of this process, for a run with this backend and dtype."""
     return {
         "versions": dict(versions()),
         "backend": backend,

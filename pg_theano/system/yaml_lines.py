@@ -27,7 +27,7 @@ from typing import Any, NamedTuple
 
 import yaml
 
-from pg_theano.types import UserError
+from pg_theano.types import Problem, UserError
 
 MAX_BYTES = 1_000_000
 MAX_NODES = 10_000  # keys and values
@@ -58,25 +58,29 @@ def read_file(path, *, foreign=False) -> Document:
     name, path = str(path), Path(path)
     try:
         if path.is_dir():
-            raise UserError(f"{name}: got a folder; expected a YAML file; try one of those in it")
+            raise UserError(Problem(name, "got a folder", "a YAML file", "one of those in it"))
         if not path.exists():
-            raise UserError(f"{name}: no such file; expected a YAML file; {_suggestion(path)}")
+            raise UserError(Problem(name, "no such file", "a YAML file", hint=_suggestion(path)))
         if not path.is_file():
-            raise UserError(f"{name}: got no regular file; expected a YAML file; try another")
+            raise UserError(Problem(name, "got no regular file", "a YAML file", "another"))
         if path.stat().st_size > MAX_BYTES:
             raise UserError(
-                f"{name}: got {path.stat().st_size:,} bytes; expected a YAML file of at most {MAX_BYTES:,}; try a "
-                "shorter one"
+                Problem(
+                    name,
+                    f"got {path.stat().st_size:,} bytes",
+                    f"a YAML file of at most {MAX_BYTES:,}",
+                    "a shorter one",
+                )
             )
         content = path.read_bytes()
     except OSError as error:
-        raise UserError(f"{name}: cannot be read: {error.strerror}") from error
+        raise UserError(Problem(name, f"cannot be read: {error.strerror}")) from error
     try:
         return read_text(content.decode("utf-8"), name, foreign=foreign)
     except UnicodeDecodeError as error:
         line = error.object.count(b"\n", 0, error.start) + 1
         raise UserError(
-            f"{name}:{line}: got bytes that are no UTF-8; expected text; try saving the file with the encoding UTF-8"
+            Problem(f"{name}:{line}", "got bytes that are no UTF-8", "text", "saving the file with the encoding UTF-8")
         ) from error
 
 
@@ -88,8 +92,10 @@ def read_text(text, name, *, foreign=False) -> Document:
         data = {}
     if not isinstance(data, dict):
         kind = {list: "a list", str: "text", bool: "a boolean"}.get(type(data), "a number")
-        expected = "expected a mapping of knobs; try 'environment: {id: CartPole-v1}'"
-        raise source.error(lines[()], f"got {kind}; {'expected a mapping; try another file' if foreign else expected}")
+        wanted = (
+            ("a mapping", "another file") if foreign else ("a mapping of knobs", "'environment: {id: CartPole-v1}'")
+        )
+        raise source.error(lines[()], f"got {kind}", *wanted)
     del lines[()]
     return Document(data, lines, name)
 
@@ -110,10 +116,10 @@ class _Source(NamedTuple):
     numbered: bool
     foreign: bool = False
 
-    def error(self, line, message, path=()):
-        """The UserError `name:line path: message`, for its caller to raise."""
+    def error(self, line, got, expected="", advice="", path=()):
+        """The UserError `name:line path: got ...`, for its caller to raise."""
         place = f"{self.name}:{line}" if self.numbered else self.name
-        return UserError(f"{place} {_dotted(path)}: {message}" if path else f"{place}: {message}")
+        return UserError(Problem(f"{place} {_dotted(path)}" if path else place, got, expected, advice))
 
 
 class _Composer(yaml.SafeLoader):
@@ -131,7 +137,7 @@ class _Composer(yaml.SafeLoader):
             self.source.foreign and tag in FOREIGN_TAGS and isinstance(event, yaml.ScalarEvent)
         ):
             tag = tag.replace("tag:yaml.org,2002:", "!!")
-            raise self.source.error(line, f"got the tag {tag}; expected plain values; try the value without it")
+            raise self.source.error(line, f"got the tag {tag}", "plain values", "the value without it")
         self.count += 1
         _check_size(self.source, line, self.depth, self.count)
         self.depth += 1
@@ -147,13 +153,13 @@ def _read(text, source):
         node = composer.get_node() if composer.check_node() else None
         if composer.check_node():
             line = composer.peek_event().start_mark.line + 1
-            raise source.error(line, "got a second document, which starts here; expected one; try without the line ---")
+            raise source.error(line, "got a second document, which starts here", "one", "without the line ---")
     except yaml.MarkedYAMLError as error:
-        raise source.error(error.problem_mark.line + 1, _complaint(error)) from error
+        raise source.error(error.problem_mark.line + 1, *_complaint(error)) from error
     except yaml.reader.ReaderError as error:
         line = text.count("\n", 0, error.position) + 1
         raise source.error(
-            line, f"got the character U+{error.character:04X}; expected printable text; try without it"
+            line, f"got the character U+{error.character:04X}", "printable text", "without it"
         ) from error
     return _unfold(node, source) if node else (None, {(): 1})
 
@@ -171,7 +177,7 @@ def _unfold(root, source):
         if isinstance(node, yaml.ScalarNode):
             value = _scalar(node)
             if len(node.value) > MAX_DIGITS and not isinstance(value, str):
-                raise source.error(line, f"a number of {len(node.value):,} digits; expected {MAX_DIGITS} at most", path)
+                raise source.error(line, f"a number of {len(node.value):,} digits", f"{MAX_DIGITS} at most", path=path)
             return value
         if isinstance(node, yaml.SequenceNode):
             return [unfold(item, (*path, i), _line(item), merges) for i, item in enumerate(node.value)]
@@ -179,7 +185,7 @@ def _unfold(root, source):
         mapping: dict[str, Any] = {}
         behind = [pair for pair in node.value if source.foreign and _is_merge(pair[0])]
         if len(behind) > 1:
-            raise source.error(_line(behind[1][0]), "got << twice; expected it once; try '<<: [*one, *other]'", path)
+            raise source.error(_line(behind[1][0]), "got << twice", "it once", "'<<: [*one, *other]'", path=path)
         if behind:
             merged = below(behind[0][1], path, line, merges + 1)
             lines[path] = line
@@ -190,7 +196,7 @@ def _unfold(root, source):
                 first = lines[*path, key]
                 earlier = f" (first on line {first})" if source.numbered else ""
                 raise source.error(
-                    _line(key_node), f"got it twice{earlier}; expected it once; try without one", (*path, key)
+                    _line(key_node), f"got it twice{earlier}", "it once", "without one", path=(*path, key)
                 )
             mapping[key] = unfold(value_node, (*path, key), _line(key_node), merges)
         return merged | mapping
@@ -203,7 +209,7 @@ def _unfold(root, source):
             found = unfold(one, path, line, merges)
             if not isinstance(found, dict):
                 raise source.error(
-                    _line(one), "got no mapping behind <<; expected the alias of one; try writing the values out", path
+                    _line(one), "got no mapping behind <<", "the alias of one", "writing the values out", path=path
                 )
             merged |= found
         return merged
@@ -211,12 +217,10 @@ def _unfold(root, source):
     def name_of(node, path):
         key = _scalar(node) if isinstance(node, yaml.ScalarNode) else None
         if _is_merge(node):
-            raise source.error(
-                _line(node), "got a merge key (<<); expected plain keys; try writing the values out", path
-            )
+            raise source.error(_line(node), "got a merge key (<<)", "plain keys", "writing the values out", path=path)
         if not isinstance(key, str):
             shown = repr(node.value[:60]) if isinstance(node, yaml.ScalarNode) else "a collection"
-            raise source.error(_line(node), f"got {shown} as a key; expected a name; try it in quotes", path)
+            raise source.error(_line(node), f"got {shown} as a key", "a name", "it in quotes", path=path)
         return key
 
     return unfold(root, (), _line(root)), lines
@@ -225,10 +229,10 @@ def _unfold(root, source):
 def _check_size(source, line, depth, count):
     """Refuse what nobody writes by hand: deep nesting, and aliases of aliases that unfold to a million nodes."""
     if depth > MAX_DEPTH:
-        raise source.error(line, f"got more than {MAX_DEPTH} levels; expected fewer; try writing it flatter")
+        raise source.error(line, f"got more than {MAX_DEPTH} levels", "fewer", "writing it flatter")
     if count > MAX_NODES:
         raise source.error(
-            line, f"got more than {MAX_NODES:,} keys and values, aliases unfolded; expected fewer; try without aliases"
+            line, f"got more than {MAX_NODES:,} keys and values, aliases unfolded", "fewer", "without aliases"
         )
 
 
@@ -265,24 +269,22 @@ def _dotted(path):
 
 
 def _complaint(error):
-    """PyYAML's complaint in one line, and in plainer words for the two that people meet most."""
+    """PyYAML's complaint as (got, expected, advice), in plainer words for those that people meet most."""
     if "cannot start any token" in error.problem:
         if r"'\t'" in error.problem:
-            return "got a tab; expected spaces; try two of them for each level"
+            return "got a tab", "spaces", "two of them for each level"
         found = error.problem.removeprefix("found ").removesuffix(" that cannot start any token")
-        return f"got the {found} at the start of a value; expected a letter or digit; try the value in quotes"
+        return f"got the {found} at the start of a value", "a letter or digit", "the value in quotes"
     if error.problem.startswith("mapping values are not allowed"):
-        return (
-            "got a second ': ' in one value; expected one; try the value in quotes, or on a line of its own, indented"
-        )
+        return "got a second ': ' in one value", "one", "the value in quotes, or on a line of its own, indented"
     if error.problem.startswith("found undefined alias"):
-        return f"got the alias {error.problem.split()[-1]}; expected an anchor above it; try the value in quotes"
+        return f"got the alias {error.problem.split()[-1]}", "an anchor above it", "the value in quotes"
     if (odd := re.fullmatch("expected (.*), but (?:got|found) '?(.*?)'?", error.problem)) is not None:
         got = {"<stream end>": "the end", "<block mapping start>": "a key", "<scalar>": "text"}.get(odd[2], odd[2])
         where = f" (of what begins on line {error.context_mark.line + 1})" if error.context_mark is not None else ""
-        return f"got {got}; expected {odd[1]}{where}; try closing the bracket or quote, or the same indentation"
+        return f"got {got}", f"{odd[1]}{where}", "closing the bracket or quote, or the same indentation"
     begun = f" ({error.context}, line {error.context_mark.line + 1})" if error.context_mark is not None else ""
-    return f"got no YAML: {error.problem}{begun}; expected 'key: value' lines; try the value in quotes"
+    return f"got no YAML: {error.problem}{begun}", "'key: value' lines", "the value in quotes"
 
 
 def _suggestion(path):

@@ -14,7 +14,7 @@ from typing import Any
 
 from pg_theano.config import rules, schedules
 from pg_theano.config.knobs import Config
-from pg_theano.types import UserError
+from pg_theano.types import Problem, UserError
 
 SLOTS = {"sgd": 0, "momentum": 1, "rmsprop": 1, "adam": 2}
 """Arrays as long as the parameters that an optimiser keeps."""
@@ -83,9 +83,12 @@ def check(config: Config, spec: dict[str, Any]) -> None:
     largest = max(parts, key=lambda name: parts[name])
     knob, got, advice = _reason(config, spec, largest)
     raise UserError(
-        f"{knob}: got {got}, which needs {in_words(sum(parts.values()))} of memory "
-        f"({in_words(parts[largest])} for {WHAT[largest]}); expected at most {in_words(there)}, which there is; "
-        f"try {advice}"
+        Problem.of(
+            knob,
+            f"got {got}, which needs {in_words(sum(parts.values()))} of memory "
+            f"({in_words(parts[largest])} for {WHAT[largest]}); expected at most {in_words(there)}, which there is; "
+            f"try {advice}",
+        )
     )
 
 

@@ -17,11 +17,11 @@ from pg_theano.config import rules, schedules
 from pg_theano.config.knobs import Config
 from pg_theano.environments import making
 from pg_theano.environments.making import Task
-from pg_theano.environments.symbolic import fingerprint, importable
 from pg_theano.policies import acting
+from pg_theano.system.importing import fingerprint, importable
 from pg_theano.training.playing import noise
 from pg_theano.training.playing.episodes import LONGEST_EPISODE, chunk_of
-from pg_theano.types import NARROW, Knobs, Program, UserError
+from pg_theano.types import NARROW, Knobs, Problem, Program, UserError
 
 # One child of SeedSequence(seed) for each purpose and index: a generator's state follows from the counters, so that
 # the counters are all that a checkpoint must hold, and nothing that one purpose draws shifts another.
@@ -56,10 +56,9 @@ def environment_of(config: Config, folders: Sequence[Path]) -> Any:
             single_environments=config.algorithm.num_steps is not None or config.algorithm.name in rules.SEARCHES,
         )
     except UserError as error:
-        if not str(error).startswith(f"{knobs.id}: "):
+        if error.problem.where != knobs.id:
             raise
-        knob = "kwargs" if knobs.kwargs else "id"
-        raise UserError(f"environment.{knob}: {error}") from error
+        raise UserError(Problem.of(f"environment.{'kwargs' if knobs.kwargs else 'id'}", str(error))) from error
 
 
 def spec_of(config: Config, task: Task, environment: Any = None, folders: Sequence[Path] = ()) -> dict[str, Any]:
@@ -194,49 +193,53 @@ def own_parameters(
 
 def _asked_for_parameters(name: str, obs_size: int, num_outputs: int, kwargs: Mapping[str, Any]) -> parameters.Layout:
     module, _, function = name.partition(":")
-    where = f"policy.name: parameters() of {module}"
+    where = f"parameters() of {module}"
     try:
         found = importlib.import_module(module)
     except Exception as error:
         raise UserError(
-            f"policy.name: {module} cannot be imported ({type(error).__name__}: {error}); expected a module of "
-            "this Python; try python -c 'import " + module + "'"
+            Problem.of(
+                "policy.name",
+                f"{module} cannot be imported ({type(error).__name__}: {error})",
+                "a module of this Python",
+                f"python -c 'import {module}'",
+            )
         ) from error
     for wanted in (function, "parameters"):
         if not callable(getattr(found, wanted, None)):
-            raise UserError(f"policy.name: {module} has no function {wanted!r}")
+            raise UserError(Problem.of("policy.name", f"{module} has no function {wanted!r}"))
     try:
         entries = [*found.parameters(obs_size, num_outputs, **kwargs)]
     except Exception as error:
-        raise UserError(f"{where} raised {type(error).__name__}: {error}") from error
+        raise UserError(Problem.of("policy.name", f"{where} raised {type(error).__name__}: {error}")) from error
     layout: parameters.Layout = []
     for entry in entries:
         match entry:
             case [str() as key, [*sizes], how] if all(isinstance(size, int) and size > 0 for size in sizes):
                 layout.append((f"policy/{key}", tuple(sizes), how))
             case _:
-                raise UserError(f"{where} gave {entry!r:.80}; expected (name, shape, initialiser), sizes from 1")
+                expected = "(name, shape, initialiser), sizes from 1"
+                raise UserError(Problem.of("policy.name", f"{where} gave {entry!r:.80}", expected))
     if not layout:
-        raise UserError(f"{where} gave nothing; {function} has nothing to learn")
+        raise UserError(Problem.of("policy.name", f"{where} gave nothing; {function} has nothing to learn"))
     names = [key for key, *_ in layout]
     twice = next((key for key in names if names.count(key) > 1), None)
     if twice or "policy/log_std" in names:
         which = f"two arrays {twice[7:]!r}" if twice else "an array 'log_std', which a Box gets from us"
-        raise UserError(f"{where} gave {which}; expected another name")
-    _check_size(parameters.count(layout), where)
+        raise UserError(Problem.of("policy.name", f"{where} gave {which}", "another name"))
+    _check_size(parameters.count(layout), "policy.name", f"{where}: ")
     try:
         parameters.initial(np.random.default_rng(0), layout, "float32")
     except UserError as error:
-        raise UserError(f"{where}: {str(error).removeprefix('policy/')}") from None
+        array = error.problem.where.removeprefix("policy/")
+        raise UserError(Problem.of("policy.name", str(error.problem._replace(where=f"{where}: {array}")))) from None
     return layout
 
 
-def _check_size(size: int, where: str) -> None:
+def _check_size(size: int, knob: str, whose: str = "") -> None:
     if size > 200_000_000:
-        raise UserError(
-            f"{where}: got {size:,} parameters, which need {size * 12 / 1e9:,.0f} GB of memory with their optimiser; "
-            "expected at most 200,000,000; try smaller layers"
-        )
+        got = f"{whose}got {size:,} parameters, which need {size * 12 / 1e9:,.0f} GB of memory with their optimiser"
+        raise UserError(Problem.of(knob, got, "at most 200,000,000", "smaller layers"))
 
 
 def _source(knob: str, name: str, folders: Sequence[Path]) -> str | None:
@@ -289,7 +292,9 @@ def around(spec: dict[str, Any], folders: Sequence[Path]) -> building.Around:
         for part, knob in knobs.items():
             recorded = spec[f"{part}_source"]
             if spec[part] and recorded is not None and fingerprint(spec[part], folders, knob=knob) != recorded:
-                raise UserError(f"{knob}: {spec[part]} has changed since, and what was compiled of it is not kept here")
+                raise UserError(
+                    Problem.of(knob, f"{spec[part]} has changed since, and what was compiled of it is not kept here")
+                )
         with importable(folders, [spec[part] for part in knobs]):
             yield
 

@@ -6,7 +6,8 @@ import helpers_torture as torture
 import pytest
 from helpers_search import plan_of, searched
 
-from pg_theano.runs import folder
+from pg_theano.runs import places
+from pg_theano.system import locks
 from pg_theano.types import UserError
 
 
@@ -37,20 +38,20 @@ def test_of_two_that_take_one_search_at_once_one_is_told_who_has_it(tmp_path, re
 def test_a_folder_in_which_another_process_has_begun_is_in_use_and_not_just_full(tmp_path):
     """Of two that begin at once the second may find the files of the first. Caught, when planted: "not empty"."""
     (tmp_path / "study.journal").touch()
-    lock = folder.locked(tmp_path)
+    lock = locks.locked(tmp_path)
     try:
         with pytest.raises(UserError, match=rf"in use by process {os.getpid()} on "):
-            folder.exact_folder(tmp_path)
+            places.exact_folder(tmp_path)
     finally:
-        folder.unlocked(lock)
+        locks.unlocked(lock)
     with pytest.raises(UserError, match="not empty"):
-        folder.exact_folder(tmp_path)
+        places.exact_folder(tmp_path)
 
 
 def test_a_search_that_was_made_in_the_folder_meanwhile_is_not_written_over(tmp_path, monkeypatch):
     """Caught, when planted: the folder looked into before its lock is taken, and never after."""
     plan = plan_of("random", budget={"trials": 4})
     searched(plan, tmp_path, monkeypatch)
-    monkeypatch.setattr(folder, "exact_folder", lambda path: path)
+    monkeypatch.setattr(places, "exact_folder", lambda path: path)
     with pytest.raises(UserError, match="another process has just searched in it"):
         searched(plan, tmp_path, monkeypatch)

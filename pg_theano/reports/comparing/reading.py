@@ -12,7 +12,7 @@ from pg_theano.config import reading as configs
 from pg_theano.config import tables
 from pg_theano.runs import curves, seeds
 from pg_theano.runs import folder as runs
-from pg_theano.types import Array, UserError
+from pg_theano.types import Array, Problem, UserError
 
 TASK = ("environment.kwargs", "environment.wrappers", "environment.max_episode_steps")
 """Knobs that make another task of the same id."""
@@ -68,9 +68,12 @@ def read(paths: Sequence[Path]) -> tuple[list[Finished], list[LeftOut]]:
             try:
                 found.append(_finished(folder, path))
             except _NotFinished as reason:
-                left_out.append(LeftOut(folder, str(reason), failed=str(reason).startswith("failed")))
-            except (UserError, OSError) as error:
-                left_out.append(LeftOut(folder, str(error).removeprefix(f"{folder}: ").partition("; ")[0]))
+                left_out.append(LeftOut(folder, str(reason), failed=str(reason) == STATUS["failed"]))
+            except UserError as error:
+                place, got, *_ = error.problem
+                left_out.append(LeftOut(folder, str(Problem("" if place == str(folder) else place, got))))
+            except OSError as error:
+                left_out.append(LeftOut(folder, str(error)))
     return _once(found, left_out), left_out
 
 
@@ -101,7 +104,7 @@ def _runs_in(path: Path, left_out: list[LeftOut]) -> list[Path]:
 
 def _finished(folder: Path, given: Path) -> Finished:
     config, _ = runs.read_run(folder)
-    result = curves.read_result(folder)
+    result = curves.sound(runs.result_of(folder) or {})
     status = result.get("status")
     if status in STATUS:
         raise _NotFinished(STATUS[status])

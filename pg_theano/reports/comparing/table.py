@@ -8,7 +8,7 @@ from typing import Any
 from pg_theano.reports.comparing.results import Comparison, Estimate, short
 from pg_theano.runs import scores
 from pg_theano.runs.curves import Curve, number
-from pg_theano.system.opening import printable
+from pg_theano.system.console import printable
 
 SCALES = {
     "none": "as it is",

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from pg_theano.reports.pages import html, policies, training
 from pg_theano.reports.pages.training import Trained
-from pg_theano.runs import checkpoints
+from pg_theano.system.writing import write_atomically
 from pg_theano.types import UserError
 
 MOST_POLICIES = 4
@@ -26,7 +26,7 @@ def checked(out: Path) -> Path:
 def written(out: Path, content: str) -> Path:
     """`out`, which appears whole or not at all. Errors: `UserError`: it cannot be written."""
     try:
-        checkpoints.write_atomically(out, content.encode())
+        write_atomically(out, content.encode())
     except OSError as error:
         raise UserError(f"{out}: cannot be written ({error.strerror or error})") from None
     return out

@@ -1,0 +1,77 @@
+"""Files written whole or not at all: the only place that puts one in another's place.
+
+    write_atomically(path, content)         # on the disk when it returns
+    with replacing(path) as temporary:      # for a library that writes by itself
+        figure.savefig(temporary)
+
+A process that is killed anywhere leaves the old file or the new one, and perhaps a temporary one beside it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+STALE = 3600.0
+"""Seconds after which the writer of a temporary file must have been killed."""
+
+
+def clear_temporaries(folder: Path) -> None:
+    """Remove the temporary files of writers that were killed. Nobody else may be writing in the folder."""
+    for path in folder.glob(".*.tmp"):
+        path.unlink(missing_ok=True)
+
+
+def clear_stale(folder: Path) -> None:
+    """The same in a folder where others write: only what is older than `STALE` goes."""
+    for path in folder.glob("*.tmp"):
+        with contextlib.suppress(OSError):
+            if time.time() - path.stat().st_mtime > STALE:
+                path.unlink()
+
+
+def write_atomically(path: Path, content: bytes, *, durable: bool = True, mode: int = 0o644) -> None:
+    """Temporary file in the same folder, flush, sync, rename, sync of the folder; never over a device or a pipe.
+
+    Not `durable`: nothing is synced, and a power failure may tear the file. Errors: `OSError` that names `path`.
+    """
+    try:
+        if path.exists() and not path.is_file() and not path.is_dir():
+            raise OSError(errno.EINVAL, "is no regular file, and would be one afterwards")
+        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-", suffix=".tmp")
+        try:
+            with os.fdopen(handle, "wb") as file:
+                file.write(content)
+                file.flush()
+                if durable:
+                    os.fsync(file.fileno())
+            os.chmod(temporary, mode)
+            os.replace(temporary, path)
+        except BaseException:
+            with contextlib.suppress(OSError):
+                os.unlink(temporary)
+            raise
+        if durable:
+            descriptor = os.open(path.parent, os.O_RDONLY)
+            try:
+                os.fsync(descriptor)
+            finally:
+                os.close(descriptor)
+    except OSError as error:  # which names the temporary file, or none
+        raise OSError(error.errno, error.strerror or str(error), str(path)) from error
+
+
+@contextlib.contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """A path beside this one, of a file that takes its place at the end. Nothing is synced. Errors: `OSError`."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        yield temporary
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
