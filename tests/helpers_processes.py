@@ -159,9 +159,9 @@ def interrupted(engine, times, rng, seconds):
 def strike_in(phase, delay, number):
     """Have this process send itself a signal, `delay` seconds after it enters a phase for the second time (compiling:
     the first), and say so."""
-    from pg_theano import evaluate, train
+    from pg_theano import train
     from pg_theano.runs import checkpoints
-    from pg_theano.training import agents
+    from pg_theano.training import agents, evaluating
 
     entered = []
 
@@ -191,7 +191,7 @@ def strike_in(phase, delay, number):
         around(trainer, "compile")
         around(agents, "load")
     elif phase == "evaluation":
-        around(evaluate.Evaluator, "__call__")
+        around(evaluating.Evaluator, "__call__")
         around(agents, "_evaluate")
     elif phase == "save":
         around(checkpoints, "save")

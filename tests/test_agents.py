@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 from helpers_runs import as_arguments, assert_equal_runs, command, merged, ran, records, result
 
-from pg_theano import evaluate, train
+from pg_theano import train
 from pg_theano.compiler import functions
 from pg_theano.config.reading import from_dict
 from pg_theano.runs import checkpoints
-from pg_theano.training import agents
+from pg_theano.training import agents, evaluating
 
 # float64: a rounding error of 1e-16 flips no action in so few steps, and so the curves can be compared number by number.
 BASE = {
@@ -66,14 +66,14 @@ def assert_same_curve(together, alone):
 def together(tmp_path_factory):
     """Five agents, four at a time, one of which ends early and one of which fails."""
     calls = []
-    own = evaluate.Evaluator.__call__
+    own = evaluating.Evaluator.__call__
 
     def counted(self, *arguments, **options):
         calls.append(self.config.seed)
         return own(self, *arguments, **options)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(evaluate.Evaluator, "__call__", counted)
+        patch.setattr(evaluating.Evaluator, "__call__", counted)
         figures, paths = trained(tmp_path_factory.mktemp("together"), [FAILING, *DIFFERENT])
     return figures, paths, calls
 

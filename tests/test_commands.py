@@ -11,7 +11,8 @@ from pg_theano import check, compare, evaluate, graph, train, watch
 from pg_theano.config import reading as configs
 from pg_theano.config import tables
 from pg_theano.environments import inspection, making
-from pg_theano.training import programs
+from pg_theano.reports import animation
+from pg_theano.training import evaluating, programs
 from pg_theano.types import GREEDY, SAMPLE
 
 pytestmark = pytest.mark.usefixtures("elsewhere")
@@ -176,7 +177,7 @@ def test_an_evaluation_plays_exactly_n_episodes_each_to_its_end(episodes, monkey
     config = configs.from_dict(SMALL)
     environment = making.make(config.environment, num_envs=1, dtype="float32")
     spec = programs.spec_of(config, environment.task)
-    evaluator = evaluate.Evaluator(config, spec)
+    evaluator = evaluating.Evaluator(config, spec)
 
     def zero(state, obs, noise, knobs, choice):
         return np.zeros(len(obs), np.int32), np.zeros(len(obs), np.float32)
@@ -206,7 +207,7 @@ def test_an_evaluation_does_not_explore():
         asked.append((knobs["exploration_rate"], choice))
         return np.zeros(len(obs), np.int32), np.zeros(len(obs), np.float32)
 
-    evaluator = evaluate.Evaluator(config, programs.spec_of(config, environment.task))
+    evaluator = evaluating.Evaluator(config, programs.spec_of(config, environment.task))
     for choice in (GREEDY, SAMPLE):
         asked.clear()
         evaluator(spy, {}, {"exploration_rate": 0.9}, episodes=3, seed=np.random.SeedSequence(1), choice=choice)
@@ -265,7 +266,7 @@ def test_watch_draws_the_episodes_of_its_seed(tmp_path, capsys, monkeypatch):
             picture.seek(frame)
             total += picture.info["duration"]
         assert total == 40 * sum(count + 1 for count in steps)  # equal frames are joined, their times added
-    monkeypatch.setattr(watch, "MOST_FRAMES", 12)
+    monkeypatch.setattr(animation, "MOST_FRAMES", 12)
     assert watch.main(["run", "--gif", "b.gif", "--episodes", "3"]) == 0
     assert capsys.readouterr().out.splitlines()[-2].endswith("cut short: a GIF has at most 12 frames")
 

@@ -396,13 +396,13 @@ def test_a_page_that_cannot_be_made_fails_no_training(tmp_path, capsys, monkeypa
 
 def test_an_environment_that_takes_long_to_be_made_is_played(run, tmp_path, monkeypatch):
     """And one whose reset does. Caught, when planted: making it counted as playing."""
-    made = policies.environments.single
+    made = policies.making.single
 
     def slow(*given, **named):
         time.sleep(policies.SECONDS + 0.1)
         return made(*given, **named)
 
-    monkeypatch.setattr(policies.environments, "single", slow)
+    monkeypatch.setattr(policies.making, "single", slow)
     found, (read, _) = policy.load(run), policies.runs.read_run(run)
     assert len(policies.played(found, read.environment, [])) > 10
 
@@ -413,7 +413,7 @@ def test_an_environment_that_breaks_leaves_the_rest_of_the_page(run, tmp_path, m
     def broken(*given, **named):
         raise RuntimeError(EVIL)
 
-    monkeypatch.setattr(policies.environments, "single", broken)
+    monkeypatch.setattr(policies.making, "single", broken)
     page = report.report([run], tmp_path / "r.html").read_text()
     assert "could not be played here: &lt;script" in page
     assert 'class="map"' in page
@@ -423,5 +423,5 @@ def test_an_environment_that_breaks_leaves_the_rest_of_the_page(run, tmp_path, m
 def test_every_metric_of_an_algorithm_has_a_name_that_people_read(module):
     """Caught, when planted: a metric without one."""
     named = {*training.METRICS, *training.RETURN, "finite"}
-    assert not set(importlib.import_module(f"pg_theano.graphs.{module}").METRICS) - named
+    assert not set(importlib.import_module(f"pg_theano.graphs.algorithms.{module}").METRICS) - named
     assert not set(learner.METRICS) - named

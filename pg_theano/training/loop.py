@@ -14,12 +14,12 @@ from pg_theano.config.knobs import Config
 from pg_theano.config.reading import to_dict
 from pg_theano.environments import inspection, making, watchdog
 from pg_theano.environments.singles import Slots
-from pg_theano.evaluate import Evaluator
 from pg_theano.reports import screen
 from pg_theano.runs import checkpoints, figures
 from pg_theano.runs import folder as runs
 from pg_theano.system import stopping
 from pg_theano.training import memory, minibatches, programs
+from pg_theano.training.evaluating import Evaluator
 from pg_theano.training.playing import collecting
 from pg_theano.training.playing.episodes import check_record
 from pg_theano.types import GREEDY, RETURN_SO_FAR, SAMPLE, Array, Knobs, Played, Program, Record, State, UserError

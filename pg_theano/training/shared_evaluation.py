@@ -16,9 +16,9 @@ import numpy as np
 
 from pg_theano.compiler.padding import power_of_two
 from pg_theano.environments import making
-from pg_theano.evaluate import figures_of
 from pg_theano.policies import acting
 from pg_theano.training import programs
+from pg_theano.training.evaluating import figures_of
 from pg_theano.training.playing.episodes import NOISE_BLOCK
 from pg_theano.types import GREEDY, Array, State, UserError
 

@@ -105,7 +105,7 @@ EXPERIENCE = [
     ),
     Fault(
         "exploration at evaluation",
-        "evaluate.py",
+        "training/evaluating.py",
         "            choice=choice,\n            keep=(),\n",
         "            keep=(),\n",
         ("test_commands.py::test_an_evaluation_does_not_explore",),

@@ -355,13 +355,13 @@ def _grids(found: policy.Policy, ranges: list[tuple[float, float]], at: Array, p
 
 def _episode(found: policy.Policy, config: Any, folders: Sequence[Path]) -> str:
     """A greedy episode as a GIF, the policy's numbers beside every picture."""
-    from pg_theano import watch
+    from pg_theano.reports import animation
 
     moving = [one for one in channels(found) if one.shown or one.range]  # not a standard deviation that never changes
-    shown = [channel.label.partition(", before")[0] for channel in moving][: watch.MOST_BARS]
-    bounds = [channel.range for channel in moving][: watch.MOST_BARS]
+    shown = [channel.label.partition(", before")[0] for channel in moving][: animation.MOST_BARS]
+    bounds = [channel.range for channel in moving][: animation.MOST_BARS]
     try:
-        gif, steps, total = watch.animation(
+        gif, steps, total = animation.animation(
             config, folders, found.spec["dtype"], found.spec["squash"], SEED,
             lambda obs: (_drawn(found, obs, np.random.default_rng(0), True), values(found, obs)[0]), shown, bounds,
         )  # fmt: skip
