@@ -54,21 +54,11 @@ def generate(app: object) -> None:
     for source, name in TAKEN_IN.items():
         if (ROOT / source).exists():
             content = (ROOT / source).read_text()
-            if name == "speed.md":
-                content = summary_of_speed() + content.removeprefix("# Benchmarks\n\n")
             (GENERATED / name).write_text(content)
-            for picture in re.findall(r"!\[[^\]]*\]\(([^):]+\.png)\)", (ROOT / source).read_text()):
+            for picture in re.findall(r"!\[[^\]]*\]\(([^):]+\.png)\)", content):
                 target = GENERATED / picture
                 target.parent.mkdir(parents=True, exist_ok=True)
                 shutil.copyfile((ROOT / source).parent / picture, target)
-
-
-def summary_of_speed() -> str:
-    """What the README says of it, above the tables that it comes from."""
-    found = re.search(r"^## Measured\n(.*?)^Where these come from", (ROOT / "README.md").read_text(), re.S | re.M)
-    if not found:
-        raise ValueError("README.md: no section Measured; expected one, down to 'Where these come from'")
-    return f"# Speed\n{found[1]}\nEach figure's program and table:\n\n"
 
 
 def rows(found: list[tuple[str, str, str, str]]) -> list[str]:

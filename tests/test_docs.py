@@ -43,7 +43,7 @@ SMALLER = {
 }
 """What is added to a command, so that it takes a second: the rest of it is run as it stands."""
 COMPARED = ("ppo", "reinforce")
-"""Runs that the README compares; the page on comparing shows how they are made, and makes them."""
+"""Runs that `what-it-does.md` compares; the page on comparing shows how they are made, and makes them."""
 OF_ANOTHER = {"cache --clear"}
 """Parsed only: it would take what is compiled away from all other tests."""
 NEEDS = {"graph": "dot"}
@@ -242,7 +242,7 @@ def test_the_site_builds_without_a_warning_and_asks_no_other_host(tmp_path):
     assert not any(asked)
     assert built["derivations.html"].count("<math ") > 100 and "\\nabla" not in built["derivations.html"]
     assert built["tutorial.html"].count('<polyline stroke="#') == 6
-    assert "Time to solve" in built["speed.html"] and "the default command, warm" in built["speed.html"]  # both pages
+    assert "Time to solve" in built["speed.html"] and "the default command, warm" in built["measured.html"]
 
 
 def figures_in(text):
@@ -255,16 +255,45 @@ def figures_in(text):
         yield written, float(digits), unit / 2
 
 
-def test_figures_of_speed_are_the_benchmarks_own():
-    """Each that the README gives under Measured stands in benchmarks/README.md, with as many digits or more. Caught, when
-    planted: 0.43 for 0.44, as it was; a median of another run."""
-    measured = re.search(r"^## Measured\n(.*?)^Where these", (ROOT / "README.md").read_text(), re.S | re.M)[1]
-    page = [value for _, value, _ in figures_in((ROOT / "benchmarks" / "README.md").read_text())]
-    rows = [row.split("|")[2:] for row in measured.splitlines() if row.startswith("| ")][1:]
-    assert len(rows) >= 10
-    for written, value, half in (one for cells in rows for one in figures_in("|".join(cells))):
-        near = [x for x in page for unit in (1, 1e6) if abs(x / unit - value) <= half * 1.0001]
-        assert near, f"README.md, Measured: {written} is no figure of benchmarks/README.md"
+def measured_by(program):
+    """What a program of `benchmarks/` has written: its section of the page of speed, or all of a page of its own."""
+    sections = re.split(r"^## ", (ROOT / "benchmarks" / "README.md").read_text(), flags=re.M)[1:]
+    for text in [*sections, (ROOT / "benchmarks" / "quality.md").read_text()]:
+        if f"python {program}" in text:
+            return text
+    raise AssertionError(f"{program}: no page of benchmarks/ names it")
+
+
+@pytest.mark.parametrize(("page", "least"), [("README.md", 5), ("docs/measured.md", 10)])
+def test_measured_figures_are_those_of_the_program_that_the_row_names(page, least):
+    """Each stands in what that program wrote, with as many digits or more. Caught, when planted: 0.43 for 0.44, as it
+    was; a median of another run; a figure that only another program's table has."""
+    text = (ROOT / page).read_text().partition("## Measured")[2] or (ROOT / page).read_text()
+    rows = [row.split("|")[2:-1] for row in text.splitlines() if row.startswith("| ")][1:]
+    assert len(rows) >= least
+    for *cells, program in rows:
+        found = [value for _, value, _ in figures_in(measured_by(re.search(r"benchmarks/\w+\.py", program)[0]))]
+        for written, value, half in figures_in("|".join(cells).replace("Baselines3", "Baselines")):
+            near = [x for x in found for unit in (1, 1e6) if abs(x / unit - value) <= half * 1.0001]
+            assert near, f"{page}, Measured: {written} is no figure of {program}"
+
+
+def test_what_tuned_configs_reach_is_what_was_measured():
+    """Caught, when planted: MountainCarContinuous's figures of an older run, as they stood."""
+    found = {value for _, value, _ in figures_in((ROOT / "benchmarks" / "quality.md").read_text())}
+    rows = [row for row in (DOCS / "configs.md").read_text().splitlines() if re.match(r"\| \[`(ppo|pgpe)-", row)]
+    assert len(rows) == 9
+    for row in rows:
+        for written, value, half in figures_in(row.partition(") |")[2]):
+            assert any(abs(x - value) <= half * 1.0001 for x in found) or written in ("3", "10"), f"{row}: {written}"
+
+
+def test_the_readme_is_short_and_says_what_theano_and_gym_are():
+    """Caught, when planted: a table too many; a sentence lost."""
+    text = (ROOT / "README.md").read_text()
+    assert len(text.splitlines()) <= 120
+    assert "Theano ended with version 1.0.5 in 2020; its code base lives on as [PyTensor]" in text
+    assert "OpenAI Gym lives on as [Gymnasium]" in text and "Those two are this project's `theano` and `gym`" in text
 
 
 def test_what_make_and_python_are_told_is_there():
