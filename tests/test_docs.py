@@ -288,6 +288,14 @@ def test_what_tuned_configs_reach_is_what_was_measured():
             assert any(abs(x - value) <= half * 1.0001 for x in found) or written in ("3", "10"), f"{row}: {written}"
 
 
+def test_a_reward_passes_at_most_twelve_files():
+    """On the page that says how it is built, each numbered and named once. Caught, when planted: a thirteenth; one twice."""
+    way = (DOCS / "how-it-is-built.md").read_text().partition("## The way of a reward")[2].partition("\n## ")[0]
+    files = re.findall(r"^\| (\d+) \| `([\w/]+\.py)` \|", way, re.M)
+    assert [int(number) for number, _ in files] == list(range(1, len(files) + 1))
+    assert 8 <= len({name for _, name in files}) == len(files) <= 12
+
+
 def test_the_readme_is_short_and_says_what_theano_and_gym_are():
     """Caught, when planted: a table too many; a sentence lost."""
     text = (ROOT / "README.md").read_text()
@@ -305,7 +313,7 @@ def test_what_make_and_python_are_told_is_there():
         for text in shown:
             for target in re.findall(r"^make ([a-z]+)\b", text, re.M):
                 assert target in targets, f"{page.name}: make {target}"
-            for file in re.findall(r"^python ((?:old|benchmarks|tests)/\S+)", text, re.M):
+            for file in re.findall(r"^python ((?:old|benchmarks|tests|docs)/\S+)", text, re.M):
                 assert (ROOT / file).exists(), f"{page.name}: python {file}"
 
 
