@@ -75,7 +75,7 @@ def knobs_page() -> str:
         [
             "# Every knob",
             "",
-            "In YAML as nested keys, on the command line as `a.b=value`. Made from `pg_theano/sections.py`.",
+            "In YAML as nested keys, on the command line as `a.b=value`. Made from `pg_theano/config/knobs.py`.",
             "",
             *rows(knob_tables.knobs()),
             "## A schedule",

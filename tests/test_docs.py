@@ -4,6 +4,7 @@ import ast
 import contextlib
 import importlib
 import io
+import pkgutil
 import re
 import shutil
 import subprocess
@@ -325,6 +326,65 @@ def test_links_between_pages_lead_somewhere():
                 continue
             made = ("benchmarks/reliability.md", "generated/")
             assert (page.parent / target).exists() or any(one in target for one in made), f"{page.name}: {target}"
+
+
+KEPT_BY_USERS = ("runs/", "plots/", "checkpoints/")
+FILE = r"((?:[\w.-]+/)*[\w-]+\.(?:py|md|json|svg|css|js|cff))"
+
+
+def spans_of(page):
+    """What stands between backticks in a page's text."""
+    return re.findall(r"`([^`\n]+)`", re.sub(r"^```.*?^```$", "", page.read_text(), flags=re.S | re.M))
+
+
+def paths_named_by(page):
+    """Every file and folder of ours that a page names; NAME stands for what is yet to be written."""
+    for shown in spans_of(page):
+        path = shown.removeprefix("python ")
+        ours = "/" in path and not path.startswith(KEPT_BY_USERS)
+        if ours and (re.fullmatch(FILE, path) or re.fullmatch(r"(?:[\w.-]+/)+", path)):
+            yield path.replace("NAME.py", "")
+        elif page.name in IN_THE_PACKAGE and re.fullmatch(r"\w+\.py", path) and path != "NAME.py":
+            yield path
+
+
+IN_THE_PACKAGE = ("how-it-is-built.md", "CONTRIBUTING.md")
+"""Pages that say that their paths are in `pg_theano/`: there, names without a folder are paths too."""
+
+
+def test_every_path_that_a_page_names_is_there():
+    """Caught, when planted: a file of a room renamed; a page that names the old house."""
+    pages_of_ours = [*PAGES, ROOT / "CONTRIBUTING.md", ROOT / "SECURITY.md"]
+    named = {(page.name, path) for page in pages_of_ours for path in paths_named_by(page)}
+    assert len([1 for page, _ in named if page == "how-it-is-built.md"]) >= 25
+    missing = sorted(
+        f"{page}: {path}"
+        for page, path in named
+        if not any((top / path).exists() for top in (ROOT, ROOT / "pg_theano"))
+    )
+    assert not missing, "\n".join(missing)
+
+
+def test_every_name_of_the_package_that_a_page_writes_out_is_there():
+    """`pg_theano.room.module`, or a function of it. Caught, when planted: a module of the old house."""
+    found = {
+        name for page in pages() for one in spans_of(page) for name in re.findall(r"\bpg_theano(?:\.[a-z_]+)+", one)
+    }
+    assert {"pg_theano.load", "pg_theano.search.minimise"} <= found
+    gone = []
+    for name in sorted(found):
+        try:
+            pkgutil.resolve_name(name)
+        except (ImportError, AttributeError):
+            gone.append(name)
+    assert not gone
+
+
+def test_every_room_stands_in_the_house():
+    """Caught, when planted: a file beside the commands; a package that docs/rooms.py does not know; an import upwards."""
+    drawn = (DOCS / "rooms.svg").read_text()
+    assert "stands in no room of the house" not in drawn
+    assert not re.findall(r"<title>([^<]*)</title></rect>", drawn)
 
 
 def test_every_page_of_the_site_is_reachable():
