@@ -55,7 +55,7 @@ def clear(folder: Path | None = None) -> int:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    parser = commands.parser("cache", __doc__, "python -m pg_theano.cache --clear", knobs=False)
+    parser = commands.parser("cache", __doc__, "python -m pg_theano.cache --clear")
     parser.add_argument("--clear", action="store_true", help="remove everything; the next run compiles anew")
     parser.add_argument("--json", action="store_true", help="print one JSON object and nothing else")
     return commands.run(parser, _cache, argv)

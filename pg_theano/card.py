@@ -12,7 +12,7 @@ from pg_theano.system.opening import say
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    parser = commands.parser("card", __doc__, "python -m pg_theano.card runs/cartpole --out cartpole-card", knobs=False)
+    parser = commands.parser("card", __doc__, "python -m pg_theano.card runs/cartpole --out cartpole-card")
     parser.add_argument("run", metavar="RUN", help="a run folder; its best checkpoint is taken")
     parser.add_argument("--out", metavar="FOLDER", help="a new folder (default: <run>-card in this one)")
     parser.add_argument("--episodes", type=commands.positive, default=100, metavar="N", help="episodes to play (100)")

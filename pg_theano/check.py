@@ -7,6 +7,7 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
+from pg_theano.config.tables import help_text
 from pg_theano.system import commands
 from pg_theano.system.opening import say
 from pg_theano.training.checking import MOST_PLACES, Report, check
@@ -16,7 +17,9 @@ from pg_theano.training.differences import BY_HAND, NUMERICAL, STEPS, Row, error
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    parser = commands.parser("check", __doc__, "python -m pg_theano.check algorithm.name=ppo policy.hidden=[16,16]")
+    parser = commands.parser(
+        "check", __doc__, "python -m pg_theano.check algorithm.name=ppo policy.hidden=[16,16]", knobs=help_text
+    )
     parser.add_argument(
         "what", nargs="*", metavar="CONFIG.yaml | knob=value", help="a config file, then knobs set over it"
     )

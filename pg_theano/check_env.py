@@ -12,6 +12,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from pg_theano.config.tables import help_text
 from pg_theano.environments.checking import check_env
 from pg_theano.system import commands
 from pg_theano.system.opening import say
@@ -23,6 +24,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         "check_env",
         __doc__,
         "python -m pg_theano.check_env my_module:MyEnv-v0 'environment.kwargs={difficulty: 2}'",
+        knobs=help_text,
     )
     parser.add_argument(
         "what", nargs="+", metavar="ID | CONFIG.yaml | knob=value", help="an environment, then knobs set over it"

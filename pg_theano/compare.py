@@ -8,6 +8,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from pg_theano.config.tables import help_text
 from pg_theano.reports.comparing.comparing import compare
 from pg_theano.reports.comparing.results import CURVES
 from pg_theano.runs import checkpoints
@@ -17,7 +18,10 @@ from pg_theano.system.opening import say
 
 def main(argv: Sequence[str] | None = None) -> int:
     parser = commands.parser(
-        "compare", __doc__, "python -m pg_theano.compare runs/ppo-* runs/vpg-* --by algorithm --page compared.md"
+        "compare",
+        __doc__,
+        "python -m pg_theano.compare runs/ppo-* runs/vpg-* --by algorithm --page compared.md",
+        knobs=help_text,
     )
     parser.add_argument("runs", nargs="+", metavar="RUN", type=Path, help="a run folder, or a set of seeds (runs=N)")
     parser.add_argument(

@@ -7,6 +7,7 @@ import json
 import sys
 from collections.abc import Sequence
 
+from pg_theano.config.tables import help_text
 from pg_theano.runs.figures import mean_and_std
 from pg_theano.system import commands
 from pg_theano.system.opening import say
@@ -14,7 +15,9 @@ from pg_theano.training.evaluating import evaluate
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    parser = commands.parser("evaluate", __doc__, "python -m pg_theano.evaluate runs/cartpole --episodes 200 --json")
+    parser = commands.parser(
+        "evaluate", __doc__, "python -m pg_theano.evaluate runs/cartpole --episodes 200 --json", knobs=help_text
+    )
     parser.add_argument("run", metavar="RUN", help="a run folder; its best checkpoint is taken")
     parser.add_argument("--episodes", type=commands.positive, default=100, metavar="N", help="episodes to play (100)")
     parser.add_argument(

@@ -12,9 +12,7 @@ from pg_theano.system.opening import say
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    parser = commands.parser(
-        "export", __doc__, "python -m pg_theano.export runs/cartpole --to onnx --out policy.onnx", knobs=False
-    )
+    parser = commands.parser("export", __doc__, "python -m pg_theano.export runs/cartpole --to onnx --out policy.onnx")
     commands.add_allow_import(parser)
     parser.add_argument("run", metavar="RUN", help="a run folder; its best checkpoint is taken")
     parser.add_argument("--to", required=True, choices=KINDS, help="NumPy, any runtime, JAX; the metrics")

@@ -6,6 +6,7 @@ import argparse
 import json
 from collections.abc import Sequence
 
+from pg_theano.config.tables import help_text
 from pg_theano.system import commands
 from pg_theano.system.opening import say
 from pg_theano.training.graph_of import FUNCTIONS, graph
@@ -16,6 +17,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         "graph",
         __doc__,
         "python -m pg_theano.graph configs/cartpole.yaml --function act --out plots/act.svg",
+        knobs=help_text,
     )
     parser.add_argument(
         "what", nargs="*", metavar="CONFIG.yaml | knob=value", help="a config file, then knobs set over it"

@@ -17,7 +17,7 @@ from pg_theano.types import UserError
 
 def main(argv: Sequence[str] | None = None) -> int:
     example = "python -m pg_theano.migrate sb3-zoo docs/examples/zoo/ppo.yml CartPole-v1 --out configs/mine.yaml"
-    parser = commands.parser("migrate", __doc__, example, knobs=False)
+    parser = commands.parser("migrate", __doc__, example)
     parser.add_argument("source", choices=["sb3-zoo"], help="whose: sb3-zoo is rl-baselines3-zoo's")
     parser.add_argument("file", metavar="FILE.yml", help="its file; the name tells the algorithm: ppo, a2c or trpo")
     parser.add_argument("environment", metavar="ENV", help="whose entry: CartPole-v1, or module:Id")

@@ -8,12 +8,15 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from pg_theano.config.tables import help_text
 from pg_theano.system import commands
 from pg_theano.system.opening import say
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    parser = commands.parser("plot", __doc__, "python -m pg_theano.plot runs/a runs/b --out plots/compared.png")
+    parser = commands.parser(
+        "plot", __doc__, "python -m pg_theano.plot runs/a runs/b --out plots/compared.png", knobs=help_text
+    )
     parser.add_argument(
         "runs", metavar="RUN", nargs="+", type=Path, help="a run folder; one that holds seed-*/ is drawn as one group"
     )

@@ -42,9 +42,7 @@ def _newest() -> Path:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    parser = commands.parser(
-        "report", __doc__, "python -m pg_theano.report runs/cartpole runs/ppo --out report.html", knobs=False
-    )
+    parser = commands.parser("report", __doc__, "python -m pg_theano.report runs/cartpole runs/ppo --out report.html")
     parser.add_argument(
         "runs", nargs="*", metavar="RUN", help="a run, a folder of seeds, or a search (the newest in runs/)"
     )

@@ -15,6 +15,7 @@ from pg_theano import BEGAN
 from pg_theano.config import reading as configs
 from pg_theano.config import user_code
 from pg_theano.config.knobs import Config
+from pg_theano.config.tables import help_text
 from pg_theano.reports import notebook, screen
 from pg_theano.runs import checkpoints, seeds
 from pg_theano.runs import figures as metrics
@@ -360,6 +361,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         "train",
         __doc__,
         "python -m pg_theano.train configs/acrobot.yaml schedules.learning_rate.initial=0.02 --seed 3",
+        knobs=help_text,
     )
     parser.add_argument(
         "what", nargs="*", metavar="CONFIG.yaml | knob=value", help="a config file, then knobs set over it"

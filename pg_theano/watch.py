@@ -6,6 +6,7 @@ import argparse
 import sys
 from collections.abc import Sequence
 
+from pg_theano.config.tables import help_text
 from pg_theano.reports import animation
 from pg_theano.reports.animation import watch
 from pg_theano.system import commands
@@ -13,7 +14,9 @@ from pg_theano.system.opening import say
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    parser = commands.parser("watch", __doc__, "python -m pg_theano.watch runs/cartpole --gif plots/cartpole.gif")
+    parser = commands.parser(
+        "watch", __doc__, "python -m pg_theano.watch runs/cartpole --gif plots/cartpole.gif", knobs=help_text
+    )
     parser.add_argument("run", metavar="RUN", help="a run folder; its best checkpoint is taken")
     parser.add_argument("--episodes", type=commands.positive, default=1, metavar="N", help="episodes to play (1)")
     parser.add_argument(

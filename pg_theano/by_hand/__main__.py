@@ -17,6 +17,7 @@ from pg_theano.by_hand import ppo, vpg
 from pg_theano.by_hand.networks import Network
 from pg_theano.by_hand.policies import LOGISTIC
 from pg_theano.config.knobs import Environment
+from pg_theano.config.tables import help_text
 from pg_theano.environments import making
 from pg_theano.reports.animation import has_display
 from pg_theano.system import commands
@@ -196,7 +197,9 @@ def watch(learner: Learner) -> float:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    parser = commands.parser("by_hand", __doc__, "python -m pg_theano.by_hand --algo ppo --gae --seed 3 --json")
+    parser = commands.parser(
+        "by_hand", __doc__, "python -m pg_theano.by_hand --algo ppo --gae --seed 3 --json", knobs=help_text
+    )
     parser.add_argument("--algo", choices=list(SETTINGS), default="vpg", help="policy gradient, or clipped PPO (vpg)")
     parser.add_argument("--seed", type=commands.natural, default=0, metavar="S", help="of everything random (0)")
     parser.add_argument(

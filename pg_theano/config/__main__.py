@@ -11,9 +11,7 @@ from pg_theano.system import commands
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    parser = commands.parser(
-        "config", __doc__, "python -m pg_theano.config --schema > configs/schema.json", knobs=False
-    )
+    parser = commands.parser("config", __doc__, "python -m pg_theano.config --schema > configs/schema.json")
     parser.add_argument("--schema", action="store_true", help="the schema, which is all that there is to print")
     return commands.run(parser, _schema, argv)
 

@@ -11,11 +11,11 @@ import yaml
 
 from pg_theano.config.knobs import Config
 from pg_theano.config.reading import to_dict
-from pg_theano.evaluate import evaluate
-from pg_theano.export import export
 from pg_theano.runs import checkpoints
 from pg_theano.runs import folder as runs
+from pg_theano.runs.exported import export
 from pg_theano.system.versions import versions
+from pg_theano.training.evaluating import evaluate
 from pg_theano.types import UserError
 
 SEED = 0
@@ -66,7 +66,7 @@ def _filled(folder: Path, path: Path, config: Config, facts: dict[str, Any], jud
 
 def _replayed(path: Path, gif: Path) -> bool:
     """Whether an episode could be drawn: an environment of one's own need not have a picture."""
-    from pg_theano.watch import watch
+    from pg_theano.reports.animation import watch
 
     try:
         return bool(list(watch(path, gif=gif, seed=SEED)))

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from pg_theano.config import tables
+from pg_theano.config.tables import help_text
 from pg_theano.reports.search_display import Display, described, headline, number
 from pg_theano.search import best, study
 from pg_theano.search import plan as settings
@@ -79,7 +80,7 @@ def finished(outcome: study.Outcome, plot: bool) -> dict[str, Any]:
 def main(argv: Sequence[str] | None = None) -> int:
     rows = tables.knobs(settings.Search, "search.") + tables.knobs(settings.Range, "search.space.KNOB.")
     table = "\n".join(["knobs of the search:", *tables.table(rows)])
-    parser = commands.parser("search", __doc__, f"{EXAMPLE}\n\n{table}")
+    parser = commands.parser("search", __doc__, f"{EXAMPLE}\n\n{table}", knobs=help_text)
     parser.add_argument(
         "what",
         nargs="*",

@@ -21,19 +21,19 @@ class _Parser(argparse.ArgumentParser):
         expected = "" if "expected" in message else "; expected what its help lists"
         raise UserError(f"{self.prog}: {message}{expected}; try {self.prog} -h")
 
-    knobs = True  # whether its help lists those of a run
+    knobs: Callable[[], str] | None = None
 
     def format_help(self) -> str:
-        if not self.knobs:
+        if self.knobs is None:
             return super().format_help()
-        from pg_theano.config.tables import help_text
-
-        return f"{super().format_help()}\n{help_text()}\n"
+        return f"{super().format_help()}\n{self.knobs()}\n"
 
 
-def parser(name: str, about: str | None, example: str, *, knobs: bool = True) -> argparse.ArgumentParser:
-    """What every command has. With `knobs`, its help lists those of a run and their defaults: all but of those that
-    take what a run has left and neither read nor name one."""
+def parser(
+    name: str, about: str | None, example: str, knobs: Callable[[], str] | None = None
+) -> argparse.ArgumentParser:
+    """The options that every command has. `knobs` writes the table of knobs that ends the help of a command that takes
+    or names knobs: `config.tables.help_text`."""
     made = _Parser(
         prog=f"python -m pg_theano.{name}",
         description=(about or "").strip().splitlines()[0],

@@ -69,7 +69,7 @@ def graph(
         )
     pair = building.graphs_of(spec, function, around=programs.around(spec, [folder]))
 
-    from pg_theano.graphs import pictures
+    from pg_theano.compiler import pictures
 
     files = []
     if out is not None:
