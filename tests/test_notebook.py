@@ -140,7 +140,7 @@ def test_terminals_and_scripts_are_as_they_were(capsys, monkeypatch):
 def test_nothing_of_ipython_is_imported_where_it_is_not():
     """Caught, when planted: `import IPython` in `is_here`."""
     code = (
-        "import sys; from pathlib import Path; from pg_theano import notebook, train; print(notebook.is_here())\n"
+        "import sys; from pathlib import Path; from pg_theano import train; from pg_theano.reports import notebook; print(notebook.is_here())\n"
         "train.Result(Path('x'), {}, None)._repr_html_(); print('IPython' in sys.modules, 'matplotlib' in sys.modules)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=300, check=True)
@@ -360,7 +360,7 @@ def test_a_real_kernel_is_interrupted_and_outlives_it(tmp_path):
         "import os, signal, pg_theano\n"
         "def interrupt(update, metrics, policy):\n"
         "    if update == 3: os.kill(os.getpid(), signal.SIGINT)\n"
-        "from pg_theano import notebook\n"
+        "from pg_theano.reports import notebook\n"
         "saved = notebook.Told.saved\n"
         "notebook.Told.saved = lambda self, updates: os.kill(os.getpid(), signal.SIGINT)\n"
         f"result = pg_theano.run({small()!r}, run_dir='run', plot=False, callbacks=[interrupt])\n"
