@@ -111,13 +111,13 @@ def animation(
     squash: bool,
     seed: int,
     play: Callable[[Any], tuple[Any, Any]],
-    labels: Sequence[str],
-    bounds: Sequence[tuple[float, float] | None],
+    bars: Sequence[tuple[str, tuple[float, float] | None]],
 ) -> tuple[bytes, int, float]:
     """(a GIF of one episode, its steps, its return); `play`: a row [1, F] to (the action [1, ...], numbers [K]).
 
-    The numbers are drawn beside each picture as bars, from the lowest to the highest seen where `bounds` has None.
-    It is played twice, the first time without pictures, to know which of its steps are drawn. Errors: `UserError`.
+    The numbers are drawn beside each picture as `bars`, each a label and its two ends (None: the lowest and the
+    highest number seen). The episode is played twice, at first without pictures, to know which steps are drawn.
+    Errors: `UserError`.
     """
     os.environ.setdefault("PYGAME_HIDE_SUPPORT_PROMPT", "1")
     if not has_display():
@@ -145,6 +145,7 @@ def animation(
     _, _, steps, _, _ = through(None, 1)
     every = max(-(-steps // ANIMATION_FRAMES), 1)
     pictures, numbers, steps, total, fps = through("rgb_array", every)
+    labels, bounds = [label for label, _ in bars], [bound for _, bound in bars]
     beside = np.array(numbers)[::every, : len(labels)]
     ends = [
         bound or (float(np.min(numbers, axis=0)[k]), float(np.max(numbers, axis=0)[k]))

@@ -108,35 +108,63 @@ def card_of(
     pictures: dict[str, str | None],
 ) -> str:
     """The card's Markdown, from plain data. What comes from the run is quoted: it may hold anything."""
-    environment = config.environment.dynamics or config.environment.id
-    bare = environment.rpartition(":")[2]
-    algorithm = config.algorithm.name.upper() if config.algorithm.name != "reinforce" else "REINFORCE"
+    bare = _environment(config).rpartition(":")[2]
+    algorithm = config.algorithm.name.upper()
     figure = f"{judged['mean']:.2f} +/- {judged['std']:.2f}"
-    front = {
+    front = yaml.safe_dump(_front(config, bare, figure), sort_keys=False, allow_unicode=False).rstrip()
+    own = [
+        part for part in (config.policy.name, config.algorithm.objective, *config.environment.wrappers) if ":" in part
+    ]
+    needs = ", ".join(map(_code, [_environment(config), *own])) if own or ":" in _environment(config) else ""
+    rows = _rows(config, facts, judged, result, figure)
+    until = f" budget.updates={result['killed_after']}" if result.get("killed_after") else ""
+    return "\n".join(
+        [
+            *["---", front, "---", "", f"# {algorithm} on {_code(bare)}", ""],
+            f"A policy that {_code(config.algorithm.name)} of pg_theano trained."
+            + (f"\n\nIt needs code of its author's own: {needs}." if needs else ""),
+            "",
+            *([f"![An episode]({pictures['gif']})", ""] if pictures["gif"] else []),
+            *(
+                [f"![The run: cost, episode length, return, schedules]({pictures['plot']})", ""]
+                if pictures["plot"]
+                else []
+            ),
+            *["| | |", "|---|---|"],
+            *[f"| {key} | {_code(value)} |" for key, value in rows if value is not None],
+            *["", "## Use it", "", *_fenced(_use(config), "python"), ""],
+            *["## Make it again", "", *_fenced(_again(name, until), "sh"), ""],
+            "Same versions, backend and kind of processor: the same parameters, bit for bit.",
+            *["", "<details><summary>Every knob</summary>", ""],
+            *_fenced(yaml.safe_dump(to_dict(config), sort_keys=False).rstrip(), "yaml"),
+            *["", "</details>", ""],
+        ]
+    )
+
+
+def _environment(config: Config) -> str:
+    return config.environment.dynamics or config.environment.id
+
+
+def _front(config: Config, bare: str, figure: str) -> dict[str, Any]:
+    """Hugging Face's front matter: what its index of models reads."""
+    metric = {"type": "mean_reward", "value": figure, "name": "mean_reward", "verified": False}
+    task = {"type": "reinforcement-learning", "name": "reinforcement-learning"}
+    result = {"task": task, "dataset": {"name": bare, "type": bare}, "metrics": [metric]}
+    return {
         "library_name": "pg_theano",
         "tags": [bare, config.algorithm.name, "reinforcement-learning", "deep-reinforcement-learning"],
-        "model-index": [
-            {
-                "name": algorithm,
-                "results": [
-                    {
-                        "task": {"type": "reinforcement-learning", "name": "reinforcement-learning"},
-                        "dataset": {"name": bare, "type": bare},
-                        "metrics": [{"type": "mean_reward", "value": figure, "name": "mean_reward", "verified": False}],
-                    }
-                ],
-            }
-        ],
+        "model-index": [{"name": config.algorithm.name.upper(), "results": [result]}],
     }
-    shown = [f"![An episode]({pictures['gif']})" if pictures["gif"] else None]
-    shown.append(
-        f"![The run: cost, episode length, return, schedules]({pictures['plot']})" if pictures["plot"] else None
-    )
-    data, killed = to_dict(config), result.get("killed_after")
-    until = f" budget.updates={killed}" if killed else ""
-    later = " when this policy was kept; the run was killed later" if killed else ""
-    rows = [
-        ("environment", environment),
+
+
+def _rows(
+    config: Config, facts: dict[str, Any], judged: dict[str, Any], result: dict[str, Any], figure: str
+) -> list[tuple[str, Any]]:
+    """The table of the card: (name, value), None where the run has not said."""
+    later = " when this policy was kept; the run was killed later" if result.get("killed_after") else ""
+    return [
+        ("environment", _environment(config)),
         ("algorithm", config.algorithm.name),
         ("mean reward", f"{figure} ({judged['n']} greedy episodes in fresh environments, seed {judged['seed']})"),
         ("env steps", f"{result['env_steps']:,}{later}" if "env_steps" in result else None),
@@ -145,58 +173,25 @@ def card_of(
         ("seed", config.seed),
         ("made with", ", ".join(f"{key} {value}" for key, value in result.get("versions", versions()).items())),
     ]
-    own = [
-        part for part in (config.policy.name, config.algorithm.objective, *config.environment.wrappers) if ":" in part
-    ]
-    needs = (
-        f"\n\nIt needs code of its author's own: {', '.join(map(_code, [environment, *own]))}."
-        if own or ":" in environment
-        else ""
-    )
+
+
+def _use(config: Config) -> str:
+    """Python that loads the policy and takes one action in its environment."""
     imports, making = making_of(config)
     return "\n".join(
         [
-            "---",
-            yaml.safe_dump(front, sort_keys=False, allow_unicode=False).rstrip(),
-            "---",
-            "",
-            f"# {algorithm} on {_code(bare)}",
-            "",
-            f"A policy that {_code(config.algorithm.name)} of pg_theano trained.{needs}",
-            "",
-            *[line for one in shown if one for line in (one, "")],
-            "| | |",
-            "|---|---|",
-            *[f"| {key} | {_code(value)} |" for key, value in rows if value is not None],
-            "",
-            "## Use it",
-            "",
-            "```python",
-            *imports,
-            "import pg_theano",
-            "",
+            *[*imports, "import pg_theano", ""],
             'policy = pg_theano.load("policy.npz")  # NumPy only',
             f"env = {making}",
-            "obs, _ = env.reset(seed=0)",
-            "action = policy(obs)",
-            "```",
-            "",
-            "## Make it again",
-            "",
-            "```sh",
-            f"python -m pg_theano.train config.yaml{until} --run-dir runs/{name}",
-            f"python -m pg_theano.evaluate runs/{name}",
-            "```",
-            "",
-            "Same versions, backend and kind of processor: the same parameters, bit for bit.",
-            "",
-            "<details><summary>Every knob</summary>",
-            "",
-            *_fenced(yaml.safe_dump(data, sort_keys=False).rstrip(), "yaml"),
-            "",
-            "</details>",
-            "",
+            *["obs, _ = env.reset(seed=0)", "action = policy(obs)"],
         ]
+    )
+
+
+def _again(name: str, until: str) -> str:
+    """The commands that train the policy anew and evaluate it."""
+    return (
+        f"python -m pg_theano.train config.yaml{until} --run-dir runs/{name}\npython -m pg_theano.evaluate runs/{name}"
     )
 
 

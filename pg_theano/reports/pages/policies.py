@@ -358,12 +358,11 @@ def _episode(found: policy.Policy, config: Any, folders: Sequence[Path]) -> str:
     from pg_theano.reports import animation
 
     moving = [one for one in channels(found) if one.shown or one.range]  # not a standard deviation that never changes
-    shown = [channel.label.partition(", before")[0] for channel in moving][: animation.MOST_BARS]
-    bounds = [channel.range for channel in moving][: animation.MOST_BARS]
+    bars = [(channel.label.partition(", before")[0], channel.range) for channel in moving[: animation.MOST_BARS]]
     try:
         gif, steps, total = animation.animation(
             config, folders, found.spec["dtype"], found.spec["squash"], SEED,
-            lambda obs: (_drawn(found, obs, np.random.default_rng(0), True), values(found, obs)[0]), shown, bounds,
+            lambda obs: (_drawn(found, obs, np.random.default_rng(0), True), values(found, obs)[0]), bars,
         )  # fmt: skip
     except (UserError, ImportError) as error:  # it has no picture, or there is none of Pillow
         return f'<p class="soft">No picture of an episode: {html.text(error)}</p>'
