@@ -12,7 +12,7 @@ from pg_theano.config import reading as configs
 from pg_theano.config import tables
 from pg_theano.environments import inspection, making
 from pg_theano.reports import animation
-from pg_theano.training import evaluating, programs
+from pg_theano.training import evaluating, looking, programs
 from pg_theano.types import GREEDY, SAMPLE
 
 pytestmark = pytest.mark.usefixtures("elsewhere")
@@ -73,18 +73,18 @@ def test_solved_is_exit_code_0(tmp_path, capsys):
 def test_ctrl_c_is_exit_code_130_and_its_hint_works(tmp_path, capsys, monkeypatch):
     """The command that is printed is run as printed. Caught, when planted: exit code 0; the wrong folder in the hint."""
     for number, words in enumerate((["--run-dir", "alone"], ["runs=2", "--run-dir", "several"])):
-        original, calls = train.Trainer.check_finite, []
+        original, calls = looking.check_finite, []
 
-        def interrupted(self, measured, played, number=number, original=original, calls=calls):
+        def interrupted(*given, number=number, original=original, calls=calls):
             calls.append(1)
             if len(calls) == 3 + 6 * number:  # in the second of the two runs
                 raise KeyboardInterrupt
-            return original(self, measured, played)
+            return original(*given)
 
-        monkeypatch.setattr(train.Trainer, "check_finite", interrupted)
+        monkeypatch.setattr(looking, "check_finite", interrupted)
         assert train.main([*WORDS, *words, "--no-plot"]) == 130
         out = capsys.readouterr().out
-        monkeypatch.setattr(train.Trainer, "check_finite", original)
+        monkeypatch.setattr(looking, "check_finite", original)
         (hint,) = re.findall(r"^to go on: python -m pg_theano.train (.*)$", out, re.MULTILINE)
         assert train.main([*hint.split(), "--no-plot"]) == 0
         assert "resumed at update 2" in capsys.readouterr().out
@@ -93,7 +93,7 @@ def test_ctrl_c_is_exit_code_130_and_its_hint_works(tmp_path, capsys, monkeypatc
 
 
 def test_ctrl_c_with_json_still_says_how_to_go_on(tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr(train.Trainer, "check_finite", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+    monkeypatch.setattr(looking, "check_finite", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
     assert train.main([*WORDS, "--run-dir", "run", "--no-plot", "--json"]) == 130
     out, err = capsys.readouterr()
     assert json.loads(out)["status"] == "interrupted"

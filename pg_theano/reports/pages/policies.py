@@ -367,6 +367,6 @@ def _episode(found: policy.Policy, config: Any, folders: Sequence[Path]) -> str:
     except (UserError, ImportError) as error:  # it has no picture, or there is none of Pillow
         return f'<p class="soft">No picture of an episode: {html.text(error)}</p>'
     words = f"A greedy episode: {steps:,} steps, return {total:,.4g}; beside it, what the policy had for each step"
-    words += f", {len(shown)} numbers of {len(moving)}." if len(shown) < len(moving) else "."
+    words += f", {len(bars)} numbers of {len(moving)}." if len(bars) < len(moving) else "."
     said, address = html.text(words), html.image("gif", gif)
     return f'<p class="soft">{said}</p><img class="episode" alt="{said}" src="{address}">'
