@@ -3,14 +3,23 @@
 #   make report ARGS="runs/cartpole runs/acrobot"
 #   make test   ARGS="-m 'not slow'"
 
+# Windows (make in Git Bash): Python itself and the folder of an environment's programs have other names there.
+ifeq ($(OS),Windows_NT)
+PYTHON ?= python
+BIN := Scripts
+EXE := .exe
+else
 PYTHON ?= python3
+BIN := bin
+EXE :=
+endif
 VENV := .venv
-RUN := $(VENV)/bin/python
+RUN := $(VENV)/$(BIN)/python$(EXE)
 ARGS ?=
 # Tests side by side, a process a core: BESIDE= runs them one after the other.
 BESIDE ?= -n auto --maxprocesses 4 --dist worksteal
 
-.PHONY: train report test lint fast bench quality torture audit docs tutorial clean
+.PHONY: train report test lint ruff types fast bench quality torture audit docs tutorial clean
 
 train: $(VENV)/.train
 	@$(RUN) -m pg_theano.train $(ARGS)
@@ -26,10 +35,14 @@ test: lint
 fast: $(VENV)/.test
 	@$(RUN) -m pytest $(BESIDE) -m "not slow" $(ARGS)
 
-lint: $(VENV)/.test
-	@$(VENV)/bin/ruff check .
-	@$(VENV)/bin/ruff format --check .
-	@$(VENV)/bin/mypy
+lint: ruff types
+
+ruff: $(VENV)/.test
+	@$(RUN) -m ruff check .
+	@$(RUN) -m ruff format --check .
+
+types: $(VENV)/.test
+	@$(RUN) -m mypy
 
 $(RUN):
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
@@ -91,7 +104,7 @@ tutorial: $(VENV)/.test
 $(BENCH)/.bench: benchmarks/requirements.txt | $(RUN)
 	@echo "installing the peers into $(BENCH) (once; about 2 GB on disk)"
 	@$(PYTHON) -m venv $(BENCH)
-	@$(BENCH)/bin/python -m pip install --quiet --disable-pip-version-check -r benchmarks/requirements.txt
+	@$(BENCH)/$(BIN)/python$(EXE) -m pip install --quiet --disable-pip-version-check -r benchmarks/requirements.txt
 	@touch $@
 
 clean:

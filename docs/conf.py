@@ -54,21 +54,11 @@ def generate(app: object) -> None:
     for source, name in TAKEN_IN.items():
         if (ROOT / source).exists():
             content = (ROOT / source).read_text()
-            if name == "speed.md":
-                content = summary_of_speed() + content.removeprefix("# Benchmarks\n\n")
             (GENERATED / name).write_text(content)
-            for picture in re.findall(r"!\[[^\]]*\]\(([^):]+\.png)\)", (ROOT / source).read_text()):
+            for picture in re.findall(r"!\[[^\]]*\]\(([^):]+\.png)\)", content):
                 target = GENERATED / picture
                 target.parent.mkdir(parents=True, exist_ok=True)
                 shutil.copyfile((ROOT / source).parent / picture, target)
-
-
-def summary_of_speed() -> str:
-    """What the README says of it, above the tables that it comes from."""
-    found = re.search(r"^## Measured\n(.*?)^Where these come from", (ROOT / "README.md").read_text(), re.S | re.M)
-    if not found:
-        raise ValueError("README.md: no section Measured; expected one, down to 'Where these come from'")
-    return f"# Speed\n{found[1]}\nEach figure's program and table:\n\n"
 
 
 def rows(found: list[tuple[str, str, str, str]]) -> list[str]:
@@ -142,23 +132,22 @@ def fenced(kind: str, content: str) -> str:
 
 def inside(app: object, name: str, source: list[str]) -> None:
     """Links to files of the project that are no page of the site become their names."""
-    below = name.startswith("generated/")
-    there = {f"../{origin}": page if below else f"generated/{page}" for origin, page in TAKEN_IN.items()}
+    taken = {ROOT / origin: page for origin, page in TAKEN_IN.items() if (GENERATED / page).exists()}
+    written_in = {f"generated/{page.removesuffix('.md')}": origin.parent for origin, page in taken.items()}
+    written_in |= {"generated/knobs": GENERATED, "generated/commands": GENERATED}
+    up, down = ("../", "") if name.startswith("generated/") else ("", "generated/")
 
     def link(found: re.Match[str]) -> str:
         text, target = found[1], found[2]
         path, _, anchor = target.partition("#")
-        if path in there and (GENERATED / TAKEN_IN[path[3:]]).exists():
-            return f"[{text}]({there[path]})"
-        origin = ROOT / "benchmarks" if below and name != "generated/tutorial" else HERE
-        beside = (origin / path).resolve()
+        beside = (written_in.get(name, HERE) / path).resolve()
+        if beside in taken:
+            return f"[{text}]({down}{taken[beside]})"
         if beside == TUTORIAL:
-            return f"[{text}]({'' if below else 'generated/'}tutorial.md)"
-        if beside.suffix == ".md" and beside.parent == HERE:
-            return f"[{text}]({'../' if below else ''}{beside.name}{'#' + anchor if anchor else ''})"
-        benchmark = f"../benchmarks/{beside.name}"
-        if beside.parent == ROOT / "benchmarks" and benchmark in there:
-            return f"[{text}]({there[benchmark]})"
+            return f"[{text}]({down}tutorial.md)"
+        if beside.suffix == ".md" and beside.parent in (HERE, GENERATED):
+            folder = up if beside.parent == HERE else down
+            return f"[{text}]({folder}{beside.name}{'#' + anchor if anchor else ''})"
         return text if text.startswith("`") else f"{text} (`{path}`)"
 
     source[0] = re.sub(r"(?<!!)\[([^\]]+)\]\(((?!https?:|#)[^)\s]+)\)", link, source[0])

@@ -6,10 +6,8 @@ result = pg_theano.run("configs/cartpole.yaml")
 
 import os
 import sys
-import time
 
-BEGAN = time.perf_counter()
-"""When this process began to import us: the seconds of a run are counted from here."""
+from pg_theano.system.clock import BEGAN
 
 # Our matrices in NumPy are small: two threads of OpenBLAS only wait for each other, and beside another process for long
 # (PPO by hand on a busy machine: 157 instead of 5 s). Read when NumPy is first imported; who has set it keeps it.
@@ -29,16 +27,16 @@ if sys.argv[:1] == ["-m"]:  # so it stands while `python -m` looks for what it i
 
 
 def run(config=None, *knobs, **options):
-    """Train as `python -m pg_theano.train` does; see `pg_theano.train.run`.
+    """Train as `python -m pg_theano.train` does; `options` are those of `pg_theano.reports.shown_run.Options`.
 
     run()                                                       # the defaults: CartPole, REINFORCE
     run("configs/acrobot.yaml", "policy.hidden=[16,16]", seed=3)
     run({"environment": {"id": "Acrobot-v1"}}, "runs=5")         # a dict, or a Config
     run(resume="runs/cartpole")                                 # go on where it was interrupted
     """
-    from pg_theano.train import run
+    from pg_theano.reports import shown_run
 
-    return run(config, *knobs, **options)
+    return shown_run.run(config, knobs, shown_run.Options(**options))
 
 
 def beside(*results):

@@ -5,113 +5,13 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Callable, Sequence
-from pathlib import Path
-from typing import Any
+from collections.abc import Sequence
 
-import numpy as np
-
-from pg_theano.config import user_code
-from pg_theano.config.knobs import Config
 from pg_theano.config.tables import help_text
-from pg_theano.environments import making
-from pg_theano.runs import folder
 from pg_theano.runs.figures import mean_and_std
 from pg_theano.system import commands
-from pg_theano.system.console import say
-from pg_theano.training import programs
-from pg_theano.training.playing import episodes as rollout
-from pg_theano.types import GREEDY, SAMPLE, Array, Knobs, State
-
-MOST_ENVIRONMENTS = 32
-
-
-class Evaluator:
-    """Environments of its own, that training never touches; made when first needed, kept for the next evaluation."""
-
-    def __init__(self, config: Config, spec: dict[str, Any], folders: Sequence[Path] = ()):
-        self.config, self.folders = config, folders
-        self.draw = programs.noise_of(config, spec)
-        self.environment: Any = None
-
-    def __call__(
-        self,
-        act: Callable[..., Any],
-        state: State,
-        knobs: Knobs,
-        *,
-        episodes: int,
-        seed: np.random.SeedSequence,
-        choice: int,
-    ) -> dict[str, float]:
-        """Play exactly `episodes` episodes, each to its end. Returns mean, std, min, max (of the episode return), n."""
-        if self.environment is None:
-            self.environment = making.make(
-                self.config.environment,
-                num_envs=1 if episodes == 1 else min(episodes, MOST_ENVIRONMENTS),
-                dtype=self.config.dtype,
-                folders=self.folders,
-                whole=episodes,
-                squash=self.config.policy.squash,
-            )
-        episode_seeds, action_noise = (np.random.default_rng(child) for child in seed.spawn(2))
-        played = rollout.collect(
-            self.environment,
-            act,
-            state,
-            knobs | {"exploration_rate": 0.0},
-            num_episodes=episodes,
-            draw=self.draw,
-            episode_seeds=episode_seeds,
-            action_noise=action_noise,
-            dtype=self.config.dtype,
-            choice=choice,
-            keep=(),
-        )
-        return figures_of(played.returns)
-
-    def close(self) -> None:
-        if self.environment is not None:
-            self.environment.close()
-
-
-def figures_of(returns: Array) -> dict[str, float]:
-    """Mean, std, min, max and n of episode returns."""
-    return {
-        "mean": float(returns.mean()),
-        "std": float(returns.std()),
-        "min": float(returns.min()),
-        "max": float(returns.max()),
-        "n": len(returns),
-    }
-
-
-def evaluate(run: str | Path, *, episodes: int = 100, seed: int = 0, sampled: bool = False) -> dict[str, Any]:
-    """Mean, std, min, max and n of the episode returns of a run's best checkpoint, greedy unless `sampled`."""
-    path = Path(run)
-    config, facts, spec, checkpoint = folder.trained(path)
-    user_code.check_run(config, facts)
-    folders = [Path(facts["folder"])]
-    evaluator = Evaluator(config, spec, folders)
-    try:
-        act = programs.acting_alone(config, spec, folders)
-        return {
-            **evaluator(
-                act,
-                checkpoint.state,
-                programs.constant_knobs(config),
-                episodes=episodes,
-                seed=np.random.SeedSequence(seed, spawn_key=(programs.EVALUATE_COMMAND,)),
-                choice=SAMPLE if sampled else GREEDY,
-            ),
-            "run": str(path),
-            "checkpoint": checkpoint.path.name,
-            "environment": config.environment.dynamics or config.environment.id,
-            "policy": "sampled" if sampled else "greedy",
-            "seed": seed,
-        }
-    finally:
-        evaluator.close()
+from pg_theano.system.opening import say
+from pg_theano.training.evaluating import evaluate
 
 
 def main(argv: Sequence[str] | None = None) -> int:

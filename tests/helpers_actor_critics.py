@@ -490,7 +490,7 @@ def interpreted_graph(spec, function):
     from pytensor.scan.op import Scan
 
     with by_definition.floats(spec["dtype"]):
-        module = importlib.import_module(f"pg_theano.graphs.{spec['algorithm']}")
+        module = importlib.import_module(f"pg_theano.graphs.algorithms.{spec['algorithm']}")
         graph = getattr(module, function)(spec)
         interpret_scans(graph.outputs.values(), ancestors, Scan)
         run = by_definition.interpreted(graph.inputs.values(), list(graph.outputs.values()))

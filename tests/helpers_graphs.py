@@ -392,7 +392,7 @@ def interpreted(inputs, outputs):
 def interpreted_graph(spec, function):
     """One function of the algorithm's graph: dict of arrays in, dict of arrays out."""
     with floats(spec["dtype"]):
-        module = importlib.import_module(f"pg_theano.graphs.{spec['algorithm']}")
+        module = importlib.import_module(f"pg_theano.graphs.algorithms.{spec['algorithm']}")
         graph = getattr(module, function)(spec)
         run = interpreted(graph.inputs.values(), list(graph.outputs.values()))
 

@@ -30,10 +30,9 @@ import numpy as np
 from helpers_runs import as_arguments, digest
 
 from pg_theano import train
-from pg_theano.reports import screen
 from pg_theano.runs import checkpoints
 from pg_theano.system import commands
-from pg_theano.training import loop
+from pg_theano.training import display, saving
 from pg_theano.types import UserError
 
 CONFIG = {
@@ -73,7 +72,7 @@ def child(folder, argv, *, prepare=lambda: None, kill_after=None, out=None, err=
                 os.dup2(os.open(name, os.O_WRONLY | os.O_CREAT | (0 if name.startswith("/") else os.O_TRUNC)), number)
             sys.stdout, sys.stderr = (os.fdopen(number, "w") for number in (1, 2))
             # Every checkpoint is reported, not one a second at most.
-            screen.Screen.saved = lambda self, updates: self.event(f"saved after {updates} updates")
+            display.Plain.saved = lambda self, updates: self.event(f"saved after {updates} updates")
             prepare()
             commands.leave(train.main(argv))
         finally:
@@ -241,15 +240,15 @@ def naive(count, seed=0):
     found = {"outside": 0, "in_writes": 0, "unreadable": 0}
 
     def prepare():
-        def save(self):
-            self.folder.flush()
+        def save(self, now):
+            self.setting.folder.flush()
             with os.fdopen(os.open("one.npz", os.O_RDWR | os.O_CREAT | os.O_TRUNC), "w+b") as file:
-                np.savez(file, allow_pickle=False, **self.state)
+                np.savez(file, allow_pickle=False, **now.state)
                 file.flush()
                 os.fsync(file.fileno())
-            self.display.saved(self.counters.updates)
+            self.setting.display.saved(now.counters.updates)
 
-        loop.Trainer.save = save
+        saving.Saver.save = save
 
     with tempfile.TemporaryDirectory() as scratch:
         whole = child(new(scratch), BEGIN, prepare=prepare)

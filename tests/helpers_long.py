@@ -16,7 +16,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from pg_theano.reports import screen
+from pg_theano.training.display import Plain
 
 TINY: dict[str, Any] = {
     "environment": {"id": "probe_environments:ConstantValue-v0", "num_envs": 1},
@@ -64,7 +64,7 @@ def resident() -> int:
     return pages * os.sysconf("SC_PAGE_SIZE")
 
 
-class Watched(screen.Screen):
+class Watched(Plain):
     """A screen that shows nothing and looks at the memory after some updates."""
 
     def __init__(self, at: list[int]):
@@ -94,14 +94,14 @@ def config_of(kind: str, updates: int) -> dict[str, Any]:
 
 def figures(kind: str, updates: int, early: int = EARLY) -> dict[str, Any]:
     """Bytes resident after `early` updates and at the end, bytes of each file, seconds; and of the plot."""
-    from pg_theano import train
+    import pg_theano
     from pg_theano.reports import plots
 
     with tempfile.TemporaryDirectory() as folder:
         run = Path(folder) / "run"
         watched = Watched([early, *(updates * part // 4 for part in (1, 2, 3, 4))])
         began = time.perf_counter()
-        train.run(config_of(kind, updates), run_dir=run, plot=False, display=lambda title: watched)
+        pg_theano.run(config_of(kind, updates), run_dir=run, plot=False, display=lambda title: watched)
         seconds = time.perf_counter() - began
         sizes = {str(path.relative_to(run)): path.stat().st_size for path in run.rglob("*") if path.is_file()}
         began = time.perf_counter()
@@ -123,12 +123,13 @@ def figures(kind: str, updates: int, early: int = EARLY) -> dict[str, Any]:
 
 def drawn(updates: int) -> dict[str, Any]:
     """Seconds of the plot and the report of a run of so many updates: that of 500, whose records are repeated."""
-    from pg_theano import report, train
+    import pg_theano
+    from pg_theano import report
     from pg_theano.reports import plots
 
     with tempfile.TemporaryDirectory() as folder:
         run = Path(folder) / "run"
-        train.run(config_of("reinforce", 500), run_dir=run, plot=False, display=lambda title: Watched([]))
+        pg_theano.run(config_of("reinforce", 500), run_dir=run, plot=False, display=lambda title: Watched([]))
         records = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
         with (run / "metrics.jsonl").open("w") as file:
             for update in range(updates):

@@ -159,9 +159,8 @@ def interrupted(engine, times, rng, seconds):
 def strike_in(phase, delay, number):
     """Have this process send itself a signal, `delay` seconds after it enters a phase for the second time (compiling:
     the first), and say so."""
-    from pg_theano import evaluate, train
     from pg_theano.runs import checkpoints
-    from pg_theano.training import agents
+    from pg_theano.training import agents, evaluating, loop, run
 
     entered = []
 
@@ -186,18 +185,17 @@ def strike_in(phase, delay, number):
 
         setattr(owner, name, entering)
 
-    trainer = train.Trainer
     if phase == "compile":
-        around(trainer, "compile")
+        around(run, "compiled")
         around(agents, "load")
     elif phase == "evaluation":
-        around(evaluate.Evaluator, "__call__")
+        around(evaluating.Evaluator, "__call__")
         around(agents, "_evaluate")
     elif phase == "save":
         around(checkpoints, "save")
     elif phase in ("rollout", "update"):
         around(agents, {"rollout": "_collect", "update": "_learn"}[phase])
-        original = trainer.begin
+        original = loop.Trainer.begin
 
         def begin(self):
             if phase == "rollout":
@@ -207,7 +205,7 @@ def strike_in(phase, delay, number):
                 self.program = self.program._replace(train=lambda *given: (enter(), train_(*given))[1])
             original(self)
 
-        trainer.begin = begin
+        loop.Trainer.begin = begin
 
 
 def stopped_in(phase, delay, number, engine, expected, **more):

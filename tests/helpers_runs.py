@@ -9,9 +9,9 @@ from pathlib import Path
 
 import numpy as np
 
-from pg_theano import train
-from pg_theano.reports import screen
+import pg_theano
 from pg_theano.runs import checkpoints
+from pg_theano.training.display import Quiet
 
 SMALL = {
     "environment": {"id": "probe_environments:Lengths-v0", "num_envs": 4},
@@ -46,11 +46,11 @@ def as_arguments(config, prefix=""):
 
 def ran(config, folder, **options):
     """Train in this process, without a plot and without a word."""
-    return train.run(config, run_dir=folder, plot=False, display=lambda title: screen.quiet(), **options)
+    return pg_theano.run(config, run_dir=folder, plot=False, display=Quiet, **options)
 
 
 def resumed(folder, *overrides, **options):
-    return train.run(resume=folder, overrides=overrides, plot=False, display=lambda title: screen.quiet(), **options)
+    return pg_theano.run(resume=folder, overrides=overrides, plot=False, display=Quiet, **options)
 
 
 def command(name, *arguments, **options):

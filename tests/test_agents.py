@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 from helpers_runs import as_arguments, assert_equal_runs, command, merged, ran, records, result
 
-from pg_theano import evaluate, train
+import pg_theano
 from pg_theano.compiler import functions
 from pg_theano.config.reading import from_dict
 from pg_theano.runs import checkpoints
-from pg_theano.training import agents
+from pg_theano.training import agents, evaluating, run
 
 # float64: a rounding error of 1e-16 flips no action in so few steps, and so the curves can be compared number by number.
 BASE = {
@@ -48,7 +48,7 @@ def trained(folder, settings, base=BASE):
     paths = [folder / f"agent-{number}" for number in range(len(configs))]
     for path in paths:
         path.mkdir(exist_ok=True)
-    return train.train_group(configs, paths, folder), paths
+    return run.train_group(list(zip(configs, paths, strict=True)), folder), paths
 
 
 def assert_same_curve(together, alone):
@@ -66,14 +66,14 @@ def assert_same_curve(together, alone):
 def together(tmp_path_factory):
     """Five agents, four at a time, one of which ends early and one of which fails."""
     calls = []
-    own = evaluate.Evaluator.__call__
+    own = evaluating.Evaluator.__call__
 
     def counted(self, *arguments, **options):
         calls.append(self.config.seed)
         return own(self, *arguments, **options)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(evaluate.Evaluator, "__call__", counted)
+        patch.setattr(evaluating.Evaluator, "__call__", counted)
         figures, paths = trained(tmp_path_factory.mktemp("together"), [FAILING, *DIFFERENT])
     return figures, paths, calls
 
@@ -145,7 +145,7 @@ def test_ctrl_c_leaves_all_whole_and_they_go_on(tmp_path, monkeypatch):
     assert [one["updates"] for one in figures] == [3, 3]
     monkeypatch.undo()
     configs = [from_dict(merged(BASE, changes)) for changes in DIFFERENT[:1]]
-    train.train_group(configs, paths[:1], tmp_path)  # one of them alone first
+    run.train_group(list(zip(configs, paths[:1], strict=False)), tmp_path)  # one of them alone first
     figures, _ = trained(tmp_path / "broken", DIFFERENT[:2])
     assert [one["status"] for one in figures] == ["budget"] * 2
     for path, other in zip(paths, straight, strict=True):
@@ -164,7 +164,7 @@ def test_a_set_that_was_killed_goes_on(tmp_path, together):
         "import sys; from pg_theano import train; code = train.main(sys.argv[1:]); "
         "assert 'pytensor' not in sys.modules; sys.exit(code)"
     )
-    train.run(from_dict(config), run_dir=tmp_path / "straight", plot=False)
+    pg_theano.run(from_dict(config), run_dir=tmp_path / "straight", plot=False)
     process = subprocess.Popen([sys.executable, "-c", script, *words, "--run-dir", "set"], cwd=tmp_path)
     for _ in range(6000):
         if any((tmp_path / "set").glob("seed-*/checkpoints/update-*[2-9].json")) or process.poll() is not None:

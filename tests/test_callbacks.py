@@ -12,9 +12,9 @@ from helpers_runs import command, ran, resumed, small
 
 import pg_theano
 from pg_theano import train
-from pg_theano.reports import screen
 from pg_theano.runs import checkpoints
 from pg_theano.training import callbacks
+from pg_theano.training.display import Quiet
 from pg_theano.types import UserError
 
 pytestmark = pytest.mark.usefixtures("elsewhere")
@@ -28,9 +28,7 @@ def records(folder):
 
 
 def quiet(config, folder, *given, **options):
-    return train.run(
-        config, run_dir=folder, plot=False, display=lambda title: screen.quiet(), callbacks=given, **options
-    )
+    return pg_theano.run(config, run_dir=folder, plot=False, display=Quiet, callbacks=given, **options)
 
 
 def test_it_sees_every_update_its_record_and_the_policy_as_it_is(tmp_path):

@@ -10,6 +10,7 @@ from helpers_runs import command, ran, small
 import pg_theano
 from pg_theano import card
 from pg_theano.config import reading
+from pg_theano.reports import model_card
 from pg_theano.runs import folder as runs
 from pg_theano.types import UserError
 
@@ -91,7 +92,7 @@ def test_what_a_run_is_called_stays_text():
         {"environment": {"id": "a:b<script>alert(1)</script>|c](x)`*_", "kwargs": {"k": "```\n# no"}}}
     )
     judged = {"mean": 1.0, "std": 0.5, "n": 3, "seed": 0}
-    text = card.card_of("run", made, {"spec": {"num_params": 3}}, judged, {}, {"plot": None, "gif": None})
+    text = model_card.card_of("run", made, {"spec": {"num_params": 3}}, judged, {}, {"plot": None, "gif": None})
     front, body = parts_of(text)
     prose, block = body.split("<details>")
     outside = re.sub(r"```.*?```", "", prose, flags=re.S)

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from pg_theano import check
-from pg_theano.training import differences
+from pg_theano.training import checking, differences
 from pg_theano.types import UserError
 
 # -- derivatives
@@ -62,12 +62,12 @@ def compared(faulty=None, by_hand=None, function=loss):
         if fault:
             fault(gradients[which])
     rows, total = differences.compare(function, at, LAYOUT, gradients, points=8, rng=np.random.default_rng(0))
-    return {row.name: check.passes(row) for row in rows}, rows, total
+    return {row.name: differences.passes(row) for row in rows}, rows, total
 
 
 def test_right_gradients_pass_with_errors_of_rounding():
     passed, rows, total = compared()
-    assert all(passed.values()) and check.passes(total)
+    assert all(passed.values()) and differences.passes(total)
     assert [row.compared for row in rows] == [9, 3, 9]  # 8 numbers and one direction through all; all of a small one
     assert total.symbolic_by_hand == 0.0
     assert max(total.symbolic_numerical, total.by_hand_numerical) < 1e-9
@@ -101,11 +101,11 @@ def test_a_wrong_gradient_fails_in_its_own_array_whoever_gave_it(fault, array):
     for which in ("faulty", "by_hand"):
         passed, rows, total = compared(**{which: fault})
         assert [name for name, right in passed.items() if not right] == [array]
-        assert not check.passes(total)
+        assert not differences.passes(total)
         wrong = next(row for row in rows if row.name == array)
         right = wrong.by_hand_numerical if which == "faulty" else wrong.symbolic_numerical
-        assert right < check.NUMERICAL
-        assert wrong.symbolic_by_hand > check.BY_HAND
+        assert right < differences.NUMERICAL
+        assert wrong.symbolic_by_hand > differences.BY_HAND
 
 
 def test_what_has_a_kink_is_counted_as_skipped_and_nothing_left_to_compare_is_no_pass():
@@ -135,22 +135,22 @@ def test_the_default_config_passes():
     assert report.passed
     assert [row.name for row in report.rows] == ["policy/w1", "policy/b1", "policy/w2", "policy/b2"]
     assert report.config.dtype == "float64"
-    assert 4 <= report.steps <= 4 * check.MOST_EPISODE
+    assert 4 <= report.steps <= 4 * checking.MOST_EPISODE
     assert "by_hand has no twin of reinforce" in report.not_by_hand
 
 
 def test_where_an_array_has_nothing_but_kinks_the_parameters_are_moved_elsewhere(monkeypatch):
     """Up to five times; then it is no pass. Caught, when planted: the same place again."""
     places = []
-    original = check.compare
+    original = checking.compare
 
     def spied(loss, at, *rest, **options):
         places.append(at)
         rows, total = original(loss, at, *rest, **options)
         return ([rows[0]._replace(compared=0), *rows[1:]] if len(places) <= bad else rows), total
 
-    monkeypatch.setattr(check, "compare", spied)
-    for bad, expected in ((0, 1), (2, 3), (9, check.MOST_PLACES)):
+    monkeypatch.setattr(checking, "compare", spied)
+    for bad, expected in ((0, 1), (2, 3), (9, checking.MOST_PLACES)):
         places.clear()
         report = check.check(points=2)
         assert (report.places, len(places)) == (expected, expected)
@@ -186,7 +186,7 @@ def test_ones_own_objective_is_checked_the_same_way(own, algorithm):
     words = [f"algorithm.name={algorithm}", *(TINY if algorithm != "reinforce" else TINY[:1])]
     for name, expected in (("right", True), ("wrong", False)):
         report = check.check(overrides=[*words, f"algorithm.objective=surrogates:{name}"])
-        failed = {row.name.partition("/")[0] for row in report.rows if not check.passes(row)}
+        failed = {row.name.partition("/")[0] for row in report.rows if not differences.passes(row)}
         assert report.passed is expected
         assert failed == (set() if expected else {"policy"})
 
@@ -240,14 +240,14 @@ def test_some_ratios_are_clipped_where_the_gradients_are_compared():
     """Or the clip would not be checked: the loss there depends on the clip range."""
     few = ["algorithm.name=ppo", *TINY]
     losses = []
-    original = check.compare
+    original = checking.compare
 
     def spied(loss, at, *rest, **options):
         losses.append(loss(at))
         return original(loss, at, *rest, **options)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(check, "compare", spied)
+        patch.setattr(checking, "compare", spied)
         check.check(overrides=[*few, "algorithm.clip_range=0.2"])
         check.check(overrides=[*few, "algorithm.clip_range=100.0"])
     assert losses[0] != losses[1]
@@ -302,14 +302,14 @@ def test_a_sign_flipped_in_one_layer_by_hand_fails_and_names_the_layer(twin, cap
 
 # -- the command
 
-ROW = check.Row("policy/w1", 12, 9, 3, 2e-16, 3e-9, 3e-9)
+ROW = differences.Row("policy/w1", 12, 9, 3, 2e-16, 3e-9, 3e-9)
 
 
 def stand_in(monkeypatch, *rows):
     from pg_theano.config import reading
 
-    found = check.Report(
-        reading.from_dict({}), 77, 2, list(rows), rows[0], "why not", all(map(check.passes, rows)), 0.0
+    found = checking.Report(
+        reading.from_dict({}), 77, 2, list(rows), rows[0], "why not", all(map(differences.passes, rows)), 0.0
     )
     monkeypatch.setattr(check, "check", lambda *arguments, **options: found)
 

@@ -11,7 +11,8 @@ from pg_theano import check, compare, evaluate, graph, train, watch
 from pg_theano.config import reading as configs
 from pg_theano.config import tables
 from pg_theano.environments import inspection, making
-from pg_theano.training import programs
+from pg_theano.reports import animation
+from pg_theano.training import evaluating, looking, programs
 from pg_theano.types import GREEDY, SAMPLE
 
 pytestmark = pytest.mark.usefixtures("elsewhere")
@@ -72,18 +73,18 @@ def test_solved_is_exit_code_0(tmp_path, capsys):
 def test_ctrl_c_is_exit_code_130_and_its_hint_works(tmp_path, capsys, monkeypatch):
     """The command that is printed is run as printed. Caught, when planted: exit code 0; the wrong folder in the hint."""
     for number, words in enumerate((["--run-dir", "alone"], ["runs=2", "--run-dir", "several"])):
-        original, calls = train.Trainer.check_finite, []
+        original, calls = looking.check_finite, []
 
-        def interrupted(self, measured, played, number=number, original=original, calls=calls):
+        def interrupted(*given, number=number, original=original, calls=calls):
             calls.append(1)
             if len(calls) == 3 + 6 * number:  # in the second of the two runs
                 raise KeyboardInterrupt
-            return original(self, measured, played)
+            return original(*given)
 
-        monkeypatch.setattr(train.Trainer, "check_finite", interrupted)
+        monkeypatch.setattr(looking, "check_finite", interrupted)
         assert train.main([*WORDS, *words, "--no-plot"]) == 130
         out = capsys.readouterr().out
-        monkeypatch.setattr(train.Trainer, "check_finite", original)
+        monkeypatch.setattr(looking, "check_finite", original)
         (hint,) = re.findall(r"^to go on: python -m pg_theano.train (.*)$", out, re.MULTILINE)
         assert train.main([*hint.split(), "--no-plot"]) == 0
         assert "resumed at update 2" in capsys.readouterr().out
@@ -92,7 +93,7 @@ def test_ctrl_c_is_exit_code_130_and_its_hint_works(tmp_path, capsys, monkeypatc
 
 
 def test_ctrl_c_with_json_still_says_how_to_go_on(tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr(train.Trainer, "check_finite", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+    monkeypatch.setattr(looking, "check_finite", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
     assert train.main([*WORDS, "--run-dir", "run", "--no-plot", "--json"]) == 130
     out, err = capsys.readouterr()
     assert json.loads(out)["status"] == "interrupted"
@@ -176,7 +177,7 @@ def test_an_evaluation_plays_exactly_n_episodes_each_to_its_end(episodes, monkey
     config = configs.from_dict(SMALL)
     environment = making.make(config.environment, num_envs=1, dtype="float32")
     spec = programs.spec_of(config, environment.task)
-    evaluator = evaluate.Evaluator(config, spec)
+    evaluator = evaluating.Evaluator(config, spec)
 
     def zero(state, obs, noise, knobs, choice):
         return np.zeros(len(obs), np.int32), np.zeros(len(obs), np.float32)
@@ -206,7 +207,7 @@ def test_an_evaluation_does_not_explore():
         asked.append((knobs["exploration_rate"], choice))
         return np.zeros(len(obs), np.int32), np.zeros(len(obs), np.float32)
 
-    evaluator = evaluate.Evaluator(config, programs.spec_of(config, environment.task))
+    evaluator = evaluating.Evaluator(config, programs.spec_of(config, environment.task))
     for choice in (GREEDY, SAMPLE):
         asked.clear()
         evaluator(spy, {}, {"exploration_rate": 0.9}, episodes=3, seed=np.random.SeedSequence(1), choice=choice)
@@ -265,7 +266,7 @@ def test_watch_draws_the_episodes_of_its_seed(tmp_path, capsys, monkeypatch):
             picture.seek(frame)
             total += picture.info["duration"]
         assert total == 40 * sum(count + 1 for count in steps)  # equal frames are joined, their times added
-    monkeypatch.setattr(watch, "MOST_FRAMES", 12)
+    monkeypatch.setattr(animation, "MOST_FRAMES", 12)
     assert watch.main(["run", "--gif", "b.gif", "--episodes", "3"]) == 0
     assert capsys.readouterr().out.splitlines()[-2].endswith("cut short: a GIF has at most 12 frames")
 

@@ -14,7 +14,7 @@ from pg_theano import compare
 from pg_theano.compare import compare as compared
 from pg_theano.config import tables
 from pg_theano.config.reading import from_dict, to_dict
-from pg_theano.reports.comparing import estimating, figure, scales, table
+from pg_theano.reports.comparing import comparing, estimating, figure, scales, table
 from pg_theano.system import seals
 from pg_theano.types import UserError
 
@@ -24,7 +24,7 @@ pytestmark = pytest.mark.usefixtures("elsewhere", "fewer")
 @pytest.fixture
 def fewer(monkeypatch):
     """Fewer resamples than the command's: tests/test_aggregates.py holds intervals to what they should be."""
-    monkeypatch.setattr(compare, "RESAMPLES", 1000)
+    monkeypatch.setattr(comparing, "RESAMPLES", 1000)
     monkeypatch.setattr(estimating, "RESAMPLES_OF_CURVES", 100)
 
 

@@ -4,6 +4,7 @@ import ast
 import contextlib
 import importlib
 import io
+import pkgutil
 import re
 import shutil
 import subprocess
@@ -45,7 +46,7 @@ SMALLER = {
 }
 """What is added to a command, so that it takes a second: the rest of it is run as it stands."""
 COMPARED = ("ppo", "reinforce")
-"""Runs that the README compares; the page on comparing shows how they are made, and makes them."""
+"""Runs that `what-it-does.md` compares; the page on comparing shows how they are made, and makes them."""
 OF_ANOTHER = {"cache --clear"}
 """Parsed only: it would take what is compiled away from all other tests."""
 NEEDS = {"graph": "dot"}
@@ -244,7 +245,7 @@ def test_the_site_builds_without_a_warning_and_asks_no_other_host(tmp_path):
     assert not any(asked)
     assert built["derivations.html"].count("<math ") > 100 and "\\nabla" not in built["derivations.html"]
     assert built["tutorial.html"].count('<polyline stroke="#') == 6
-    assert "Time to solve" in built["speed.html"] and "the default command, warm" in built["speed.html"]  # both pages
+    assert "Time to solve" in built["speed.html"] and "the default command, warm" in built["measured.html"]
 
 
 def figures_in(text):
@@ -257,16 +258,53 @@ def figures_in(text):
         yield written, float(digits), unit / 2
 
 
-def test_figures_of_speed_are_the_benchmarks_own():
-    """Each that the README gives under Measured stands in benchmarks/README.md, with as many digits or more. Caught, when
-    planted: 0.43 for 0.44, as it was; a median of another run."""
-    measured = re.search(r"^## Measured\n(.*?)^Where these", (ROOT / "README.md").read_text(), re.S | re.M)[1]
-    page = [value for _, value, _ in figures_in((ROOT / "benchmarks" / "README.md").read_text())]
-    rows = [row.split("|")[2:] for row in measured.splitlines() if row.startswith("| ")][1:]
-    assert len(rows) >= 10
-    for written, value, half in (one for cells in rows for one in figures_in("|".join(cells))):
-        near = [x for x in page for unit in (1, 1e6) if abs(x / unit - value) <= half * 1.0001]
-        assert near, f"README.md, Measured: {written} is no figure of benchmarks/README.md"
+def measured_by(program):
+    """What a program of `benchmarks/` has written: its section of the page of speed, or all of a page of its own."""
+    sections = re.split(r"^## ", (ROOT / "benchmarks" / "README.md").read_text(), flags=re.M)[1:]
+    for text in [*sections, (ROOT / "benchmarks" / "quality.md").read_text()]:
+        if f"python {program}" in text:
+            return text
+    raise AssertionError(f"{program}: no page of benchmarks/ names it")
+
+
+@pytest.mark.parametrize(("page", "least"), [("README.md", 5), ("docs/measured.md", 10)])
+def test_measured_figures_are_those_of_the_program_that_the_row_names(page, least):
+    """Each stands in what that program wrote, with as many digits or more. Caught, when planted: 0.43 for 0.44, as it
+    was; a median of another run; a figure that only another program's table has."""
+    text = (ROOT / page).read_text().partition("## Measured")[2] or (ROOT / page).read_text()
+    rows = [row.split("|")[2:-1] for row in text.splitlines() if row.startswith("| ")][1:]
+    assert len(rows) >= least
+    for *cells, program in rows:
+        found = [value for _, value, _ in figures_in(measured_by(re.search(r"benchmarks/\w+\.py", program)[0]))]
+        for written, value, half in figures_in("|".join(cells).replace("Baselines3", "Baselines")):
+            near = [x for x in found for unit in (1, 1e6) if abs(x / unit - value) <= half * 1.0001]
+            assert near, f"{page}, Measured: {written} is no figure of {program}"
+
+
+def test_what_tuned_configs_reach_is_what_was_measured():
+    """Caught, when planted: MountainCarContinuous's figures of an older run, as they stood."""
+    found = {value for _, value, _ in figures_in((ROOT / "benchmarks" / "quality.md").read_text())}
+    rows = [row for row in (DOCS / "configs.md").read_text().splitlines() if re.match(r"\| \[`(ppo|pgpe)-", row)]
+    assert len(rows) == 9
+    for row in rows:
+        for written, value, half in figures_in(row.partition(") |")[2]):
+            assert any(abs(x - value) <= half * 1.0001 for x in found) or written in ("3", "10"), f"{row}: {written}"
+
+
+def test_a_reward_passes_at_most_twelve_files():
+    """On the page that says how it is built, each numbered and named once. Caught, when planted: a thirteenth; one twice."""
+    way = (DOCS / "how-it-is-built.md").read_text().partition("## The way of a reward")[2].partition("\n## ")[0]
+    files = re.findall(r"^\| (\d+) \| `([\w/]+\.py)` \|", way, re.M)
+    assert [int(number) for number, _ in files] == list(range(1, len(files) + 1))
+    assert 8 <= len({name for _, name in files}) == len(files) <= 12
+
+
+def test_the_readme_is_short_and_says_what_theano_and_gym_are():
+    """Caught, when planted: a table too many; a sentence lost."""
+    text = (ROOT / "README.md").read_text()
+    assert len(text.splitlines()) <= 120
+    assert "Theano ended with version 1.0.5 in 2020; its code base lives on as [PyTensor]" in text
+    assert "OpenAI Gym lives on as [Gymnasium]" in text and "Those two are this project's `theano` and `gym`" in text
 
 
 def test_what_make_and_python_are_told_is_there():
@@ -278,7 +316,7 @@ def test_what_make_and_python_are_told_is_there():
         for text in shown:
             for target in re.findall(r"^make ([a-z]+)\b", text, re.M):
                 assert target in targets, f"{page.name}: make {target}"
-            for file in re.findall(r"^python ((?:old|benchmarks|tests)/\S+)", text, re.M):
+            for file in re.findall(r"^python ((?:old|benchmarks|tests|docs)/\S+)", text, re.M):
                 assert (ROOT / file).exists(), f"{page.name}: python {file}"
 
 
@@ -290,6 +328,65 @@ def test_links_between_pages_lead_somewhere():
                 continue
             made = ("benchmarks/reliability.md", "generated/")
             assert (page.parent / target).exists() or any(one in target for one in made), f"{page.name}: {target}"
+
+
+KEPT_BY_USERS = ("runs/", "plots/", "checkpoints/")
+FILE = r"((?:[\w.-]+/)*[\w-]+\.(?:py|md|json|svg|css|js|cff))"
+
+
+def spans_of(page):
+    """What stands between backticks in a page's text."""
+    return re.findall(r"`([^`\n]+)`", re.sub(r"^```.*?^```$", "", page.read_text(), flags=re.S | re.M))
+
+
+def paths_named_by(page):
+    """Every file and folder of ours that a page names; NAME stands for what is yet to be written."""
+    for shown in spans_of(page):
+        path = shown.removeprefix("python ")
+        ours = "/" in path and not path.startswith(KEPT_BY_USERS)
+        if ours and (re.fullmatch(FILE, path) or re.fullmatch(r"(?:[\w.-]+/)+", path)):
+            yield path.replace("NAME.py", "")
+        elif page.name in IN_THE_PACKAGE and re.fullmatch(r"\w+\.py", path) and path != "NAME.py":
+            yield path
+
+
+IN_THE_PACKAGE = ("how-it-is-built.md", "CONTRIBUTING.md")
+"""Pages that say that their paths are in `pg_theano/`: there, names without a folder are paths too."""
+
+
+def test_every_path_that_a_page_names_is_there():
+    """Caught, when planted: a file of a room renamed; a page that names the old house."""
+    pages_of_ours = [*PAGES, ROOT / "CONTRIBUTING.md", ROOT / "SECURITY.md"]
+    named = {(page.name, path) for page in pages_of_ours for path in paths_named_by(page)}
+    assert len([1 for page, _ in named if page == "how-it-is-built.md"]) >= 25
+    missing = sorted(
+        f"{page}: {path}"
+        for page, path in named
+        if not any((top / path).exists() for top in (ROOT, ROOT / "pg_theano"))
+    )
+    assert not missing, "\n".join(missing)
+
+
+def test_every_name_of_the_package_that_a_page_writes_out_is_there():
+    """`pg_theano.room.module`, or a function of it. Caught, when planted: a module of the old house."""
+    found = {
+        name for page in pages() for one in spans_of(page) for name in re.findall(r"\bpg_theano(?:\.[a-z_]+)+", one)
+    }
+    assert {"pg_theano.load", "pg_theano.search.minimise"} <= found
+    gone = []
+    for name in sorted(found):
+        try:
+            pkgutil.resolve_name(name)
+        except (ImportError, AttributeError):
+            gone.append(name)
+    assert not gone
+
+
+def test_every_room_stands_in_the_house():
+    """Caught, when planted: a file beside the commands; a package that docs/rooms.py does not know; an import upwards."""
+    drawn = (DOCS / "rooms.svg").read_text()
+    assert "stands in no room of the house" not in drawn
+    assert not re.findall(r"<title>([^<]*)</title></rect>", drawn)
 
 
 def test_every_page_of_the_site_is_reachable():

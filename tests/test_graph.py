@@ -79,7 +79,7 @@ def test_what_a_picture_lacks_is_named_with_how_to_get_it(dot, pydot, monkeypatc
 
 def test_a_picture_of_each_is_drawn_where_it_was_asked_for(monkeypatch):
     """PyTensor's drawing stands aside. Caught, when planted: both drawn after rewriting."""
-    from pg_theano.graphs import pictures
+    from pg_theano.compiler import pictures
 
     drawn = []
     monkeypatch.setattr(shutil, "which", lambda name: name)

@@ -16,9 +16,9 @@ import pg_theano
 from pg_theano import card, compare, export, plot, train
 from pg_theano.check_env import check_env
 from pg_theano.config import reading as configs
-from pg_theano.reports import screen
+from pg_theano.reports import model_card, screen
 from pg_theano.runs import figures as metrics
-from pg_theano.training.population import minimise
+from pg_theano.search import minimise
 from pg_theano.types import UserError
 
 pytestmark = pytest.mark.usefixtures("elsewhere")
@@ -103,7 +103,7 @@ def test_the_card_says_how_to_make_it_again(run):
 def test_half_a_card_is_none(run, monkeypatch):
     """Caught, when planted: the folder left, which the next try refuses, and advice of another command."""
     with monkeypatch.context() as patch:
-        patch.setattr(card, "export", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+        patch.setattr(model_card, "export", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
         with pytest.raises(KeyboardInterrupt):
             card.card(run, "card", episodes=2, gif=False)
     assert not Path("card").exists()

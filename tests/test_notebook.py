@@ -16,9 +16,10 @@ from test_report_browser import browser, opened  # noqa: F401 - fixtures
 
 import pg_theano
 from pg_theano.config import reading as configs
-from pg_theano.reports import notebook, screen
+from pg_theano.reports import notebook
 from pg_theano.reports.pages import cells
 from pg_theano.system import stopping
+from pg_theano.training.display import Quiet
 from pg_theano.types import UserError
 
 pytestmark = pytest.mark.usefixtures("elsewhere")
@@ -140,8 +141,8 @@ def test_terminals_and_scripts_are_as_they_were(capsys, monkeypatch):
 def test_nothing_of_ipython_is_imported_where_it_is_not():
     """Caught, when planted: `import IPython` in `is_here`."""
     code = (
-        "import sys; from pathlib import Path; from pg_theano import notebook, train; print(notebook.is_here())\n"
-        "train.Result(Path('x'), {}, None)._repr_html_(); print('IPython' in sys.modules, 'matplotlib' in sys.modules)"
+        "import sys; from pathlib import Path; from pg_theano.reports import notebook; print(notebook.is_here())\n"
+        "notebook.Result(Path('x'), {}, None)._repr_html_(); print('IPython' in sys.modules, 'matplotlib' in sys.modules)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=300, check=True)
     assert done.stdout.split() == ["False"] * 3
@@ -177,13 +178,13 @@ def test_an_interrupted_cell_is_saved_and_says_how_to_go_on(kernel, tmp_path, mo
 
 def test_interrupted_before_its_first_update_it_says_how_to_go_on(kernel, monkeypatch):
     """Caught, when planted: the command's words, which a notebook never shows."""
-    from pg_theano.training import loop
+    from pg_theano.training import run as training
 
-    def interrupted(self):
+    def interrupted(*_):
         os.kill(os.getpid(), signal.SIGINT)
         time.sleep(5)
 
-    monkeypatch.setattr(loop.Trainer, "compile", interrupted)
+    monkeypatch.setattr(training, "compiled", interrupted)
     with pytest.raises(KeyboardInterrupt):
         run()
     assert "pg_theano.run(resume=&#x27;run&#x27;)" in kernel.shown[-1][1]["text/html"]
@@ -239,7 +240,7 @@ def test_words_alone_are_knobs_over_the_defaults(monkeypatch):
 
 
 def quiet(title):
-    return screen.quiet()
+    return Quiet()
 
 
 # -- results
@@ -360,7 +361,7 @@ def test_a_real_kernel_is_interrupted_and_outlives_it(tmp_path):
         "import os, signal, pg_theano\n"
         "def interrupt(update, metrics, policy):\n"
         "    if update == 3: os.kill(os.getpid(), signal.SIGINT)\n"
-        "from pg_theano import notebook\n"
+        "from pg_theano.reports import notebook\n"
         "saved = notebook.Told.saved\n"
         "notebook.Told.saved = lambda self, updates: os.kill(os.getpid(), signal.SIGINT)\n"
         f"result = pg_theano.run({small()!r}, run_dir='run', plot=False, callbacks=[interrupt])\n"

@@ -12,10 +12,11 @@ import scipy.stats
 from helpers_runs import command, merged, ran, small
 
 import pg_theano
-from pg_theano import export, parameters
+from pg_theano import parameters
 from pg_theano.config import reading
 from pg_theano.environments import making
 from pg_theano.policies import acting, onnx, policy
+from pg_theano.runs import exported
 from pg_theano.training import programs
 from pg_theano.types import GREEDY, UserError
 
@@ -208,7 +209,7 @@ def test_the_likeliest_action_as_stablehlo(name, tmp_path):
 
     _, spec, state, described, _ = case(name)
     spec = spec | {"exploration": "softmax"}
-    content = export.stablehlo_of(spec, state, described, [])
+    content = exported.stablehlo_of(spec, state, described, [])
     with jax.enable_x64(spec["dtype"] == "float64"):
         run = jax.export.deserialize(bytearray(content))
         rows = np.random.default_rng(7).normal(size=(500, spec["obs_size"])).astype(spec["dtype"])
@@ -335,7 +336,7 @@ def test_nothing_is_exported_over_a_file_of_the_run(run, tmp_path, name):
 
 
 def test_a_damaged_file_is_named(run, tmp_path):
-    export.export(run, "npz", tmp_path / "p.npz")
+    exported.export(run, "npz", tmp_path / "p.npz")
     content = (tmp_path / "p.npz").read_bytes()
     for name, damaged in (
         ("cut", content[:-30]),

@@ -13,10 +13,11 @@ import pytest
 from pg_theano import parameters, report, types
 from pg_theano.config import reading
 from pg_theano.policies import acting, policy
-from pg_theano.reports import live, screen
+from pg_theano.reports import live
 from pg_theano.reports.pages import figures, html, policies, training
 from pg_theano.runs import seeds
 from pg_theano.runs.curves import Curve
+from pg_theano.training.display import Plain
 from pg_theano.training.population import learner
 
 EVIL = "<script>alert(1)</script>\"'&<img src=x onerror=alert(2)>"
@@ -130,11 +131,11 @@ def test_the_dimensions_drawn_first_are_those_that_matter():
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
-    from pg_theano import train
+    import pg_theano
 
     folder = tmp_path_factory.mktemp("runs") / "cart"
     given = {"budget": {"updates": 3}, "evaluation": {"every_updates": 2, "episodes": 4}, "solved": {"stop": False}}
-    train.run(given, run_dir=folder, plot=False)
+    pg_theano.run(given, run_dir=folder, plot=False)
     return folder
 
 
@@ -279,7 +280,7 @@ def test_a_live_page_begins_at_once_and_says_which_seed_it_is_at(tmp_path, monke
     monkeypatch.setattr(live.time, "perf_counter", lambda: clock[0])
     page, made = live.Page(tmp_path / "l.html"), reading.from_dict({"runs": 3})
     (tmp_path / "l.html").write_text("the run before")
-    shown = page.around(lambda title: screen.Screen(io.StringIO()))("t")
+    shown = page.around(lambda title: Plain(io.StringIO()))("t")
     (tmp_path / "all").mkdir()
     seeds.begin(made, tmp_path / "all", tmp_path, None)
     for seed, budget in ((0, 0.5), (1, 0.25)):
@@ -361,10 +362,10 @@ def test_a_live_page_that_cannot_be_written_stops_nothing(tmp_path, capsys):
 @pytest.mark.slow
 def test_a_run_with_a_live_page_learns_the_same(run, tmp_path):
     """Its records are those of the same run without one, and the page is the report in the end."""
-    from pg_theano import train
+    import pg_theano
 
     given = {"budget": {"updates": 3}, "evaluation": {"every_updates": 2, "episodes": 4}, "solved": {"stop": False}}
-    train.run(given, run_dir=tmp_path / "cart", plot=False, live=tmp_path / "l.html")
+    pg_theano.run(given, run_dir=tmp_path / "cart", plot=False, live=tmp_path / "l.html")
     records = [
         [{k: v for k, v in json.loads(line).items() if k != "seconds"} for line in open(folder / "metrics.jsonl")]
         for folder in (run, tmp_path / "cart")
@@ -396,13 +397,13 @@ def test_a_page_that_cannot_be_made_fails_no_training(tmp_path, capsys, monkeypa
 
 def test_an_environment_that_takes_long_to_be_made_is_played(run, tmp_path, monkeypatch):
     """And one whose reset does. Caught, when planted: making it counted as playing."""
-    made = policies.environments.single
+    made = policies.making.single
 
     def slow(*given, **named):
         time.sleep(policies.SECONDS + 0.1)
         return made(*given, **named)
 
-    monkeypatch.setattr(policies.environments, "single", slow)
+    monkeypatch.setattr(policies.making, "single", slow)
     found, (read, _) = policy.load(run), policies.runs.read_run(run)
     assert len(policies.played(found, read.environment, [])) > 10
 
@@ -413,7 +414,7 @@ def test_an_environment_that_breaks_leaves_the_rest_of_the_page(run, tmp_path, m
     def broken(*given, **named):
         raise RuntimeError(EVIL)
 
-    monkeypatch.setattr(policies.environments, "single", broken)
+    monkeypatch.setattr(policies.making, "single", broken)
     page = report.report([run], tmp_path / "r.html").read_text()
     assert "could not be played here: &lt;script" in page
     assert 'class="map"' in page
@@ -423,5 +424,5 @@ def test_an_environment_that_breaks_leaves_the_rest_of_the_page(run, tmp_path, m
 def test_every_metric_of_an_algorithm_has_a_name_that_people_read(module):
     """Caught, when planted: a metric without one."""
     named = {*training.METRICS, *training.RETURN, "finite"}
-    assert not set(importlib.import_module(f"pg_theano.graphs.{module}").METRICS) - named
+    assert not set(importlib.import_module(f"pg_theano.graphs.algorithms.{module}").METRICS) - named
     assert not set(learner.METRICS) - named

@@ -60,11 +60,11 @@ def opened(browser):
 @pytest.fixture(scope="module")
 def pages(tmp_path_factory):
     """The report of a run of two seeds, and of a run beside it."""
-    from pg_theano import train
+    import pg_theano
 
     folder = tmp_path_factory.mktemp("pages")
     given = {"budget": {"updates": 3}, "evaluation": {"every_updates": 2, "episodes": 4}, "solved": {"stop": False}}
-    train.run(given | {"runs": 2}, run_dir=folder / "two", plot=False)
+    pg_theano.run(given | {"runs": 2}, run_dir=folder / "two", plot=False)
     report.report([folder / "two"], folder / "one.html")
     report.report([folder / "two", folder / "two" / "seed-0"], folder / "both.html", play=False)
     return folder

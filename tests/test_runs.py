@@ -26,10 +26,10 @@ from helpers_runs import (
 
 from pg_theano import train
 from pg_theano.config import reading
-from pg_theano.reports import screen
-from pg_theano.runs import checkpoints, places
+from pg_theano.runs import checkpoints
 from pg_theano.runs import folder as runs
-from pg_theano.system import locks
+from pg_theano.training import judging, looking, run, saving
+from pg_theano.training.display import Quiet
 from pg_theano.training.playing import collecting
 from pg_theano.types import UserError
 
@@ -193,11 +193,11 @@ def test_what_a_resumed_run_was_given_is_in_its_config(tmp_path):
 
 STOPS = {  # where Ctrl-C strikes: (object, method, on which call)
     "while collecting": (collecting.WholeEpisodes, "generator", 8),
-    "after the update, before it is counted": (train.Trainer, "check_finite", 4),
-    "while evaluating": (train.Trainer, "evaluation", 2),
+    "after the update, before it is counted": (looking, "check_finite", 4),
+    "while evaluating": (judging.Judge, "evaluation", 2),
     "after the evaluation, before the record": (runs.RunFolder, "record", 4),
-    "after the record": (screen._Quiet, "update", 4),
-    "before the checkpoint": (train.Trainer, "checkpoint_when_due", 4),
+    "after the record": (Quiet, "update", 4),
+    "before the checkpoint": (saving.Saver, "save_when_due", 4),
     "in the checkpoint": (checkpoints, "prune", 3),
 }
 
@@ -230,8 +230,8 @@ def test_ctrl_c_anywhere_and_resumed_equals_never_stopped(where, every, straight
 @pytest.mark.parametrize("where", ["before the first checkpoint", "between the last checkpoint and the result"])
 def test_a_run_killed_at_either_end_is_resumed_and_equal(where, straight, tmp_path, monkeypatch):
     """Caught, when planted: 'no checkpoint in it'; 'finished' without a result."""
-    owner, method = (train.Trainer, "start_fresh") if where.startswith("before") else (train.Trainer, "result")
-    monkeypatch.setattr(owner, method, lambda *_: (_ for _ in ()).throw(SystemExit))
+    owner, method = (saving, "begin") if where.startswith("before") else (saving.Saver, "finish")
+    monkeypatch.setattr(owner, method, lambda *_, **__: (_ for _ in ()).throw(SystemExit))
     with pytest.raises(SystemExit):
         ran(small(**EACH), tmp_path / "run")
     monkeypatch.undo()
@@ -397,7 +397,7 @@ def test_who_comes_late_to_a_new_folder_does_not_write_over_the_run_that_is_in_i
 
 def test_a_folder_in_which_nothing_began_can_be_taken_again(tmp_path, monkeypatch):
     """Stopped before there was a config. Caught, when planted: its lock makes it occupied."""
-    monkeypatch.setattr(train.Trainer, "__init__", lambda *_, **__: (_ for _ in ()).throw(KeyboardInterrupt))
+    monkeypatch.setattr(run, "setting_of", lambda *_, **__: (_ for _ in ()).throw(KeyboardInterrupt))
     with pytest.raises(KeyboardInterrupt):
         ran(small(), tmp_path / "run")
     monkeypatch.undo()

@@ -23,11 +23,12 @@ from helpers_runs import (
 )
 from test_runs import started
 
+import pg_theano
 from pg_theano import train
 from pg_theano.reports import plots, screen
 from pg_theano.runs import checkpoints, seeds
 from pg_theano.runs import folder as runs
-from pg_theano.system import writing
+from pg_theano.training import display, judging, looking, minibatches, saving
 from pg_theano.training.playing import collecting
 
 pytestmark = pytest.mark.usefixtures("elsewhere")
@@ -122,15 +123,15 @@ class Moments:
 
     PLACES = (
         (collecting._Common, "generator"),
-        (train.Trainer, "minibatches"),
-        (train.Trainer, "check_finite"),
-        (train.Trainer, "evaluation"),
-        (train.Trainer, "settle"),
-        (train.Trainer, "checkpoint_when_due"),
-        (train.Trainer, "result"),
+        (minibatches, "of_update"),
+        (looking, "check_finite"),
+        (judging.Judge, "evaluation"),
+        (saving.Saver, "settle"),
+        (saving.Saver, "save_when_due"),
+        (saving.Saver, "finish"),
         (runs.RunFolder, "record"),
         (runs.RunFolder, "flush"),
-        (screen._Quiet, "update"),
+        (display.Quiet, "update"),
         (checkpoints, "prune"),
         (writing, "write_atomically"),
     )
@@ -275,7 +276,7 @@ def test_an_environment_that_does_not_replay_is_named_once(tmp_path):
     """Caught, when planted: said after each update; of one that replays."""
     said = []
 
-    class Told(screen.Screen):
+    class Told(display.Plain):
         def event(self, text):
             said.append(text)
 
@@ -284,7 +285,7 @@ def test_an_environment_that_does_not_replay_is_named_once(tmp_path):
 
     for name in QUICK:
         said.clear()
-        train.run(
+        pg_theano.run(
             case(name),
             run_dir=tmp_path / re.sub(r"[, ]+", "-", name),
             plot=False,
@@ -301,15 +302,15 @@ def test_two_seeds_have_a_folder_each_and_the_set_goes_on(tmp_path, monkeypatch)
     assert whole.figures["seeds"] == [0, 1]
     assert records(tmp_path / "whole" / "seed-0") != records(tmp_path / "whole" / "seed-1")
     with monkeypatch.context() as patch:
-        original, calls = train.Trainer.check_finite, []
+        original, calls = looking.check_finite, []
 
-        def interrupted(self, measured, played):
+        def interrupted(*given):
             calls.append(1)
             if len(calls) == 9:  # in the second of the two
                 raise KeyboardInterrupt
-            return original(self, measured, played)
+            return original(*given)
 
-        patch.setattr(train.Trainer, "check_finite", interrupted)
+        patch.setattr(looking, "check_finite", interrupted)
         ran(case("ppo, compiled", runs=2), tmp_path / "many")
     assert not (tmp_path / "many" / "seed-1" / "result.json").exists() or (
         result(tmp_path / "many" / "seed-1")["status"] == "interrupted"

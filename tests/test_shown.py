@@ -70,7 +70,7 @@ def test_a_name_on_the_live_display_is_text(name, monkeypatch):
 @pytest.mark.parametrize("name", EVIL)
 def test_a_name_in_a_plain_line_or_an_error_is_text(name, capsys):
     file = io.StringIO()
-    screen.Screen(file).event(f"event {name}")
+    screen.Plain(file).event(f"event {name}")
     assert file.getvalue() == f"event {printable(name)}\n"
 
     def fails(arguments):

@@ -90,7 +90,7 @@ def test_what_must_not_be_torn_is_done_first():
 
 SAVES_LONG = """
 import os, signal, sys, time
-from pg_theano import commands
+from pg_theano.system import commands
 def work(arguments):
     try:
         print("working", flush=True)

@@ -135,7 +135,7 @@ def test_the_twin_knows_types_alone():
 OPTIONAL = {
     "matplotlib": {"pg_theano.reports.plots"},
     "rich": {"pg_theano.reports.screen"},
-    "PIL": {"pg_theano.watch"},
+    "PIL": {"pg_theano.reports.animation"},
     "dask": {"pg_theano.system.distribute"},
     "distributed": {"pg_theano.system.distribute"},
     "cmaes": {"pg_theano.training.population.cma"},

@@ -12,10 +12,11 @@ import numpy as np
 import pytest
 from helpers_runs import command, records, result, small
 
-from pg_theano import train
+import pg_theano
 from pg_theano.config import knobs
 from pg_theano.environments import making, watchdog
-from pg_theano.reports import screen
+from pg_theano.training import loop
+from pg_theano.training.display import Plain
 from pg_theano.training.playing import episodes
 from pg_theano.types import UserError
 
@@ -58,7 +59,7 @@ SAID = {
 """By number: whether it ends the run, and what is said. 32 of 34, and the other two harm nothing here."""
 
 
-class Heard(screen.Screen):
+class Heard(Plain):
     """What is said, line by line."""
 
     def __init__(self):
@@ -79,7 +80,7 @@ def trained(id, folder, **environment):
         budget={"updates": 3},
     )
     try:
-        train.run(config, run_dir=folder, plot=False, display=lambda title: heard)
+        pg_theano.run(config, run_dir=folder, plot=False, display=lambda title: heard)
     except UserError as error:
         heard.lines.append(f"error: {error}")
     return [line for line in heard.lines if line.startswith(("warning", "question", "error"))]
@@ -127,7 +128,7 @@ def test_a_step_that_hangs_is_named_and_the_run_is_saved(how, elsewhere, monkeyp
     Caught, when planted: an Exception raised in it, which is then said to be the environment's own."""
     token = elsewhere / "token"
     kwargs, began = {"how": how, "token": str(token)}, time.monotonic()
-    original = train.Trainer.finish_update
+    original = loop.Trainer.finish_update
 
     def finish_update(self, record):
         solved = original(self, record)
@@ -135,7 +136,7 @@ def test_a_step_that_hangs_is_named_and_the_run_is_saved(how, elsewhere, monkeyp
             token.touch()
         return solved
 
-    monkeypatch.setattr(train.Trainer, "finish_update", finish_update)
+    monkeypatch.setattr(loop.Trainer, "finish_update", finish_update)
     (line,) = trained("faulty_environments:Untrusted-v0", "run", kwargs=kwargs, timeout=0.5)
     assert "step 5 (seed " in line and "raises" not in line
     assert "step takes longer than environment.timeout = 0.5 s, it stands at faulty_environments.py:" in line
@@ -183,8 +184,9 @@ def test_a_process_that_was_stopped_does_not_hang():
         "import os, signal, subprocess, sys, time\n"
         "sys.path[:0] = " + repr(sys.path) + "\n"
         "import numpy as np\n"
-        "from pg_theano import environments, sections, watchdog\n"
-        "env = environments.make(sections.Environment(id='faulty_environments:Untrusted-v0'), num_envs=1, dtype='float32')\n"
+        "from pg_theano.config import knobs\n"
+        "from pg_theano.environments import making, watchdog\n"
+        "env = making.make(knobs.Environment(id='faulty_environments:Untrusted-v0'), num_envs=1, dtype='float32')\n"
         "env.begin(np.ones(1, bool), np.zeros(1, int), all_over=True)\n"
         "def step(action):\n"
         "    for _ in range(15):\n"

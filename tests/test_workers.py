@@ -14,10 +14,10 @@ from helpers_runs import assert_equal_runs, ran, resumed, small
 from pg_theano.config import knobs as sections
 from pg_theano.config import reading as configs
 from pg_theano.environments import making, workers
-from pg_theano.training import loop
 from pg_theano.training.playing.episodes import collect
 from pg_theano.training.playing.noise import uniforms
 from pg_theano.training.playing.stretches import Segments
+from pg_theano.training.setting import Progress
 from pg_theano.types import RETURN_SO_FAR, Rollout, UserError
 
 UNTRUSTED = "faulty_environments:Untrusted-v0"
@@ -279,7 +279,7 @@ def test_a_lost_episode_that_was_open_before_is_named():
         open_before = ~one.rollout.truncated[:, -1]
     assert named > 0
     state = {RETURN_SO_FAR: np.arange(1.0, 4.0), "params": np.ones(2)}
-    assert loop._without(state, [0, 2, 2])[RETURN_SO_FAR].tolist() == [0.0, 2.0, 0.0]
+    assert Progress(state).without([0, 2, 2])[RETURN_SO_FAR].tolist() == [0.0, 2.0, 0.0]
     assert state[RETURN_SO_FAR].tolist() == [1.0, 2.0, 3.0]
     environment.close()
 

@@ -54,16 +54,16 @@ def trained(folder: Path, words: tuple[str, ...] = ()) -> None:
 
     key = " ".join(words)
     if key not in _made:
-        from pg_theano import train
-        from pg_theano.reports import screen
+        import pg_theano
+        from pg_theano.training.display import Quiet
 
         (folder / "small.yaml").write_text(SMALL)
-        train.run(
+        pg_theano.run(
             str(folder / "small.yaml"),
             run_dir=folder / "runs" / "mine",
             overrides=words,
             plot=False,
-            display=lambda title: screen.quiet(),
+            display=Quiet,
         )
         (folder / "small.yaml").unlink()
         buffer = io.BytesIO()

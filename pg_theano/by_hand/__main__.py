@@ -19,12 +19,12 @@ from pg_theano.by_hand.policies import LOGISTIC
 from pg_theano.config.knobs import Environment
 from pg_theano.config.tables import help_text
 from pg_theano.environments import making
+from pg_theano.reports.animation import has_display
 from pg_theano.system import commands
 from pg_theano.system.console import say
 from pg_theano.training.playing import episodes
 from pg_theano.training.playing.noise import uniforms
 from pg_theano.types import GREEDY, Array, Rollout, State, UserError
-from pg_theano.watch import has_display
 
 ID, SOLVED = "CartPole-v1", 475.0  # Gymnasium's own threshold, of the mean of 100 episodes
 AGENT = vpg.Agent(LOGISTIC, Network((4, 1)), Network((4, 32, 1)))

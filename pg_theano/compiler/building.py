@@ -80,7 +80,7 @@ def graphs_of(spec: dict[str, Any], function: str, *, around: Around = contextli
     import_pytensor()
     with around():
         graph, _ = build(spec, function)
-    from pg_theano.graphs import pictures
+    from pg_theano.compiler import pictures
 
     rewritten = pytensor_function(graph, few_rewrites(), spec["dtype"]).maker.fgraph
     return pictures.before_rewriting(graph), pictures.named(rewritten, graph.outputs)

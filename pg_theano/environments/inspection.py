@@ -5,7 +5,7 @@
 
 `make` gives a fresh instance each time. Two instances are played with the same seeds and actions, one after the other
 and in turns; one is reset after use; there is a second seed; every observation is copied when it comes and looked at
-again a step later; everything is checked against the spaces. As a module this is the child of `check_env.py`.
+again a step later; everything is checked against the spaces. As a module this is the child of `checking.py`.
 """
 
 from __future__ import annotations

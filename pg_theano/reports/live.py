@@ -7,17 +7,17 @@ import sys
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
 from pg_theano.config.knobs import Config
 from pg_theano.config.reading import to_dict
-from pg_theano.reports import screen
 from pg_theano.reports.pages import html, training, whole
 from pg_theano.runs import curves, seeds
-from pg_theano.system.console import say
-from pg_theano.system.writing import write_atomically
+from pg_theano.system.opening import say
+from pg_theano.training.display import Display, Plain, Screen
+from pg_theano.training.run import Result
 from pg_theano.types import Array, UserError
 
 EVERY = 2.0
@@ -25,6 +25,21 @@ EVERY = 2.0
 SHARE = 1 / 80
 """Of the time, at most so much goes into drawing: where a page takes long, the next one comes later."""
 MOST_RECORDS, EVENTS = 1000, 14
+
+
+Left = TypeVar("Left", bound=Result)
+
+
+def with_page(file: str | os.PathLike[str], display: Display, train: Callable[[Display], Left]) -> Left:
+    """Train with a page beside the display; in the end it becomes the report."""
+    page = Page(file)
+    try:
+        result = train(page.around(display))
+    except BaseException:
+        page.write(False)
+        raise
+    page.finish(result.folder, play=result.figures["status"] != "interrupted")  # who asked it to stop does not wait
+    return result
 
 
 class Page:
@@ -38,7 +53,7 @@ class Page:
         self.due = time.perf_counter()
         self._configs: tuple[int, str] = (0, "")
 
-    def around(self, display: Callable[[str], screen.Screen]) -> Callable[[str], screen.Screen]:
+    def around(self, display: Display) -> Display:
         """What makes screens, so that what they are told is told here too."""
         return lambda title: Watched(self, display(title))
 
@@ -109,10 +124,10 @@ class Page:
         say(f"warning: {self.file}: {how}", sys.stderr)
 
 
-class Watched(screen.Screen):
+class Watched(Plain):
     """A screen whose run is on a page too."""
 
-    def __init__(self, page: Page, inner: screen.Screen):
+    def __init__(self, page: Page, inner: Screen):
         self.page, self.inner = page, inner
         self.seen: Seen | None = None
 
@@ -123,7 +138,7 @@ class Watched(screen.Screen):
         self.inner.begins(config, path)
         self.page.draw_when_due()
 
-    def of_agent(self, config: Config, path: Path) -> screen.Screen:
+    def of_agent(self, config: Config, path: Path) -> Screen:
         agent = Watched(self.page, self.inner.of_agent(config, path))
         agent.begins(config, path)
         return agent

@@ -9,11 +9,14 @@ import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple
 
+from pg_theano.config.knobs import Config
 from pg_theano.reports import screen
 from pg_theano.system import stopping
-from pg_theano.system.console import printable
+from pg_theano.system.opening import printable
+from pg_theano.training import display, run
+from pg_theano.training.display import Display, Plain, Screen
 
 EVERY = 0.5
 """Seconds between two pictures, at least."""
@@ -21,7 +24,12 @@ SHARE = 1 / 80
 """Of the time, at most so much goes into drawing: where a picture takes long, the next one comes later."""
 MOST_EVENTS, MOST_POINTS = 200, 1024
 
-Result = TypeVar("Result")
+
+class Result(run.Result):
+    """What a run left, which a notebook shows as its curve and a table."""
+
+    def _repr_html_(self) -> str:
+        return shown([(self.folder, self.figures)])
 
 
 def is_here() -> bool:
@@ -41,13 +49,13 @@ def shown(found: Sequence[tuple[Path, Mapping[str, Any]]]) -> str:
 class Beside(NamedTuple):
     """Results that a notebook shows beside each other: a curve and a row of the table for each."""
 
-    results: Sequence[Any]
+    results: Sequence[run.Result]
 
     def _repr_html_(self) -> str:
         return shown([(one.folder, one.figures) for one in self.results])
 
 
-def displayed(train: Callable[[Callable[[str], screen.Screen]], Result]) -> Result:
+def displayed(train: Callable[[Display], Result]) -> Result:
     """Train with a display of its own below the cell. The cell's interrupt ends the run as Ctrl-C does a command.
 
     A second interrupt, while it is saved, is let pass; a third one raises `KeyboardInterrupt` wherever it is.
@@ -76,7 +84,7 @@ class Cell:
         self.due = 0.0
         self._handle: Any = None
 
-    def __call__(self, title: str) -> screen.Screen:
+    def __call__(self, title: str) -> Screen:
         self.title, self.latest, self.lines = title, None, []
         return Told(self)
 
@@ -98,7 +106,7 @@ class Cell:
         rows = self.latest.rows() if self.latest else []
         self._show(cells.of_progress(self.title, rows, self.lines, self.events), self.title)
 
-    def finish(self, result: Any) -> None:
+    def finish(self, result: run.Result) -> None:
         """The outcome, in the place of the progress."""
         interrupted = result.figures["status"] == "interrupted"
         lines = [one for one in screen.closing(result.folder, result.figures, result.plot) if "to go on: " not in one]
@@ -118,14 +126,14 @@ class Cell:
     def _show(self, html: str, words: str) -> None:
         bundle = {"text/html": html, "text/plain": printable(words)}
         if self._handle is None:
-            from IPython.display import display
+            from IPython.display import display as begin
 
-            self._handle = display(bundle, raw=True, display_id=True)
+            self._handle = begin(bundle, raw=True, display_id=True)
         else:
             self._handle.update(bundle, raw=True)
 
 
-class Told(screen.Screen):
+class Told(Plain):
     """One run's part of a cell."""
 
     def __init__(self, cell: Cell, agent: str | None = None):
@@ -136,7 +144,7 @@ class Told(screen.Screen):
         self.updates: int | None = None  # of the newest checkpoint
         self.told: tuple[Mapping[str, Any], float] = {}, 0.0
 
-    def of_agent(self, config: Any, path: Path) -> screen.Screen:
+    def of_agent(self, config: Config, path: Path) -> Screen:
         return Told(self.cell, path.name)
 
     def event(self, text: str) -> None:
@@ -147,7 +155,7 @@ class Told(screen.Screen):
         if record["return_mean"] is not None:
             self._remember(record["env_steps"], record["return_mean"])
         if "evaluation_mean" in record:
-            self.cell.say(screen.line_of(record))
+            self.cell.say(display.line_of(record))
         self.pace.begin(budget)
         self.told, self.cell.latest = (record, budget), self
         self.cell.draw_when_due()

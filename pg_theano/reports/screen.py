@@ -1,15 +1,15 @@
-"""What one sees while it trains: a live display on a terminal, one-line records elsewhere. Changes nothing."""
+"""The display of a training run on a terminal, redrawn in place; elsewhere a line for each thing that is said."""
 
 from __future__ import annotations
 
-import sys
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, TextIO
 
 from pg_theano.runs.figures import mean_and_std, shown
-from pg_theano.system.console import printable
+from pg_theano.system.opening import printable
+from pg_theano.training.display import Plain, Screen, line_of, to_go_on
 
 BARS = "▁▂▃▄▅▆▇█"
 
@@ -25,51 +25,10 @@ def sparkline(values: list[float], width: int = 48) -> str:
     return "".join(BARS[round((v - low) / (high - low) * 7) if high > low else 3] for v in values)
 
 
-class Screen:
-    """Plain: a line for every event and evaluation, and for an update or a checkpoint at most one a second."""
-
-    def __init__(self, file: TextIO):
-        self.file = file
-        self._last = self._last_saved = 0.0
-
-    def event(self, text: str) -> None:
-        try:
-            print(printable(text), file=self.file, flush=True)
-        except OSError as error:  # which does not say of what
-            raise OSError(error.errno, error.strerror, getattr(self.file, "name", "output")) from None
-
-    def begins(self, config: Any, path: Path) -> None:
-        """The run of this config, in this folder, is what one is told of from now on."""
-
-    def of_agent(self, config: Any, path: Path) -> Screen:
-        """For one of several runs at once, of which only a page has room."""
-        return quiet()
-
-    def update(self, record: Mapping[str, Any], budget: float) -> None:
-        now = time.monotonic()
-        if "evaluation_mean" in record or now - self._last >= 1.0:
-            self._last = now
-            self.event(line_of(record))
-
-    def saved(self, updates: int) -> None:
-        """A checkpoint after so many updates is on the disk: no kill takes it away any more."""
-        now = time.monotonic()
-        if now - self._last_saved >= 1.0:
-            self._last_saved = now
-            self.event(f"saved after {updates:,} updates")
-
-    def go_on_with(self, path: Path) -> None:
-        """It was interrupted before its first update, and what there is of it is in this folder."""
-        self.event(f"to go on: {to_go_on(path)}")
-
-    def close(self) -> None:
-        pass
-
-
 MOST_RETURNS = 2048
 
 
-class LiveScreen(Screen):
+class LiveScreen(Plain):
     """On a terminal: return, its sparkline, speed, schedules and time left, redrawn eight times a second."""
 
     def __init__(self, file: TextIO, title: str):
@@ -150,10 +109,10 @@ class Pace:
 
 
 def make(file: TextIO, title: str) -> Screen:
-    return LiveScreen(file, title) if file.isatty() else Screen(file)
+    return LiveScreen(file, title) if file.isatty() else Plain(file)
 
 
-class LiveTable(Screen):
+class LiveTable(Plain):
     """On a terminal: a table below what is said, redrawn in place."""
 
     def __init__(self, file: TextIO):
@@ -182,22 +141,6 @@ class LiveTable(Screen):
         self.live.stop()
 
 
-def quiet() -> Screen:
-    """For notebooks and tests that want no output."""
-    return _Quiet(sys.stderr)
-
-
-class _Quiet(Screen):
-    def event(self, text: str) -> None:
-        pass
-
-    def update(self, record: Mapping[str, Any], budget: float) -> None:
-        pass
-
-    def saved(self, updates: int) -> None:
-        pass
-
-
 def rows_of(record: Mapping[str, Any], budget: float, left: float) -> list[tuple[str, str]]:
     """(name, value) of what one wants to see of an update while it trains."""
     return [
@@ -207,10 +150,6 @@ def rows_of(record: Mapping[str, Any], budget: float, left: float) -> list[tuple
         *_of_learner(record),
         ("budget", f"{100 * budget:.0f} %   at most {duration(left)} left"),
     ]
-
-
-def to_go_on(path: Path) -> str:
-    return f"python -m pg_theano.train --resume {path}"
 
 
 def returned(record: Mapping[str, Any]) -> str:
@@ -232,42 +171,12 @@ def _of_learner(record: Mapping[str, Any]) -> list[tuple[str, str]]:
     return [("cost", f"{record['cost']:.4g}   {numbers}"), ("schedules", rates + episodes)]
 
 
-def line_of(record: Mapping[str, Any]) -> str:
-    """One record as one line."""
-    text = f"update {record['update'] + 1:>5} {record['env_steps']:>11,} steps  "
-    if record["return_mean"] is None:
-        text += f"{'no episode ended':<23}"
-    else:
-        mean, std = shown(record["return_mean"], record["return_std"])
-        text += f"return {mean:>7} ± {std:<6}"
-    if "evaluation_mean" in record:  # before the rest: a narrow terminal shows 80 columns
-        text += f" evaluation {mean_and_std(record, 'evaluation_')} "
-    if "spread" in record:
-        return f"{text} best {shown(record['fitness_best'])[0]}, spread {record['spread']:.3g}"
-    return f"{text} cost {record['cost']:.4g}, entropy {record['entropy']:.3f}"
-
-
 def duration(seconds: float) -> str:
     if seconds == float("inf"):
         return "?"
     minutes, seconds = divmod(int(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02}:{seconds:02}" if hours else f"{minutes}:{seconds:02}"
-
-
-def described(task: Any, environment: Any, spec: Mapping[str, Any], gradients: str) -> str:
-    """The task, the policy, who steps how many environments side by side, and whose gradients are not the graph's."""
-    stretches = f"stretches of {spec['num_steps']} steps" if spec["num_steps"] else ""
-    if spec["dynamics"]:
-        engine = f"compiled, {stretches or 'all episodes of an update side by side'}"
-    else:
-        engine = f"gymnasium, {environment.num_envs} environments ({environment.kind})"
-        engine += f", {stretches}" if stretches else ""
-    discrete = task.action.kind == "discrete"
-    actions = f"{task.action.choices[0]} actions" if discrete else f"actions of size {task.action.size}"
-    sizes = f"{task.obs_size} features, {actions}, {spec['num_params']} parameters"
-    by_hand = "; gradients by hand" if gradients == "by_hand" else ""
-    return f"{task.id}, {sizes}; engine {engine}{by_hand}"
 
 
 def closing(folder: Path, figures: Mapping[str, Any], plot: Path | None) -> list[str]:

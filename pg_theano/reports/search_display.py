@@ -19,7 +19,7 @@ class Display:
     """From the first trial to the last."""
 
     def __init__(self, file: TextIO):
-        self.screen = screen.LiveTable(file) if file.isatty() else screen.Screen(file)
+        self.screen = screen.LiveTable(file) if file.isatty() else screen.Plain(file)
         self.told: int | None = None
 
     def say(self, text: str) -> None:

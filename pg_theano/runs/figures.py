@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from pg_theano import BEGAN
+from pg_theano.system.clock import BEGAN
 from pg_theano.types import Array
 
 

@@ -14,8 +14,9 @@ from typing import Any
 
 import numpy as np
 
-from pg_theano.reports.search_display import number
-from pg_theano.runs import places, statistics
+from pg_theano.runs import checkpoints, statistics
+from pg_theano.runs import folder as runs
+from pg_theano.runs.curves import number
 from pg_theano.runs.scores import OBJECTIVES
 from pg_theano.search import plan as settings
 from pg_theano.search import samplers, study, trials

@@ -1,4 +1,4 @@
-"""One trial: its runs, one a seed, through the loop of `pg_theano.train`. What the workers call."""
+"""One trial: its runs, one a seed, through the loop of `training`. What the workers call."""
 
 from __future__ import annotations
 
@@ -12,16 +12,14 @@ from typing import Any
 
 import numpy as np
 
-from pg_theano import train
 from pg_theano.compiler import program
 from pg_theano.config import reading as configs
 from pg_theano.config.knobs import Config
-from pg_theano.reports import screen
 from pg_theano.runs import folder as runs
 from pg_theano.runs import records
 from pg_theano.runs.scores import learning_curve, steps_to_solve
 from pg_theano.search.plan import with_params
-from pg_theano.system import locks
+from pg_theano.training import run as training
 from pg_theano.types import UserError
 
 FREE_AFTER = 60.0  # seconds at most that a run of a killed search, which its worker still ends, is waited for
@@ -31,9 +29,9 @@ def evaluate(task: Mapping[str, Any]) -> dict[str, Any]:
     """Run one candidate up to a share of its budget.
 
     `task` is plain data: number, base and params (knobs), seeds, path (of the trial), folder (of the user's modules),
-    objective, share (of the budget; 1 is all of it), force (of resumed runs, see `train.run`). The result too: number,
-    score (the mean over seeds), scores, ended (no run would go on), seconds, env_steps; where it failed, score is None
-    and reason says why.
+    objective, share (of the budget; 1 is all of it), force (of resumed runs, see `training.run.How`). The result too:
+    number, score (the mean over seeds), scores, ended (no run would go on), seconds, env_steps; where it failed, score
+    is None and reason says why.
     """
     began = time.perf_counter()
     program.keep()
@@ -72,9 +70,7 @@ def evaluate_group(tasks: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
                     path.mkdir(parents=True)
                     together.append((config, path))
     if len(together) > 1:
-        figures = train.train_group(
-            [config for config, _ in together], [path for _, path in together], Path(tasks[0]["folder"])
-        )
+        figures = training.train_group(together, Path(tasks[0]["folder"]))
         if any(one is None or one["status"] == "interrupted" for one in figures):
             raise KeyboardInterrupt
     return [evaluate(task) for task in tasks]
@@ -99,16 +95,11 @@ def _figures(config: Config, path: Path, folder: Path, force: bool) -> dict[str,
         return done
     if (path / "config.yaml").exists():
         limits = config.budget.model_dump(exclude_none=True)
-        figures = train.run(
-            resume=path,
-            overrides=[f"budget.{name}={limit}" for name, limit in limits.items()],
-            plot=False,
-            display=_quiet,
-            force=force,
-        ).figures
+        overrides = [f"budget.{name}={limit}" for name, limit in limits.items()]
+        figures = training.resume(path, overrides, training.How(force=force)).figures
     else:
         shutil.rmtree(path, ignore_errors=True)  # begun by a process that was killed before its config was written
-        figures = train.run(config, run_dir=path, plot=False, display=_quiet, folder_of_config=folder).figures
+        figures = training.run(config, run_dir=path, folder_of_config=folder).figures
     if figures["status"] == "interrupted":
         raise KeyboardInterrupt
     return figures
@@ -120,10 +111,6 @@ def _finished(done: Mapping[str, Any], config: Config) -> bool:
     budget = config.budget
     spent = ((done["updates"], budget.updates), (done["env_steps"], budget.env_steps))
     return any(limit is not None and count >= limit for count, limit in spent)
-
-
-def _quiet(title: str) -> screen.Screen:
-    return screen.quiet()
 
 
 def _await_free(path: Path) -> None:

@@ -27,14 +27,16 @@ class _Parser(argparse.ArgumentParser):
     knobs: Callable[[], str] | None = None
 
     def format_help(self) -> str:
-        listed = "" if self.knobs is None else f"\n{self.knobs()}\n"
-        return super().format_help() + listed
+        if self.knobs is None:
+            return super().format_help()
+        return f"{super().format_help()}\n{self.knobs()}\n"
 
 
 def parser(
-    name: str, about: str | None, example: str, *, knobs: Callable[[], str] | None = None
+    name: str, about: str | None, example: str, knobs: Callable[[], str] | None = None
 ) -> argparse.ArgumentParser:
-    """The options that every command has. `knobs` lists the knobs of a run: for commands that read or name them."""
+    """The options that every command has. `knobs` writes the table of knobs that ends the help of a command that takes
+    or names knobs: `config.tables.help_text`."""
     made = _Parser(
         prog=f"python -m pg_theano.{name}",
         description=(about or "").strip().splitlines()[0],

@@ -20,9 +20,9 @@ from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import FIRST_COMPLETED, CancelledError, Future, wait
 from typing import Any, Protocol
 
-from pg_theano.runs import folder
-from pg_theano.system import importing
+from pg_theano.system import consent
 from pg_theano.system.processes import MOST_DEATHS, SECONDS_PER_BATCH, Answer, Lost, Processes, evaluate
+from pg_theano.system.versions import versions
 from pg_theano.types import UserError
 
 SECONDS_A_WORKER = 0.005
@@ -215,7 +215,7 @@ class _Cluster:
         self._killed = distributed.KilledWorker
         self._address = address
         self._timeout = timeout
-        self._versions = folder.versions()
+        self._versions = versions()
         self._running: dict[Future[Answer], Any] = {}  # and Dask's own future of each
         self._gone_since: float | None = None
         began = time.monotonic()
@@ -241,7 +241,7 @@ class _Cluster:
             raise
 
     def _refuse_others(self) -> None:
-        for worker, found in sorted(self._client.run(folder.versions, on_error="return").items()):
+        for worker, found in sorted(self._client.run(versions, on_error="return").items()):
             if isinstance(found, OSError):  # it is gone, or comes again: each task compares, too
                 continue
             if isinstance(found, Exception):

@@ -16,7 +16,8 @@ from multiprocessing import resource_tracker
 from multiprocessing.reduction import ForkingPickler
 from typing import Any, NamedTuple
 
-from pg_theano.system import importing, versions
+from pg_theano.system import consent
+from pg_theano.system.versions import versions
 from pg_theano.types import UserError
 
 SECONDS_PER_BATCH = 0.1
@@ -57,9 +58,9 @@ def evaluate(
     said: Mapping[str, bool] | None = None,
 ) -> Answer:
     """A batch, in a worker. `expected`: versions that this process must have; `said`: of code of the user's own."""
-    with _ONE_AT_A_TIME, importing.consenting(**(said or {})):
-        if expected is not None and versions.versions() != expected:
-            return Answer([], refused=versions.versions())
+    with _ONE_AT_A_TIME, consent.given(**(said or {})):
+        if expected is not None and versions() != expected:
+            return Answer([], refused=versions())
         began = time.perf_counter()
         results: list[Any] = []
         for task in tasks:

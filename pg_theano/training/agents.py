@@ -1,7 +1,8 @@
 """Several agents trained together: one process, one set of compiled functions, a run of its own for each.
 
-    for places in batches(configs, folders): ...      # which may: all that shapes the graph is the same
-    figures = train(trainers, report)                 # the result of each run, in order
+    for places, environment, why_not in batches(configs, folders): ...     # all that shapes the graph is the same
+    programs = load(settings, folders, report)                             # one program, a collector for each
+    figures = train(trainers, say)                                         # the result of each run, in order
 
 What collects and learns is the function of a single run under `jax.vmap`, with the agents as a further axis. Each agent
 has its own seed, schedules, counters, run folder and end. One that is finished is left out of later calls, or masked:
@@ -15,7 +16,7 @@ import json
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, cast
 
 import numpy as np
 
@@ -26,8 +27,12 @@ from pg_theano.config.reading import to_dict
 from pg_theano.config.rules import SEARCHES
 from pg_theano.environments import making
 from pg_theano.system import stopping
-from pg_theano.training import programs, shared_evaluation
-from pg_theano.types import GREEDY, SAMPLE, Array, Knobs, Played, Record, State, UserError
+from pg_theano.training import minibatches, programs, shared_evaluation
+from pg_theano.training.loop import Trainer
+from pg_theano.training.playing.collecting import Collector, collector_of
+from pg_theano.training.playing.episodes import Playing
+from pg_theano.training.setting import Environment, Setting
+from pg_theano.types import GREEDY, SAMPLE, Array, Knobs, Played, Program, Record, State, UserError
 
 AGENTS_A_CALL = 8
 """Agents of one call. More gain nothing, as what a call works on leaves the cache, and each number that is called is
@@ -36,8 +41,20 @@ compiled: so an agent that is finished leaves the number as it is."""
 COLUMNS_A_CALL = 2**15
 """Steps of one call that learns, padding included: with more, 16 agents took longer together than one by one."""
 
+Going = dict[int, Trainer]
+"""By place: the runs that still train."""
+Figures = dict[int, dict[str, Any]]
+"""By place: the results of the runs that do not."""
+Say = Callable[[str], None]
 
-def hindrance(config: Config, environment: Any) -> str | None:
+
+class Asking(Protocol):
+    """A collector of a compiled environment: it asks for calls, which may be of several agents at once."""
+
+    def playing(self, update: int) -> Playing: ...
+
+
+def hindrance(config: Config, environment: Environment) -> str | None:
     """Why agents of a config cannot train together; None where they can."""
     if config.algorithm.name in SEARCHES:
         return f"algorithm.name: {config.algorithm.name} is a population already, and trains one agent at a time"
@@ -50,15 +67,15 @@ def hindrance(config: Config, environment: Any) -> str | None:
     return None
 
 
-def batches(configs: Sequence[Config], folders: Sequence[Path]) -> list[tuple[list[int], Any, str | None]]:
+def batches(configs: Sequence[Config], folders: Sequence[Path]) -> list[tuple[list[int], Environment, str | None]]:
     """(places of the configs, their environment, why they cannot train together) of every batch.
 
     Those of a batch share all that shapes the graph, their environment and how they are evaluated; a batch is not
     larger than `agents_per_process`. One that cannot train together is a batch of its own.
     """
-    shared: dict[str, Any] = {}
+    shared: dict[str, Environment] = {}
     groups: dict[str, list[int]] = {}
-    found: dict[str, Any] = {}
+    found: dict[str, Environment] = {}
     for place, config in enumerate(configs):
         data = to_dict(config)
         where = json.dumps([data[name] for name in ("environment", "backend", "dtype", "gradients")])
@@ -73,7 +90,7 @@ def batches(configs: Sequence[Config], folders: Sequence[Path]) -> list[tuple[li
         name = json.dumps(what, sort_keys=True)
         groups.setdefault(name, []).append(place)
         found[name] = environment
-    result: list[tuple[list[int], Any, str | None]] = []
+    result: list[tuple[list[int], Environment, str | None]] = []
     for name, places in groups.items():
         first, environment = configs[places[0]], found[name]
         size = first.agents_per_process
@@ -82,35 +99,42 @@ def batches(configs: Sequence[Config], folders: Sequence[Path]) -> list[tuple[li
     return result
 
 
-def load(trainers: Sequence[Any], folders: Sequence[Path], report: Callable[[str, float], None]) -> None:
-    """Give all trainers one program, and have its first functions compiled."""
+def load(
+    settings: Sequence[Setting], folders: Sequence[Path], report: Callable[[str, float], None]
+) -> list[tuple[Program, Collector]]:
+    """One program for all runs, its first functions compiled, and a collector for each."""
 
     def shared_report(what: str, seconds: float) -> None:
-        for trainer in trainers:
-            trainer.parts.seconds["compile"] += seconds / len(trainers)
+        for setting in settings:
+            setting.parts.seconds["compile"] += seconds / len(settings)
         report(what, seconds)
 
-    first, began = trainers[0], time.perf_counter()
+    first, began = settings[0], time.perf_counter()
     program = programs.load(first.config, first.spec, shared_report, folders, agents=True)
-    for trainer in trainers:
-        trainer.share(program)
+    loaded = [_of_agent(setting, program) for setting in settings]
     wanted = []
-    for function, rows, steps, *batch in first.collector.first_calls():
+    for function, rows, steps, *batch in loaded[0][1].first_calls():
         number = _a_call(first.config.agents_per_process, rows * (steps or 0))
         wanted.append((function, rows, steps, *(batch or [None]), number))
-    first.program.prepare(wanted)
+    program.prepare(wanted)
     # As in a run alone: importing JAX or PyTensor is no part of compiling, nor of training.
-    rest = time.perf_counter() - began - len(trainers) * first.parts.seconds["compile"]
-    for trainer in trainers:
-        trainer.parts.seconds["import"] += max(rest, 0.0) / len(trainers)
+    rest = time.perf_counter() - began - len(settings) * first.parts.seconds["compile"]
+    for setting in settings:
+        setting.parts.seconds["import"] += max(rest, 0.0) / len(settings)
+    return loaded
 
 
-def train(trainers: Sequence[Any], say: Callable[[str], None]) -> list[dict[str, Any]]:
+def _of_agent(setting: Setting, shared: Program) -> tuple[Program, Collector]:
+    program = shared._replace(act=programs.acting_for(setting.config, setting.spec, shared))
+    return program, collector_of(setting.config, setting.spec, setting.environment, program)
+
+
+def train(trainers: Sequence[Trainer], say: Say) -> list[dict[str, Any]]:
     """Train until each is solved, has spent its budget or has failed; the result of each, as a run alone has it.
 
     On Ctrl-C all that still train are left whole, as "interrupted". A budget in seconds is of the common clock.
     """
-    figures: dict[int, dict[str, Any]] = {}
+    figures: Figures = {}
     going = dict(enumerate(trainers))
     evaluator = shared_evaluation.Evaluator(trainers[0])
     try:
@@ -121,54 +145,52 @@ def train(trainers: Sequence[Any], say: Callable[[str], None]) -> list[dict[str,
             while going:
                 stopping.check()
                 stopped = [place for place, one in going.items() if one.stop_asked]
-                if stopped:
-                    evaluator.play((going[place], programs.CONFIRMATION, GREEDY, "best") for place in stopped)
-                    _leave(going, figures, stopped, "stopped", say)
-                    continue
-                spent = [place for place, one in going.items() if one.budget_spent()]
-                if spent:
-                    evaluator.play((going[place], programs.CONFIRMATION, GREEDY, "best") for place in spent)
-                    _leave(going, figures, spent, "budget", say)
+                over = stopped or [place for place, one in going.items() if one.budget_spent()]
+                if over:
+                    evaluator.play((going[place], programs.CONFIRMATION, GREEDY, "best") for place in over)
+                    _leave(going, figures, over, "stopped" if stopped else "budget", say)
                     continue
                 solved = _update(going, figures, evaluator, say)
                 _leave(going, figures, solved, "solved", say)
         except KeyboardInterrupt:
-            for place in list(going):
-                going[place].go_back()
+            for trainer in going.values():
+                trainer.go_back()
             _leave(going, figures, list(going), "interrupted", say)
     finally:
         evaluator.close()
     return [figures[place] for place in range(len(trainers))]
 
 
-def _leave(going: dict[int, Any], figures: dict[int, Any], places: Iterable[int], status: str, say: Any) -> None:
+def _leave(going: Going, figures: Figures, places: Iterable[int], status: str, say: Say) -> None:
     """Those agents are done: their results are written, and they take part no more."""
     for place in list(places):
         trainer = going[place]
         figures[place] = trainer.finish(status)
         del going[place]
-        counters = trainer.counters
+        name, counters = trainer.setting.folder.path.name, trainer.now.counters
         say(
-            f"{trainer.folder.path.name}: {status} after {counters.updates:,} updates, {counters.env_steps:,} steps; "
+            f"{name}: {status} after {counters.updates:,} updates, {counters.env_steps:,} steps; "
             f"{len(going)} of {len(figures) + len(going)} go on"
         )
 
 
-def _fail(going: dict[int, Any], figures: dict[int, Any], place: int, error: UserError, say: Any) -> None:
+def _fail(going: Going, figures: Figures, place: int, error: UserError, say: Say) -> None:
     """One agent's fault is its own: it is recorded as failed, with its reason, and the others go on."""
     trainer = going.pop(place)
-    trainer.go_back()
-    figures[place] = trainer.finish("failed", str(error))
-    say(f"{trainer.folder.path.name}: failed: {error}; {len(going)} of {len(figures) + len(going)} go on")
+    figures[place] = trainer.give_up("failed", str(error))
+    say(f"{trainer.setting.folder.path.name}: failed: {error}; {len(going)} of {len(figures) + len(going)} go on")
 
 
-def _update(going: dict[int, Any], figures: dict[int, Any], evaluator: Any, say: Any) -> list[int]:
+def _update(going: Going, figures: Figures, evaluator: shared_evaluation.Evaluator, say: Say) -> list[int]:
     """One update of every agent; returns the places of those that it solved."""
     trainers = going.copy()
-    knobs = {place: programs.knobs_at(one.config, one.counters.updates) for place, one in trainers.items()}
+    knobs = {place: programs.knobs_at(one.config, one.now.counters.updates) for place, one in trainers.items()}
     with _shared(trainers.values(), "collect"):
         played = _collect(trainers, knobs)
-        orders = {place: one.minibatches(played[place]) for place, one in trainers.items()}
+        orders = {
+            place: minibatches.of_update(one.setting, played[place], one.now.counters.updates)
+            for place, one in trainers.items()
+        }
     with _shared(trainers.values(), "update"):
         learned = _learn(trainers, played, orders, knobs)
     records = {}
@@ -177,9 +199,8 @@ def _update(going: dict[int, Any], figures: dict[int, Any], evaluator: Any, say:
             records[place] = trainer.learned(played[place], *learned[place], knobs[place])
         except UserError as error:
             _fail(going, figures, place, error, say)
-    _evaluate(
-        [trainers[place] for place, record in records.items() if trainers[place].evaluation_due(record)], evaluator
-    )
+    due = [trainers[place] for place in records if trainers[place].evaluation_due(records[place])]
+    _evaluate(due, evaluator)
     solved = []
     for place, record in records.items():
         try:
@@ -190,15 +211,12 @@ def _update(going: dict[int, Any], figures: dict[int, Any], evaluator: Any, say:
     return solved
 
 
-def _evaluate(due: Sequence[Any], evaluator: Any) -> None:
+def _evaluate(due: Sequence[Trainer], evaluator: shared_evaluation.Evaluator) -> None:
     """Play beforehand what `finish_update` is going to ask for, of all agents that are due at once."""
     evaluator.play((one, programs.EVALUATION, GREEDY, "newest") for one in due)
     evaluator.play((one, programs.EVALUATION, SAMPLE, "newest") for one in due if one.config.evaluation.sampled)
-    likely = []
-    for trainer in due:
-        greedy = trainer.evaluated.get((programs.EVALUATION, GREEDY))
-        if greedy and trainer.config.solved.stop and trainer.threshold is not None:
-            likely += [trainer] if greedy["mean"] >= trainer.threshold else []
+    found = ((one, one.judge.beforehand.get((programs.EVALUATION, GREEDY))) for one in due)
+    likely = [one for one, greedy in found if greedy and one.judge.solves(greedy)]
     evaluator.play((one, programs.CONFIRMATION, GREEDY, "newest") for one in likely)
 
 
@@ -236,9 +254,9 @@ def _of(out: dict[str, Array], slot: int) -> dict[str, Array]:
     return {name: value[:, slot] if agent_axis(name, ()) else value[slot] for name, value in out.items()}
 
 
-def _collect(trainers: dict[int, Any], knobs: dict[int, Knobs]) -> dict[int, Played]:
+def _collect(trainers: Going, knobs: dict[int, Knobs]) -> dict[int, Played]:
     """What every agent plays for its update. An agent whose episodes have ended takes no part in further calls."""
-    plays = {place: one.collector.playing(one.counters.updates) for place, one in trainers.items()}
+    plays = {place: cast(Asking, one.collector).playing(one.now.counters.updates) for place, one in trainers.items()}
     asked = {place: next(playing) for place, playing in plays.items()}
     first = next(iter(trainers.values()))
     program, number, played = first.program, first.config.agents_per_process, {}
@@ -246,7 +264,7 @@ def _collect(trainers: dict[int, Any], knobs: dict[int, Knobs]) -> dict[int, Pla
         given, asked = asked, {}
         sizes = {place: values["env_state"].shape for place, values in given.items()}
         for group in _groups(sizes, lambda _: _a_call(number, 0)):
-            states = [_acting(trainers[place].state) for place in group]
+            states = [_acting(trainers[place].now.state) for place in group]
             values = _stacked([given[place] for place in group])
             out = program.rollout(_stacked(states), [knobs[place] for place in group], values)
             out = {name: np.asarray(value) for name, value in out.items()}
@@ -264,7 +282,7 @@ def _acting(state: State) -> State:
 
 
 def _learn(
-    trainers: dict[int, Any], played: dict[int, Played], orders: dict[int, Any], knobs: dict[int, Knobs]
+    trainers: Going, played: dict[int, Played], orders: dict[int, Any], knobs: dict[int, Knobs]
 ) -> dict[int, tuple[State, dict[str, float]]]:
     """(State, metrics) of every agent after its update. Those with records of one length learn in one call."""
     first = next(iter(trainers.values()))
@@ -274,8 +292,9 @@ def _learn(
         rollouts = [played[place].rollout for place in group]
         record = Record(np.stack([one.values for one in rollouts], axis=1), rollouts[0].columns)
         order = _stacked([orders[place] for place in group]) if orders[group[0]] else None
-        states = _stacked([trainers[place].state for place in group])
-        out, measured = program.train(states, record, [knobs[place] for place in group], order)
+        states = _stacked([trainers[place].now.state for place in group])
+        out, of_each = program.train(states, record, [knobs[place] for place in group], order)
+        measured = cast(Sequence[dict[str, float]], of_each)  # one for each agent of a call
         out = {name: np.array(value) for name, value in out.items()}
         for slot, place in enumerate(dict.fromkeys(group)):
             learned[place] = {name: value[slot] for name, value in out.items()}, measured[slot]
@@ -283,10 +302,10 @@ def _learn(
 
 
 @contextlib.contextmanager
-def _shared(trainers: Iterable[Any], part: str) -> Iterator[None]:
+def _shared(trainers: Iterable[Trainer], part: str) -> Iterator[None]:
     """Count the seconds of a part as all agents' in equal shares."""
     with contextlib.ExitStack() as stack:
-        parts = [trainer.parts for trainer in trainers]
+        parts = [trainer.setting.parts for trainer in trainers]
         before = [one.seconds[part] for one in parts]
         for one in parts:
             stack.enter_context(one.of(part))

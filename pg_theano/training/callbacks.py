@@ -16,8 +16,9 @@ from typing import Any, Protocol
 
 from pg_theano.config.knobs import Config
 from pg_theano.config.reading import to_dict
-from pg_theano.policies.policy import Policy
-from pg_theano.types import UserError
+from pg_theano.policies.policy import About, Policy, acting_part
+from pg_theano.training.setting import Setting
+from pg_theano.types import State, UserError
 
 
 class Callback(Protocol):
@@ -34,15 +35,32 @@ class Callback(Protocol):
 class Told:
     """The callbacks of one run. Errors: `UserError` that names the callback which raised, and the update."""
 
-    def __init__(self, callbacks: Sequence[Callback], config: Config, folder: Path):
-        self.callbacks, self.folder = list(callbacks), folder
-        for callback in self.callbacks:
-            self._called(callback, "begin", config, folder)
+    def __init__(self, callbacks: Sequence[Callback], setting: Setting):
+        self.callbacks, self.setting, self.folder = list(callbacks), setting, setting.folder.path
+        self.begun = False
+        self._policy: Policy | None = None
 
-    def update(self, record: Mapping[str, Any], policy: Policy | None) -> bool:
+    def begin(self) -> None:
+        """Before the first update."""
+        for callback in self.callbacks:
+            self._called(callback, "begin", self.setting.config, self.folder)
+        self.begun = True
+
+    def update(self, record: Mapping[str, Any], state: State) -> bool:
         """Tell all of them; returns whether any of them asked the run to stop."""
+        policy = self._policy_at(state)
         asked = [self._told(callback, dict(record), policy) for callback in self.callbacks]
         return any(asked)
+
+    def _policy_at(self, state: State) -> Policy | None:
+        setting = self.setting
+        if setting.spec["policy"] != "dense":  # NumPy cannot follow it
+            return None
+        if self._policy is None:
+            name, knobs = setting.config.algorithm.name, to_dict(setting.config)
+            about = About(setting.task.id, name, knobs, self.folder.name, "training")
+            self._policy = Policy(*acting_part(setting.spec, state), setting.task.spaces or {}, about)
+        return self._policy.at(setting.spec, state)
 
     def _told(self, callback: Callback, record: dict[str, Any], policy: Policy | None) -> bool:
         try:
@@ -56,7 +74,7 @@ class Told:
             ) from error
 
     def finish(self, result: Mapping[str, Any]) -> None:
-        for callback in self.callbacks:
+        for callback in self.callbacks if self.begun else ():
             self._called(callback, "finish", dict(result))
 
     def _called(self, callback: Callback, method: str, *arguments: Any) -> None:
@@ -70,7 +88,7 @@ class Told:
             ) from error
 
 
-def _name(callback: Any) -> str:
+def _name(callback: Callback) -> str:
     return getattr(callback, "__name__", type(callback).__name__)
 
 

@@ -1,10 +1,13 @@
-"""Minibatches: which steps of a rollout are learned from together, and in which order. NumPy only."""
+"""Minibatches: which steps of a rollout are learned from together, and in which order."""
 
 from __future__ import annotations
 
 import numpy as np
 
-from pg_theano.types import Array
+from pg_theano.training import programs
+from pg_theano.training.playing.collecting import mask_of
+from pg_theano.training.setting import Setting
+from pg_theano.types import Array, Played
 
 
 def draw(
@@ -34,3 +37,19 @@ def draw(
     weight[:, extra:, :per] = 1
     shape = (num_epochs * num_minibatches, size)
     return {"index": index.reshape(shape), "weight": weight.reshape(shape)}
+
+
+def of_update(setting: Setting, played: Played, update: int) -> dict[str, Array] | None:
+    """The minibatches of an update of this run; None for an algorithm that takes one gradient step."""
+    spec = setting.spec
+    if not spec["num_minibatches"]:
+        return None
+    mask, columns = mask_of(played.rollout)
+    return draw(
+        setting.generator(programs.MINIBATCHES, update),
+        mask,
+        columns,
+        num_epochs=spec["num_epochs"],
+        num_minibatches=spec["num_minibatches"],
+        dtype=setting.config.dtype,
+    )

@@ -10,15 +10,16 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Iterable
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 
 from pg_theano.compiler.padding import power_of_two
 from pg_theano.environments import making
-from pg_theano.evaluate import figures_of
 from pg_theano.policies import acting
 from pg_theano.training import programs
+from pg_theano.training.evaluating import figures_of
+from pg_theano.training.loop import Trainer
 from pg_theano.training.playing.episodes import NOISE_BLOCK
 from pg_theano.types import GREEDY, Array, State, UserError
 
@@ -29,7 +30,7 @@ MOST_ROWS = 2048
 class Asked(NamedTuple):
     """One evaluation: whose, on which seeds, how it acts, with which State."""
 
-    trainer: Any
+    trainer: Trainer
     purpose: int
     choice: int
     state: State
@@ -38,42 +39,42 @@ class Asked(NamedTuple):
 class Evaluator:
     """Environments for as many agents as are asked for at once, made when first needed."""
 
-    def __init__(self, trainer: Any):
-        self.config, self.folders, self.spec = trainer.config, trainer.folders, trainer.spec
-        self.in_numpy = programs.acts_in_numpy(trainer.config, trainer.spec)
-        self.episodes = trainer.config.evaluation.episodes
-        self.time_limit = trainer.task.time_limit
-        self.one: Any = None  # environments of a single agent, from which the first states come
-        self.many: dict[int, Any] = {}  # by number of agents
+    def __init__(self, first: Trainer):
+        self.config, self.folders, self.spec = first.config, first.setting.folders, first.setting.spec
+        self.in_numpy = programs.acts_in_numpy(self.config, self.spec)
+        self.episodes = self.config.evaluation.episodes
+        self.time_limit = first.setting.task.time_limit
+        self.one: making.VectorClass | None = None  # environments of one agent, from which the first states come
+        self.many: dict[int, making.VectorClass] = {}  # by number of agents
         self.trusted: bool | None = None if self.time_limit is not None else False
 
-    def play(self, wanted: Iterable[tuple[Any, int, int, str]]) -> None:
+    def play(self, wanted: Iterable[tuple[Trainer, int, int, str]]) -> None:
         """Leave with each trainer what it will ask for: (trainer, purpose, choice, "newest" or "best" State).
 
         The first time, one agent's result is compared with what it gets alone; should they differ, because a class
         keeps more than we see of its rows, none is played here again.
         """
         asked = [
-            Asked(trainer, purpose, choice, trainer.state if which == "newest" else trainer.best())
+            Asked(trainer, purpose, choice, trainer.now.state if which == "newest" else trainer.now.best())
             for trainer, purpose, choice, which in wanted
-            if which == "newest" or trainer.counters.updates
+            if which == "newest" or trainer.now.counters.updates
         ]
-        if len(asked) < 2 or self.trusted is False or not self._able():
+        if len(asked) < 2 or self.trusted is False or (one := self._of_one()) is None:
             return
         a_pass = max(MOST_ROWS // self.episodes, 1)
         for start in range(0, len(asked), a_pass):
-            self._pass(asked[start : start + a_pass])
+            self._pass(asked[start : start + a_pass], one)
 
-    def _able(self) -> bool:
+    def _of_one(self) -> making.VectorClass | None:
+        """The environments of one agent; None where they are no vectorised class."""
         if self.one is None:
             self.one = self._made(self.episodes)
-            if not isinstance(self.one, making.VectorClass):
-                self.trusted = False
-        return self.trusted is not False
+            self.trusted = None if self.one else False
+        return self.one
 
-    def _made(self, rows: int) -> Any:
+    def _made(self, rows: int) -> making.VectorClass | None:
         config = self.config
-        return making.make(
+        made = making.make(
             config.environment,
             num_envs=1,
             dtype=config.dtype,
@@ -81,42 +82,60 @@ class Evaluator:
             whole=rows,
             squash=config.policy.squash,
         )
+        if isinstance(made, making.VectorClass):
+            return made
+        made.close()
+        return None
 
-    def _pass(self, asked: list[Asked]) -> None:
+    def _pass(self, asked: list[Asked], single: making.VectorClass) -> None:
         began = time.perf_counter()
         try:
-            returns = self._returns(asked)
+            returns = self._returns(asked, single)
         except UserError:  # somebody's fault: each finds out alone whether it is its own
             return
         if self.trusted is None:
             first = asked[0]
-            with first.trainer.parts.of("evaluate"):
-                alone = first.trainer.evaluation(first.purpose, first.choice, first.state)
+            with first.trainer.setting.parts.of("evaluate"):
+                judge, now = first.trainer.judge, first.trainer.now
+                alone = judge.evaluation(now, first.purpose, first.choice, first.state)
             self.trusted = alone == figures_of(returns[0])
         if not self.trusted:
             return
         for one, own in zip(asked, returns, strict=True):
-            one.trainer.evaluated[one.purpose, one.choice] = figures_of(own)
-            one.trainer.parts.seconds["evaluate"] += (time.perf_counter() - began) / len(asked)
+            one.trainer.judge.beforehand[one.purpose, one.choice] = figures_of(own)
+            one.trainer.setting.parts.seconds["evaluate"] += (time.perf_counter() - began) / len(asked)
+
+    def _rows_of(self, agents: int) -> making.VectorClass:
+        """The environments of so many agents, a power of two."""
+        number = power_of_two(agents)
+        if number not in self.many:
+            self.many[number] = cast(making.VectorClass, self._made(number * self.episodes))
+        return self.many[number]
+
+    def _begun(
+        self, asked: list[Asked], parts: list[slice], single: making.VectorClass, environment: making.VectorClass
+    ) -> tuple[Array, list[np.random.Generator]]:
+        """(first observations, the generator of each agent's action noise): each as its agent has them alone."""
+
+        def begin(envs: making.VectorClass, seeds: Array) -> Array:
+            return cast(Array, envs.begin(np.ones(envs.num_envs, bool), seeds, all_over=True))
+
+        noises, obs = [], begin(environment, np.zeros(1, int)).copy()
+        for one, rows in zip(asked, parts, strict=True):
+            seed = programs.child(one.trainer.config.seed, one.purpose, one.trainer.now.counters.updates)
+            episode_seeds, action_noise = (np.random.default_rng(child) for child in seed.spawn(2))
+            obs[rows] = begin(single, episode_seeds.integers(0, 2**31 - 1, size=self.episodes))
+            _copy_rows(single.envs.unwrapped, environment.envs.unwrapped, self.episodes, rows)
+            noises.append(action_noise)
+        return obs, noises
 
     @np.errstate(over="ignore", invalid="ignore")
-    def _returns(self, asked: list[Asked]) -> Array:
+    def _returns(self, asked: list[Asked], single: making.VectorClass) -> Array:
         """The episode returns [A, episodes] of every evaluation."""
-        number = power_of_two(len(asked))
-        if number not in self.many:
-            self.many[number] = self._made(number * self.episodes)
-        environment = self.many[number]
+        environment = self._rows_of(len(asked))
         parts = [slice(a * self.episodes, (a + 1) * self.episodes) for a in range(len(asked))]
         everyone = slice(0, len(asked) * self.episodes)
-        noises, obs = [], environment.begin(np.ones(environment.num_envs, bool), np.zeros(1, int), all_over=True).copy()
-        for one, rows in zip(asked, parts, strict=True):
-            trainer = one.trainer
-            seed = programs.child(trainer.config.seed, one.purpose, trainer.counters.updates)
-            episode_seeds, action_noise = (np.random.default_rng(child) for child in seed.spawn(2))
-            seeds = episode_seeds.integers(0, 2**31 - 1, size=self.episodes)
-            obs[rows] = self.one.begin(np.ones(self.episodes, bool), seeds, all_over=True)
-            _copy_rows(self.one.envs.unwrapped, environment.envs.unwrapped, self.episodes, rows)
-            noises.append(action_noise)
+        obs, noises = self._begun(asked, parts, single, environment)
         playing = np.zeros(environment.num_envs, bool)
         playing[everyone] = True
         totals, space = np.zeros(environment.num_envs), environment.task.action
@@ -132,7 +151,7 @@ class Evaluator:
                 action[everyone] = act(obs[everyone].reshape(len(asked), self.episodes, -1))
             for a in going if act is None else ():
                 if step % NOISE_BLOCK == 0:
-                    noise[a] = asked[a].trainer.evaluator.draw(noises[a], NOISE_BLOCK, self.episodes)
+                    noise[a] = asked[a].trainer.judge.evaluator.draw(noises[a], NOISE_BLOCK, self.episodes)
                 one, rows, drawn = asked[a], parts[a], noise[a][step % NOISE_BLOCK]
                 action[rows], _ = one.trainer.program.act(one.state, obs[rows], drawn, knobs[a], one.choice)
             obs, reward, terminated, truncated, _ = environment.step(action)
@@ -142,7 +161,7 @@ class Evaluator:
                 playing &= ~over
                 going = [a for a in going if playing[parts[a]].any()]
             step += 1
-            if step > self.time_limit:
+            if self.time_limit is not None and step > self.time_limit:
                 raise UserError("an episode has not ended at its time limit")
         if not np.isfinite(totals[everyone]).all():
             raise UserError("a return is not finite")

@@ -13,8 +13,8 @@ from pg_theano.config import knobs as sections
 from pg_theano.config import reading, tables
 from pg_theano.environments import making
 from pg_theano.graphs.algorithms import ppo, vpg
-from pg_theano.reports import screen
 from pg_theano.training import minibatches, programs
+from pg_theano.training.setting import described
 from pg_theano.types import EXPLORE, GREEDY, SAMPLE, ActionSpace, Rollout, UserError
 
 pytestmark = pytest.mark.usefixtures("elsewhere")
@@ -332,7 +332,7 @@ def test_gymnasium_steps_and_the_screen_says_whose_gradients_they_are():
         chosen = reading.from_dict({"algorithm": {"name": "vpg"}, "gradients": gradients})
         environment = programs.environment_of(chosen, [])
         spec = programs.spec_of(chosen, environment.task, environment)
-        lines.append(screen.described(environment.task, environment, spec, gradients))
+        lines.append(described(environment.task, environment, spec, gradients))
         environment.close()
     assert "engine gymnasium, 16 environments" in lines[0] and lines[0].endswith("; gradients by hand")
     assert "engine compiled" in lines[1] and "by hand" not in lines[1]

@@ -258,7 +258,7 @@ def test_every_episode_is_whole_and_its_successors_are_true():
     is the next step's observation, inside an episode; one end an episode, at its last step, and never both kinds."""
     learner = command.Learner("vpg", seed=0, gae=False, baseline=True)
     try:
-        played = command.rollout.collect(
+        played = command.episodes.collect(
             learner.environment, command.acting, learner.state, {}, num_episodes=16, draw=uniforms(1, "float64"),
             episode_seeds=learner.episode_seeds, action_noise=learner.noise, dtype="float64",
         )  # fmt: skip
@@ -356,7 +356,7 @@ def gradients_on_one_policy(num_batches):
         while learner.update(16) < 100:
             pass
         for _ in range(num_batches):
-            experience = command.rollout.collect(
+            experience = command.episodes.collect(
                 learner.environment, command.acting, learner.state, {}, num_episodes=16, draw=uniforms(1, "float64"),
                 episode_seeds=learner.episode_seeds, action_noise=learner.noise, dtype="float64",
             ).rollout  # fmt: skip

@@ -243,9 +243,9 @@ def test_another_start_is_the_same_graph():
         "graphs/common.py",
         "graphs/objectives.py",
         "graphs/environments/cartpole.py",
-        "backends.py",
-        "building.py",
-        "compiling.py",
+        "compiler/functions.py",
+        "compiler/building.py",
+        "compiler/program.py",
         "parameters.py",
         "types.py",
     ],
@@ -253,8 +253,8 @@ def test_another_start_is_the_same_graph():
 def test_a_changed_source_is_another_key(tmp_path, monkeypatch, path):
     """Whatever a graph is built from is in the key. Caught, when planted: the folder of environments left out."""
     package = tmp_path / "pg_theano"
-    shutil.copytree(Path(cached.__file__).parent, package, ignore=shutil.ignore_patterns("__pycache__"))
-    monkeypatch.setattr(cached, "__file__", str(package / "artifacts.py"))
+    shutil.copytree(Path(cached.__file__).parents[1], package, ignore=shutil.ignore_patterns("__pycache__"))
+    monkeypatch.setattr(cached, "__file__", str(package / "compiler" / "cached.py"))
     cached.surroundings.cache_clear()  # as another process finds it
     before = cached.key_of(small())
     with (package / path).open("a") as file:

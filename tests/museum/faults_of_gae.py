@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from planting import Fault
 
-FILE = "by_hand/advantages.py"
 ERRORS = "    errors = td_error(reward, value, next_value, terminated, mask, discount=discount)\n"
 ONWARD = "    onward = continues(terminated, truncated, mask)\n"
 LOOP = "    result = np.zeros(reward.shape)\n    following = np.zeros(len(reward))  # Â_{t+1}\n"
@@ -28,7 +27,7 @@ def onward(*, terminated: str = "terminated", truncated: str = "truncated", mask
 AT_THE_END = [
     Fault(
         "merged done",
-        FILE,
+        "gae",
         OLD,
         errors(terminated="terminated | truncated"),
         (BY_DEFINITION,),
@@ -36,7 +35,7 @@ AT_THE_END = [
     ),
     Fault(
         "a time limit does not stop the sum",
-        FILE,
+        "gae",
         OLD,
         onward(truncated="np.zeros_like(truncated)"),
         (BY_DEFINITION,),
@@ -44,7 +43,7 @@ AT_THE_END = [
     ),
     Fault(
         "a termination does not stop the sum",
-        FILE,
+        "gae",
         OLD,
         onward(terminated="np.zeros_like(terminated)"),
         (BY_DEFINITION,),
@@ -52,7 +51,7 @@ AT_THE_END = [
     ),
     Fault(
         "a termination is bootstrapped",
-        FILE,
+        "gae",
         OLD,
         errors(terminated="np.zeros_like(terminated)"),
         (BY_DEFINITION,),
@@ -60,7 +59,7 @@ AT_THE_END = [
     ),
     Fault(
         "V of the reset observation",
-        FILE,
+        "gae",
         OLD,
         errors(next_value="np.concatenate([value[:, 1:], next_value[:, -1:]], axis=1)"),
         (BY_DEFINITION,),
@@ -68,7 +67,7 @@ AT_THE_END = [
     ),
     Fault(
         "V(s_t) for V of the true successor",
-        FILE,
+        "gae",
         OLD,
         errors(next_value="np.where(truncated, value, next_value)"),
         (BY_DEFINITION,),
@@ -76,7 +75,7 @@ AT_THE_END = [
     ),
     Fault(
         "an end one step late",
-        FILE,
+        "gae",
         OLD,
         onward(terminated="np.roll(terminated, 1, axis=1)", truncated="np.roll(truncated, 1, axis=1)"),
         (BY_DEFINITION,),
@@ -84,7 +83,7 @@ AT_THE_END = [
     ),
     Fault(
         "nothing after the end of the record",
-        FILE,
+        "gae",
         OLD,
         errors(next_value="np.where(np.arange(reward.shape[1]) < reward.shape[1] - 1, next_value, 0.0)"),
         (BY_DEFINITION,),
@@ -92,7 +91,7 @@ AT_THE_END = [
     ),
     Fault(
         "both flags at once bootstrap",
-        FILE,
+        "gae",
         OLD,
         errors(terminated="terminated & ~truncated"),
         (BY_DEFINITION,),
@@ -100,7 +99,7 @@ AT_THE_END = [
     ),
     Fault(
         "leaked padding",
-        FILE,
+        "gae",
         OLD,
         onward(mask="np.ones_like(mask)").replace(
             "td_error(reward, value, next_value, terminated, mask",
@@ -114,16 +113,16 @@ AT_THE_END = [
 IN_THE_GRAPH = [
     Fault(
         "merged done, in the graph",
-        "graphs/advantages.py",
-        "    errors = td_error(reward, value, next_value, terminated, mask, discount=discount)\n    onward = ",
+        "gae",
+        f"{ERRORS}{ONWARD}    return recurrence(",
         "    errors = td_error(reward, value, next_value, pt.maximum(terminated, truncated), mask, discount=discount)\n"
-        "    onward = ",
+        f"{ONWARD}    return recurrence(",
         ("graphs/test_advantages.py::test_gae_is_the_discounted_sum_of_td_errors",),
         "A time limit is taken for a termination: what would have come after it is worth 0.",
     ),
     Fault(
         "an end does not stop the sum, in the graph",
-        "graphs/advantages.py",
+        "continues",
         "mask * _shifted(mask, 1) * (1.0 - terminated) * (1.0 - truncated)",
         "mask * _shifted(mask, 1) * (1.0 - terminated * truncated)",
         ("graphs/test_advantages.py::test_gae_is_the_discounted_sum_of_td_errors",),
@@ -131,7 +130,7 @@ IN_THE_GRAPH = [
     ),
     Fault(
         "padding continues, in the graph",
-        "graphs/advantages.py",
+        "continues",
         "mask * _shifted(mask, 1) * (1.0 - terminated) * (1.0 - truncated)",
         "mask * (1.0 - terminated) * (1.0 - truncated)",
         ("graphs/test_advantages.py::test_bootstrapped_reward_to_go_is_the_discounted_sum_and_a_value",),
@@ -139,7 +138,7 @@ IN_THE_GRAPH = [
     ),
     Fault(
         "a termination is bootstrapped, in the graph",
-        "graphs/advantages.py",
+        "td_error",
         "mask * (reward + discount * (1.0 - terminated) * next_value - value)",
         "mask * (reward + discount * next_value - value)",
         ("graphs/test_advantages.py::test_a_table_worked_by_hand",),
@@ -147,7 +146,7 @@ IN_THE_GRAPH = [
     ),
     Fault(
         "V(s_t) for V of the true successor, in the graph",
-        "graphs/algorithms/common.py",
+        "estimates",
         "value, next_value = valued(block.obs), valued(block.next_obs)",
         "value, next_value = valued(block.obs), valued(block.obs)",
         ("graphs/test_actor_critics.py::test_loss_and_gradient_are_those_of_a_loop_over_steps[ppo discrete]",),

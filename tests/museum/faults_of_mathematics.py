@@ -7,7 +7,7 @@ from planting import Fault
 LOSSES = [
     Fault(
         "wrong sign",
-        "graphs/objectives.py",
+        "policy_gradient_loss",
         "return -total(log_prob * advantage * mask)",
         "return total(log_prob * advantage * mask)",
         (
@@ -18,7 +18,7 @@ LOSSES = [
     ),
     Fault(
         "wrong sign, by hand",
-        "by_hand/vpg.py",
+        "policy_loss",
         "d_log_prob = -advantage / number",
         "d_log_prob = advantage / number",
         ("by_hand/test_by_hand_gradients.py::test_the_policy_gradient",),
@@ -26,7 +26,7 @@ LOSSES = [
     ),
     Fault(
         "the larger surrogate",
-        "graphs/objectives.py",
+        "ppo_clip_loss",
         "pt.minimum(ratio * advantage, clipped * advantage)",
         "pt.maximum(ratio * advantage, clipped * advantage)",
         ("graphs/test_objectives.py::test_objectives_of_samples_are_means_over_real_steps",),
@@ -34,7 +34,7 @@ LOSSES = [
     ),
     Fault(
         "clipping without its gradient, by hand",
-        "by_hand/ppo.py",
+        "clipped_surrogate",
         "np.where(too_far | bounded, 0.0, ratio * advantage)",
         "ratio * advantage",
         ("by_hand/test_by_hand_gradients.py::test_the_clipped_gradient",),
@@ -42,7 +42,7 @@ LOSSES = [
     ),
     Fault(
         "clipped on both sides, by hand",
-        "by_hand/ppo.py",
+        "clipped_surrogate",
         "np.where(advantage > 0, ratio > 1.0 + clip_range, ratio < 1.0 - clip_range)",
         "np.abs(ratio - 1.0) > clip_range",
         ("by_hand/test_by_hand_gradients.py::test_the_clipped_gradient",),
@@ -50,7 +50,7 @@ LOSSES = [
     ),
     Fault(
         "stale log-probability",
-        "graphs/objectives.py",
+        "ratio_of",
         "return pt.exp(pt.clip(log_prob - old_log_prob, -20.0, 20.0))",
         "return pt.exp(pt.clip(log_prob - pt.roll(old_log_prob, 1), -20.0, 20.0))",
         ("graphs/test_objectives.py::test_objectives_of_samples_are_means_over_real_steps",),
@@ -58,7 +58,7 @@ LOSSES = [
     ),
     Fault(
         "log-probability taken anew, by hand",
-        "by_hand/program.py",
+        "policy_loss",
         "        steps.log_prob,\n        advantage,\n",
         "        agent.policy.log_prob(*vpg.outputs_of(agent, params, steps.obs)[:2], steps.action),\n"
         "        advantage,\n",
@@ -67,7 +67,7 @@ LOSSES = [
     ),
     Fault(
         "a mean over padding",
-        "graphs/objectives.py",
+        "masked_mean",
         "return total(x * mask) / pt.maximum(total(mask), 1.0)",
         "return pt.mean(x * mask)",
         ("graphs/test_objectives.py::test_objectives_of_samples_are_means_over_real_steps",),
@@ -75,7 +75,7 @@ LOSSES = [
     ),
     Fault(
         "padding in the policy's loss",
-        "graphs/objectives.py",
+        "policy_gradient_loss",
         "return -total(log_prob * advantage * mask)",
         "return -total(log_prob * advantage)",
         ("graphs/test_objectives.py::test_objectives_of_samples_are_means_over_real_steps",),
@@ -83,7 +83,7 @@ LOSSES = [
     ),
     Fault(
         "value clipped to the smaller error",
-        "graphs/objectives.py",
+        "clipped_value_loss",
         "pt.maximum(error * error, clipped_error * clipped_error)",
         "pt.minimum(error * error, clipped_error * clipped_error)",
         ("graphs/test_objectives.py::test_value_losses_are_means_over_real_steps",),
@@ -91,15 +91,15 @@ LOSSES = [
     ),
     Fault(
         "entropy punished",
-        "graphs/algorithms/ppo.py",
-        '- knobs["entropy_coefficient"] * entropy',
-        '+ knobs["entropy_coefficient"] * entropy',
+        "loss_of",
+        '- knobs["entropy_coefficient"] * entropy\n    kl = ',
+        '+ knobs["entropy_coefficient"] * entropy\n    kl = ',
         ("graphs/test_actor_critics.py::test_loss_and_gradient_are_those_of_a_loop_over_steps[ppo discrete]",),
         "The bonus for indecision becomes a bonus for certainty.",
     ),
     Fault(
         "KL the other way",
-        "graphs/objectives.py",
+        "kl_of_samples",
         "pt.expm1(log_ratio) - log_ratio",
         "pt.expm1(-log_ratio) + log_ratio",
         ("graphs/test_objectives.py::test_objectives_of_samples_are_means_over_real_steps",),
@@ -107,7 +107,7 @@ LOSSES = [
     ),
     Fault(
         "a target that moves, by hand",
-        "by_hand/program.py",
+        "learn_vpg",
         'error, gradient = vpg.value_loss(agent, ours["value"], steps.obs[rows], steps.target[rows])',
         'error, gradient = vpg.value_loss(agent, ours["value"], steps.obs[rows], steps.value[rows])',
         ("by_hand/test_by_hand_program.py::test_values_are_fitted_to_the_rewards_and_not_to_themselves[vpg]",),
@@ -118,7 +118,7 @@ LOSSES = [
 SIGNALS = [
     Fault(
         "γᵗ forgotten",
-        "graphs/advantages.py",
+        "signal",
         "return discount ** timestep(reward) * reward\n",
         "return reward\n",
         ("graphs/test_advantages.py::test_signals_of_a_worked_example",),
@@ -126,7 +126,7 @@ SIGNALS = [
     ),
     Fault(
         "γᵗ doubled",
-        "graphs/advantages.py",
+        "signal",
         "return discount ** timestep(reward) * reward\n",
         "return discount ** (2 * timestep(reward)) * reward\n",
         ("graphs/test_advantages.py::test_signals_of_a_worked_example",),
@@ -134,7 +134,7 @@ SIGNALS = [
     ),
     Fault(
         "γᵗ in the reward-to-go",
-        "graphs/advantages.py",
+        "signal",
         "    return reward_to_go(reward, discount=discount, max_steps=max_steps)\n",
         "    return discount ** timestep(reward) * reward_to_go(reward, discount=discount, max_steps=max_steps)\n",
         ("graphs/test_advantages.py::test_signals_of_a_worked_example",),
@@ -142,7 +142,7 @@ SIGNALS = [
     ),
     Fault(
         "reward-to-go without a discount, by hand",
-        "by_hand/advantages.py",
+        "reward_to_go",
         "(reward[:, t] + discount * (onward[:, t] * following + after_cut[:, t]))",
         "(reward[:, t] + onward[:, t] * following + discount * after_cut[:, t])",
         ("by_hand/test_by_hand_advantages.py::test_reward_to_go_is_the_discounted_sum",),
@@ -150,7 +150,7 @@ SIGNALS = [
     ),
     Fault(
         "standardisation of a batch of one, by hand",
-        "by_hand/advantages.py",
+        "standardize",
         "return centred / (centred.std() + 1e-8)",
         "return centred / centred.std()",
         ("by_hand/test_by_hand_advantages.py::test_standardized_advantages",),
@@ -158,7 +158,7 @@ SIGNALS = [
     ),
     Fault(
         "standardisation of a batch of one",
-        "graphs/advantages.py",
+        "standardize",
         "return centred / (pt.sqrt(total(centred * centred) / number) + 1e-8)",
         "return centred / pt.sqrt(total(centred * centred) / number)",
         ("graphs/test_advantages.py::test_advantages_without_spread_become_zeros",),
@@ -166,7 +166,7 @@ SIGNALS = [
     ),
     Fault(
         "the spread of a sample, n − 1",
-        "graphs/advantages.py",
+        "standardize",
         "return centred / (pt.sqrt(total(centred * centred) / number) + 1e-8)",
         "return centred / (pt.sqrt(total(centred * centred) / (number - 1)) + 1e-8)",
         ("graphs/test_advantages.py::test_standardised_advantages_of_a_worked_example",),
@@ -174,7 +174,7 @@ SIGNALS = [
     ),
     Fault(
         "variance for a standard deviation",
-        "graphs/advantages.py",
+        "standardize",
         "return centred / (pt.sqrt(total(centred * centred) / number) + 1e-8)",
         "return centred / (total(centred * centred) / number + 1e-8)",
         ("graphs/test_advantages.py::test_standardised_advantages_of_a_worked_example",),
@@ -182,7 +182,7 @@ SIGNALS = [
     ),
     Fault(
         "variance for a standard deviation, by hand",
-        "by_hand/advantages.py",
+        "standardize",
         "return centred / (centred.std() + 1e-8)",
         "return centred / (centred.var() + 1e-8)",
         ("by_hand/test_by_hand_advantages.py::test_standardized_advantages",),
@@ -190,7 +190,7 @@ SIGNALS = [
     ),
     Fault(
         "an episode in its own baseline",
-        "graphs/baselines.py",
+        "leave_one_out",
         "others = total(masked, axis=1, keepdims=True) - masked",
         "others = total(masked, axis=1, keepdims=True)",
         ("graphs/test_baselines.py::test_a_baseline_is_its_definition",),
@@ -198,7 +198,7 @@ SIGNALS = [
     ),
     Fault(
         "padding in a baseline",
-        "graphs/baselines.py",
+        "per_timestep",
         "return total(signal * mask, axis=1, keepdims=True) / pt.maximum(total(mask, axis=1, keepdims=True), 1.0)",
         "return pt.mean(signal * mask, axis=1, keepdims=True)",
         ("graphs/test_baselines.py::test_a_baseline_is_its_definition",),
@@ -209,7 +209,7 @@ SIGNALS = [
 DISTRIBUTIONS = [
     Fault(
         "a factor of the density forgotten",
-        "graphs/distributions.py",
+        "gaussian_log_prob",
         "return total(-0.5 * standard * standard - log_std - 0.5 * LOG_2_PI, axis=0)",
         "return total(-0.5 * standard * standard - 0.5 * LOG_2_PI, axis=0)",
         ("graphs/test_distributions.py::test_log_prob_entropy_and_kl_are_scipys[gaussian]",),
@@ -217,7 +217,7 @@ DISTRIBUTIONS = [
     ),
     Fault(
         "variance for a standard deviation, in the density",
-        "by_hand/policies.py",
+        "gaussian_log_prob",
         "    standard = (action - mean) / np.exp(log_std)  # [N, A]\n    return (-0.5 * standard**2",
         "    standard = (action - mean) / np.exp(2.0 * log_std)  # [N, A]\n    return (-0.5 * standard**2",
         ("by_hand/test_by_hand_gradients.py::test_log_prob_and_entropy_of_a_policy[gaussian-0.1]",),
@@ -225,7 +225,7 @@ DISTRIBUTIONS = [
     ),
     Fault(
         "the slope of tanh forgotten",
-        "graphs/distributions.py",
+        "log_prob",
         "return base.log_prob(inputs, action) - total(log_half_range + log_slope(action), axis=0)",
         "return base.log_prob(inputs, action) - total(log_half_range + 0.0 * action, axis=0)",
         ("graphs/test_distributions.py::test_log_prob_entropy_and_kl_are_scipys[squashed]",),
@@ -233,7 +233,7 @@ DISTRIBUTIONS = [
     ),
     Fault(
         "logits that overflow",
-        "by_hand/policies.py",
+        "softmax_log_probs",
         "shifted = logits - logits.max(axis=1, keepdims=True)",
         "shifted = logits + 0.0",
         ("by_hand/test_by_hand_gradients.py::test_a_policy_that_is_sure_has_finite_numbers",),
@@ -241,7 +241,7 @@ DISTRIBUTIONS = [
     ),
     Fault(
         "the mixture forgotten",
-        "graphs/exploration.py",
+        "log_prob",
         'if name != "epsilon_softmax":',
         'if name != "epsilon_softmax_":',
         ("graphs/test_exploration.py::test_log_prob_is_that_of_the_mixture_or_of_the_network",),
@@ -249,7 +249,7 @@ DISTRIBUTIONS = [
     ),
     Fault(
         "uniform for greedy",
-        "graphs/exploration.py",
+        "draw",
         "explores = pt.lt(noise[1], exploration_rate)",
         "explores = pt.gt(noise[1], exploration_rate)",
         ("graphs/test_exploration.py::test_actions_have_the_stated_probabilities",),
@@ -257,7 +257,7 @@ DISTRIBUTIONS = [
     ),
     Fault(
         "an action that is never drawn",
-        "graphs/policies.py",
+        "inverse_cdf",
         "for below in cumulative[:-1]:",
         "for below in cumulative[:-2]:",
         ("graphs/test_policies.py::test_inverse_cdf_of_a_table",),
@@ -265,7 +265,7 @@ DISTRIBUTIONS = [
     ),
     Fault(
         "entropy in bits",
-        "by_hand/policies.py",
+        "softmax_entropy",
         "return -(np.exp(log_probs) * log_probs).sum(axis=1)",
         "return -(np.exp(log_probs) * log_probs).sum(axis=1) / math.log(2.0)",
         ("by_hand/test_by_hand_gradients.py::test_log_prob_and_entropy_of_a_policy",),
@@ -276,7 +276,7 @@ DISTRIBUTIONS = [
 OPTIMISERS = [
     Fault(
         "element-wise clipping called a norm",
-        "graphs/optimizers.py",
+        "clip_by_global_norm",
         "return gradient * pt.minimum(1.0, max_norm / pt.maximum(norm, 1e-30))",
         "return pt.clip(gradient, -max_norm, max_norm)",
         ("graphs/test_optimizers.py::test_clipping_keeps_the_direction_and_bounds_the_length",),
@@ -284,7 +284,7 @@ OPTIMISERS = [
     ),
     Fault(
         "element-wise clipping called a norm, by hand",
-        "by_hand/optimizers.py",
+        "clip_by_global_norm",
         "return [factor * gradient for gradient in gradients], float(norm)",
         "return [np.clip(gradient, -(max_norm or np.inf), max_norm or np.inf) for gradient in gradients], float(norm)",
         ("by_hand/test_by_hand_program.py::test_a_gradient_is_clipped_by_the_norm_of_all_parts",),
@@ -292,7 +292,7 @@ OPTIMISERS = [
     ),
     Fault(
         "a norm for each array, by hand",
-        "by_hand/optimizers.py",
+        "clip_by_global_norm",
         "return [factor * gradient for gradient in gradients], float(norm)",
         "each = [min(1.0, (max_norm or np.inf) / max(float(np.linalg.norm(g)), 1e-30)) for g in gradients]\n"
         "    return [own * gradient for own, gradient in zip(each, gradients, strict=True)], float(norm)",
@@ -301,7 +301,7 @@ OPTIMISERS = [
     ),
     Fault(
         "moments that are not corrected",
-        "graphs/optimizers.py",
+        "adam",
         "first_unbiased = first / (1 - beta1**step)",
         "first_unbiased = first",
         ("graphs/test_optimizers.py::test_three_steps_are_those_of_the_table",),
@@ -309,7 +309,7 @@ OPTIMISERS = [
     ),
     Fault(
         "ε inside the root",
-        "graphs/optimizers.py",
+        "adam",
         "params = params - learning_rate * first_unbiased / (pt.sqrt(second_unbiased) + epsilon)",
         "params = params - learning_rate * first_unbiased / pt.sqrt(second_unbiased + epsilon)",
         ("graphs/test_optimizers.py::test_three_steps_are_those_of_the_table",),
@@ -317,7 +317,7 @@ OPTIMISERS = [
     ),
     Fault(
         "Adam counts from 0, by hand",
-        "by_hand/optimizers.py",
+        "adam",
         'step = state.get(f"{name}/step", 0) + 1',
         'step = max(state.get(f"{name}/step", 0), 1)',
         ("by_hand/test_by_hand_updates.py::test_minibatches_that_do_not_divide",),
@@ -325,7 +325,7 @@ OPTIMISERS = [
     ),
     Fault(
         "momentum of the step before",
-        "graphs/optimizers.py",
+        "momentum",
         'return params - learning_rate * velocity, {"velocity": velocity}',
         'return params - learning_rate * state["velocity"], {"velocity": velocity}',
         ("graphs/test_optimizers.py::test_three_steps_are_those_of_the_table",),
@@ -333,7 +333,7 @@ OPTIMISERS = [
     ),
     Fault(
         "what is not finite gets in",
-        "graphs/algorithms/common.py",
+        "finished",
         "broken = pt.isnan(everything) | pt.isinf(everything)",
         "broken = pt.isinf(everything)",
         ("graphs/test_reinforce.py::test_no_optimizer_lets_what_is_not_finite_in",),
@@ -344,7 +344,7 @@ OPTIMISERS = [
 NORMALISERS = [
     Fault(
         "two means that are far apart",
-        "graphs/normalizers.py",
+        "updated",
         "batch_variance * number + delta * delta * (count * (number / new_count))",
         "batch_variance * number",
         ("graphs/test_normalizers.py::test_running_statistics_are_numpys_over_all_real_observations",),
@@ -352,7 +352,7 @@ NORMALISERS = [
     ),
     Fault(
         "variance for a standard deviation, of observations",
-        "graphs/normalizers.py",
+        "normalize",
         "(obs - mean[:, None]) / pt.sqrt(variance[:, None] + 1e-8)",
         "(obs - mean[:, None]) / (variance[:, None] + 1e-8)",
         ("graphs/test_normalizers.py::test_normalised_observations_of_a_worked_example",),
@@ -360,7 +360,7 @@ NORMALISERS = [
     ),
     Fault(
         "padding is observed",
-        "graphs/normalizers.py",
+        "updated",
         "centred = (obs - mean[..., None]) * mask",
         "centred = obs - mean[..., None]",
         ("graphs/test_normalizers.py::test_running_statistics_are_numpys_over_all_real_observations",),
@@ -368,7 +368,7 @@ NORMALISERS = [
     ),
     Fault(
         "returns that go on over a time limit",
-        "graphs/normalizers.py",
+        "discounted_return_so_far",
         "goes_on = mask * (1.0 - terminated) * (1.0 - truncated)",
         "goes_on = mask * (1.0 - terminated)",
         ("graphs/test_normalizers.py::test_returns_so_far_are_the_loop_of_a_wrapper",),

@@ -7,7 +7,7 @@ from planting import Fault
 EXPERIENCE = [
     Fault(
         "the observation of the reset for the successor",
-        "training/playing/stretches.py",
+        "collect",
         "            for step, over, last in successors:\n                following[step, over] = last\n",
         "",
         ("test_segments.py::test_rows_are_what_the_environments_said",),
@@ -15,7 +15,7 @@ EXPERIENCE = [
     ),
     Fault(
         "clipped action stored",
-        "training/playing/stretches.py",
+        "collect",
         "own = environment.given(action[step])",
         "own = environment.given(action[step])\n            action[step] = own.reshape(action[step].shape)",
         ("test_segments.py::test_the_rollout_has_what_the_policy_drew_and_the_environment_what_it_takes",),
@@ -23,7 +23,7 @@ EXPERIENCE = [
     ),
     Fault(
         "stale log-probability, stored",
-        "training/playing/stretches.py",
+        "collect",
         "log_prob[step] = chosen_log_prob",
         "log_prob[min(step + 1, steps - 1)] = chosen_log_prob",
         ("test_segments.py::test_rows_are_what_the_environments_said",),
@@ -31,7 +31,7 @@ EXPERIENCE = [
     ),
     Fault(
         "merged done, stored",
-        "training/playing/stretches.py",
+        "collect",
         "reward[step], terminated[step], truncated[step] = reward_now, terminated_now, truncated_now",
         "reward[step], terminated[step] = reward_now, terminated_now | truncated_now\n"
         "            truncated[step] = truncated_now",
@@ -40,7 +40,7 @@ EXPERIENCE = [
     ),
     Fault(
         "returns that begin anew with a stretch",
-        "training/playing/stretches.py",
+        "collect",
         "obs[0], begun, total = self._obs, -self._lengths, self._returns.copy()",
         "obs[0], begun, total = self._obs, -self._lengths, np.zeros(num_envs)",
         ("test_segments.py::test_rows_are_what_the_environments_said",),
@@ -48,7 +48,7 @@ EXPERIENCE = [
     ),
     Fault(
         "a dropped episode that does not bootstrap",
-        "training/playing/stretches.py",
+        "collect",
         "            truncated[-1] |= ~terminated[-1]\n",
         "            pass\n",
         ("test_segments.py::test_an_environment_that_does_not_replay_is_begun_anew_each_time",),
@@ -56,7 +56,7 @@ EXPERIENCE = [
     ),
     Fault(
         "the sums of a checkpoint are written to",
-        "training/playing/stretches.py",
+        "collect",
         "total += reward_now",
         "total += reward_now\n            self._returns[:] = total",
         ("test_segments.py::test_a_picture_is_not_changed_by_later_stretches",),
@@ -64,7 +64,7 @@ EXPERIENCE = [
     ),
     Fault(
         "short episodes first",
-        "training/playing/episodes.py",
+        "collect",
         "following = finished + num_envs",
         "following = np.arange(over.size) + 1 + max(int(episode.max()), num_envs - 1)",
         ("test_rollout.py::test_every_drawn_episode_is_played_to_its_end",),
@@ -72,7 +72,7 @@ EXPERIENCE = [
     ),
     Fault(
         "merged done, stored with whole episodes",
-        "training/playing/episodes.py",
+        "collect",
         "records.add(obs, action, log_prob, reward, next_obs, terminated, truncated, mask, ended)",
         "records.add(obs, action, log_prob, reward, next_obs, ended, truncated, mask, ended)",
         ("test_rollout.py::test_a_time_limit_truncates_and_does_not_terminate",),
@@ -80,7 +80,7 @@ EXPERIENCE = [
     ),
     Fault(
         "steps of an environment that idles",
-        "training/playing/episodes.py",
+        "collect",
         "mask = playing if real is None else playing & real",
         "mask = playing if real is None else real",
         ("test_rollout.py::test_vectorised_cartpole_gives_whole_consistent_episodes",),
@@ -88,7 +88,7 @@ EXPERIENCE = [
     ),
     Fault(
         "a step that only reset",
-        "training/playing/episodes.py",
+        "collect",
         "mask = playing if real is None else playing & real",
         "mask = playing",
         ("test_rollout.py::test_a_time_limit_truncates_and_does_not_terminate",),
@@ -96,7 +96,7 @@ EXPERIENCE = [
     ),
     Fault(
         "the normaliser is updated at evaluation",
-        "policies/acting.py",
+        "act",
         '            obs = _normalized(obs, *kept["normalizer"])\n        outputs, hidden = _forward(spec, kept["layers"], obs)',
         "            mean += np.asarray(0.01 * (obs - mean).mean(axis=0), mean.dtype)\n"
         '            obs = _normalized(obs, *kept["normalizer"])\n        outputs, hidden = _forward(spec, kept["layers"], obs)',
@@ -105,7 +105,7 @@ EXPERIENCE = [
     ),
     Fault(
         "exploration at evaluation",
-        "evaluate.py",
+        "__call__",
         "            choice=choice,\n            keep=(),\n",
         "            keep=(),\n",
         ("test_commands.py::test_an_evaluation_does_not_explore",),
@@ -116,7 +116,7 @@ EXPERIENCE = [
 ENVIRONMENTS = [
     Fault(
         "unseeded action space",
-        "environments/singles.py",
+        "replays",
         "        space.seed(0)\n",
         "",
         ("test_segments.py::test_the_trial_whether_an_environment_replays_is_the_same_each_time",),
@@ -124,7 +124,7 @@ ENVIRONMENTS = [
     ),
     Fault(
         "one bound for all components",
-        "environments/spaces.py",
+        "_box_action",
         "low, high = (bound.reshape(-1).astype(np.float64) for bound in (space.low, space.high))",
         "low, high = (np.full(space.low.size, bound.flat[0], np.float64) for bound in (space.low, space.high))",
         ("test_environments.py::test_a_box_is_given_what_was_drawn_clipped_to_each_components_bounds",),
@@ -132,7 +132,7 @@ ENVIRONMENTS = [
     ),
     Fault(
         "tanh without its half",
-        "environments/spaces.py",
+        "given",
         "low + half * (np.tanh(action) + 1)",
         "low + 2 * half * np.tanh(action)",
         ("test_environments.py::test_squashed_actions_fill_the_box",),
@@ -140,7 +140,7 @@ ENVIRONMENTS = [
     ),
     Fault(
         "actions from 0",
-        "environments/spaces.py",
+        "action_of",
         'return Action(plain, lambda action: np.add(action, start, dtype=space.dtype, casting="unsafe"))',
         'return Action(plain, lambda action: np.add(action, 0, dtype=space.dtype, casting="unsafe"))',
         ("test_environments.py::test_actions_start_where_their_space_starts",),
@@ -148,7 +148,7 @@ ENVIRONMENTS = [
     ),
     Fault(
         "an observation that is written over",
-        "environments/spaces.py",
+        "flat",
         "return obs.reshape(len(obs), size).copy()",
         "return obs.reshape(len(obs), size)",
         ("test_environments.py::test_what_was_observed_is_not_written_over",),
@@ -156,7 +156,7 @@ ENVIRONMENTS = [
     ),
     Fault(
         "episodes of one seed",
-        "environments/singles.py",
+        "begin",
         "self.slots[index].reset(seed=int(seeds[index]))[0] for index in over",
         "self.slots[index].reset(seed=int(seeds[0]))[0] for index in over",
         ("test_rollout.py::test_every_drawn_episode_is_played_to_its_end",),
@@ -167,7 +167,7 @@ ENVIRONMENTS = [
 CHANCE = [
     Fault(
         "the same noise for every update",
-        "training/programs.py",
+        "child",
         "return np.random.SeedSequence(seed, spawn_key=(purpose, index))",
         "return np.random.SeedSequence(seed, spawn_key=(purpose,))",
         ("test_noise.py::test_every_purpose_and_every_update_has_noise_of_its_own",),
@@ -175,7 +175,7 @@ CHANCE = [
     ),
     Fault(
         "one order for every epoch",
-        "training/minibatches.py",
+        "draw",
         "orders = rng.permuted(np.broadcast_to(np.resize(real, number), (num_epochs, number)), axis=1)",
         "orders = np.broadcast_to(rng.permutation(np.resize(real, number)), (num_epochs, number))",
         ("graphs/test_minibatches.py::test_a_generator_gives_one_order_and_each_epoch_its_own",),
@@ -183,7 +183,7 @@ CHANCE = [
     ),
     Fault(
         "the last steps of a rollout dropped",
-        "training/minibatches.py",
+        "draw",
         "per, extra = divmod(number, num_minibatches)",
         "per, extra = number // num_minibatches, 0",
         ("graphs/test_minibatches.py::test_an_epoch_is_every_real_step_once",),
@@ -191,7 +191,7 @@ CHANCE = [
     ),
     Fault(
         "pink noise of another size",
-        "training/playing/noise.py",
+        "pink",
         "scale = np.sqrt(power / of_all.mean())",
         "scale = np.sqrt(power)",
         ("test_noise.py::test_pink_noise_is_standard_normal_at_every_step",),
@@ -199,7 +199,7 @@ CHANCE = [
     ),
     Fault(
         "one draw held for ever",
-        "training/playing/noise.py",
+        "draw",
         'if color == "held" and every is not None:',
         'if color == "held" and every is not None and every > steps:',
         ("test_noise.py::test_held_noise_is_drawn_anew_as_often_as_asked",),
@@ -207,7 +207,7 @@ CHANCE = [
     ),
     Fault(
         "initial weights of another size",
-        "parameters.py",
+        "_drawn",
         "bound = math.sqrt(6.0 / sum(shape))",
         "bound = 6.0 / sum(shape)",
         ("test_parameters.py::test_weights_start_within_glorots_bound_and_biases_at_zero",),
@@ -218,7 +218,7 @@ CHANCE = [
 SCHEDULES = [
     Fault(
         "decay that grows",
-        "config/schedules.py",
+        "value_at",
         "math.exp(min(-schedule.decay_rate * update, 700.0))",
         "math.exp(min(schedule.decay_rate * update, 700.0))",
         ("test_schedules.py::test_a_schedule_has_the_values_of_the_table",),
@@ -226,7 +226,7 @@ SCHEDULES = [
     ),
     Fault(
         "a line that goes on",
-        "config/schedules.py",
+        "value_at",
         "share = min(update / schedule.over_updates, 1.0)",
         "share = update / schedule.over_updates",
         ("test_schedules.py::test_a_schedule_has_the_values_of_the_table",),
@@ -237,15 +237,15 @@ SCHEDULES = [
 CHECKPOINTS = [
     Fault(
         "no checksum of the arrays",
-        "runs/checkpoints.py",
-        'if seals.of(arrays) != manifest["arrays"]:',
-        'if len(arrays) < 4 and seals.of(arrays) != manifest["arrays"]:',
+        "load",
+        'if hashlib.sha256(arrays).hexdigest() != manifest["arrays"]:',
+        'if len(arrays) < 4 and hashlib.sha256(arrays).hexdigest() != manifest["arrays"]:',
         ("test_checkpoints.py::test_no_flipped_bit_and_no_cut_loads_silently",),
         "A flipped bit of a weight is loaded silently.",
     ),
     Fault(
         "the newest or nothing",
-        "runs/checkpoints.py",
+        "newest",
         "    for path in paths:\n        try:\n            found = load(path)\n",
         "    for path in paths[:1]:\n        try:\n            found = load(path)\n",
         ("test_checkpoints.py::test_a_damaged_newest_one_is_passed_over_with_a_warning",),
@@ -253,7 +253,7 @@ CHECKPOINTS = [
     ),
     Fault(
         "written in place",
-        "system/writing.py",
+        "write_atomically",
         "            os.replace(temporary, path)\n",
         "            path.write_bytes(content)\n            os.replace(temporary, path)\n",
         ("test_checkpoints.py::test_writing_is_all_or_nothing",),
@@ -261,7 +261,7 @@ CHECKPOINTS = [
     ),
     Fault(
         "everything in float32",
-        "runs/checkpoints.py",
+        "save",
         "{key: np.asarray(value) for key, value in state.items()}",
         "{key: np.asarray(value, np.float32) for key, value in state.items()}",
         ("test_checkpoints.py::test_what_was_saved_is_loaded",),
@@ -269,10 +269,10 @@ CHECKPOINTS = [
     ),
     Fault(
         "a key that forgets the sources",
-        "compiler/cached.py",
+        "surroundings",
         'digest.update(path.relative_to(package).as_posix().encode() + b"\\0" + path.read_bytes() + b"\\0")',
         'digest.update(path.relative_to(package).as_posix().encode() + b"\\0")',
-        ("graphs/test_compiling.py::test_a_changed_source_is_another_key[graphs/reinforce.py]",),
+        ("graphs/test_compiling.py::test_a_changed_source_is_another_key",),
         "A changed formula runs as the old one did, from the cache.",
     ),
 ]
@@ -280,7 +280,7 @@ CHECKPOINTS = [
 SEARCHES = [
     Fault(
         "extra variance added to a standard deviation",
-        "training/population/cem.py",
+        "tell",
         "std = np.sqrt((centred * centred).mean(axis=0) + extra)",
         "std = np.sqrt((centred * centred).mean(axis=0)) + extra",
         ("search/test_cem.py::test_a_generation_is_the_elites_mean_and_variance_with_the_extra_variance_added",),
@@ -288,7 +288,7 @@ SEARCHES = [
     ),
     Fault(
         "a variance kept as the standard deviation",
-        "training/population/cem.py",
+        "tell",
         "std = np.sqrt((centred * centred).mean(axis=0) + extra)",
         "std = (centred * centred).mean(axis=0) + extra",
         ("search/test_cem.py::test_a_generation_is_the_elites_mean_and_variance_with_the_extra_variance_added",),
@@ -296,7 +296,7 @@ SEARCHES = [
     ),
     Fault(
         "NaN wins",
-        "training/population/ranking.py",
+        "worst_last",
         "return np.where(finite, fitness, -np.inf)",
         "return np.where(finite, fitness, np.inf)",
         ("search/test_cem.py::test_centred_ranks_share_what_equals_have_and_put_what_is_not_finite_last",),
@@ -304,7 +304,7 @@ SEARCHES = [
     ),
     Fault(
         "the worst are the elites",
-        "training/population/ranking.py",
+        "best_first",
         'np.argsort(-worst_last(fitness), kind="stable")',
         'np.argsort(worst_last(fitness), kind="stable")',
         ("search/test_cem.py::test_a_generation_is_the_elites_mean_and_variance_with_the_extra_variance_added",),
@@ -312,7 +312,7 @@ SEARCHES = [
     ),
     Fault(
         "equals are ranked by chance",
-        "training/population/ranking.py",
+        "centred_ranks",
         'not_above = np.searchsorted(ordered, fitness, "right")',
         "not_above = below + 1",
         ("search/test_cem.py::test_centred_ranks_share_what_equals_have_and_put_what_is_not_finite_last",),
@@ -320,7 +320,7 @@ SEARCHES = [
     ),
     Fault(
         "a pair that is no mirror",
-        "training/population/mirrored.py",
+        "draw",
         "return np.concatenate([mean + step, mean - step])",
         "return np.concatenate([mean + step, mean - step[::-1]])",
         ("search/test_es.py::test_the_halves_of_a_generation_mirror_each_other",),
@@ -328,7 +328,7 @@ SEARCHES = [
     ),
     Fault(
         "downhill",
-        "training/population/es.py",
+        "tell",
         'BY_NAME[optimizer](state, "mean", -uphill,',
         'BY_NAME[optimizer](state, "mean", uphill,',
         ("search/test_es.py::test_two_steps_are_adams_of_the_ranked_gradient_in_units_of_the_std",),
@@ -336,7 +336,7 @@ SEARCHES = [
     ),
     Fault(
         "a range in plain numbers for its logarithm",
-        "search/axes.py",
+        "value",
         "        if self.log:\n            value = math.exp(",
         "        if self.log and self.integer:\n            value = math.exp(",
         ("search/test_spaces.py::test_unit_and_value_are_inverses",),

@@ -1,7 +1,7 @@
 """Tests against a changed package, quickly: a process that has imported every library forks once for each change.
 
     with Server() as server:
-        outcome = server.run(["tests/test_schedules.py"], {"pg_theano/config/schedules.py": changed_text}, timeout=60)
+        outcome = server.run(["tests/test_schedules.py"], {path_of_schedules: changed_text}, timeout=60)
 
 The process keeps a tree of its own: the package and the tests as hard links, all else as symbolic links. A change is
 written there, the fork runs pytest in it (processes that a test starts find the changed package too), and the tree is

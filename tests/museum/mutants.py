@@ -16,7 +16,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from forking import Server
+from forking import REPOSITORY, Server
+from planting import file_of, symbol_at
 
 SEED = 20261125
 SAMPLE = 300
@@ -34,17 +35,17 @@ BY_HAND_TESTS = {
     "program": ["program", "updates"],
 }
 TESTS = {
-    "pg_theano/config/schedules.py": ["tests/test_schedules.py"],
-    **{f"pg_theano/graphs/{name}.py": [f"tests/graphs/test_{name}.py", *IN_GRAPHS] for name in GRAPHS},
+    file_of(REPOSITORY, "schedules"): ["tests/test_schedules.py"],
+    **{file_of(REPOSITORY, name, "graphs"): [f"tests/graphs/test_{name}.py", *IN_GRAPHS] for name in GRAPHS},
     **{
-        f"pg_theano/by_hand/{name}.py": [f"tests/by_hand/test_by_hand_{one}.py" for one in tests]
+        file_of(REPOSITORY, name, "by_hand"): [f"tests/by_hand/test_by_hand_{one}.py" for one in tests]
         for name, tests in BY_HAND_TESTS.items()
     },
 }
 """Each file of the mathematics, and the files of tests that may kill a mutant of it, the likeliest first."""
 QUICK = {
     **{
-        f"pg_theano/graphs/{name}.py": [
+        file_of(REPOSITORY, name, "graphs"): [
             f"tests/graphs/test_{name}.py",
             "tests/graphs/test_oracles.py",
             "tests/graphs/test_actor_critics.py::test_loss_and_gradient_are_those_of_a_loop_over_steps",
@@ -53,7 +54,7 @@ QUICK = {
         for name in GRAPHS
     },
     **{
-        f"pg_theano/by_hand/{name}.py": [
+        file_of(REPOSITORY, name, "by_hand"): [
             *(f"tests/by_hand/test_by_hand_{one}.py" for one in tests if one != "program"),
             "tests/by_hand/test_by_hand_program.py::test_the_gradient_is_that_of_differences",
             "tests/by_hand/test_by_hand_program.py::test_values_are_fitted_to_the_rewards_and_not_to_themselves",
@@ -221,6 +222,7 @@ def fate(
     by = next(iter(outcome.failed), "the clock" if outcome.timed_out else outcome.broken)
     return {
         **mutant._asdict(),
-        **{"source": text.splitlines()[mutant.line - 1].strip(), "killed": outcome.caught, "by": by},
+        **{"symbol": symbol_at(text, mutant.line), "source": text.splitlines()[mutant.line - 1].strip()},
+        **{"killed": outcome.caught, "by": by},
         **{"timed_out": outcome.timed_out, "seconds": round(seconds, 1)},
     }

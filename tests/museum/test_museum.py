@@ -1,10 +1,13 @@
 """Every fault of the museum is caught by the tests that it names, and by each of them."""
 
+import re
+
 import pytest
 from faults import FAULTS
 from faults_of_gae import AT_THE_END
+from faults_of_the_host import SEARCHES
 from forking import REPOSITORY, Server
-from planting import Fault, named, planted, uncaught
+from planting import Fault, file_of, named, planted, symbol_at, uncaught
 
 ISSUE = [
     *["wrong sign", "merged done", "V(s_t) for V of the true successor", "stale log-probability", "leaked padding"],
@@ -35,38 +38,76 @@ def test_the_museum_has_what_it_must_have():
     assert len(set(names)) == len(names) >= 40
     assert set(ISSUE) <= set(names)
     assert len(AT_THE_END) == 10
-    for folder in ("graphs/", "by_hand/", "search/"):
-        assert any(fault.file.startswith(folder) for fault in FAULTS)
+    files = [file for fault in FAULTS for file in planted(fault, REPOSITORY)]
+    assert SEARCHES and all(
+        any(file.startswith(f"pg_theano/{half}/") for file in files) for half in ("graphs", "by_hand")
+    )
 
 
 def test_no_two_faults_are_the_same():
     """Two names for one change would count twice. Caught, when planted: a fault entered again under another name."""
-    assert len({(fault.file, tuple(planted(fault, REPOSITORY).values())) for fault in FAULTS}) == len(FAULTS)
+    assert len({tuple(planted(fault, REPOSITORY).items()) for fault in FAULTS}) == len(FAULTS)
 
 
-FILE = "a = 1\nb = 2\nc = 1\n"
+FILE = """
+LEAST = 1
+
+class A:
+    def f(self):
+        return 1 + 2
+
+    def g(self):
+        return 1 + 1
+"""
 
 
 @pytest.mark.parametrize(
-    ("old", "new", "message"),
+    ("symbol", "old", "new", "message"),
     [
-        ("d = 4", "d = 5", "has the old text 0 times; expected once"),
-        ("= 1", "= 3", "has the old text 2 times; expected once"),
-        ("b = 2", "b = 2", "the new text is the old one"),
+        ("f", "return 3", "return 4", "f has the old text 0 times (no file); expected once"),
+        ("f", "1 + 1", "1 + 3", "f has the old text 0 times (no file); expected once"),
+        ("g", "1", "3", "g has the old text 2 times (pg_theano/room/x.py); expected once"),
+        ("A", "return 1", "return 2", "A has the old text 2 times (pg_theano/room/x.py); expected once"),
+        ("h", "1 + 2", "1 + 3", "h has the old text 0 times (no file); expected once"),
+        ("f", "1 + 2", "1 + 2", "the new text is the old one"),
     ],
 )
-def test_an_old_text_that_is_gone_or_there_twice_is_an_error(tmp_path, old, new, message):
+def test_an_old_text_that_is_gone_or_there_twice_is_an_error(tmp_path, symbol, old, new, message):
     """A museum whose faults can no longer be planted would else pass for ever.
 
-    Caught, when planted: `replace` without a count; a count of at least 1.
+    Caught, when planted: `replace` without a count; a count of at least 1; the text looked for in the whole file.
     """
-    (tmp_path / "pg_theano").mkdir()
-    (tmp_path / "pg_theano" / "x.py").write_text(FILE)
-    with pytest.raises(LookupError, match=message):
-        planted(Fault("a name", "x.py", old, new, (), ""), tmp_path)
-    with pytest.raises(LookupError, match="is gone"):
-        planted(Fault("a name", "y.py", old, new, (), ""), tmp_path)
-    assert planted(Fault("a name", "x.py", "b = 2", "", (), ""), tmp_path) == {"pg_theano/x.py": "a = 1\n\nc = 1\n"}
+    written(tmp_path, "room/x.py")
+    with pytest.raises(LookupError, match=re.escape(message)):
+        planted(Fault("a name", symbol, old, new, (), ""), tmp_path)
+
+
+def test_a_fault_is_found_wherever_its_function_stands(tmp_path):
+    """In any folder, in functions and classes and constants; and what another file has too is an error.
+
+    Caught, when planted: the first file taken; the text replaced in the other function too.
+    """
+    written(tmp_path, "room/below/x.py")
+    path = "pg_theano/room/below/x.py"
+    fault = Fault("a name", "g", "return 1", "return 2", (), "")
+    assert planted(fault, tmp_path) == {path: FILE.replace("return 1 + 1", "return 2 + 1")}
+    assert planted(Fault("a name", "LEAST", "1", "2", (), ""), tmp_path) == {path: FILE.replace("= 1", "= 2")}
+    assert file_of(tmp_path, "x") == file_of(tmp_path, "x", "room") == path
+    assert [symbol_at(FILE, line) for line in (1, 2, 4, 6, 9)] == ["", "LEAST", "A", "f", "g"]
+    written(tmp_path, "x.py")
+    with pytest.raises(LookupError, match="g has the old text 2 times"):
+        planted(fault, tmp_path)
+    with pytest.raises(LookupError, match="2 modules named x"):
+        file_of(tmp_path, "x")
+    assert file_of(tmp_path, "x", "room") == path
+    with pytest.raises(LookupError, match="0 modules named y"):
+        file_of(tmp_path, "y")
+
+
+def written(repository, name):
+    path = repository / "pg_theano" / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(FILE)
 
 
 SOUND = "tests/test_schedules.py::test_a_schedule_has_the_values_of_the_table"
@@ -79,7 +120,7 @@ def test_a_change_is_seen_by_its_fork_and_by_no_other(server):
     Caught, when planted: the tree not put back; compiled Python of the change kept; a module that cannot be imported
     taken for a test that passed; a test that does not exist taken for one that passed.
     """
-    schedules = "pg_theano/config/schedules.py"
+    schedules = file_of(REPOSITORY, "schedules")
     text = (REPOSITORY / schedules).read_text()
     for _ in range(2):
         outcome = server.run([SOUND], timeout=120)

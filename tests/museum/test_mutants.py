@@ -5,6 +5,7 @@ import ast
 import mutants
 import pytest
 from forking import REPOSITORY, Server
+from planting import file_of, places, symbol_at
 from survivors import SURVIVORS, reason_of
 
 SOURCE = '''
@@ -55,11 +56,11 @@ def test_the_sample_is_of_all_files_and_the_same_for_a_seed():
 def test_mutants_are_killed_and_one_that_means_the_same_is_not():
     """Five of the real thing, by hand and in NumPy: four that change what is computed and one that cannot."""
     chosen = [
-        ("pg_theano/config/schedules.py", "schedule.final - schedule.initial", "-", "+"),
-        ("pg_theano/config/schedules.py", "exponential_decay", "==", "!="),
-        ("pg_theano/by_hand/advantages.py", "advantage - advantage.mean()", "-", "+"),
-        ("pg_theano/by_hand/optimizers.py", "1.0 - beta2**step", "**", "*"),
-        ("pg_theano/config/schedules.py", "max(value,", "value, schedule.minimum", "schedule.minimum, value"),
+        (file_of(REPOSITORY, "schedules"), "schedule.final - schedule.initial", "-", "+"),
+        (file_of(REPOSITORY, "schedules"), "exponential_decay", "==", "!="),
+        (file_of(REPOSITORY, "advantages", "by_hand"), "advantage - advantage.mean()", "-", "+"),
+        (file_of(REPOSITORY, "optimizers", "by_hand"), "1.0 - beta2**step", "**", "*"),
+        (file_of(REPOSITORY, "schedules"), "max(value,", "value, schedule.minimum", "schedule.minimum, value"),
     ]
     fates = []
     with Server() as server:
@@ -76,11 +77,14 @@ def test_mutants_are_killed_and_one_that_means_the_same_is_not():
     assert not any(fate["timed_out"] for fate in fates)
 
 
-@pytest.mark.parametrize("one", SURVIVORS, ids=lambda one: f"{one.file}:{one.change}")
+@pytest.mark.parametrize("one", SURVIVORS, ids=lambda one: f"{one.symbol}:{one.change}")
 def test_a_survivor_with_a_reason_is_still_there(one):
     """Else its reason is about a line that is gone."""
-    lines = [line.strip() for line in (REPOSITORY / "pg_theano" / one.file).read_text().splitlines()]
+    (place,) = places(REPOSITORY, one.symbol, one.source)
+    text = (REPOSITORY / place.path).read_text()
+    line = text.count("\n", 0, place.start)
     old, new = one.change.split(" -> ")
-    assert one.source in lines and old in one.source and one.reason
-    fate = {"file": f"pg_theano/{one.file}", "source": one.source, "old": old, "new": new}
+    assert text.splitlines()[line].strip() == one.source and old in one.source and one.reason
+    assert place.path in mutants.TESTS
+    fate = {"symbol": symbol_at(text, line + 1), "source": one.source, "old": old, "new": new}
     assert reason_of(fate) == one.reason

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import yaml
 
-from pg_theano.reports import screen
 from pg_theano.search import plan as settings
 from pg_theano.search import study, trials
 from pg_theano.system.yaml_lines import Document
+from pg_theano.training.display import Quiet
 
 RATE, DISCOUNT, HIDDEN = "schedules.learning_rate.initial", "algorithm.discount", "policy.hidden"
 SPACE = {
@@ -67,7 +67,7 @@ def plain(found):
 
 
 def quiet(title):
-    return screen.quiet()
+    return Quiet()
 
 
 def figures_of(text):

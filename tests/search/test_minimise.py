@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import scipy.optimize
 
-from pg_theano.training.population import minimise
+from pg_theano.search import minimise
 from pg_theano.types import UserError
 
 METHODS = ["cem", "pgpe", "es", "cmaes"]

@@ -6,8 +6,8 @@ import pytest
 from helpers_runs import command
 from helpers_search import RATE, written
 
-from pg_theano import train
 from pg_theano.search import trials
+from pg_theano.training import run as training
 
 pytestmark = [pytest.mark.usefixtures("elsewhere"), pytest.mark.slow]
 
@@ -37,7 +37,7 @@ def test_trials_that_train_together_are_the_trials_alone(elsewhere, monkeypatch)
     assert scores[1] == pytest.approx(scores[4], rel=1e-9)
     groups, tasks = [], []
     monkeypatch.setattr(
-        train, "train_group", lambda configs, paths, folder: groups.append(len(configs)) or [{"status": "budget"}]
+        training, "train_group", lambda members, folder: groups.append(len(members)) or [{"status": "budget"}]
     )
     monkeypatch.setattr(trials, "evaluate", lambda task: tasks.append(task["number"]))
     task = {

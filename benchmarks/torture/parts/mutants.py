@@ -6,6 +6,7 @@ import atexit
 import functools
 import sys
 from collections.abc import Mapping
+from pathlib import PurePosixPath
 
 from measuring import ROOT
 from part import Figures, Part, Row
@@ -62,7 +63,7 @@ def rows(found: Mapping[str, Figures]) -> list[Row]:
     made = [Row(promise, figure, len(fates) == mutants.SAMPLE and killed >= LEAST * len(fates))]
     said = sum(bool(reason) for reason in reasons)
     listed = "; ".join(
-        f"`{fate['file'].removeprefix('pg_theano/')}:{fate['line']}` {plain(fate['old'])} → {plain(fate['new'])}: "
+        f"`{PurePosixPath(fate['file']).stem}.{fate['symbol']}` {plain(fate['old'])} → {plain(fate['new'])}: "
         f"{reason or '?'}"
         for fate, reason in zip(survivors, reasons, strict=True)
     )

@@ -11,7 +11,6 @@ from typing import Any
 
 import numpy as np
 
-from pg_theano.reports import screen
 from pg_theano.reports.pages import figures
 from pg_theano.reports.pages.figures import Mark
 from pg_theano.reports.pages.html import text
@@ -19,6 +18,7 @@ from pg_theano.runs import curves
 from pg_theano.runs import folder as runs
 from pg_theano.runs.curves import Curve, Run
 from pg_theano.runs.figures import shown
+from pg_theano.training import display
 from pg_theano.types import UserError
 
 Found = tuple[Path, Mapping[str, Any]]
@@ -71,7 +71,7 @@ def how_to_go_on(folder: Path) -> str:
     """Of a run that was interrupted: here, and in a terminal."""
     return (
         f"<p>Interrupted, and saved. To go on: <code>pg_theano.run(resume={text(repr(str(folder)))})</code>, or in a "
-        f"terminal <code>{text(screen.to_go_on(folder))}</code></p>"
+        f"terminal <code>{text(display.to_go_on(folder))}</code></p>"
     )
 
 

@@ -355,19 +355,18 @@ def _grids(found: policy.Policy, ranges: list[tuple[float, float]], at: Array, p
 
 def _episode(found: policy.Policy, config: Any, folders: Sequence[Path]) -> str:
     """A greedy episode as a GIF, the policy's numbers beside every picture."""
-    from pg_theano import watch
+    from pg_theano.reports import animation
 
     moving = [one for one in channels(found) if one.shown or one.range]  # not a standard deviation that never changes
-    shown = [channel.label.partition(", before")[0] for channel in moving][: watch.MOST_BARS]
-    bounds = [channel.range for channel in moving][: watch.MOST_BARS]
+    bars = [(channel.label.partition(", before")[0], channel.range) for channel in moving[: animation.MOST_BARS]]
     try:
-        gif, steps, total = watch.animation(
+        gif, steps, total = animation.animation(
             config, folders, found.spec["dtype"], found.spec["squash"], SEED,
-            lambda obs: (_drawn(found, obs, np.random.default_rng(0), True), values(found, obs)[0]), shown, bounds,
+            lambda obs: (_drawn(found, obs, np.random.default_rng(0), True), values(found, obs)[0]), bars,
         )  # fmt: skip
     except (UserError, ImportError) as error:  # it has no picture, or there is none of Pillow
         return f'<p class="soft">No picture of an episode: {html.text(error)}</p>'
     words = f"A greedy episode: {steps:,} steps, return {total:,.4g}; beside it, what the policy had for each step"
-    words += f", {len(shown)} numbers of {len(moving)}." if len(shown) < len(moving) else "."
+    words += f", {len(bars)} numbers of {len(moving)}." if len(bars) < len(moving) else "."
     said, address = html.text(words), html.image("gif", gif)
     return f'<p class="soft">{said}</p><img class="episode" alt="{said}" src="{address}">'

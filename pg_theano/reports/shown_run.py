@@ -1,0 +1,119 @@
+"""A run that is shown: on a terminal, in a notebook's cell, on a page beside it, and as a figure at its end."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pg_theano.config.knobs import Config
+from pg_theano.reports import notebook, screen
+from pg_theano.reports.notebook import Result
+from pg_theano.system import seals
+from pg_theano.training import run as training
+from pg_theano.training.display import Display
+from pg_theano.types import UserError
+
+if TYPE_CHECKING:
+    from pg_theano.training.callbacks import Callback
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Options:
+    """The keyword arguments of `pg_theano.run`.
+
+    `overrides` are more `knob=value` words. `folder_of_config` is where the modules that a config names are looked for,
+    where it comes from no file. `force` resumes a run though this process, or a file of the run, is not as it was.
+    `callbacks` look on, and may stop the run: see `pg_theano.training.callbacks`. `live` is a page that is kept up to
+    date. `display` makes the screen of a run from a title.
+    """
+
+    run_dir: str | os.PathLike[str] | None = None
+    resume: str | os.PathLike[str] | None = None
+    overrides: Sequence[str] = ()
+    seed: int | None = None
+    plot: bool = True
+    display: Display | None = None
+    folder_of_config: Path | None = None
+    force: bool = False
+    callbacks: Sequence[Callback] | Callback = ()
+    live: str | os.PathLike[str] | None = None
+
+
+def run(config: training.Chosen, knobs: Sequence[str], options: Options) -> Result:
+    """Train as the command does: a config (or file, or dict, or nothing for the defaults), and where to.
+
+    `knobs` are `knob=value`, set over a file or the defaults, as on the command line. In a notebook the progress is one
+    display that is updated in place, and an interrupted cell is saved.
+
+    Errors: `UserError` for everything that the user can mend.
+    """
+    if isinstance(config, str) and "=" in config and not Path(config).exists():
+        config, knobs = None, (str(config), *knobs)
+    _check(config, options)
+    callbacks = [options.callbacks] if callable(options.callbacks) else options.callbacks
+    if not isinstance(callbacks, list | tuple) or not all(map(callable, callbacks)):
+        raise UserError(f"callbacks: got {callbacks!r:.60}; expected functions; try callbacks=[my_function]")
+    if options.display is not None and not callable(options.display):
+        raise UserError(
+            f"display: got {options.display!r:.60}; expected a function of a title that gives a Screen; try None"
+        )
+    overrides = [*knobs, *options.overrides]
+
+    def train(display: Display) -> Result:
+        how = training.How(display, options.force, callbacks)
+        if options.resume is not None:
+            result = training.resume(Path(options.resume), overrides, how)
+        else:
+            seed, run_dir, folder = options.seed, options.run_dir, options.folder_of_config
+            result = training.run(config, overrides, seed=seed, run_dir=run_dir, folder_of_config=folder, how=how)
+        return Result(result.folder, result.figures, _drawn(result) if options.plot else None)
+
+    def shown(display: Display) -> Result:
+        if options.live is None:
+            return train(display)
+        from pg_theano.reports.live import with_page
+
+        return with_page(options.live, display, train)
+
+    if options.display is None and notebook.is_here():
+        return notebook.displayed(shown)
+    return shown(options.display or (lambda title: screen.make(sys.stdout, title)))
+
+
+def _check(config: Any, options: Options) -> None:
+    """Errors: `UserError`: what a resumed run keeps, what is no config, and what is no path."""
+    beside = {"a config": config, "a seed": options.seed, "a run_dir": options.run_dir}
+    if options.resume is not None and (got := [name for name, value in beside.items() if value is not None]):
+        raise UserError(
+            f"resume: got {got[0]} beside it; expected none: a resumed run keeps its config, seed and folder; "
+            'try run(resume=...), and knobs of the budget such as "budget.updates=200"'
+        )
+    if not (config is None or isinstance(config, Config | Mapping | str | os.PathLike)):
+        raise UserError(
+            f"config: got {config!r:.60}; expected a file, a dict or a Config; try run('configs/cartpole.yaml')"
+        )
+    for name in ("run_dir", "resume", "live"):
+        path = getattr(options, name)
+        if not (path is None or isinstance(path, str | os.PathLike)):
+            raise UserError(f"{name}: got {path!r:.60}; expected a path; try {name}='runs/mine'")
+
+
+def _drawn(result: training.Result) -> Path | None:
+    """`plots/<name>.png`. A run of seeds, or one that never made an update, draws what there is."""
+    path, figures = result.folder, result.figures
+    if figures.get("updates") == 0:
+        return None
+    began = time.perf_counter()
+    from pg_theano.reports import plots
+
+    drawn = plots.draw([path], Path("plots") / f"{path.name}.png")
+    if "updates" in figures:
+        figures["seconds"]["plot"] = time.perf_counter() - began
+        figures["seconds"]["total"] += figures["seconds"]["plot"]
+        seals.write_json(path / "result.json", figures, durable=False)
+    return drawn

@@ -1,0 +1,150 @@
+"""What a run is made of before anything is compiled, and how far it has come."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple, Protocol
+
+import numpy as np
+
+from pg_theano.config import knobs
+from pg_theano.config.knobs import Config
+from pg_theano.environments.making import Compiled, Task
+from pg_theano.runs import figures
+from pg_theano.runs.folder import RunFolder
+from pg_theano.training import memory, programs
+from pg_theano.training.display import Screen
+from pg_theano.types import RETURN_SO_FAR, Played, State
+
+Evaluation = dict[str, float]
+"""Mean, std, min, max and n of episode returns."""
+
+
+class Stepped(Protocol):
+    """Environments that are stepped side by side, as Gymnasium steps them."""
+
+    @property
+    def task(self) -> Task: ...
+    @property
+    def num_envs(self) -> int: ...
+    @property
+    def kind(self) -> str: ...
+    def close(self) -> None: ...
+
+
+Environment = Compiled | Stepped
+
+
+class Counters(NamedTuple):
+    """How far a run has come. With the seed, they say all that a generator's state would."""
+
+    updates: int = 0
+    env_steps: int = 0
+    episodes: int = 0
+    seconds: float = 0.0  # of training, over all resumed parts
+    best: float | None = None  # mean of the best evaluation so far
+    best_update: int | None = None
+
+    def after(self, played: Played, seconds: float) -> Counters:
+        """The counters once an update has learned from what was played."""
+        return self._replace(
+            updates=self.updates + 1,
+            env_steps=self.env_steps + played.env_steps,
+            episodes=self.episodes + len(played.returns),
+            seconds=seconds,
+        )
+
+    def share_of(self, budget: knobs.Budget, seconds: float) -> float:
+        """The largest share of a limit that is spent; 1 or more: the budget is spent."""
+        pairs = ((self.updates, budget.updates), (self.env_steps, budget.env_steps), (seconds, budget.seconds))
+        return max((spent / limit for spent, limit in pairs if limit is not None), default=0.0)
+
+
+class Progress(NamedTuple):
+    """All of a run that its updates change."""
+
+    state: State
+    counters: Counters = Counters()
+    best_state: State | None = None  # of those that were evaluated
+    final: Evaluation | None = None  # the evaluation that the result reports
+
+    def best(self) -> State:
+        """The best State of those that were evaluated; the newest, where none was."""
+        return self.state if self.best_state is None else self.best_state
+
+    def without(self, dropped: Sequence[int]) -> State:
+        """The State in which the returns so far of lost episodes are 0: other episodes follow there."""
+        if not dropped or RETURN_SO_FAR not in self.state:
+            return self.state
+        so_far = np.array(self.state[RETURN_SO_FAR])
+        so_far[list(dropped)] = 0.0
+        return self.state | {RETURN_SO_FAR: so_far}
+
+    def with_best(self, mean: float) -> Progress:
+        """The same, its State being the best so far."""
+        counters = self.counters._replace(best=mean, best_update=self.counters.updates)
+        return self._replace(counters=counters, best_state=self.state)
+
+
+class Setting(NamedTuple):
+    """What a run is made of. It does not change while the run trains."""
+
+    config: Config
+    folder: RunFolder
+    folders: Sequence[Path]  # where the modules that the config names are looked for
+    display: Screen
+    environment: Environment
+    spec: dict[str, Any]
+    parts: figures.Parts
+
+    @property
+    def task(self) -> Task:
+        return self.environment.task
+
+    @property
+    def threshold(self) -> float | None:
+        """The mean return that solves the task; None: nothing does."""
+        own = self.config.solved.threshold
+        return self.task.threshold if own is None else own
+
+    def generator(self, purpose: int, update: int) -> np.random.Generator:
+        return programs.generator(self.config.seed, purpose, update)
+
+    def report(self, what: str, seconds: float) -> None:
+        """Say that something is being compiled (0 seconds), or how long it took."""
+        self.parts.seconds["compile"] += seconds
+        self.display.event(compiled_line(what, seconds))
+
+
+def compiled_line(what: str, seconds: float) -> str:
+    return f"compiled {what}: {seconds:.2f} s" if seconds else f"compiling {what} ..."
+
+
+def setting_of(
+    config: Config, folder: RunFolder, folders: Sequence[Path], display: Screen, environment: Environment | None = None
+) -> Setting:
+    """Make the environment and the spec. An `environment` that keeps nothing between two calls may be another run's."""
+    parts = figures.Parts()
+    parts.seconds["import"] = parts.total()
+    made: Any = environment or programs.environment_of(config, folders)
+    if config.environment.workers:
+        made.report = display.event
+    spec = programs.spec_of(config, made.task, made, folders)
+    memory.check(config, spec)
+    return Setting(config, folder, folders, display, made, spec, parts)
+
+
+def described(task: Task, environment: Environment, spec: Mapping[str, Any], gradients: str) -> str:
+    """The task, the policy, who steps how many environments side by side, and whether gradients are by hand."""
+    stretches = f"stretches of {spec['num_steps']} steps" if spec["num_steps"] else ""
+    if isinstance(environment, Compiled):
+        engine = f"compiled, {stretches or 'all episodes of an update side by side'}"
+    else:
+        engine = f"gymnasium, {environment.num_envs} environments ({environment.kind})"
+        engine += f", {stretches}" if stretches else ""
+    discrete = task.action.kind == "discrete"
+    actions = f"{task.action.choices[0]} actions" if discrete else f"actions of size {task.action.size}"
+    sizes = f"{task.obs_size} features, {actions}, {spec['num_params']} parameters"
+    by_hand = "; gradients by hand" if gradients == "by_hand" else ""
+    return f"{task.id}, {sizes}; engine {engine}{by_hand}"
