@@ -9,7 +9,7 @@ from typing import Any
 
 from pg_theano.config.tables import help_text
 from pg_theano.system import commands
-from pg_theano.system.opening import say
+from pg_theano.system.console import say
 from pg_theano.training.checking import MOST_PLACES, Report, check
 from pg_theano.training.differences import BY_HAND, NUMERICAL, STEPS, Row, errors_of, passes
 

@@ -15,7 +15,7 @@ from pathlib import Path
 from pg_theano.config.tables import help_text
 from pg_theano.environments.checking import check_env
 from pg_theano.system import commands
-from pg_theano.system.opening import say
+from pg_theano.system.console import say
 from pg_theano.types import UserError
 
 

@@ -11,9 +11,8 @@ from pathlib import Path
 from pg_theano.config.tables import help_text
 from pg_theano.reports.comparing.comparing import compare
 from pg_theano.reports.comparing.results import CURVES
-from pg_theano.runs import checkpoints
-from pg_theano.system import commands
-from pg_theano.system.opening import say
+from pg_theano.system import commands, writing
+from pg_theano.system.console import say
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -78,7 +77,7 @@ def _compare(arguments: argparse.Namespace) -> int:
         out = figure.draw(found, arguments.out or Path("plots") / "compare.png")
     text = table.markdown(found)
     if arguments.page is not None:
-        write_atomically(arguments.page, f"{text}\n".encode())
+        writing.write_atomically(arguments.page, f"{text}\n".encode())
     if arguments.json:
         print(json.dumps(table.plain(found) | {"figure": None if out is None else str(out)}))
     else:

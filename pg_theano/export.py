@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from pg_theano.runs.exported import KINDS, export
 from pg_theano.system import commands
-from pg_theano.system.opening import say
+from pg_theano.system.console import say
 
 
 def main(argv: Sequence[str] | None = None) -> int:

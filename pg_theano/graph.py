@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from pg_theano.config.tables import help_text
 from pg_theano.system import commands
-from pg_theano.system.opening import say
+from pg_theano.system.console import say
 from pg_theano.training.graph_of import FUNCTIONS, graph
 
 

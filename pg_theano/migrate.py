@@ -9,9 +9,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from pg_theano.config.rl_zoo.migrating import _line_of, sb3_zoo
-from pg_theano.runs.checkpoints import write_atomically
 from pg_theano.system import commands
-from pg_theano.system.opening import own_file, say
+from pg_theano.system.console import say
+from pg_theano.system.opening import own_file
+from pg_theano.system.writing import write_atomically
 from pg_theano.types import UserError
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from pg_theano.config.tables import help_text
 from pg_theano.reports import screen, shown_run
-from pg_theano.system import commands, opening, stopping
+from pg_theano.system import commands, console, stopping
 from pg_theano.types import UserError
 
 if TYPE_CHECKING:
@@ -67,7 +67,7 @@ def _train(arguments: argparse.Namespace) -> int:
         live=arguments.live,
     )
     result = shown_run.run(file, overrides, options)
-    opening.say("\n".join(screen.closing(result.folder, result.figures, result.plot)), stream)
+    console.say("\n".join(screen.closing(result.folder, result.figures, result.plot)), stream)
     if arguments.json:
         print(json.dumps(result.figures))
     return stopping.exit_code() if result.figures["status"] == "interrupted" else 0

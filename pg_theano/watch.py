@@ -10,7 +10,7 @@ from pg_theano.config.tables import help_text
 from pg_theano.reports import animation
 from pg_theano.reports.animation import watch
 from pg_theano.system import commands
-from pg_theano.system.opening import say
+from pg_theano.system.console import say
 
 
 def main(argv: Sequence[str] | None = None) -> int:

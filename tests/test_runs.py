@@ -26,8 +26,9 @@ from helpers_runs import (
 
 from pg_theano import train
 from pg_theano.config import reading
-from pg_theano.runs import checkpoints
+from pg_theano.runs import checkpoints, places
 from pg_theano.runs import folder as runs
+from pg_theano.system import locks
 from pg_theano.training import judging, looking, run, saving
 from pg_theano.training.display import Quiet
 from pg_theano.training.playing import collecting

@@ -28,6 +28,7 @@ from pg_theano import train
 from pg_theano.reports import plots, screen
 from pg_theano.runs import checkpoints, seeds
 from pg_theano.runs import folder as runs
+from pg_theano.system import writing
 from pg_theano.training import display, judging, looking, minibatches, saving
 from pg_theano.training.playing import collecting
 

@@ -85,6 +85,7 @@ def two_seeds(folder: Path) -> None:
 
 def in_use(folder: Path) -> None:
     """Held by this process for as long as it lives, or until the next case."""
+
     from pg_theano.system import locks
 
     trained(folder)
@@ -151,6 +152,7 @@ undone: list[tuple[Any, str, Any]] = []
 
 def let_go() -> None:
     """Undo what a case did to this process."""
+
     from pg_theano.system import locks
 
     while held:

@@ -85,7 +85,7 @@ def _played(environment: dict[str, Any], folder: str, timeout: float) -> list[Fi
                 if kind == b"k":
                     return findings
                 if kind == b"x":
-                    raise UserError(content.decode())
+                    raise children.error_of(content)
                 findings.append(Finding(*json.loads(content)))
             elif place[0] != call:
                 call, since = int(place[0]), time.monotonic()

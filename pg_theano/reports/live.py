@@ -15,7 +15,8 @@ from pg_theano.config.knobs import Config
 from pg_theano.config.reading import to_dict
 from pg_theano.reports.pages import html, training, whole
 from pg_theano.runs import curves, seeds
-from pg_theano.system.opening import say
+from pg_theano.system.console import say
+from pg_theano.system.writing import write_atomically
 from pg_theano.training.display import Display, Plain, Screen
 from pg_theano.training.run import Result
 from pg_theano.types import Array, UserError

@@ -11,9 +11,10 @@ import yaml
 
 from pg_theano.config.knobs import Config
 from pg_theano.config.reading import to_dict
-from pg_theano.runs import checkpoints
 from pg_theano.runs import folder as runs
+from pg_theano.runs import places
 from pg_theano.runs.exported import export
+from pg_theano.system import writing
 from pg_theano.system.versions import versions
 from pg_theano.training.evaluating import evaluate
 from pg_theano.types import UserError
@@ -39,7 +40,7 @@ def card(run: str | Path, out: str | Path | None = None, *, episodes: int = 100,
     config, facts = runs.read_run(path)
     folder = Path(out) if out is not None else Path(f"{path.resolve().name}-card")
     judged = evaluate(path, episodes=episodes, seed=SEED)  # before there is a folder
-    runs.exact_folder(folder, "--out")
+    places.exact_folder(folder, "--out")
     try:
         _filled(folder, path, config, facts, judged, gif)
     except BaseException:  # half a card is none, and would be in the way of the next
@@ -61,7 +62,7 @@ def _filled(folder: Path, path: Path, config: Config, facts: dict[str, Any], jud
         pictures["gif"] = "replay.gif"
     result = _result(path)
     text = card_of(path.resolve().name, config, facts, judged, result, pictures)
-    checkpoints.write_atomically(folder / "README.md", text.encode())
+    writing.write_atomically(folder / "README.md", text.encode())
 
 
 def _replayed(path: Path, gif: Path) -> bool:

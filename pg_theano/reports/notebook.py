@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 from pg_theano.config.knobs import Config
 from pg_theano.reports import screen
 from pg_theano.system import stopping
-from pg_theano.system.opening import printable
+from pg_theano.system.console import printable
 from pg_theano.training import display, run
 from pg_theano.training.display import Display, Plain, Screen
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from pg_theano.runs.figures import mean_and_std, shown
-from pg_theano.system.opening import printable
+from pg_theano.system.console import printable
 from pg_theano.training.display import Plain, Screen, line_of, to_go_on
 
 BARS = "▁▂▃▄▅▆▇█"

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import argparse
 import csv
 import io
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -14,9 +12,8 @@ import numpy as np
 
 from pg_theano.config import user_code
 from pg_theano.policies import policy
-from pg_theano.runs import checkpoints, folder, records
-from pg_theano.system import commands
-from pg_theano.system.opening import say
+from pg_theano.runs import folder, records
+from pg_theano.system import writing
 from pg_theano.types import State, UserError
 
 KINDS = ("npz", "onnx", "stablehlo", "csv")
@@ -43,7 +40,7 @@ def export(run: str | Path, kind: str, out: str | Path | None = None) -> Path:
         raise UserError(f"{target}: is a file of the run; expected a new one; try {path.resolve().name}.{kind}")
     if not target.resolve().parent.is_dir():
         raise UserError(f"{target}: there is no folder {target.parent}; make it first")
-    checkpoints.write_atomically(target, {"npz": _npz, "onnx": _onnx, "stablehlo": _stablehlo, "csv": _csv}[kind](path))
+    writing.write_atomically(target, {"npz": _npz, "onnx": _onnx, "stablehlo": _stablehlo, "csv": _csv}[kind](path))
     return target
 
 

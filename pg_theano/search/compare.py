@@ -14,16 +14,14 @@ from typing import Any
 
 import numpy as np
 
-from pg_theano.runs import checkpoints, statistics
-from pg_theano.runs import folder as runs
+from pg_theano.runs import places, statistics
 from pg_theano.runs.curves import number
 from pg_theano.runs.scores import OBJECTIVES
 from pg_theano.search import plan as settings
 from pg_theano.search import samplers, study, trials
 from pg_theano.search.plan import Plan
 from pg_theano.search.storage import Trial
-from pg_theano.system import distribute
-from pg_theano.system.writing import write_atomically
+from pg_theano.system import distribute, writing
 from pg_theano.types import UserError
 
 METHODS = ("cho", "bayesian", "tpe", "random")
@@ -60,7 +58,7 @@ def compare(
     methods = {method: _summary(plan, figures) for method, figures in found.items()}
     text = _table(plan, path, overrides, seeds, methods)
     if page is not None:
-        write_atomically(Path(page), text.encode())
+        writing.write_atomically(Path(page), text.encode())
     return {"methods": methods, "text": text, "folder": str(folder)}
 
 

@@ -106,7 +106,7 @@ def _failed(message: str, debug: bool) -> int:
 
 
 def _close_outputs() -> None:
-    """Throw away output that could not be written: Python would complain about it at exit."""
+    """Give up what could not be written: Python would complain of it as it ends."""
     for stream in (sys.stdout, sys.stderr):
         try:
             stream.flush()

@@ -20,7 +20,7 @@ from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import FIRST_COMPLETED, CancelledError, Future, wait
 from typing import Any, Protocol
 
-from pg_theano.system import consent
+from pg_theano.system import importing
 from pg_theano.system.processes import MOST_DEATHS, SECONDS_PER_BATCH, Answer, Lost, Processes, evaluate
 from pg_theano.system.versions import versions
 from pg_theano.types import UserError
@@ -69,7 +69,7 @@ def opened(
 
 
 class Workers:
-    """Processes that evaluate. They live until `close`, so that each compiles a function once and keeps it."""
+    """Whoever evaluates; they live until `close`, so that each compiles a function once and keeps it."""
 
     def __init__(self, engine: Engine | None):
         self._engine = engine
@@ -83,7 +83,7 @@ class Workers:
 
     @property
     def count(self) -> int:
-        """The number of workers at the moment; those of a cluster come and go."""
+        """Workers by now; those of a cluster come and go."""
         return 1 if self._engine is None else self._engine.workers
 
     def close(self) -> None:
@@ -188,7 +188,7 @@ class Workers:
         return max(1, min(wanted, math.ceil(left / engine.workers)))
 
     def _learn(self, function: Callable[[Any], Any], seconds: float) -> None:
-        """A running mean, of which the latest batch is half: the first batch includes compiling."""
+        """Half of it is the latest batch: the first includes compiling."""
         self._seconds[function] = (self._seconds.get(function, seconds) + seconds) / 2
 
 
@@ -265,7 +265,7 @@ class _Cluster:
         )
 
     def _count(self) -> bool:
-        """Count the workers; whether there are any. A second batch waits at each: none waits for the network."""
+        """Whether there are any. Each takes one batch at a time; a second waits there, not for the network."""
         found = len(self._client.nthreads())
         self.workers = max(1, found)
         self.most_in_flight = 2 * self.workers
@@ -361,7 +361,7 @@ def _client_class() -> Any:
 
 
 def _connected(address: str, timeout: float) -> Any:
-    """A client. Connects in a thread: Dask waits for ever for an address that accepts and does not answer."""
+    """A client. In a thread, because Dask waits for ever for somebody who takes the call and says nothing."""
     found: list[Any] = []
     deadline = time.monotonic() + timeout
 

@@ -16,14 +16,14 @@ from multiprocessing import resource_tracker
 from multiprocessing.reduction import ForkingPickler
 from typing import Any, NamedTuple
 
-from pg_theano.system import consent
+from pg_theano.system import importing
 from pg_theano.system.versions import versions
 from pg_theano.types import UserError
 
 SECONDS_PER_BATCH = 0.1
-"""The least duration of a batch, if there are enough tasks: sending a batch costs 0.1 to 5 ms."""
+"""So long a batch of tasks runs at least, where there are enough of them: sending one costs 0.1 to 5 ms."""
 MOST_DEATHS = 3
-"""How many workers one task may kill, and how many starts of a worker process in a row may fail."""
+"""Workers that one task may take with it; and beginnings of a worker process that may fail, one after the other."""
 ONE_THREAD = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NPROC")
 """1 in a worker process, unless the user has set it: the workers share the cores already. NPROC is read by XLA."""
 
@@ -48,7 +48,7 @@ class Lost(NamedTuple):
 
 
 _ONE_AT_A_TIME = threading.Lock()
-"""A Dask worker may have several threads, and the code that it evaluates need not be thread-safe."""
+"""A Dask worker may have several threads; what it evaluates need not be ready for that."""
 
 
 def evaluate(
@@ -58,7 +58,7 @@ def evaluate(
     said: Mapping[str, bool] | None = None,
 ) -> Answer:
     """A batch, in a worker. `expected`: versions that this process must have; `said`: of code of the user's own."""
-    with _ONE_AT_A_TIME, consent.given(**(said or {})):
+    with _ONE_AT_A_TIME, importing.consenting(**(said or {})):
         if expected is not None and versions() != expected:
             return Answer([], refused=versions())
         began = time.perf_counter()
@@ -123,7 +123,7 @@ class _Process:
 
 @contextlib.contextmanager
 def _surroundings_of_a_worker() -> Iterator[None]:
-    """Settings that a process inherits if it starts meanwhile: one thread, and no Ctrl-C until it ignores it itself."""
+    """What a process inherits that is started meanwhile: one thread; and no Ctrl-C before it can ignore it itself."""
     resource_tracker.ensure_running()  # it starts with the first process, and would unblock the signal again
     added = {name: "1" for name in ONE_THREAD if name not in os.environ}
     os.environ.update(added)

@@ -202,10 +202,11 @@ def _twin(config: Config, spec: dict[str, Any]) -> tuple[Any, str | None]:
     """(the by-hand program, None), or (None, why there is none)."""
     try:
         by_hand = changed(config, {"gradients": "by_hand"})
-        if spec["action"]["kind"] not in ("discrete", "box"):
-            raise UserError(f"gradients: by_hand has no {spec['action']['kind']} actions")
     except UserError as error:
-        return None, str(error).removeprefix("config ")
+        knob = ".".join(map(str, error.problem.knob))
+        return None, str(error.problem._replace(where=knob))
+    if spec["action"]["kind"] not in ("discrete", "box"):
+        return None, f"gradients: by_hand has no {spec['action']['kind']} actions"
     return _loaded(by_hand, spec, ()), None
 
 

@@ -10,7 +10,7 @@ from typing import Any, Protocol, TextIO
 
 from pg_theano.config.knobs import Config
 from pg_theano.runs.figures import mean_and_std, shown
-from pg_theano.system.opening import printable
+from pg_theano.system.console import printable
 
 
 class Screen(Protocol):

@@ -14,9 +14,9 @@ from pg_theano.config import reading as configs
 from pg_theano.config import user_code
 from pg_theano.config.knobs import Config
 from pg_theano.environments import watchdog
-from pg_theano.runs import checkpoints, figures, seeds
+from pg_theano.runs import figures, places, seeds
 from pg_theano.runs import folder as runs
-from pg_theano.system import clock
+from pg_theano.system import clock, locks, opening, writing
 from pg_theano.training import agents, looking, programs, saving
 from pg_theano.training.display import Display, Quiet, Screen
 from pg_theano.training.loop import Trainer
@@ -65,17 +65,17 @@ def run(
     `folder_of_config` is where the modules that a config names are looked for, where it comes from no file.
     """
     given = configs.resolved(config, overrides, seed, folder_of_config)
-    name = given.config.name or runs.name_of(given.config.environment.dynamics or given.config.environment.id)
-    with given.placed(), runs.new(name, run_dir) as path:
+    name = given.config.name or places.name_of(given.config.environment.dynamics or given.config.environment.id)
+    with given.placed(), places.new(name, run_dir) as path:
         if given.config.runs == 1:
             return Result(path, _one(_new(given.config, path, given.folder), given.folder, how))
-        lock = runs.locked(path)
+        lock = locks.locked(path)
         try:
             code = user_code.check(given.config, [given.folder], _say_nothing)
             seeds.begin(given.config, path, given.folder, code)
             return Result(path, _several(given.config, path, given.folder, how))
         finally:
-            runs.unlocked(lock)
+            locks.unlocked(lock)
 
 
 def resume(path: Path, overrides: Sequence[str] = (), how: How = SILENT) -> Result:
@@ -86,13 +86,13 @@ def resume(path: Path, overrides: Sequence[str] = (), how: How = SILENT) -> Resu
     if (path / seeds.PLAN).exists():
         if overrides:
             raise UserError(f"{overrides[0]}: a set of seeds keeps its config; resume one seed to change its budget")
-        lock = runs.locked(path)
+        lock = locks.locked(path)
         try:
             config, folder_of_config, code = seeds.read_plan(path)
             user_code.check(config, [folder_of_config], _say_nothing, code)
             return Result(path, _several(config, path, folder_of_config, how))
         finally:
-            runs.unlocked(lock)
+            locks.unlocked(lock)
     begun = runs.resumable(path, overrides, force=how.force)
     return Result(path, _one(begun, Path(begun.facts["folder"]), how))
 
@@ -151,7 +151,7 @@ def _together(
     members: Sequence[tuple[Config, Path]], folder_of_config: Path, environment: Environment, how: How
 ) -> list[dict[str, Any]]:
     """Several runs of one graph at once, each in its folder."""
-    runs.allow_open(2 * len(members))
+    opening.allow_open(2 * len(members))
     first, above = members[0][0], members[0][1].parent
     title = f"{first.environment.id} · {len(members)} agents at once · {above}"
     with _shown(how.display, title, above) as (screen, closing):
@@ -291,7 +291,7 @@ def _several(config: Config, path: Path, folder_of_config: Path, how: How) -> di
         raise UserError(f"{path}: every seed failed, the first of them so: {results[0]['stop_reason']}")
     task = config.environment.dynamics or config.environment.id
     summary = figures.summarised(path.name, task, results, time.perf_counter() - clock.BEGAN)
-    checkpoints.write_atomically(path / "summary.json", json.dumps(summary, indent=1).encode() + b"\n")
+    writing.write_atomically(path / "summary.json", json.dumps(summary, indent=1).encode() + b"\n")
     return summary
 
 

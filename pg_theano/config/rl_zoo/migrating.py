@@ -12,7 +12,7 @@ from pg_theano.config.rl_zoo import entries, words
 from pg_theano.config.rl_zoo.equivalents import Draft, Knob, Remark, translate
 from pg_theano.config.rules import shown
 from pg_theano.system import yaml_lines
-from pg_theano.system.opening import printable
+from pg_theano.system.console import printable
 from pg_theano.types import UserError
 
 SECTIONS = [*reading.Config.model_fields]
