@@ -320,7 +320,7 @@ SEARCHES = [
     ),
     Fault(
         "a pair that is no mirror",
-        "draw",
+        "mirrored",
         "return np.concatenate([mean + step, mean - step])",
         "return np.concatenate([mean + step, mean - step[::-1]])",
         ("search/test_es.py::test_the_halves_of_a_generation_mirror_each_other",),
@@ -329,8 +329,8 @@ SEARCHES = [
     Fault(
         "downhill",
         "tell",
-        'BY_NAME[optimizer](state, "mean", -uphill,',
-        'BY_NAME[optimizer](state, "mean", uphill,',
+        "descend(state, -uphill,",
+        "descend(state, uphill,",
         ("search/test_es.py::test_two_steps_are_adams_of_the_ranked_gradient_in_units_of_the_std",),
         "An optimiser that descends is given what should be climbed.",
     ),

@@ -171,14 +171,10 @@ def moments_of(obs: Array, mask: Array) -> Moments:
 
 
 def joined(a: Moments, b: Moments) -> Moments:
-    """Moments of both together, column by column.
-
-    δ = μ_b − μ_a,   n = n_a + n_b
-    μ = μ_a + δ·n_b/n,   S = S_a + S_b + δ²·n_a·n_b/n                          Chan et al. 1979, eq. 2.1
-    """
-    count, delta = a.number + b.number, b.mean - a.mean
-    share = b.number / np.maximum(count, 1.0)
-    return Moments(count, a.mean + delta * share, a.squares + b.squares + delta * delta * (a.number * share))
+    """Moments of both together, column by column."""
+    count = a.number + b.number
+    bounded = np.maximum(count, 1.0)
+    return Moments(count, *parameters.pooled(*a, b.number, b.mean - a.mean, b.squares, bounded=bounded))
 
 
 def all_columns(seen: Moments) -> Moments:
