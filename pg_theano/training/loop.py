@@ -12,7 +12,7 @@ import numpy as np
 
 from pg_theano.config.knobs import Config
 from pg_theano.config.reading import to_dict
-from pg_theano.environments import inspection, making, watchdog
+from pg_theano.environments import inspection, making, sound, watchdog
 from pg_theano.environments.singles import Slots
 from pg_theano.reports import screen
 from pg_theano.runs import checkpoints, figures
@@ -21,7 +21,6 @@ from pg_theano.system import stopping
 from pg_theano.training import memory, minibatches, programs
 from pg_theano.training.evaluating import Evaluator
 from pg_theano.training.playing import collecting
-from pg_theano.training.playing.episodes import check_record
 from pg_theano.types import GREEDY, RETURN_SO_FAR, SAMPLE, Array, Knobs, Played, Program, Record, State, UserError
 
 LENGTHS_ASKED_OF = 8
@@ -239,7 +238,7 @@ class Trainer:
         if isinstance(played.rollout, Record):
             column = "environment" if self.spec["num_steps"] else "episode"
             where = f"{self.task.id}, update {self.counters.updates + 1}, {column}"
-            check_record(played.rollout, where, everything=not finite)
+            sound.check_record(played.rollout, where, everything=not finite)
         if not finite:
             raise UserError(
                 f"update {self.counters.updates + 1}: the loss, its gradient or the step is not finite "

@@ -16,12 +16,12 @@ from pg_theano.compiler import program as compiling
 from pg_theano.config import rules, schedules
 from pg_theano.config.knobs import Config
 from pg_theano.environments import making
-from pg_theano.environments.making import Task
+from pg_theano.environments.sound import LONGEST_EPISODE
 from pg_theano.environments.symbolic import fingerprint, importable
 from pg_theano.policies import acting
 from pg_theano.training.playing import noise
-from pg_theano.training.playing.episodes import LONGEST_EPISODE, chunk_of
-from pg_theano.types import NARROW, Knobs, Program, UserError
+from pg_theano.training.playing.compiled import chunk_of
+from pg_theano.types import NARROW, Knobs, Program, Task, UserError
 
 # One child of SeedSequence(seed) for each purpose and index: a generator's state follows from the counters, so that
 # the counters are all that a checkpoint must hold, and nothing that one purpose draws shifts another.

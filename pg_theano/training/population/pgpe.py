@@ -1,4 +1,4 @@
-"""Policy gradients with parameter-based exploration: the draws and ranks. `graphs/algorithms/pgpe.py` is the gradient."""
+"""Policy gradients with parameter-based exploration: draws and ranks. `graphs/algorithms/pgpe.py` is the gradient."""
 
 from __future__ import annotations
 
