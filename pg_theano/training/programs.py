@@ -325,7 +325,7 @@ def noise_of(config: Config, spec: dict[str, Any]) -> Callable[..., Any]:
     every, dtype = config.policy.noise_every, spec["dtype"]
 
     def draw(rng: np.random.Generator, steps: int, rows: int) -> Any:
-        return noise.draw(rng, kind=kind, color=color, steps=steps, rows=rows, size=size, every=every, dtype=dtype)
+        return noise.draw(rng, (steps, rows, size), kind=kind, color=color, every=every, dtype=dtype)
 
     return draw
 
