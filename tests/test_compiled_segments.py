@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import gymnasium
 import numpy as np
 import pytest
+from helpers_runs import played_compiled
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -14,8 +15,7 @@ from pg_theano.config import reading
 from pg_theano.environments import making
 from pg_theano.policies import acting
 from pg_theano.training import programs
-from pg_theano.training.playing.episodes import collect_compiled
-from pg_theano.training.playing.stretches import CompiledSegments
+from pg_theano.training.playing.compiled import CompiledSegments
 from pg_theano.types import EXPLORE
 
 NUM_ENVS, NUM_STEPS = 5, 40
@@ -353,7 +353,7 @@ def test_whole_episodes_say_how_they_ended(name):
     case = CASES[name]._replace(limit={"cartpole": 23, "pendulum": 200}[name], overrides=[])
     made, spec, program = compiled(case, "algorithm.num_steps=null")
     state = started(program, spec)
-    played = collect_compiled(
+    played = played_compiled(
         program,
         state,
         programs.knobs_at(made, 0),

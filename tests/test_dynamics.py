@@ -10,12 +10,12 @@ import gymnasium
 import numpy as np
 import pytest
 from gymnasium.utils.env_checker import check_env
+from helpers_runs import played_compiled
 
 from pg_theano.config import reading
 from pg_theano.environments import making, symbolic
 from pg_theano.policies import acting
 from pg_theano.training import programs
-from pg_theano.training.playing import episodes as rollout
 from pg_theano.training.playing import noise
 from pg_theano.types import EXPLORE, ActionSpace, UserError
 
@@ -30,7 +30,7 @@ def compiled_program(*overrides):
 
 
 def play(made, environment, program, num_episodes, seed=0):
-    return rollout.collect_compiled(
+    return played_compiled(
         program,
         program.init(np.random.default_rng(seed)),
         programs.knobs_at(made, 0),

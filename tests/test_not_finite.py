@@ -9,9 +9,9 @@ import pytest
 from helpers_runs import ran, result, small
 
 from pg_theano.config import reading
+from pg_theano.environments.sound import check_record
 from pg_theano.runs import checkpoints
 from pg_theano.training import programs
-from pg_theano.training.playing.episodes import check_record
 from pg_theano.training.population import learner
 from pg_theano.training.population.learner import Generation, Moments
 from pg_theano.types import Record, UserError

@@ -30,7 +30,7 @@ from pg_theano.system import stopping
 from pg_theano.training import minibatches, programs, shared_evaluation
 from pg_theano.training.loop import Trainer
 from pg_theano.training.playing.collecting import Collector, collector_of
-from pg_theano.training.playing.episodes import Playing
+from pg_theano.training.playing.compiled import Playing
 from pg_theano.training.setting import Environment, Setting
 from pg_theano.types import GREEDY, SAMPLE, Array, Knobs, Played, Program, Record, State, UserError
 

@@ -16,12 +16,12 @@ from pg_theano.compiler import program as compiling
 from pg_theano.config import rules, schedules
 from pg_theano.config.knobs import Config
 from pg_theano.environments import making
-from pg_theano.environments.making import Task
+from pg_theano.environments.sound import LONGEST_EPISODE
 from pg_theano.environments.symbolic import fingerprint, importable
 from pg_theano.policies import acting
 from pg_theano.training.playing import noise
-from pg_theano.training.playing.episodes import LONGEST_EPISODE, chunk_of
-from pg_theano.types import NARROW, Knobs, Program, UserError
+from pg_theano.training.playing.compiled import chunk_of
+from pg_theano.types import NARROW, Knobs, Program, Task, UserError
 
 # One child of SeedSequence(seed) for each purpose and index: a generator's state follows from the counters, so that
 # the counters are all that a checkpoint must hold, and nothing that one purpose draws shifts another.
@@ -325,7 +325,7 @@ def noise_of(config: Config, spec: dict[str, Any]) -> Callable[..., Any]:
     every, dtype = config.policy.noise_every, spec["dtype"]
 
     def draw(rng: np.random.Generator, steps: int, rows: int) -> Any:
-        return noise.draw(rng, kind=kind, color=color, steps=steps, rows=rows, size=size, every=every, dtype=dtype)
+        return noise.draw(rng, (steps, rows, size), kind=kind, color=color, every=every, dtype=dtype)
 
     return draw
 
