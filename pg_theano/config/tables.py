@@ -8,7 +8,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel
 
-from pg_theano.config.knobs import Config, Schedule, Section
+from pg_theano.config.kinds import Schedule, Section
+from pg_theano.config.knobs import Config
 from pg_theano.config.rules import shown
 
 

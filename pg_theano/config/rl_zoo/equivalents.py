@@ -19,6 +19,7 @@ import re
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
+from pg_theano.config.algorithms import ALGORITHMS
 from pg_theano.config.rl_zoo import entries, words
 from pg_theano.types import UserError
 
@@ -85,7 +86,7 @@ def translate(draft: Draft, environment: str) -> None:
 
 
 def _knob_of(algorithm: str, key: str) -> str:
-    if algorithm == "trpo" and key == "learning_rate":
+    if key == "learning_rate" and "optimizer" not in ALGORITHMS[algorithm].optimizers:
         return "schedules.value_learning_rate"
     return next(knob for knob, name in words.EQUIVALENT if name == key)
 
@@ -237,7 +238,7 @@ def _noise(draft: Draft) -> None:
 
 def _optimizer(draft: Draft, kwargs: dict[str, Any], put: Callable[[str, str, Any, bool], None]) -> None:
     """Adam, or A2C's RMSprop; what `policy_kwargs` says of it comes first."""
-    entry, a2c = draft.entry, draft.algorithm == "a2c"
+    entry, a2c = draft.entry, "use_rms_prop" in words.DEFAULTS[draft.algorithm]
     given, chosen = kwargs.pop("optimizer_kwargs", None), kwargs.pop("optimizer_class", None)
     if given is not None and not isinstance(given, dict):
         raise entry.error(
@@ -324,7 +325,7 @@ def _budget(draft: Draft) -> None:
         schedule = {"kind": "linear", "initial": initial, "final": 0.0, "over_updates": updates}
     knob = _knob_of(algorithm, "learning_rate")
     draft.put(knob, schedule, "learning_rate", given, " (SB3 is one update further)" if falls else "")
-    if algorithm != "ppo":
+    if "clip_range" not in words.DEFAULTS[algorithm]:
         return
     for key, knob in (("clip_range", "algorithm.clip_range"), ("clip_range_vf", "algorithm.value_clip_range")):
         value, given = draft.take(key)
