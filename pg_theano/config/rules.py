@@ -17,7 +17,7 @@ WITH_TWIN = " or ".join(name for name, record in ALGORITHMS.items() if record.tw
 
 
 def foreign_knobs(config: Any) -> Iterator[str]:
-    """What is set to something else than its default, and would be ignored."""
+    """Knobs that the algorithm does not read, and that are not at their defaults."""
     record = ALGORITHMS[config.algorithm.name]
     for section, part in config:
         for key, field in getattr(type(part), "model_fields", {}).items():
@@ -35,7 +35,7 @@ def _named(value: Any) -> str:
 
 
 def contradictions(config: Any) -> Iterator[str]:
-    """What cannot go together in one config."""
+    """Knobs that exclude each other."""
     yield from _beyond_workers(config.environment)
     if ALGORITHMS[config.algorithm.name].searches:
         yield from _beyond_a_search(config)
@@ -48,7 +48,7 @@ def contradictions(config: Any) -> Iterator[str]:
 
 
 def _beyond_the_algorithm(config: Any) -> Iterator[str]:
-    """What an algorithm by gradient cannot learn from."""
+    """Knobs that the algorithm, which learns by gradient, cannot work with."""
     algorithm, record = config.algorithm, ALGORITHMS[config.algorithm.name]
     if not record.learns_values and algorithm.baseline == "value":
         yield (
@@ -72,7 +72,7 @@ def _beyond_the_algorithm(config: Any) -> Iterator[str]:
 
 
 def _beyond_the_policy(config: Any) -> Iterator[str]:
-    """What a policy of this kind, or noise of this kind, does not go with."""
+    """Knobs of the policy and its noise that exclude each other."""
     algorithm, policy = config.algorithm, config.policy
     if policy.name != "dense":
         for key, plain in (
@@ -112,7 +112,7 @@ def _beyond_the_policy(config: Any) -> Iterator[str]:
 
 
 def _beyond_workers(environment: Any) -> Iterator[str]:
-    """What cannot be stepped in processes of its own, and what needs them."""
+    """Knobs of the environment that exclude each other, or that need worker processes."""
     if environment.api == "gym":
         if environment.dynamics is not None:
             yield "environment.api: got gym; environment.dynamics is symbolic: expected gymnasium; try leaving it out"
@@ -138,7 +138,7 @@ def _beyond_workers(environment: Any) -> Iterator[str]:
 
 
 def _minibatches_too_small(config: Any) -> Iterator[str]:
-    """More minibatches than there are steps; or single steps, of which standardising leaves nothing."""
+    """More minibatches than steps, or minibatches of one step, whose standardised advantage is 0."""
     algorithm = config.algorithm
     if algorithm.num_steps is None or not ALGORITHMS[algorithm.name].reads("algorithm.num_minibatches"):
         return
@@ -158,7 +158,7 @@ def _minibatches_too_small(config: Any) -> Iterator[str]:
 
 
 def _beyond_a_search(config: Any) -> Iterator[str]:
-    """What makes no sense for a search of parameters."""
+    """Knobs that a search of parameters cannot have."""
     algorithm = config.algorithm
     if ALGORITHMS[algorithm.name].mirrored and algorithm.population_size % 2:
         yield (
@@ -178,7 +178,7 @@ def _no_twin(name: str) -> str:
 
 
 def _beyond_the_twin(config: Any) -> Iterator[str]:
-    """What the NumPy twin does not cover."""
+    """Knobs that the NumPy twin does not cover."""
     twin = "gradients=by_hand covers"
     if not ALGORITHMS[config.algorithm.name].twin:
         yield _no_twin(config.algorithm.name)
@@ -212,6 +212,7 @@ def _beyond_the_twin(config: Any) -> Iterator[str]:
 
 
 def shown(value: Any) -> str:
+    """A value as YAML writes it."""
     if value is None:
         return "null"
     if isinstance(value, bool):
@@ -220,7 +221,7 @@ def shown(value: Any) -> str:
 
 
 def check_actions(config: Any, task: Any) -> None:
-    """What the task's action space rules out. Errors: `UserError`."""
+    """Raises `UserError` for a knob that the task's action space rules out."""
     kind = task.action.kind
     if kind != "discrete" and config.exploration.name != "softmax":
         raise UserError(
