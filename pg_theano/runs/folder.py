@@ -21,7 +21,8 @@ from pg_theano.system import versions as fingerprints, seals, opening
 from pg_theano.config.reading import from_dict, read_config, to_dict
 from pg_theano.system.versions import versions
 from pg_theano.runs.records import Records
-from pg_theano.config.knobs import NAME, Config
+from pg_theano.config.kinds import NAME
+from pg_theano.config.knobs import Config
 from pg_theano.types import UserError
 from pg_theano.system.yaml_lines import read_file
 

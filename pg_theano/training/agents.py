@@ -22,9 +22,10 @@ import numpy as np
 
 from pg_theano.compiler.functions import agent_axis
 from pg_theano.compiler.padding import power_of_two
+from pg_theano.config import schedules
+from pg_theano.config.algorithms import ALGORITHMS
 from pg_theano.config.knobs import Config
 from pg_theano.config.reading import to_dict
-from pg_theano.config.rules import SEARCHES
 from pg_theano.environments import making
 from pg_theano.system import stopping
 from pg_theano.training import minibatches, programs, shared_evaluation
@@ -56,7 +57,7 @@ class Asking(Protocol):
 
 def hindrance(config: Config, environment: Environment) -> str | None:
     """Why agents of a config cannot train together; None where they can."""
-    if config.algorithm.name in SEARCHES:
+    if ALGORITHMS[config.algorithm.name].searches:
         return f"algorithm.name: {config.algorithm.name} is a population already, and trains one agent at a time"
     if config.gradients == "by_hand":
         return "gradients: by_hand trains one agent at a time"
@@ -184,7 +185,7 @@ def _fail(going: Going, figures: Figures, place: int, error: UserError, say: Say
 def _update(going: Going, figures: Figures, evaluator: shared_evaluation.Evaluator, say: Say) -> list[int]:
     """One update of every agent; returns the places of those that it solved."""
     trainers = going.copy()
-    knobs = {place: programs.knobs_at(one.config, one.now.counters.updates) for place, one in trainers.items()}
+    knobs = {place: schedules.knobs_at(one.config, one.now.counters.updates) for place, one in trainers.items()}
     with _shared(trainers.values(), "collect"):
         played = _collect(trainers, knobs)
         orders = {

@@ -15,6 +15,7 @@ from typing import Any, NamedTuple, cast
 import numpy as np
 
 from pg_theano.compiler.padding import power_of_two
+from pg_theano.config import schedules
 from pg_theano.environments import making
 from pg_theano.policies import acting
 from pg_theano.training import programs
@@ -141,7 +142,7 @@ class Evaluator:
         totals, space = np.zeros(environment.num_envs), environment.task.action
         sizes = () if space.kind == "discrete" else (space.size,)
         action = np.zeros((environment.num_envs, *sizes), np.int32 if space.kind != "box" else self.config.dtype)
-        knobs = [programs.constant_knobs(one.trainer.config) | {"exploration_rate": 0.0} for one in asked]
+        knobs = [schedules.constant_knobs(one.trainer.config) | {"exploration_rate": 0.0} for one in asked]
         going, step, noise = list(range(len(asked))), 0, [np.zeros(0)] * len(asked)
         act = None  # of all agents at once: less is called for each, and nothing is drawn
         if self.in_numpy and all(one.choice == GREEDY for one in asked):

@@ -15,6 +15,8 @@ from typing import Any, Protocol, cast
 import numpy as np
 
 from pg_theano.compiler.padding import power_of_two
+from pg_theano.config import schedules
+from pg_theano.config.algorithms import ALGORITHMS
 from pg_theano.config.knobs import Config
 from pg_theano.environments import making
 from pg_theano.training import programs
@@ -61,7 +63,7 @@ def collector_of(
 def said_of_minibatches(config: Config) -> str | None:
     """How large the minibatches are if their number does not divide the rollout; None if it does."""
     algorithm = config.algorithm
-    if algorithm.num_steps is None or algorithm.name == "a2c":
+    if algorithm.num_steps is None or not ALGORITHMS[algorithm.name].reads("algorithm.num_minibatches"):
         return None
     steps, number = config.environment.num_envs * algorithm.num_steps, algorithm.num_minibatches
     if steps % number:
@@ -117,7 +119,7 @@ class WholeEpisodes(_Common, NothingOpen):
 
     def _drawn(self, update: int) -> dict[str, Any]:
         return {
-            "num_episodes": programs.episodes_at(self.config, update),
+            "num_episodes": schedules.episodes_at(self.config, update),
             "episode_seeds": self.generator(programs.EPISODE_SEEDS, update),
             "action_noise": self.generator(programs.ACTION_NOISE, update),
             "draw": self.draw,
@@ -127,7 +129,7 @@ class WholeEpisodes(_Common, NothingOpen):
     def first_calls(self) -> list[tuple]:
         if not self.compiled:
             return []
-        rows = power_of_two(programs.episodes_at(self.config, 0))
+        rows = power_of_two(schedules.episodes_at(self.config, 0))
         steps = rungs(self.spec["chunk"], self.environment.task.time_limit)
 
         def learning(length: int) -> tuple:
