@@ -60,6 +60,7 @@ OF_ALGORITHM = {
     **dict.fromkeys(SEARCHES, ("algorithm.population_size=8",)),
 }
 
+PARTS = ("import", "compile", "collect", "update", "evaluate", "checkpoint", "plot")
 RUNS: dict[str, tuple[str | None, tuple[str, ...]]] = {}
 """Every run by the name of its cell: its config file, if any, and its knobs."""
 
@@ -410,13 +411,15 @@ def compared(recording: Recording, keys: Sequence[str], *words: str) -> Any:
 
 
 def reported(recording: Recording, folders: Sequence[Path], *words: str) -> Any:
-    """The words of the page: its headings, and the heads and first cells of its tables."""
+    """The words of the page: its headings, and the heads and first cells of its tables, but for the parts of a run
+    that took time: a part that took none has no row."""
     out = recording.work / "report.html"
     out.unlink(missing_ok=True)
     found = said(recording, "report", *folders, "--out", out, *words)
     page = recording.placed(out.read_text())
     words_of = re.findall(r"<(h1|h2|h3|th|summary|figcaption)\b[^>]*>(.*?)</\1>", page, re.S)
-    return found | {"words": [re.sub(r"<[^>]+>|[\d,.]+ ?m?s\b", "", text).strip() for _, text in words_of]}
+    plain = [re.sub(r"<[^>]+>|[\d,.]+ ?m?s\b", "", text).strip() for _, text in words_of]
+    return found | {"words": [text for text in plain if text not in PARTS]}
 
 
 def plotted(recording: Recording, keys: Sequence[str]) -> Any:
