@@ -144,3 +144,15 @@ def _orthonormal(rng: np.random.Generator, inputs: int, outputs: int) -> Array:
     q, r = np.linalg.qr(rng.normal(size=(max(inputs, outputs), min(inputs, outputs))))
     q = q * np.where(np.diag(r) < 0, -1.0, 1.0)
     return q if inputs >= outputs else q.T
+
+
+def pooled(number: Any, mean: Any, squares: Any, more: Any, delta: Any, more_squares: Any, *, bounded: Any) -> Any:
+    """(μ', S') of two sets of observations together: the running normaliser's, of arrays and of expressions alike.
+
+        μ' = μ + δ·n/N',   S' = S + S_b + δ²·N·n/N'         Chan, Golub and LeVeque 1979, eq. 2.1
+
+    `number` N, `mean` μ and `squares` S = Σ (o − μ)² are the first set's; `more` n and `more_squares` S_b the second's,
+    whose mean is μ + `delta`. `bounded` is N' = N + n, or 1 where that is 0.
+    """
+    share = more / bounded
+    return mean + delta * share, squares + more_squares + delta * delta * (number * share)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import traceback
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
@@ -97,6 +97,17 @@ class ActionSpace(NamedTuple):
     high: list[float]
 
 
+class Task(NamedTuple):
+    """What the rest of the program must know of an environment, as plain data."""
+
+    id: str
+    obs_size: int  # F, after flattening
+    action: ActionSpace
+    time_limit: int | None  # steps; None: the environment has none
+    threshold: float | None  # the mean return at which it counts as solved
+    spaces: dict[str, Any] | None = None  # "observation" and "action", as `spaces_of` says them
+
+
 class Rollout(NamedTuple):
     """One block of experience, episode-major. E episodes, T timesteps, F features; padding has mask 0.
 
@@ -123,6 +134,32 @@ class Played(NamedTuple):
     env_steps: int
     truncated: int | None = None  # how many of the episodes a time limit ended; None: nobody counted
     dropped: Sequence[int] = ()  # environments whose episode was open before it, and was lost to a fault
+
+
+class Steps(Protocol):
+    """N environments side by side, as they are played.
+
+    begin  (which [N], seeds [N]) -> observations [N, F] of all, or None if the next step brings them. `all_over`: a
+           block of experience begins, and every environment of `which` with it
+    step   (action) -> next_obs [N, F], reward [N], terminated [N], truncated [N], real [N]; `real` is None where every
+           step was taken, and False for one that only reset
+    park   (which [N]) -> None; leaves these out from now on
+    """
+
+    @property
+    def num_envs(self) -> int: ...
+    @property
+    def task(self) -> Task: ...
+    @property
+    def kind(self) -> str: ...  # of what the environments are, for the screen
+    @property
+    def seeds(self) -> Any: ...  # [N] of the open episodes
+    @property
+    def lost(self) -> Sequence[int]: ...  # environments whose episode a fault has just ended
+    def begin(self, which: Array, seeds: Array, *, all_over: bool = False) -> Array | None: ...
+    def step(self, action: Array) -> tuple[Array, Array, Array, Array, Array | None]: ...
+    def park(self, which: Array) -> None: ...
+    def close(self) -> None: ...
 
 
 class Record(NamedTuple):

@@ -15,6 +15,7 @@ import numpy as np
 from scipy.special import expit, log_softmax
 
 from pg_theano import parameters
+from pg_theano.config.algorithms import ALGORITHMS, CEM
 from pg_theano.types import ActionSpace, Rollout
 
 SIGNALS = ["reward", "episode_return", "reward_to_go"]
@@ -105,7 +106,11 @@ def make_spec(*, hidden=(3,), num_actions=3, value_hidden=None, **changes) -> di
     if value_hidden is not None:
         before = [trunk[-1]] if spec["shared"] else [spec["obs_size"], *value_hidden]
         layout += parameters.dense_layout([*before, 1], "value")
+    record = ALGORITHMS.get(spec["algorithm"], CEM)  # a search's graphs are those of a population
     return spec | {
+        "takes": list(record.takes),
+        "optimizers": list(record.optimizers),
+        "knobs": list(KNOBS),
         "num_outputs": outputs,
         "layout": [[n, list(s), how] for n, s, how in layout],
         "num_params": parameters.count(layout),
@@ -398,13 +403,8 @@ def interpreted_graph(spec, function):
 
     def call(values):
         values = {"at": values.get("params")} | values
+        values["knobs"] = [values["knobs"][name] for name in module.common.knobs_of(spec)]
         arguments = [np.asarray(values[name], v.type.dtype) for name, v in graph.inputs.items()]
         return dict(zip(graph.outputs, run(*arguments), strict=True))
 
     return call
-
-
-def vector(knobs, dtype="float64"):
-    from pg_theano.graphs.algorithms import common
-
-    return np.array([knobs[name] for name in common.KNOBS], dtype)

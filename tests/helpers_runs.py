@@ -12,6 +12,7 @@ import numpy as np
 import pg_theano
 from pg_theano.runs import checkpoints
 from pg_theano.training.display import Quiet
+from pg_theano.training.playing import compiled
 
 SMALL = {
     "environment": {"id": "probe_environments:Lengths-v0", "num_envs": 4},
@@ -135,3 +136,9 @@ def assert_equal_states(a, b):
 def arrays_in(content):
     with np.load(io.BytesIO(content), allow_pickle=False) as file:
         return {name: file[name] for name in file.files}
+
+
+def played_compiled(program, state, knobs, **options):
+    """Whole episodes on a compiled environment: `options` are those of `episodes_compiled`."""
+    playing = compiled.episodes_compiled(program.manifest["environment"], **options)
+    return compiled.drive(playing, lambda values: program.rollout(state, knobs, values))

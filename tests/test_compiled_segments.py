@@ -7,15 +7,15 @@ from typing import Any, NamedTuple
 import gymnasium
 import numpy as np
 import pytest
+from helpers_runs import played_compiled
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pg_theano.config import reading
+from pg_theano.config import reading, schedules
 from pg_theano.environments import making
 from pg_theano.policies import acting
 from pg_theano.training import programs
-from pg_theano.training.playing.episodes import collect_compiled
-from pg_theano.training.playing.stretches import CompiledSegments
+from pg_theano.training.playing.compiled import CompiledSegments
 from pg_theano.types import EXPLORE
 
 NUM_ENVS, NUM_STEPS = 5, 40
@@ -152,7 +152,7 @@ def stretches(case, number=3):
     for block in range(number):
         noise = draw(np.random.default_rng([3, block]), NUM_STEPS, NUM_ENVS)
         played = one.collect(
-            state, programs.knobs_at(made, 0), noise=noise, episode_seeds=np.random.default_rng([4, block])
+            state, schedules.knobs_at(made, 0), noise=noise, episode_seeds=np.random.default_rng([4, block])
         )
         parts.append((noise, played))
     return made, spec, state, parts
@@ -241,7 +241,7 @@ def test_actions_and_log_probs_are_those_of_act_on_the_same_noise(name):
         obs, action = rows(played.rollout, "obs"), rows(played.rollout, "action")
         log_prob = played.rollout.field("log_prob")
         for step in range(NUM_STEPS):
-            expected, its = act(state, obs[step], noise[step], programs.knobs_at(made, 0), EXPLORE)
+            expected, its = act(state, obs[step], noise[step], schedules.knobs_at(made, 0), EXPLORE)
             np.testing.assert_allclose(action[step], expected.reshape(NUM_ENVS, -1), rtol=0, atol=1e-9)
             np.testing.assert_allclose(log_prob[step], its, rtol=0, atol=1e-9)
 
@@ -266,7 +266,7 @@ def test_two_stretches_are_one_of_twice_the_length():
     _, _, longer = compiled(case, f"algorithm.num_steps={2 * NUM_STEPS}")
     rng, state = np.random.default_rng(5), started(program, spec)
     noise, fresh = rng.random((2 * NUM_STEPS, NUM_ENVS, 1)), rng.random((2 * NUM_STEPS + 1, 4, NUM_ENVS))
-    knobs = programs.knobs_at(made, 0)
+    knobs = schedules.knobs_at(made, 0)
     whole, halves = segments_of(longer, 2 * NUM_STEPS), segments_of(program)
     expected = whole.collect(state, knobs, noise=noise, episode_seeds=Given(fresh))
     parts = []
@@ -353,10 +353,10 @@ def test_whole_episodes_say_how_they_ended(name):
     case = CASES[name]._replace(limit={"cartpole": 23, "pendulum": 200}[name], overrides=[])
     made, spec, program = compiled(case, "algorithm.num_steps=null")
     state = started(program, spec)
-    played = collect_compiled(
+    played = played_compiled(
         program,
         state,
-        programs.knobs_at(made, 0),
+        schedules.knobs_at(made, 0),
         num_episodes=13,
         time_limit=case.limit,
         episode_seeds=np.random.default_rng(1),
@@ -388,6 +388,6 @@ def test_whole_episodes_say_how_they_ended(name):
     assert terminated[mask > 0].any() == (name == "cartpole")
     noise = programs.noise_of(made, spec)(np.random.default_rng(2), spec["chunk"], 16)
     for t in range(10):
-        _, its = act(state, obs[t], noise[t], programs.knobs_at(made, 0), EXPLORE)
+        _, its = act(state, obs[t], noise[t], schedules.knobs_at(made, 0), EXPLORE)
         real = mask[t] > 0
         np.testing.assert_allclose(record.field("log_prob")[t][real], its[real], rtol=0, atol=1e-9)

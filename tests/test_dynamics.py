@@ -10,13 +10,13 @@ import gymnasium
 import numpy as np
 import pytest
 from gymnasium.utils.env_checker import check_env
+from helpers_runs import played_compiled
 
-from pg_theano.config import reading
+from pg_theano.config import reading, schedules
 from pg_theano.environments import making, symbolic
 from pg_theano.policies import acting
 from pg_theano.system import importing
 from pg_theano.training import programs
-from pg_theano.training.playing import episodes as rollout
 from pg_theano.training.playing import noise
 from pg_theano.types import EXPLORE, ActionSpace, UserError
 
@@ -31,10 +31,10 @@ def compiled_program(*overrides):
 
 
 def play(made, environment, program, num_episodes, seed=0):
-    return rollout.collect_compiled(
+    return played_compiled(
         program,
         program.init(np.random.default_rng(seed)),
-        programs.knobs_at(made, 0),
+        schedules.knobs_at(made, 0),
         num_episodes=num_episodes,
         time_limit=environment.task.time_limit,
         episode_seeds=np.random.default_rng(seed + 1),
@@ -89,7 +89,7 @@ def test_actions_of_a_compiled_rollout_are_those_of_act_on_the_same_noise(cartpo
     act = acting.numpy_act(spec)
     obs, action, mask = (played.rollout.field(name) for name in ("obs", "action", "mask"))
     for t in range(20):
-        expected, _ = act(state, obs[t].T, noise_of_chunk[t].T, programs.knobs_at(made, 0), EXPLORE)
+        expected, _ = act(state, obs[t].T, noise_of_chunk[t].T, schedules.knobs_at(made, 0), EXPLORE)
         real = mask[t] == 1
         assert np.array_equal(expected[real], action[t][real])
 
@@ -117,7 +117,7 @@ def test_an_update_step_by_step_is_the_update_at_once(words):
     assert not spec["step_by_step"]
     in_turn = programs.load(made, spec | {"step_by_step": True}, lambda what, seconds: None)
     rollout = play(made, environment, at_once, 13).rollout
-    state, knobs = at_once.init(np.random.default_rng(0)), programs.knobs_at(made, 0)
+    state, knobs = at_once.init(np.random.default_rng(0)), schedules.knobs_at(made, 0)
     if spec["normalize_observations"]:
         state |= {"normalizer/mean": np.array([-0.4, 0.01]), "normalizer/variance": np.array([0.04, 0.0004])}
     for name, expected in at_once.gradient(state, rollout, knobs).items():
@@ -181,7 +181,7 @@ def test_an_update_from_a_record_is_the_update_from_its_episodes(cartpole, playe
     empty = np.zeros_like(block["mask"])
     episodes = environments_rollout(obs, field("action").T, block, empty)
     state = program.init(np.random.default_rng(0))
-    knobs = programs.knobs_at(made, 0)
+    knobs = schedules.knobs_at(made, 0)
     one, first = program.train(state, played.rollout, knobs)
     other, second = plain.train(state, episodes, knobs)
     for name in one:

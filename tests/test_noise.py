@@ -10,7 +10,8 @@ from pg_theano.training.playing import noise
 
 def drawn(seed=0, **changes):
     wanted = {"kind": "normal", "color": "white", "steps": 6, "rows": 4, "size": 2, "dtype": "float64"} | changes
-    return noise.draw(np.random.default_rng(seed), **wanted)
+    shape = tuple(wanted.pop(name) for name in ("steps", "rows", "size"))
+    return noise.draw(np.random.default_rng(seed), shape, **wanted)
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])

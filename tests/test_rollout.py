@@ -159,7 +159,7 @@ def test_an_environment_without_a_time_limit():
 
 
 def test_an_episode_without_an_end_is_an_error(monkeypatch):
-    monkeypatch.setattr("pg_theano.training.playing.episodes.LONGEST_EPISODE", 300)
+    monkeypatch.setattr("pg_theano.environments.sound.LONGEST_EPISODE", 300)
     with pytest.raises(
         UserError, match=r"has not ended after 300 steps; expected an end; try environment.max_episode_steps"
     ):

@@ -320,7 +320,7 @@ def test_a_fault_names_environment_step_and_seed(how, step, message):
 
 
 def test_an_episode_without_an_end_is_an_error(monkeypatch):
-    monkeypatch.setattr("pg_theano.training.playing.stretches.LONGEST_EPISODE", 300)
+    monkeypatch.setattr("pg_theano.environments.sound.LONGEST_EPISODE", 300)
     one = segments("Endless-v0", 2)
     for block in range(2):
         collect(one, 100, block)

@@ -14,10 +14,9 @@ from helpers_runs import command, records, result, small
 
 import pg_theano
 from pg_theano.config import knobs
-from pg_theano.environments import making, watchdog
+from pg_theano.environments import making, sound, watchdog
 from pg_theano.training import loop
 from pg_theano.training.display import Plain
-from pg_theano.training.playing import episodes
 from pg_theano.types import UserError
 
 SAID = {
@@ -89,7 +88,7 @@ def trained(id, folder, **environment):
 @pytest.mark.parametrize("fault", SAID, ids=lambda fault: f"{fault}: {faulty.FAULTS[fault]}")
 def test_training_says_what_is_wrong_once(fault, tmp_path, monkeypatch):
     """Caught, when planted: no glance as it starts; a glance whose findings are told again by the error."""
-    monkeypatch.setattr(episodes, "LONGEST_EPISODE", 200)
+    monkeypatch.setattr(sound, "LONGEST_EPISODE", 200)
     id = faulty.name_of(fault)
     lines = trained(id, tmp_path / "run", timeout=0.3 if fault == 34 else 120.0)
     bare = [line.replace(f" {id}: ", " ").replace(f" {id}, ", " ") for line in lines]

@@ -141,10 +141,10 @@ def without_facts(folder: Path) -> None:
 
 def impatient(folder: Path) -> None:
     """Episodes without a time limit are given up after 200 steps, not 131,072; until the next case."""
-    from pg_theano.training.playing import episodes
+    from pg_theano.environments import sound
 
-    undone.append((episodes, "LONGEST_EPISODE", episodes.LONGEST_EPISODE))
-    episodes.LONGEST_EPISODE = 200
+    undone.append((sound, "LONGEST_EPISODE", sound.LONGEST_EPISODE))
+    sound.LONGEST_EPISODE = 200
 
 
 undone: list[tuple[Any, str, Any]] = []

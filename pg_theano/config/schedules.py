@@ -1,9 +1,21 @@
-"""Schedules: a number for each update k = 0, 1, 2, ..."""
+"""The values of knobs at an update k = 0, 1, 2, ...: schedules, and what a config has constant."""
 
 from __future__ import annotations
 
 import math
 from typing import Any
+
+from pg_theano.config.kinds import INPUT, Schedule
+from pg_theano.config.knobs import Config
+from pg_theano.types import Knobs
+
+INPUTS = {
+    name: part
+    for part in ("schedules", "algorithm", "optimizer")
+    for name, field in type(getattr(Config(), part)).model_fields.items()
+    if INPUT in field.metadata
+}
+"""The knobs that are inputs of the graphs, by name, and the section of each. `knobs.py` marks them."""
 
 
 def value_at(schedule: Any, update: int) -> float:
@@ -28,3 +40,23 @@ def value_at(schedule: Any, update: int) -> float:
     if schedule.maximum is not None:
         value = min(value, schedule.maximum)
     return value
+
+
+def constant_knobs(config: Config) -> Knobs:
+    """The value of every input, a schedule's first one. 1 for a limit that is not set, as no graph reads it then."""
+    values = {name: getattr(getattr(config, part), name) for name, part in INPUTS.items()}
+    values |= {name: value.initial for name, value in values.items() if isinstance(value, Schedule)}
+    return {name: 1.0 if value is None else value for name, value in values.items()}
+
+
+def knobs_at(config: Config, update: int) -> Knobs:
+    """The value of every input at an update."""
+    moving = {
+        name: value_at(getattr(config.schedules, name), update) for name, part in INPUTS.items() if part == "schedules"
+    }
+    return constant_knobs(config) | moving
+
+
+def episodes_at(config: Config, update: int) -> int:
+    """The minibatch of an update, in episodes: the schedule's value, rounded, at least 1."""
+    return max(1, round(value_at(config.schedules.episodes_per_update, update)))

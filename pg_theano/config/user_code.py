@@ -1,11 +1,11 @@
-"""Code of the user's own: said before it is imported, recorded with the run, compared when the run is read again.
+"""User code that a config names: shown before it is imported, recorded with the run, compared when the run is read.
 
-    code = check(config, folders, say)                            # a new run: what goes into run.json as "code"
-    check(config, folders, say, recorded=facts.get("code"))       # one that was there before
+    code = check(config, folders, say)                            # of a new run: "code" of its run.json
+    check(config, folders, say, recorded=facts.get("code"))       # of a run that is read
 
-A config runs code where it names module:name. What is recorded of a file is the SHA-256 of it and of every file beside
-it that it imports (`importing.sources_of` finds them by reading); of an installed package its name and version. What a
-module imports in other ways, and data that it reads, is not looked at.
+A config runs code where it names module:name. A file is recorded by the SHA-256 of its source and of every file beside
+it that it imports (`symbolic.sources_of` finds them without running anything), an installed package by its name and
+version. Modules that are imported in other ways, and data, are not covered.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from pg_theano.system.importing import facts_of, is_own
 from pg_theano.types import Problem, UserError
 
 NEW = object()
-"""In the place of what a run recorded: it begins now."""
+"""The value of `recorded` for a new run, which has recorded nothing yet."""
 KNOBS = ("environment.id", "environment.wrappers", "environment.dynamics", "policy.name", "algorithm.objective")
 
 
@@ -46,10 +46,10 @@ def check(
     recorded: Any = NEW,
     more: Iterable[tuple[str, str]] = (),
 ) -> dict[str, Any]:
-    """Say what will be imported and from where; return what is recorded of it, by module. Nothing is imported here.
+    """Says what will be imported and from where, and returns what to record of it, by module. Imports nothing.
 
-    `more`: what a search may choose beside what its base names. Errors: `UserError` where user code is refused, or
-    where it is not what was recorded and `--allow-import` was not given.
+    `more` is user code that a search may choose, beside its base's. Raises `UserError` if user code is refused, or if
+    it differs from what was recorded and `--allow-import` was not given.
     """
     found: dict[str, Any] = {}
     for knob, name in [*named(config), *(pair for pair in more if is_own(pair[1]))]:
@@ -72,8 +72,10 @@ def check(
 
 
 def check_run(config: Config, facts: Mapping[str, Any]) -> None:
-    """Of a run folder that is read: its config's code is what it recorded, and its spec names no other. Say it on
-    stderr. Errors: `UserError`."""
+    """Checks the user code of a run that is read: what the run recorded, and no other in its spec. Says it on stderr.
+
+    Raises `UserError` if it differs.
+    """
     spec = facts["spec"] if isinstance(facts["spec"], Mapping) else {}
     ours = {"policy": config.policy.name, "objective": config.algorithm.objective}
     ours["dynamics"] = config.environment.dynamics or "built in"
@@ -111,3 +113,66 @@ def _shown(facts: Mapping[str, Any]) -> str:
     files = facts.get("files")
     beside = f" and {files - 1} beside it" if isinstance(files, int) and files > 1 else ""
     return f"{facts.get('file')}{beside}, SHA-256 {str(facts.get('sha256'))[:12]}"
+
+
+class Located(NamedTuple):
+    """Where Python would find a module."""
+
+    root: Path  # the folder on the path
+    files: list[Path]  # that are run as it is imported: its packages' __init__.py, its own
+
+
+def located(module: str, folders: Sequence[Path]) -> Located | None:
+    """Where Python would find a module within `symbolic.importable`. Runs nothing."""
+    places: Any = [str(Path(folder).resolve()) for folder in [*folders, Path.cwd()]] + [one for one in sys.path if one]
+    files: list[Path] = []
+    root = None
+    parts = module.split(".")
+    for depth in range(1, len(parts) + 1):
+        spec = PathFinder.find_spec(".".join(parts[:depth]), places)
+        if spec is None:
+            return None
+        if spec.origin not in (None, "built-in", "frozen"):
+            files.append(Path(str(spec.origin)).resolve())
+        places = list(spec.submodule_search_locations or [])
+        if root is None:
+            first = files[0] if files else Path(places[0]) if places else Path()
+            root = first.parent.parent if first.name == "__init__.py" else first.parent
+    return Located(root or Path(), files)
+
+
+def facts_of(module: str, folders: Sequence[Path]) -> dict[str, Any] | None:
+    """What is recorded of a module. None if there is no such module."""
+    top = module.partition(".")[0]
+    if top in sys.builtin_module_names:
+        return {"package": "python", "version": platform.python_version()}
+    found = located(module, folders)
+    if found is None:
+        return None
+    if top == "pg_theano" or not found.files or is_installed(found.files[-1]):
+        return {"package": top, "version": _version(top)}
+    sources = set(found.files)
+    if found.files[-1].suffix == ".py":
+        with contextlib.suppress(UserError):  # not Python: importing it will say so
+            sources |= set(sources_of(f"{module}:", [found.root]))
+    digest = hashlib.sha256()
+    for path in sorted(sources):
+        digest.update(path.name.encode() + b"\0" + path.read_bytes() + b"\0")
+    return {"file": str(found.files[-1]), "files": len(sources), "sha256": digest.hexdigest()}
+
+
+def is_installed(path: Path) -> bool:
+    """Whether a file belongs to Python or to a package that was installed."""
+    if {"site-packages", "dist-packages"} & set(path.parts):
+        return True
+    return any(path.is_relative_to(sysconfig.get_path(name)) for name in ("stdlib", "platstdlib"))
+
+
+def _version(top: str) -> str | None:
+    if top in sys.stdlib_module_names:
+        return f"of Python {platform.python_version()}"
+    try:
+        return importlib.metadata.version(top)
+    except importlib.metadata.PackageNotFoundError:
+        names = importlib.metadata.packages_distributions().get(top, [])
+        return ", ".join(f"{name} {importlib.metadata.version(name)}" for name in names) or None

@@ -27,11 +27,10 @@ from pg_theano.config import knobs
 from pg_theano.environments import old_gym
 from pg_theano.environments.place import Standing, calling
 from pg_theano.environments.singles import Slots
-from pg_theano.environments.spaces import COMPOSITE, Task, action_of, observation_of, spaces_of
-from pg_theano.environments.symbolic import Dynamics, SymbolicEnv, SymbolicVectorEnv
+from pg_theano.environments.spaces import COMPOSITE, action_of, observation_of, spaces_of
+from pg_theano.environments.symbolic import Dynamics, SymbolicEnv, SymbolicVectorEnv, importable
 from pg_theano.environments.workers import Workers
-from pg_theano.system.importing import importable
-from pg_theano.types import BUILT_IN_DYNAMICS, Array, Problem, UserError
+from pg_theano.types import BUILT_IN_DYNAMICS, Array, Steps, Task, UserError
 
 
 def make(
@@ -80,6 +79,10 @@ class Compiled(NamedTuple):
 
     def close(self) -> None:
         pass
+
+
+Playable = Steps | Compiled
+"""Environments that are stepped from here, or whose dynamics are part of a compiled graph."""
 
 
 def engine_of(config: knobs.Environment, *, dtype: str, backend: str, folders: Sequence[Path] = ()) -> Compiled | None:

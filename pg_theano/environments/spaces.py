@@ -18,17 +18,6 @@ COMPOSITE = (gymnasium.spaces.Dict, gymnasium.spaces.Tuple)
 _KINDS: Any = gymnasium.spaces
 
 
-class Task(NamedTuple):
-    """What the rest of the program must know of an environment, as plain data."""
-
-    id: str
-    obs_size: int  # F, after flattening
-    action: ActionSpace
-    time_limit: int | None  # steps; None: the environment has none
-    threshold: float | None  # the mean return at which it counts as solved
-    spaces: dict[str, Any] | None = None  # "observation" and "action", as `spaces_of` says them
-
-
 def spaces_of(observation: Any, action: Any) -> dict[str, Any]:
     """What a policy must know of an environment's spaces when it is used without the environment, as plain data."""
     return {"observation": observed(observation), "action": as_data(action)}

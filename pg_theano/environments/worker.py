@@ -13,10 +13,10 @@ import numpy as np
 from pg_theano.config import knobs
 from pg_theano.environments import making
 from pg_theano.environments.singles import Slots
+from pg_theano.environments.sound import check_finite
 from pg_theano.environments.spaces import as_data
 from pg_theano.environments.workers import NOBODY, Shared, shared
 from pg_theano.system import children
-from pg_theano.training.playing.episodes import check_finite
 from pg_theano.types import UserError
 
 

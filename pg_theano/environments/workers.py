@@ -33,11 +33,11 @@ import numpy as np
 
 from pg_theano.config import knobs
 from pg_theano.environments.singles import shown_action
-from pg_theano.environments.spaces import Task, action_of, from_data
+from pg_theano.environments.spaces import action_of, from_data
 from pg_theano.system import children
 from pg_theano.system.children import Child, Memory
-from pg_theano.system.console import say
-from pg_theano.types import ActionSpace, Array, Problem, UserError
+from pg_theano.system.opening import say
+from pg_theano.types import ActionSpace, Array, Task, UserError
 
 STARTING = 60.0
 """Seconds in which a worker must have imported and made its environments."""
@@ -120,7 +120,7 @@ class Workers:
         self._shares = [(int(share[0]), int(share[-1]) + 1) for share in shares]
         plain = config.model_dump(mode="json") | {"workers": 0, "on_fault": "stop", "timeout": None}
         self._setup = {"environment": plain, "folders": [*map(str, folders)], "dtype": dtype, "squash": squash}
-        self.kind = f"in {len(self._shares)} worker process{'es' if len(self._shares) > 1 else ''}"
+        self.kind = f"in {len(self._shares)} worker {'processes' if len(self._shares) > 1 else 'process'}"
         self._memory = Memory()
         self._children: list[Any] = [None] * len(self._shares)
         self._owed: set[int] = set()  # workers that have yet to answer

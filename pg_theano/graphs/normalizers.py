@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import pytensor.tensor as pt
 
+from pg_theano import parameters
 from pg_theano.graphs.advantages import recurrence
 from pg_theano.graphs.common import total
 
@@ -48,9 +49,9 @@ def discounted_return_so_far(reward, carry, terminated, truncated, mask, *, disc
 
 
 def updated(mean, variance, count, obs, mask):
-    """(mean, variance, count) with the real columns of `obs` added.       Chan, Golub and LeVeque 1979, eq. 2.1
+    """(mean, variance, count) with the real columns of `obs` added, by `parameters.pooled`.
 
-        N' = N + n,   μ' = μ + δ·n/N',   σ²' = (σ²·N + σ_b²·n + δ²·N·n/N') / N',   δ = μ_b − μ
+        N' = N + n,   δ = μ_b − μ,   σ²' = S'/N',   S = σ²·N,   S_b = σ_b²·n
 
     Shapes: `obs` [F, N] and `mean`, `variance` [F], or of a single feature [N] and scalars; `mask` [N]. The sums run
     over differences from the old mean, which keeps float32 exact enough where a mean is far from 0.
@@ -62,7 +63,8 @@ def updated(mean, variance, count, obs, mask):
     spread = (obs - mean[..., None] - delta[..., None]) * mask
     batch_variance = total(spread * spread, axis=-1) / real
     new_count = pt.maximum(count + number, 1.0)
-    new_mean = mean + delta * (number / new_count)
     # count = 0 at the start: the initial variance 1 then has no weight.
-    moment = variance * count + batch_variance * number + delta * delta * (count * (number / new_count))
+    new_mean, moment = parameters.pooled(
+        count, mean, variance * count, number, delta, batch_variance * number, bounded=new_count
+    )
     return new_mean, moment / new_count, count + number

@@ -16,27 +16,14 @@ import pytensor.tensor as pt
 from pg_theano.graphs import actors, distributions, exploration, networks, normalizers
 from pg_theano.parameters import noise_of
 
-FIELDS = ("obs", "action", "log_prob", "reward", "next_obs", "terminated", "truncated", "mask")
-
-
-def takes(spec):
-    """The fields of a rollout that the algorithm learns from; REINFORCE needs half of them, a population the rewards.
-
-    And what it saw, where observations are normalised by what a population saw.
-    """
-    if spec["algorithm"] == "population":
-        return ["obs", "reward", "mask"] if spec["normalize_observations"] else ["reward", "mask"]
-    return ["obs", "action", "reward", "mask"] if spec["algorithm"] == "reinforce" else list(FIELDS)
-
 
 def columns(spec):
     """The rows of a record, by field of `Rollout`: name -> (first row, number of rows)."""
     sizes = {"obs": spec["obs_size"], "next_obs": spec["obs_size"], "action": spec["action"]["size"]}
-    wanted = takes(spec)
     order = ["obs", "action", "reward", "mask", "log_prob", "next_obs", "terminated", "truncated"]
     start, rows = 0, {}
     for name in order:
-        if name in wanted and not (name == "mask" and spec["num_steps"]):
+        if name in spec["takes"] and not (name == "mask" and spec["num_steps"]):
             rows[name] = (start, sizes.get(name, 1))
             start += sizes.get(name, 1)
     return rows
@@ -90,7 +77,7 @@ def rollout(spec, environment, state, knobs):
     limit = spec["max_steps"]
 
     discrete, components = spec["action"]["kind"] == "discrete", spec["action"]["size"]
-    fields = takes(spec)
+    fields = spec["takes"]
     population = spec["algorithm"] == "population"  # each column acts by parameters of its own, and draws nothing
     multiply = networks.columnwise if population else networks.in_scan
     # What the network gives is enough to know log π later, of all steps at once; of gSDE its features would be needed.

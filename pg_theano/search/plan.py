@@ -15,7 +15,8 @@ from pydantic import Field, model_validator
 
 from pg_theano.config import errors, knobs, tables
 from pg_theano.config import reading as configs
-from pg_theano.config.knobs import Config, Count, Finite, Section
+from pg_theano.config.kinds import Count, Finite, Section
+from pg_theano.config.knobs import Config
 from pg_theano.search.axes import Axis, set_in
 from pg_theano.system.yaml_lines import Document
 from pg_theano.types import Problem, UserError

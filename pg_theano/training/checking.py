@@ -12,7 +12,8 @@ import numpy as np
 
 from pg_theano import parameters
 from pg_theano.config import reading as configs
-from pg_theano.config import rules, user_code
+from pg_theano.config import schedules, user_code
+from pg_theano.config.algorithms import ALGORITHMS
 from pg_theano.config.knobs import Config
 from pg_theano.training import programs
 from pg_theano.training.differences import BY_HAND, Row, compare, largest, passes
@@ -62,10 +63,10 @@ def check(
     """
     config, folder, *_ = configs.resolved(config, overrides)
     user_code.check(config, [folder], user_code.to_stderr)
-    if config.algorithm.name in rules.SEARCHES:
+    if ALGORITHMS[config.algorithm.name].searches:
         raise UserError(
             f"algorithm.name: {config.algorithm.name} follows no gradient of a loss; expected one of "
-            f"{', '.join(rules.BY_GRADIENT)}"
+            f"{', '.join(name for name, record in ALGORITHMS.items() if not record.searches)}"
         )
     if config.policy.noise == "state_dependent":
         raise UserError(
@@ -84,7 +85,7 @@ def check(
     twin, not_by_hand = _twin(small, learning)
 
     rng = np.random.default_rng(seed)
-    knobs = programs.knobs_at(small, 0)
+    knobs = schedules.knobs_at(small, 0)
 
     def found_by(program: Any, at: Array) -> Array:
         return np.asarray(program.gradient(state, rollout, knobs, at)["gradient"], float)
@@ -159,7 +160,7 @@ def _played(config: Config, spec: dict[str, Any], environment: Any, folders: Seq
     program = _loaded(config, spec, folders)
     state = program.init(programs.generator(config.seed, programs.INITIAL_WEIGHTS))
     collector = collecting.collector_of(config, spec, environment, program)
-    played = collector.collect(state, programs.knobs_at(config, 0), 0).rollout
+    played = collector.collect(state, schedules.knobs_at(config, 0), 0).rollout
     return state, _fields(played, spec) if isinstance(played, Record) else played
 
 

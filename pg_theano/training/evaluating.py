@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from pg_theano.config import user_code
+from pg_theano.config import schedules, user_code
 from pg_theano.config.knobs import Config
 from pg_theano.environments import making
 from pg_theano.runs import folder
@@ -92,7 +92,7 @@ def evaluate(run: str | Path, *, episodes: int = 100, seed: int = 0, sampled: bo
             **evaluator(
                 act,
                 checkpoint.state,
-                programs.constant_knobs(config),
+                schedules.constant_knobs(config),
                 episodes=episodes,
                 seed=np.random.SeedSequence(seed, spawn_key=(programs.EVALUATE_COMMAND,)),
                 choice=SAMPLE if sampled else GREEDY,

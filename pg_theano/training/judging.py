@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from pg_theano.config import schedules
 from pg_theano.runs import figures
 from pg_theano.system import stopping
 from pg_theano.training import programs
@@ -48,7 +49,7 @@ class Judge:
         return self.evaluator(
             self.act,
             now.state if state is None else state,
-            programs.constant_knobs(config),
+            schedules.constant_knobs(config),
             episodes=config.evaluation.episodes,
             seed=programs.child(config.seed, purpose, now.counters.updates),
             choice=choice,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pg_theano.environments import inspection, making, watchdog
 from pg_theano.environments.singles import Slots
-from pg_theano.training.playing.episodes import check_record
+from pg_theano.environments.sound import check_record
 from pg_theano.training.setting import Setting
 from pg_theano.types import Played, Record, UserError
 

@@ -14,14 +14,16 @@ from pg_theano import parameters
 from pg_theano.compiler import building, cached, functions
 from pg_theano.compiler import program as compiling
 from pg_theano.config import rules, schedules
+from pg_theano.config.algorithms import ALGORITHMS
 from pg_theano.config.knobs import Config
 from pg_theano.environments import making
-from pg_theano.environments.making import Task
+from pg_theano.environments.sound import LONGEST_EPISODE
+from pg_theano.environments.symbolic import fingerprint, importable
 from pg_theano.policies import acting
 from pg_theano.system.importing import fingerprint, importable
 from pg_theano.training.playing import noise
-from pg_theano.training.playing.episodes import LONGEST_EPISODE, chunk_of
-from pg_theano.types import NARROW, Knobs, Problem, Program, UserError
+from pg_theano.training.playing.compiled import chunk_of
+from pg_theano.types import NARROW, Program, Task, UserError
 
 # One child of SeedSequence(seed) for each purpose and index: a generator's state follows from the counters, so that
 # the counters are all that a checkpoint must hold, and nothing that one purpose draws shifts another.
@@ -53,7 +55,7 @@ def environment_of(config: Config, folders: Sequence[Path]) -> Any:
             dtype=config.dtype,
             folders=folders,
             squash=config.policy.squash,
-            single_environments=config.algorithm.num_steps is not None or config.algorithm.name in rules.SEARCHES,
+            single_environments=config.algorithm.num_steps is not None or ALGORITHMS[config.algorithm.name].searches,
         )
     except UserError as error:
         if error.problem.where != knobs.id:
@@ -69,18 +71,14 @@ def spec_of(config: Config, task: Task, environment: Any = None, folders: Sequen
     """
     algorithm, policy, space = config.algorithm, config.policy, task.action
     rules.check_actions(config, task)
-    learns_values = algorithm.name in rules.LEARNS_VALUES
-    searches = algorithm.name in rules.SEARCHES
+    record = ALGORITHMS[algorithm.name]
+    learns_values, searches = record.learns_values, record.searches
     dynamics = getattr(environment, "dynamics", None)
     chunk = (algorithm.num_steps or chunk_of(task.time_limit)) if dynamics else None
     layout = _layout(config, task, folders)
     size = parameters.count(layout)
     _check_size(size, "policy.hidden")
-
-    def read_by(*names: str) -> bool:
-        return algorithm.name in names
-
-    minibatches = read_by("ppo", "vpg", "npg", "trpo")
+    minibatches = record.reads("algorithm.num_minibatches")
     return {
         "algorithm": "population" if searches else algorithm.name,
         "obs_size": task.obs_size,
@@ -110,11 +108,13 @@ def spec_of(config: Config, task: Task, environment: Any = None, folders: Sequen
         "num_steps": algorithm.num_steps if learns_values else None,
         "num_epochs": algorithm.num_epochs if minibatches else None,
         "num_minibatches": algorithm.num_minibatches if minibatches else None,
-        "clips_value": read_by("ppo") and algorithm.value_clip_range is not None,
-        "uses_target_kl": read_by("ppo") and algorithm.target_kl is not None,
-        "uses_entropy": read_by("reinforce") and algorithm.entropy_coefficient > 0,
-        "num_cg_iterations": algorithm.num_cg_iterations if read_by("npg", "trpo") else None,
-        "num_line_search_steps": algorithm.num_line_search_steps if read_by("trpo") else None,
+        "clips_value": "algorithm.value_clip_range" in record.switches and algorithm.value_clip_range is not None,
+        "uses_target_kl": "algorithm.target_kl" in record.switches and algorithm.target_kl is not None,
+        "uses_entropy": "algorithm.entropy_coefficient" in record.switches and algorithm.entropy_coefficient > 0,
+        "num_cg_iterations": algorithm.num_cg_iterations if record.reads("algorithm.num_cg_iterations") else None,
+        "num_line_search_steps": algorithm.num_line_search_steps
+        if record.reads("algorithm.num_line_search_steps")
+        else None,
         "exploration": config.exploration.name,
         "optimizer": config.optimizer.name if not searches else "sgd",
         "clips_gradient": config.optimizer.max_gradient_norm is not None,
@@ -135,14 +135,19 @@ def _learns_step_by_step(config: Config, kind: str, layout: parameters.Layout) -
     algorithm, widths = config.algorithm, [shape[0] for _, shape, *_ in layout if len(shape) == 2]
     plain = algorithm.objective == "default" and algorithm.entropy_coefficient == 0
     of_a_softmax = config.policy.name == "dense" and kind == "discrete" and max(widths) <= NARROW
-    return algorithm.name == "reinforce" and plain and of_a_softmax and episodes_at(config, 0) >= MANY_EPISODES
+    return (
+        ALGORITHMS[algorithm.name].step_by_step
+        and plain
+        and of_a_softmax
+        and schedules.episodes_at(config, 0) >= MANY_EPISODES
+    )
 
 
 def _layout(config: Config, task: Task, folders: Sequence[Path]) -> parameters.Layout:
     """Names, shapes and initial values of the policy's parameters, then of the value network's."""
     policy, how = config.policy, config.policy.initialization
     inputs, space = task.obs_size, task.action
-    learns_values = config.algorithm.name in rules.LEARNS_VALUES
+    record = ALGORITHMS[config.algorithm.name]
     outputs = parameters.num_outputs(space._asdict(), policy.log_std, policy.logistic)
     value_hidden = policy.hidden if policy.value_hidden is None else policy.value_hidden
 
@@ -157,11 +162,11 @@ def _layout(config: Config, task: Task, folders: Sequence[Path]) -> parameters.L
         layout += dense([policy.hidden[-1], outputs], "policy", 0.01)
     else:
         layout += dense([inputs, *policy.hidden, outputs], "policy", 0.01)
-    chance = config.algorithm.name not in rules.SEARCHES  # a search's policy has none, and so no log σ
+    chance = not record.searches  # a search's policy has none, and so no log σ
     if chance and space.kind == "box" and policy.log_std == "state_independent":
         shape = (policy.hidden[-1], space.size) if policy.noise == "state_dependent" else (space.size,)
         layout.append(("policy/log_std", shape, ["constant", policy.initial_log_std]))
-    if learns_values:
+    if record.learns_values:
         if policy.shared and policy.hidden:
             layout += dense([policy.hidden[-1], 1], "value", 1.0)
         else:
@@ -249,6 +254,20 @@ def _source(knob: str, name: str, folders: Sequence[Path]) -> str | None:
     return fingerprint(name, folders, knob=knob)
 
 
+def declared(config: Config, spec: dict[str, Any]) -> dict[str, Any]:
+    """The spec with what graphs must know of the algorithm's declaration, which is no part of a run's file.
+
+    takes        fields of a rollout that it learns from
+    optimizers   see `Algorithm.optimizers`
+    knobs        names of the inputs of graphs
+    """
+    record = ALGORITHMS[config.algorithm.name]
+    seen = ["obs"] if record.searches and spec["normalize_observations"] else []
+    of_graphs = [one for one in ALGORITHMS.values() if not one.searches]
+    knobs = [name for name, section in schedules.INPUTS.items() if any(r.reads(f"{section}.{name}") for r in of_graphs)]
+    return spec | {"takes": [*seen, *record.takes], "optimizers": list(record.optimizers), "knobs": knobs}
+
+
 def load(
     config: Config,
     spec: dict[str, Any],
@@ -259,11 +278,12 @@ def load(
     agents: bool = False,
 ) -> Program:
     """The program of a spec: compiled, or the NumPy twin. `first` and `agents`: see `compiling.load`."""
+    spec = declared(config, spec)
     if config.gradients == "by_hand":
         from pg_theano.by_hand import program as twin
 
         return twin.load(spec)
-    if config.algorithm.name in rules.SEARCHES:
+    if ALGORITHMS[config.algorithm.name].searches:
         from pg_theano.training.population import learner
 
         return learner.load(config, spec, report, around(spec, folders))
@@ -330,45 +350,6 @@ def noise_of(config: Config, spec: dict[str, Any]) -> Callable[..., Any]:
     every, dtype = config.policy.noise_every, spec["dtype"]
 
     def draw(rng: np.random.Generator, steps: int, rows: int) -> Any:
-        return noise.draw(rng, kind=kind, color=color, steps=steps, rows=rows, size=size, every=every, dtype=dtype)
+        return noise.draw(rng, (steps, rows, size), kind=kind, color=color, every=every, dtype=dtype)
 
     return draw
-
-
-def constant_knobs(config: Config) -> Knobs:
-    optimizer, algorithm = config.optimizer, config.algorithm
-    return {
-        "discount": algorithm.discount,
-        "gae_lambda": algorithm.gae_lambda,
-        "clip_range": algorithm.clip_range,
-        "value_clip_range": algorithm.value_clip_range or 1.0,
-        "value_coefficient": algorithm.value_coefficient,
-        "entropy_coefficient": algorithm.entropy_coefficient,
-        "target_kl": algorithm.target_kl or 1.0,
-        "damping": algorithm.damping,
-        "momentum": optimizer.momentum,
-        "rmsprop_decay": optimizer.rmsprop_decay,
-        "beta1": optimizer.beta1,
-        "beta2": optimizer.beta2,
-        "epsilon": optimizer.epsilon,
-        "max_gradient_norm": optimizer.max_gradient_norm or 1.0,
-        "learning_rate": config.schedules.learning_rate.initial,
-        "value_learning_rate": config.schedules.value_learning_rate.initial,
-        "exploration_rate": config.schedules.exploration_rate.initial,
-        "elite_fraction": config.schedules.elite_fraction.initial,
-        "extra_std": config.schedules.extra_std.initial,
-        "std_learning_rate": config.schedules.std_learning_rate.initial,
-    }
-
-
-def knobs_at(config: Config, update: int) -> Knobs:
-    """Every knob's value at an update."""
-    names = [name for name in type(config.schedules).model_fields if name != "episodes_per_update"]
-    return constant_knobs(config) | {
-        name: schedules.value_at(getattr(config.schedules, name), update) for name in names
-    }
-
-
-def episodes_at(config: Config, update: int) -> int:
-    """The minibatch of an update, in episodes: the schedule's value, rounded, at least 1."""
-    return max(1, round(schedules.value_at(config.schedules.episodes_per_update, update)))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -15,25 +15,13 @@ from pg_theano.runs import figures
 from pg_theano.runs.folder import RunFolder
 from pg_theano.training import memory, programs
 from pg_theano.training.display import Screen
-from pg_theano.types import RETURN_SO_FAR, Played, State
+from pg_theano.types import RETURN_SO_FAR, Played, State, Steps
 
 Evaluation = dict[str, float]
 """Mean, std, min, max and n of episode returns."""
 
 
-class Stepped(Protocol):
-    """Environments that are stepped side by side, as Gymnasium steps them."""
-
-    @property
-    def task(self) -> Task: ...
-    @property
-    def num_envs(self) -> int: ...
-    @property
-    def kind(self) -> str: ...
-    def close(self) -> None: ...
-
-
-Environment = Compiled | Stepped
+Environment = Compiled | Steps
 
 
 class Counters(NamedTuple):

@@ -15,6 +15,7 @@ from typing import Any, NamedTuple, cast
 import numpy as np
 
 from pg_theano.compiler.padding import power_of_two
+from pg_theano.config import schedules
 from pg_theano.environments import making
 from pg_theano.policies import acting
 from pg_theano.training import programs
@@ -28,7 +29,7 @@ MOST_ROWS = 2048
 
 
 class Asked(NamedTuple):
-    """One evaluation: whose, on which seeds, how it acts, with which State."""
+    """One evaluation: of which run, on which seeds, how it acts, with which State."""
 
     trainer: Trainer
     purpose: int
@@ -37,7 +38,7 @@ class Asked(NamedTuple):
 
 
 class Evaluator:
-    """Environments for as many agents as are asked for at once, made when first needed."""
+    """Plays the evaluations of several agents at once, in environments that it makes when they are first needed."""
 
     def __init__(self, first: Trainer):
         self.config, self.folders, self.spec = first.config, first.setting.folders, first.setting.spec
@@ -49,7 +50,7 @@ class Evaluator:
         self.trusted: bool | None = None if self.time_limit is not None else False
 
     def play(self, wanted: Iterable[tuple[Trainer, int, int, str]]) -> None:
-        """Leave with each trainer what it will ask for: (trainer, purpose, choice, "newest" or "best" State).
+        """Play what each trainer will ask for, and leave it: (trainer, purpose, choice, "newest" or "best" State).
 
         The first time, one agent's result is compared with what it gets alone; should they differ, because a class
         keeps more than we see of its rows, none is played here again.
@@ -141,7 +142,7 @@ class Evaluator:
         totals, space = np.zeros(environment.num_envs), environment.task.action
         sizes = () if space.kind == "discrete" else (space.size,)
         action = np.zeros((environment.num_envs, *sizes), np.int32 if space.kind != "box" else self.config.dtype)
-        knobs = [programs.constant_knobs(one.trainer.config) | {"exploration_rate": 0.0} for one in asked]
+        knobs = [schedules.constant_knobs(one.trainer.config) | {"exploration_rate": 0.0} for one in asked]
         going, step, noise = list(range(len(asked))), 0, [np.zeros(0)] * len(asked)
         act = None  # of all agents at once: less is called for each, and nothing is drawn
         if self.in_numpy and all(one.choice == GREEDY for one in asked):
@@ -174,7 +175,7 @@ class Evaluator:
 
 
 def _copy_rows(one: Any, many: Any, rows: int, where: slice) -> None:
-    """Every array that a vectorised class keeps a row of for each environment, from a small instance into a large one.
+    """Copy the rows of all arrays that a vectorised class keeps, from a small instance into a large one.
 
     The axis of environments is the one in which the two differ.
     """

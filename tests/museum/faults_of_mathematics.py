@@ -344,9 +344,9 @@ OPTIMISERS = [
 NORMALISERS = [
     Fault(
         "two means that are far apart",
-        "updated",
-        "batch_variance * number + delta * delta * (count * (number / new_count))",
-        "batch_variance * number",
+        "pooled",
+        "squares + more_squares + delta * delta * (number * share)",
+        "squares + more_squares",
         ("graphs/test_normalizers.py::test_running_statistics_are_numpys_over_all_real_observations",),
         "The variance between blocks is missing from the running one.",
     ),

@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from pg_theano.training.population import es, mirrored, ranking, searchers
+from pg_theano.by_hand import optimizers
+from pg_theano.training.population import es, ranking, searchers
 
 ADAM = {"learning_rate": 0.3, "beta1": 0.9, "beta2": 0.999, "epsilon": 1e-8}
 
@@ -11,7 +12,7 @@ ADAM = {"learning_rate": 0.3, "beta1": 0.9, "beta2": 0.999, "epsilon": 1e-8}
 def test_the_halves_of_a_generation_mirror_each_other():
     """Caught, when planted: pairs side by side, [2i] and [2i+1]; the sign of the second half."""
     mean, std = np.array([1.0, -2, 3]), np.array([1.0, 0.1, 10])
-    candidates = mirrored.draw(np.random.default_rng(0), mean, std, 10)
+    candidates = ranking.mirrored(np.random.default_rng(0), mean, std, 10)
     np.testing.assert_allclose(candidates[:5] + candidates[5:], np.tile(2 * mean, (5, 1)), atol=1e-13)
     noise = np.random.default_rng(0).standard_normal((5, 3))
     np.testing.assert_allclose(candidates[:5], mean + std * noise, rtol=1e-15)
@@ -28,7 +29,7 @@ def test_the_gradient_is_unbiased():
     matrix, slope, mean = root @ root.T, rng.standard_normal(size), rng.standard_normal(size)
     found = []
     for _ in range(4_000):
-        candidates = mirrored.draw(rng, mean, std, 8)
+        candidates = ranking.mirrored(rng, mean, std, 8)
         values = candidates @ slope - 0.5 * ((candidates @ matrix) * candidates).sum(axis=1)
         found.append(es.gradient_of(candidates, values, mean, std))
     error = np.mean(found, axis=0) - (slope - matrix @ mean)
@@ -65,3 +66,30 @@ def test_clipping_bounds_the_step_of_sgd():
     knobs = {"learning_rate": 1.0, "max_gradient_norm": 1e-3}
     moved = searcher.tell(state, candidates, candidates.sum(axis=1), knobs)["mean"]
     assert np.linalg.norm(moved) == pytest.approx(0.5e-3, rel=1e-12)
+
+
+@pytest.mark.parametrize("optimizer", ["sgd", "adam"])
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_its_optimisers_are_the_twins_bit_for_bit(optimizer, dtype):
+    """Twelve generations, clipped and not, beside `by_hand/optimizers.py`. Caught, when planted: Adam's root of the
+    biased moment; a norm of the mean; ε inside the root.
+    """
+    knobs = ADAM | {"max_gradient_norm": 0.05}
+    searcher = searchers.make("es", size=5, population_size=8, initial_std=0.5, optimizer=optimizer, dtype=dtype)
+    rng = np.random.default_rng(0)
+    state = searcher.init(rng.standard_normal(5))
+    for step in range(12):
+        knobs["max_gradient_norm"] = (0.05, None)[step % 2]
+        candidates = searcher.ask(state, rng, knobs)
+        values = np.cos(candidates).sum(axis=1)
+        signal = ranking.centred_ranks(values).astype(dtype)
+        uphill = state["std"] * es.gradient_of(candidates, signal, state["mean"], state["std"])
+        (uphill,), norm = optimizers.clip_by_global_norm([uphill], knobs["max_gradient_norm"])
+        rate = knobs["learning_rate"] * state["std"]
+        constants = {name: knobs[name] for name in ("beta1", "beta2", "epsilon") if optimizer == "adam"}
+        theirs = optimizers.BY_NAME[optimizer](state, "mean", -uphill, learning_rate=rate, **constants)
+        assert norm > 0.05
+        state = searcher.tell(state, candidates, values, knobs)
+        assert {name: np.asarray(value, dtype).tobytes() for name, value in theirs.items()} == {
+            name: value.tobytes() for name, value in state.items()
+        }

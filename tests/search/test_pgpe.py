@@ -6,7 +6,7 @@ import helpers_graphs as by_definition
 import numpy as np
 import pytest
 
-from pg_theano.training.population import mirrored, ranking, searchers
+from pg_theano.training.population import ranking, searchers
 
 SPEC = {"algorithm": "pgpe", "num_params": 3, "optimizer": "sgd", "dtype": "float64"}
 
@@ -26,7 +26,7 @@ def gradient():
 def a_generation(seed, num_pairs=6):
     rng = np.random.default_rng(seed)
     mean, std = rng.standard_normal(3), rng.uniform(0.2, 2.0, 3)
-    return mean, std, mirrored.draw(rng, mean, std, 2 * num_pairs), rng.standard_normal(2 * num_pairs)
+    return mean, std, ranking.mirrored(rng, mean, std, 2 * num_pairs), rng.standard_normal(2 * num_pairs)
 
 
 def less_the_other_pairs(signal):

@@ -9,7 +9,7 @@ from scipy.special import expit
 
 from pg_theano import parameters
 from pg_theano.compiler import program as compiling
-from pg_theano.config import reading
+from pg_theano.config import reading, schedules
 from pg_theano.graphs import normalizers
 from pg_theano.policies import acting
 from pg_theano.training import programs
@@ -215,7 +215,7 @@ def test_every_generation_is_drawn_anew():
     made, spec, player = player_of({"environment": {"id": "CartPole-v1", "max_episode_steps": 20}})
     collector = generations.Population(made, spec, player.environment, player.program)
     state = player.program.init(np.random.default_rng(0))
-    knobs = programs.knobs_at(made, 0)
+    knobs = schedules.knobs_at(made, 0)
     first, second, again = (collector.collect(state, knobs, update).rollout.candidates for update in (0, 1, 0))
     assert np.array_equal(first, again)
     assert not np.isclose(first, second).any()

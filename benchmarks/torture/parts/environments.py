@@ -105,9 +105,9 @@ def _found_by(check: Any) -> list[int]:
 
 def training_says() -> Figures:
     """The faults that a small run names itself, in one line each."""
-    from pg_theano.training.playing import episodes as rollout
+    from pg_theano.environments import sound
 
-    rollout.LONGEST_EPISODE = 2000
+    sound.LONGEST_EPISODE = 2000
     said = {}
     with measuring.scratch() as folder:
         for fault in faulty.FAULTS:

@@ -66,7 +66,7 @@ def descend(spec, knobs_vector, state, batch, minibatches, *, loss, metrics):
     def step(index, weight, params, going, *rest):
         optimiser = dict(zip(names, rest[: len(names)], strict=True))
         data, vector = rest[len(names) :]
-        knobs = {name: vector[place] for place, name in enumerate(common.KNOBS)}
+        knobs = common.named(spec, vector)
         layers = common.layers_of(spec, params)
         cost, measured, kl = loss(layers, taken(spec, data, index, weight), knobs)
         gradient = common.flat_gradient(cost, layers)
@@ -109,7 +109,7 @@ def fit_value(spec, knobs_vector, state, batch, minibatches):
     def step(index, weight, params, *rest):
         optimiser = dict(zip(names, rest[: len(names)], strict=True))
         data, vector = rest[len(names) :]
-        knobs = {name: vector[place] for place, name in enumerate(common.KNOBS)}
+        knobs = common.named(spec, vector)
         part = taken(spec, data, index, weight)
         layers = common.layers_of(spec | {"layout": layout}, params)
         loss = objectives.value_loss(actors.value(spec, layers, part.obs), part.target, part.weight)

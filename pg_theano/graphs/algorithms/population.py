@@ -43,4 +43,4 @@ def rollout(spec):
 
 
 def describe(spec):
-    return common.describe(spec, []) | {"state": []}  # which is the search's: see `search/learner.py`
+    return common.describe(spec, []) | {"state": []}  # which is the search's: see `training/population/learner.py`

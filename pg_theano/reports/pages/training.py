@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from pg_theano.config import rules
+from pg_theano.config.algorithms import ALGORITHMS
 from pg_theano.config.knobs import Config
 from pg_theano.config.reading import from_dict, to_dict
 from pg_theano.reports.pages import figures, html
@@ -222,7 +222,7 @@ def curves_section(trained: Sequence[Trained]) -> str:
         x, label = ("update", "generation") if column in OF_GENERATIONS else ("env_steps", "environment steps")
         marks = [m for i, one in enumerate(trained) for m in _marks(one, i, x, column, len(trained) > 1)]
         title = METRICS.get(column, column.replace("_", " "))
-        if all(one.config["algorithm"]["name"] in rules.SEARCHES for one in trained):
+        if all(ALGORITHMS[one.config["algorithm"]["name"]].searches for one in trained):
             title = OF_SEARCHES.get(column, title)
         small.append(figures.chart(title, marks, x=label))
     levels = sorted({t for one in trained if (t := _threshold(one)) is not None})
@@ -246,7 +246,7 @@ def curves_section(trained: Sequence[Trained]) -> str:
 def _marks(one: Trained, i: int, x: str, y: str, several: bool, *, full: bool = False) -> list[Mark]:
     """A run's line, its band, its seeds and its evaluations. Of several runs each is one series; of one, each part."""
     run, count = one.run, len(one.run.seeds)
-    if one.config["algorithm"]["name"] not in rules.READERS.get(f"schedules.{y}", (one.config["algorithm"]["name"],)):
+    if not ALGORITHMS[one.config["algorithm"]["name"]].reads(f"schedules.{y}"):
         return []  # recorded of every algorithm, and not read by this one
     mean = curves.curve_of_run(run, x, y, "return_std" if y == "return_mean" else None)
     if mean is None:

@@ -1,1 +1,1 @@
-"""Who plays: whole episodes, fixed stretches, generations of a population; and the noise that they are handed."""
+"""Playing: whole episodes, stretches of fixed length, generations of a population; and the noise of their actions."""

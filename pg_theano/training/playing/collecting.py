@@ -1,8 +1,8 @@
-"""Who plays for an update: whole episodes or stretches of fixed length, on Gymnasium's environments or compiled ones.
+"""What plays for an update: whole episodes or stretches of fixed length, on Gymnasium's environments or compiled ones.
 
 collector = collector_of(config, spec, environment, program)
 played = collector.collect(state, knobs, update)
-kept = collector.arrays(collector.settle())            # what a checkpoint must hold of open episodes
+kept = collector.arrays(collector.settle())            # the open episodes, for a checkpoint
 collector.restore(kept)
 """
 
@@ -10,27 +10,35 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 import numpy as np
 
 from pg_theano.compiler.padding import power_of_two
+from pg_theano.config import schedules
+from pg_theano.config.algorithms import ALGORITHMS
 from pg_theano.config.knobs import Config
 from pg_theano.environments import making
 from pg_theano.training import programs
-from pg_theano.training.playing.episodes import NothingOpen, Playing, collect, drive, episodes_compiled, rungs
-from pg_theano.training.playing.stretches import CompiledSegments, Segments
+from pg_theano.training.playing.compiled import CompiledSegments, Playing, drive, episodes_compiled, rungs
+from pg_theano.training.playing.episodes import NothingOpen, collect
+from pg_theano.training.playing.stretches import Replayed, Segments
 from pg_theano.types import Array, Knobs, Played, Program, Record, Rollout, State
 
 CARRIED = "open/"
-"""What a checkpoint holds of open episodes begins with this; all else is State."""
+"""Begins the names of a checkpoint's arrays of open episodes; all other arrays are State."""
 
 
 class Collector(Protocol):
-    """What the loop asks of whoever plays."""
+    """Plays for each update of the loop.
+
+    replays  whether open episodes can be restored by playing them again; False: none stays open between two updates
+    collect  plays for one update
+    settle   the open episodes now; `arrays` makes of that what a checkpoint keeps, `restore` opens them again
+    """
 
     @property
-    def replays(self) -> bool | None: ...  # False: nothing stays open from one update to the next
+    def replays(self) -> bool | None: ...
     def collect(self, state: State, knobs: Knobs, update: int) -> Played: ...
     def first_calls(self) -> list[tuple]: ...
     def settle(self) -> Any: ...
@@ -40,8 +48,9 @@ class Collector(Protocol):
 
 
 def collector_of(
-    config: Config, spec: dict[str, Any], environment: Any, program: Program, folders: Sequence[Path] = ()
+    config: Config, spec: dict[str, Any], environment: making.Playable, program: Program, folders: Sequence[Path] = ()
 ) -> Collector:
+    """The collector that the algorithm needs."""
     if program.ask is not None:
         from pg_theano.training.playing.generations import Population
 
@@ -52,9 +61,9 @@ def collector_of(
 
 
 def said_of_minibatches(config: Config) -> str | None:
-    """What becomes of a rollout that the number of minibatches does not divide; None where there is nothing to say."""
+    """How large the minibatches are if their number does not divide the rollout; None if it does."""
     algorithm = config.algorithm
-    if algorithm.num_steps is None or algorithm.name == "a2c":
+    if algorithm.num_steps is None or not ALGORITHMS[algorithm.name].reads("algorithm.num_minibatches"):
         return None
     steps, number = config.environment.num_envs * algorithm.num_steps, algorithm.num_minibatches
     if steps % number:
@@ -77,13 +86,13 @@ def mask_of(rollout: Rollout | Record) -> tuple[Array | None, int]:
 
 
 def parted(arrays: Mapping[str, Array]) -> tuple[State, dict[str, Array]]:
-    """(State, what is carried of open episodes) of a checkpoint's arrays."""
+    """A checkpoint's arrays in two: (State, the open episodes)."""
     learned = {name: value for name, value in arrays.items() if not name.startswith(CARRIED)}
     return learned, {name: value for name, value in arrays.items() if name.startswith(CARRIED)}
 
 
 class _Common:
-    def __init__(self, config: Config, spec: dict[str, Any], environment: Any, program: Program):
+    def __init__(self, config: Config, spec: dict[str, Any], environment: making.Playable, program: Program):
         self.config, self.spec, self.environment, self.program = config, spec, environment, program
         self.compiled = isinstance(environment, making.Compiled)
         self.draw = programs.noise_of(config, spec)
@@ -92,14 +101,14 @@ class _Common:
         return programs.generator(self.config.seed, purpose, update)
 
     def close(self) -> None:
-        """Nothing: the environment is whoever made it's to close."""
+        """Does nothing: whoever made the environment closes it."""
 
 
 class WholeEpisodes(_Common, NothingOpen):
-    """As many episodes as the schedule says, each from a reset to its end: nothing is open between two updates."""
+    """The schedule's number of episodes, each from a reset to its end: none is open between two updates."""
 
     def collect(self, state: State, knobs: Knobs, update: int) -> Played:
-        if self.compiled:
+        if isinstance(self.environment, making.Compiled):
             return drive(self.playing(update), lambda values: self.program.rollout(state, knobs, values))
         keep = self.program.manifest["takes"]
         return collect(self.environment, self.program.act, state, knobs, keep=keep, **self._drawn(update))
@@ -110,7 +119,7 @@ class WholeEpisodes(_Common, NothingOpen):
 
     def _drawn(self, update: int) -> dict[str, Any]:
         return {
-            "num_episodes": programs.episodes_at(self.config, update),
+            "num_episodes": schedules.episodes_at(self.config, update),
             "episode_seeds": self.generator(programs.EPISODE_SEEDS, update),
             "action_noise": self.generator(programs.ACTION_NOISE, update),
             "draw": self.draw,
@@ -120,7 +129,7 @@ class WholeEpisodes(_Common, NothingOpen):
     def first_calls(self) -> list[tuple]:
         if not self.compiled:
             return []
-        rows = power_of_two(programs.episodes_at(self.config, 0))
+        rows = power_of_two(schedules.episodes_at(self.config, 0))
         steps = rungs(self.spec["chunk"], self.environment.task.time_limit)
 
         def learning(length: int) -> tuple:
@@ -133,7 +142,7 @@ class WholeEpisodes(_Common, NothingOpen):
 class Stretches(_Common):
     """`algorithm.num_steps` steps of every environment, each going on where the last update left it."""
 
-    def __init__(self, config: Config, spec: dict[str, Any], environment: Any, program: Program):
+    def __init__(self, config: Config, spec: dict[str, Any], environment: making.Playable, program: Program):
         super().__init__(config, spec, environment, program)
         self.rows, self.steps = config.environment.num_envs, spec["num_steps"]
         self.segments: Any
@@ -141,7 +150,8 @@ class Stretches(_Common):
             self.segments = CompiledSegments(program, num_envs=self.rows, num_steps=self.steps, dtype=config.dtype)
         else:
             keep = program.manifest["takes"]
-            self.segments = Segments(environment, dtype=config.dtype, keep=keep)
+            stepped = cast(Replayed, environment)  # `programs.environment_of` makes single ones for stretches
+            self.segments = Segments(stepped, dtype=config.dtype, keep=keep)
 
     def collect(self, state: State, knobs: Knobs, update: int) -> Played:
         if self.compiled:

@@ -1,11 +1,12 @@
-"""Who plays a generation: every candidate for some episodes, all of them side by side.
+"""Playing a generation: some episodes of every candidate, all of them side by side.
 
-Every candidate of a generation meets the same episodes (common random numbers): what one does better than another is
-then its own doing. Column p·K + k of a batch is episode k of candidate p.
+All candidates of a generation meet the same episodes (common random numbers), so that a better return is no luck of the
+episode. Column p·K + k of a batch is episode k of candidate p.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -14,13 +15,13 @@ import numpy as np
 from pg_theano.compiler.padding import power_of_two
 from pg_theano.config.knobs import Config
 from pg_theano.config.reading import from_dict, to_dict
-from pg_theano.environments import making
+from pg_theano.environments import making, sound
 from pg_theano.system import distribute
 from pg_theano.training import programs
-from pg_theano.training.playing.episodes import LONGEST_EPISODE, NothingOpen, check_record, collect
+from pg_theano.training.playing.episodes import NothingOpen, collect
 from pg_theano.training.population import learner
 from pg_theano.training.population.learner import Generation, Moments
-from pg_theano.types import Array, Knobs, Played, Program, Record, State, UserError
+from pg_theano.types import Array, Knobs, Played, Program, Record, State, Steps
 
 
 class Tried(NamedTuple):
@@ -32,9 +33,16 @@ class Tried(NamedTuple):
 
 
 class Population(NothingOpen):
-    """The collector of a search: asks for candidates and tries them, here or by workers."""
+    """The collector of a search: asks for candidates and tries them, here or in workers."""
 
-    def __init__(self, config: Config, spec: dict[str, Any], environment: Any, program: Program, folders: Any = ()):
+    def __init__(
+        self,
+        config: Config,
+        spec: dict[str, Any],
+        environment: making.Playable,
+        program: Program,
+        folders: Sequence[Path] = (),
+    ):
         self.config, self.spec, self.program, self.folders = config, spec, program, [str(one) for one in folders]
         self.player = Player(config, spec, environment, program, folders)
         knobs = config.distribute
@@ -48,7 +56,7 @@ class Population(NothingOpen):
         acting = {name: np.asarray(value) for name, value in state.items() if name.startswith("normalizer/")}
         play = self.by_workers if self.workers else self.player.play
         tried = play(candidates, acting, update)
-        whole = ~np.isnan(tried.returns)  # NaN: a fault has ended the episode; fitness is the mean of the others
+        whole = ~np.isnan(tried.returns)  # NaN: a fault ended the episode; the mean of the others is the fitness
         number = whole.sum(axis=1)
         sums = tried.returns.sum(axis=1, where=whole)
         fitness = np.divide(sums, number, out=np.full(len(sums), np.nan), where=number > 0)
@@ -56,7 +64,7 @@ class Population(NothingOpen):
         return Played(generation, tried.returns[whole], tried.lengths[whole], int(tried.lengths.sum()))
 
     def by_workers(self, candidates: Array, acting: dict[str, Array], update: int) -> Tried:
-        """The same in parts, whoever plays them: they are put together in the candidates' order."""
+        """The same, in parts that workers play; the parts are joined in the candidates' order."""
         parts = np.array_split(candidates, min(self.config.distribute.tasks, len(candidates)))
         common = {"config": to_dict(self.config), "folders": self.folders, "acting": acting, "update": update}
         tried = self.workers.map(play_task, [common | {"candidates": part} for part in parts])
@@ -75,15 +83,22 @@ class Population(NothingOpen):
 
 
 class Player:
-    """Plays candidates on the compiled environment, or in as many single environments of Gymnasium as it takes."""
+    """Plays candidates on the compiled environment, or in a single environment of Gymnasium for each episode."""
 
-    def __init__(self, config: Config, spec: dict[str, Any], environment: Any, program: Program, folders: Any = ()):
+    def __init__(
+        self,
+        config: Config,
+        spec: dict[str, Any],
+        environment: making.Playable,
+        program: Program,
+        folders: Sequence[Path] = (),
+    ):
         self.config, self.spec, self.environment, self.program = config, spec, environment, program
         self.folders = folders
         self.compiled = isinstance(environment, making.Compiled)
 
     def play(self, candidates: Array, acting: dict[str, Array], update: int) -> Tried:
-        """Episodes of one update: they depend on the seed and the update alone, not on who plays them."""
+        """Episodes of one update. They depend on the seed and the update alone, not on the worker that plays them."""
         rng = programs.generator(self.config.seed, programs.EPISODE_SEEDS, update)
         each = self.config.algorithm.episodes_per_candidate
         columns = np.repeat(candidates, each, axis=0).T.astype(self.spec["dtype"])
@@ -108,11 +123,8 @@ class Player:
         sums, seen, elapsed = np.zeros((2, rows)), None, 0  # of rewards and of steps
         limit = self.environment.task.time_limit
         while np.asarray(alive).any():
-            if limit is None and elapsed >= LONGEST_EPISODE:
-                raise UserError(
-                    f"an episode has not ended after {elapsed} steps; expected an end; try "
-                    "environment.max_episode_steps=1000"
-                )
+            if limit is None and elapsed >= sound.LONGEST_EPISODE:
+                raise sound.endless(elapsed)
             values = {
                 "env_state": env_state,
                 "alive": alive,
@@ -123,7 +135,7 @@ class Player:
             out = self.program.rollout(state, values)
             record = np.asarray(out["record"])  # [C, K, E]
             played = Record(record[:, :, :number], facts["columns"])
-            check_record(played, f"{self.environment.task.id}, episode", before=elapsed)
+            sound.check_record(played, f"{self.environment.task.id}, episode", before=elapsed)
             env_state, alive, elapsed = out["env_state"], out["alive"], elapsed + chunk
             sums += record[:, rewards : rewards + 2].sum(axis=0, dtype=np.float64)  # reward, mask
             if "obs" in facts["columns"]:
@@ -159,9 +171,9 @@ class Player:
             seen = learner.moments_of(obs, mask)
         return Tried(played.returns.reshape(-1, each), played.lengths.reshape(-1, each), seen)
 
-    def _environments(self, number: int) -> Any:
+    def _environments(self, number: int) -> Steps:
         """One environment for every episode, so that its column of parameters is always the same."""
-        if self.environment.num_envs != number:
+        if isinstance(self.environment, making.Compiled) or self.environment.num_envs != number:
             self.environment.close()
             self.environment = making.make(
                 self.config.environment,
@@ -178,7 +190,7 @@ class Player:
 
 
 def rows_of(number: int) -> int:
-    """Columns of a compiled call: a power of two, and whole vectors of the processor: so all columns round alike."""
+    """Columns of a compiled call: a power of two, whole vectors of the processor, so that all columns round alike."""
     return max(16, power_of_two(number))
 
 
@@ -186,7 +198,7 @@ _players: dict[str, Player] = {}
 
 
 def play_task(task: dict[str, Any]) -> Tried:
-    """Some candidates of a generation, in a worker: it compiles once and keeps what it compiled."""
+    """Play some candidates of a generation, in a worker process, which keeps its compiled program for the next call."""
     key = repr((task["config"], task["folders"]))
     if key not in _players:
         config, folders = from_dict(task["config"]), [Path(one) for one in task["folders"]]

@@ -4,8 +4,8 @@ white    independent from step to step
 pink     correlated in time, with power spectral density 1/f: slow swings, which explore further (Eberhard et al. 2023)
 held     one draw for some steps, or for the whole rollout (state-dependent exploration, Raffin et al. 2022)
 
-Whatever its color, a number is alone distributed as `kind` says: uniform on [0, 1), or N(0, 1). So the log-probability
-of an action, given its observation, is that of white noise.
+Whatever the color, each single number is distributed as `kind` says: uniform on [0, 1), or N(0, 1). So the
+log-probability of an action, given its observation, is that of white noise.
 """
 
 from __future__ import annotations
@@ -23,30 +23,29 @@ Color = Literal["white", "pink", "held"]
 
 def draw(
     rng: np.random.Generator,
+    shape: tuple[int, int, int],
     *,
     kind: Kind,
     color: Color,
-    steps: int,
-    rows: int,
-    size: int,
     dtype: str,
     every: int | None = None,
 ) -> Array:
-    """Noise for `steps` of each of `rows` environments, `size` numbers a step: [steps, rows, size].
+    """Noise of a `shape`: steps, rows (environments), and numbers for one action.
 
-    White noise is one call of the generator, in the order of the array. What is held is held for `every` steps, or for
-    all of them, and is then a read-only view of the one draw [rows, size]. Errors: `ValueError` for pink uniform noise,
-    which does not exist here.
+    White noise is one call of the generator, in the order of the array. Held noise is drawn anew after `every` steps;
+    without `every` it is a read-only view of one draw [rows, size]. Errors: `ValueError` for pink uniform noise, which
+    does not exist here.
     """
+    steps, rows, size = shape
     if color == "pink":
         if kind != "normal":
             raise ValueError(f"pink noise is normal; got kind {kind!r}")
-        return pink(rng, (steps, rows, size), dtype)
+        return pink(rng, shape, dtype)
     if color == "held" and every is not None:
         return np.repeat(_white(rng, kind, (-(-steps // every), rows, size), dtype), every, axis=0)[:steps]
     if color == "held":
         return np.broadcast_to(_white(rng, kind, (rows, size), dtype), (steps, rows, size))
-    return _white(rng, kind, (steps, rows, size), dtype)
+    return _white(rng, kind, shape, dtype)
 
 
 def _white(rng: np.random.Generator, kind: Kind, shape: tuple[int, ...], dtype: Any) -> Array:

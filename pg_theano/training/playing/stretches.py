@@ -10,41 +10,106 @@ Segments(other, dtype="float32").restore(saved)                                 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Collection, Mapping
-from typing import Any, NamedTuple
+from collections.abc import Callable, Collection, Mapping, Sequence
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
+from pg_theano.environments import sound
+from pg_theano.environments.sound import check_finite
 from pg_theano.runs.checkpoints import AS_WRITTEN
-from pg_theano.training.playing.episodes import LONGEST_EPISODE, Playing, check_finite, drive
-from pg_theano.types import EXPLORE, Array, Knobs, Played, Program, Record, Rollout, State, UserError
+from pg_theano.types import EXPLORE, Array, Knobs, Played, Rollout, State, Steps, Task, UserError
+
+
+class Replayed(Steps, Protocol):
+    """Environments that begin episodes whenever they are asked, and may be able to play one again.
+
+    given    (a policy's actions [N, ...]) -> the actions as the environments take them
+    take     (these) -> next_obs [N, F], reward [N], terminated [N], truncated [N]
+    replays  () -> whether the same seed and actions give the same episode
+    replay   (environment, seed, its actions) -> its observation [F], sum of rewards, steps until the episode ended
+    """
+
+    @property
+    def given(self) -> Callable[[Array], Array]: ...
+    def begin(self, which: Array, seeds: Array, *, all_over: bool = False) -> Array: ...
+    def take(self, given: Array) -> tuple[Array, Array, Array, Array]: ...
+    def replays(self) -> bool: ...
+    def replay(self, index: int, seed: int, given: Array) -> tuple[Array, float, int]: ...
 
 
 class Open(NamedTuple):
-    """The episodes that are open between two stretches. Nothing in it is ever written to."""
+    """The episodes that are open between two stretches. No array in it is written to."""
 
-    seeds: tuple[int, ...]  # [N]; nothing else is there where nothing is open
+    seeds: tuple[int, ...]  # [N]; empty, as all the rest, if no episode is open
     lengths: Array  # [N] steps so far
     returns: Array  # [N] rewards so far
     obs: Array  # [N, F] as last seen
-    blocks: tuple[Array, ...]  # what the environments were given, each [T, N, ...]; the last ends now
+    blocks: tuple[Array, ...]  # actions as the environments took them, each [T, N, ...]; the last block ends now
+
+
+class _Block:
+    """The experience of one stretch as it is played. Its arrays are new: a learner may read them after `collect`."""
+
+    def __init__(self, steps: int, obs: Array, task: Task, kind: np.dtype):
+        num_envs, space = len(obs), task.action
+        sizes, whole = () if space.kind == "discrete" else (space.size,), space.kind != "box"
+        self.obs = np.empty((steps + 1, *obs.shape), kind)
+        self.action = np.empty((steps, num_envs, *sizes), np.int32 if whole else kind)
+        self.log_prob, self.reward = np.zeros((2, steps, num_envs), kind)
+        self.terminated, self.truncated = np.empty((2, steps, num_envs), bool)
+        self.mask = np.ones((steps, num_envs), kind)
+        self.given: list[Array] = []  # what the environments were given, a row a step
+        self.successors: list[tuple[int, Array, Array]] = []  # (step, environments, their last observations)
+        self.returns, self.lengths = [np.zeros(0)], [np.zeros(0, np.int64)]  # of the episodes that ended
+        self.cut, self.dropped = 0, list[int]()
+        self.obs[0] = obs
+
+    def end(self, step: int, over: Array, seen: Array, begun: Array, total: Array, lost: Sequence[int]) -> None:
+        """Note the episodes of the environments `over` that end with this step; `begun` and `total` start anew there.
+
+        What a fault has ended (`lost`) is not counted, and its steps have mask 0.
+        """
+        self.successors.append((step, over, seen[over]))
+        counted = over
+        if lost:
+            counted = np.setdiff1d(over, lost)
+            for index in lost:
+                self.dropped += [index] if begun[index] < 0 else []
+                self.mask[max(begun[index], 0) : step + 1, index] = 0
+        self.cut += int(np.count_nonzero(self.truncated[step, counted]))
+        self.returns.append(total[counted])
+        self.lengths.append(step + 1 - begun[counted])
+        total[over], begun[over] = 0.0, step + 1
+
+    def played(self, keep: Collection[str]) -> Played:
+        fields = {"obs": self.obs[:-1], "action": self.action, "log_prob": self.log_prob, "reward": self.reward}
+        fields |= {"terminated": self.terminated, "truncated": self.truncated, "mask": self.mask}
+        if "next_obs" in keep:
+            following = self.obs[1:].copy()
+            for step, over, last in self.successors:
+                following[step, over] = last
+            fields["next_obs"] = following
+        wanted = {name: np.ascontiguousarray(fields[name].swapaxes(0, 1)) for name in keep}
+        rollout = Rollout(**{name: wanted.get(name) for name in Rollout._fields})
+        returns, lengths = np.concatenate(self.returns), np.concatenate(self.lengths)
+        return Played(rollout, returns, lengths, int(self.mask.sum()), self.cut, self.dropped)
 
 
 class Segments:
     """Stretches of T steps of N environments, each going on where the last one stopped.
 
-    An episode that ends is followed by another at once. The one that environment e begins after step t of a stretch has
-    the seed [t+1, e] of an array that is drawn as the stretch begins, so that no draw depends on when episodes end;
-    row 0 is of episodes that begin with the stretch. An open episode is kept as its seed and its actions and is
-    replayed when a run is resumed. Where the environment does not replay, every stretch begins fresh episodes, and
-    nothing is open between two.
+    After an episode ends, the next begins at once. Its seed comes from an array that is drawn as the stretch begins:
+    seed [t+1, e] if environment e begins it after step t, row 0 if it begins with the stretch. So no draw depends on
+    when episodes end. An open episode is kept as its seed and its actions, and is replayed when a run is resumed. If
+    the environment cannot replay, every stretch begins fresh episodes, and none stays open.
     """
 
-    def __init__(self, environment: Any, *, dtype: str, keep: Collection[str] = Rollout._fields):
+    def __init__(self, environment: Replayed, *, dtype: str, keep: Collection[str] = Rollout._fields):
         self.environment, self.keep, self.kind = environment, keep, np.dtype(dtype)
-        self.replays: bool | None = None  # whether the environment does; None before the first stretch
+        self.replays: bool | None = None  # whether the environment can; None before the first stretch
         self._everyone = np.ones(environment.num_envs, bool)
-        # Of the open episodes, as in `Open`. Replaced, never written to: `settle` gives them away.
+        # Of the open episodes, as in `Open`. Replaced, never written to: `settle` hands them out.
         self._obs: Array | None = None
         self._lengths = np.zeros(environment.num_envs, np.int64)
         self._returns = np.zeros(environment.num_envs)
@@ -65,37 +130,21 @@ class Segments:
         """Play T steps of every environment, one row of `noise` [T, N, U] a step.
 
         `next_obs` is the true successor, seen before any reset; after an end, the next `obs` is the first of the
-        episode that follows. `action` is what the policy chose, not what the environment made of it. Errors:
-        `UserError` for what an environment does wrong, and an episode that does not end though nothing limits it.
+        episode that follows. `action` is what the policy chose, before it was clipped or scaled for the environment.
+        Errors: `UserError` for a fault of an environment, and for an episode that does not end.
         """
         environment, (steps, num_envs) = self.environment, noise.shape[:2]
         seeds = episode_seeds.integers(0, 2**31 - 1, size=(steps + 1, num_envs))
-        if self.replays is None:
-            self.replays = environment.replays()
-        if self._obs is None or not self.replays:
-            self._obs = environment.begin(self._everyone, seeds[0], all_over=True)
-            self._lengths, self._returns = np.zeros(num_envs, np.int64), np.zeros(num_envs)
-            check_finite(environment, self._obs, None, self._everyone, self._lengths - 1)
-
-        # All of it new each time: whoever learns from it may read it later than this returns.
-        space = environment.task.action
-        obs = np.empty((steps + 1, *self._obs.shape), self.kind)
-        sizes, whole = () if space.kind == "discrete" else (space.size,), space.kind != "box"
-        action = np.empty((steps, num_envs, *sizes), np.int32 if whole else self.kind)
-        log_prob, reward = np.zeros((2, steps, num_envs), self.kind)
-        terminated, truncated = np.empty((2, steps, num_envs), bool)
-        mask = np.ones((steps, num_envs), self.kind)
+        block = _Block(steps, self._first(seeds[0]), environment.task, self.kind)
+        obs, action, log_prob, reward = block.obs, block.action, block.log_prob, block.reward
+        terminated, truncated = block.terminated, block.truncated
+        begun, total = -self._lengths, self._returns.copy()
         with_log_prob = "log_prob" in self.keep
-        given, successors = [], []
-        returns, lengths = [np.zeros(0)], [np.zeros(0, np.int64)]
-
-        cut, dropped = 0, []
-        obs[0], begun, total = self._obs, -self._lengths, self._returns.copy()
         for step in range(steps):
             chosen, chosen_log_prob = act(state, obs[step], noise[step], knobs, choice)
             action[step] = chosen
             own = environment.given(action[step])
-            given.append(own.copy())  # an environment may write over what it is given
+            block.given.append(own.copy())  # an environment may write over what it is given
             seen, reward_now, terminated_now, truncated_now = environment.take(own)
             if not math.isfinite(np.add.reduce(seen, axis=None)):
                 check_finite(environment, seen, None, self._everyone, step - begun)
@@ -106,41 +155,31 @@ class Segments:
             ended = terminated_now | truncated_now
             over = ended.nonzero()[0]
             if over.size:
-                successors.append((step, over, seen[over]))
-                counted = over
-                if lost := environment.lost:  # a fault has ended an episode: nothing is learned from it
-                    counted = np.setdiff1d(over, lost)
-                    for index in lost:
-                        dropped += [index] if begun[index] < 0 else []
-                        mask[max(begun[index], 0) : step + 1, index] = 0
-                cut += int(np.count_nonzero(truncated_now[counted]))
-                returns.append(total[counted])
-                lengths.append(step + 1 - begun[counted])
-                total[over], begun[over] = 0.0, step + 1
+                block.end(step, over, seen, begun, total, environment.lost)
                 if self.replays or step + 1 < steps:
                     seen = environment.begin(ended, seeds[step + 1])
                     check_finite(environment, seen, None, ended, step - begun)
             obs[step + 1] = seen
-
         if not self.replays:  # what is dropped after this stretch is cut off, and V stands for the rest
             truncated[-1] |= ~terminated[-1]
         self._obs, self._lengths, self._returns = obs[-1].copy(), steps - begun, total
-        self._remember(np.array(given))
+        self._remember(np.array(block.given))
         self._check_lengths()
+        return block.played(self.keep)
 
-        fields = {"obs": obs[:-1], "action": action, "log_prob": log_prob, "reward": reward}
-        fields |= {"terminated": terminated, "truncated": truncated, "mask": mask}
-        if "next_obs" in self.keep:
-            following = obs[1:].copy()
-            for step, over, last in successors:
-                following[step, over] = last
-            fields["next_obs"] = following
-        wanted = {name: np.ascontiguousarray(fields[name].swapaxes(0, 1)) for name in self.keep}
-        rollout = Rollout(**{name: wanted.get(name) for name in Rollout._fields})
-        return Played(rollout, np.concatenate(returns), np.concatenate(lengths), int(mask.sum()), cut, dropped)
+    def _first(self, seeds: Array) -> Array:
+        """The observations [N, F] that a stretch begins with: of the open episodes, or of fresh ones."""
+        environment = self.environment
+        if self.replays is None:
+            self.replays = environment.replays()
+        if self._obs is None or not self.replays:
+            self._obs = environment.begin(self._everyone, seeds, all_over=True)
+            self._lengths, self._returns = np.zeros(len(seeds), np.int64), np.zeros(len(seeds))
+            check_finite(environment, self._obs, None, self._everyone, self._lengths - 1)
+        return self._obs
 
     def _remember(self, given: Array) -> None:
-        """Keep the blocks that open episodes reach back into; drop what is older than the oldest."""
+        """Keep the blocks of actions that open episodes need; drop the older ones."""
         if not self.replays:
             return
         blocks, oldest = (*self._blocks, given), int(self._lengths.max())
@@ -153,23 +192,20 @@ class Segments:
 
     def _check_lengths(self) -> None:
         task = self.environment.task
-        limit = task.time_limit or LONGEST_EPISODE
+        limit = task.time_limit or sound.LONGEST_EPISODE
         if self._lengths.max() >= limit:
-            raise UserError(
-                f"{task.id}, environment {int(self._lengths.argmax())}: an episode has not ended after {limit} "
-                "steps; expected an end; try environment.max_episode_steps=1000"
-            )
+            raise sound.endless(limit, f"{task.id}, environment {int(self._lengths.argmax())}: ")
 
     def settle(self) -> Open:
-        """What is open now; later stretches do not change it. Costs nothing that grows with an episode's length."""
+        """The episodes that are open now; later stretches do not change the answer. Quick, however long they are."""
         if self._obs is None or not self.replays:
             return Open((), np.zeros(0, np.int64), np.zeros(0), np.zeros((0, self.environment.task.obs_size)), ())
         return Open(tuple(self.environment.seeds), self._lengths, self._returns, self._obs, self._blocks)
 
     def arrays(self, open: Open) -> dict[str, Array]:
-        """What a checkpoint keeps of it: seeds, lengths, rewards and observations so far [N], and the actions.
+        """The arrays that a checkpoint keeps: seeds, lengths, returns and observations so far [N], and the actions.
 
-        Actions are those of environment 0's episode, then environment 1's, ...: [Σ lengths, ...].
+        First the actions of environment 0's episode, then of environment 1's, and so on: [Σ lengths, ...].
         """
         blocks = np.concatenate(open.blocks) if open.blocks else np.zeros((0, len(open.seeds)))
         own = [blocks[len(blocks) - length :, index] for index, length in enumerate(open.lengths)]
@@ -228,17 +264,8 @@ class Segments:
         self._blocks, self._kept = (block,), len(block)
 
 
-class CompiledOpen(NamedTuple):
-    """The same of a compiled environment: its state says all that is open. Nothing in it is ever written to."""
-
-    env_state: Any  # [S, N]
-    lengths: Any  # [N]
-    returns: Array  # [N]
-    begins: Array  # [N] 1 where an episode is still to begin
-
-
 def check_carried(arrays: Mapping[str, Array], expected: Mapping[str, tuple[tuple[int, ...], Any]]) -> None:
-    """Errors: `UserError` for an array of open episodes of another shape or kind of number, or none."""
+    """Errors: `UserError` for an array of open episodes that is missing, or of another shape or dtype than expected."""
     for name, (shape, kind) in expected.items():
         found = arrays.get(f"open/{name}")
         if found is None or found.shape != shape or found.dtype != kind:
@@ -246,78 +273,3 @@ def check_carried(arrays: Mapping[str, Array], expected: Mapping[str, tuple[tupl
             raise UserError(
                 f"the checkpoint's open/{name}: got {got}; expected {np.dtype(kind)} {list(shape)}; {AS_WRITTEN}"
             )
-
-
-class CompiledSegments:
-    """Stretches of T steps of N environments on a compiled environment, in one call each."""
-
-    replays = True
-
-    def __init__(self, program: Program, *, num_envs: int, num_steps: int, dtype: str):
-        self.program, self.num_envs, self.num_steps, self.kind = program, num_envs, num_steps, np.dtype(dtype)
-        facts = program.manifest["environment"]
-        self.columns, self._num_noise = facts["columns"], facts["num_initial_noise"]
-        self._open = CompiledOpen(
-            np.zeros((facts["state_size"], num_envs), self.kind),
-            np.zeros(num_envs, self.kind),
-            np.zeros(num_envs),
-            np.ones(num_envs, self.kind),
-        )
-
-    def collect(self, state: State, knobs: Knobs, *, noise: Array, episode_seeds: np.random.Generator) -> Played:
-        """Play T steps of every environment with the noise [T, N, U]; the episodes begun have their own noise."""
-        playing = self.playing(noise=noise, episode_seeds=episode_seeds)
-        return drive(playing, lambda values: self.program.rollout(state, knobs, values))
-
-    def playing(self, *, noise: Array, episode_seeds: np.random.Generator) -> Playing:
-        """The same, for whoever makes the call."""
-        opened = self._open
-        fresh = episode_seeds.random((self.num_steps + 1, self._num_noise, self.num_envs), self.kind)
-        out = yield {
-            "env_state": opened.env_state,
-            "elapsed": opened.lengths,
-            "begins": opened.begins,
-            "initial_noise": fresh,
-            "noise": np.ascontiguousarray(noise.swapaxes(1, 2)),
-        }
-        record = Record(out["record"], self.columns)
-        returns, lengths, open_returns = self._ended(record, opened)
-        begins = np.zeros_like(opened.begins)
-        self._open = CompiledOpen(out["env_state"], out["elapsed"], open_returns, begins)
-        return Played(record, returns, lengths, self.num_steps * self.num_envs)
-
-    def _ended(self, record: Record, opened: CompiledOpen) -> tuple[Array, Array, Array]:
-        """(returns [M], lengths [M]) of the episodes that ended, and the returns [N] of those still open."""
-        values = np.asarray(record.values)
-        rows = {name: self.columns[name][0] for name in ("reward", "terminated", "truncated")}
-        sums = np.cumsum(values[:, rows["reward"]], axis=0, dtype=np.float64)  # [T, N]
-        step, env = np.nonzero(values[:, rows["terminated"]] + values[:, rows["truncated"]])
-        order = np.lexsort((step, env))  # each environment's ends after one another
-        step, env = step[order], env[order]
-        first = np.concatenate([[True], env[1:] != env[:-1]]) if len(env) else np.zeros(0, bool)
-        before = np.concatenate([[0], step[:-1]]) if len(env) else step
-        earlier = np.where(first, -opened.returns[env], sums[before, env])
-        begun = np.where(first, -np.asarray(opened.lengths)[env] - 1, before)
-        returns, lengths = sums[step, env] - earlier, (step - begun).astype(np.int64)
-        last = np.concatenate([first[1:], [True]]) if len(env) else first
-        rest = sums[-1] + opened.returns
-        rest[env[last]] = sums[-1, env[last]] - sums[step[last], env[last]]
-        by_time = np.lexsort((env, step))
-        return returns[by_time], lengths[by_time], rest
-
-    def settle(self) -> CompiledOpen:
-        """What is open now; later stretches do not change it."""
-        return self._open
-
-    def arrays(self, picture: CompiledOpen) -> dict[str, Array]:
-        """What a checkpoint keeps of it."""
-        return {f"open/{name}": np.asarray(value) for name, value in picture._asdict().items()}
-
-    def restore(self, arrays: Mapping[str, Array]) -> None:
-        """Go on where a checkpoint was. Errors: `UserError` where it has another number of environments."""
-        count = arrays["open/returns"].size if "open/returns" in arrays else self.num_envs
-        if count != self.num_envs:
-            raise UserError(f"environment.num_envs: got {self.num_envs}; the checkpoint has {count} open episodes")
-        fresh = self._open._asdict()
-        check_carried(arrays, {name: (value.shape, value.dtype) for name, value in fresh.items()})
-        self._open = CompiledOpen(**{name: arrays[f"open/{name}"] for name in fresh})

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 
-from pg_theano.by_hand import optimizers
-from pg_theano.training.population import mirrored
-from pg_theano.training.population.ranking import centred_ranks
+from pg_theano.training.population import ranking
 from pg_theano.types import Array, Searcher, SearchState, UserError
-
-CONSTANTS = {"sgd": (), "adam": ("beta1", "beta2", "epsilon")}
-"""What each optimiser reads beside the learning rate."""
 
 
 def gradient_of(candidates: Array, signal: Array, mean: Array, std: Array) -> Array:
@@ -24,12 +21,44 @@ def gradient_of(candidates: Array, signal: Array, mean: Array, std: Array) -> Ar
     return signal @ noise / (len(candidates) * std)
 
 
+def shortened(gradient: Array, max_norm: float | None) -> Array:
+    """g·min(1, max_norm/‖g‖₂); unchanged where `max_norm` is None.           Pascanu et al. 2013. [D] to [D]."""
+    norm = np.sqrt(np.sum(gradient * gradient))
+    return (1.0 if max_norm is None or norm <= max_norm else max_norm / norm) * gradient
+
+
+def sgd(state: SearchState, gradient: Array, *, learning_rate: float) -> SearchState:
+    """θ' = θ − η·g"""
+    return state | {"mean": state["mean"] - learning_rate * gradient}
+
+
+def adam(
+    state: SearchState, gradient: Array, *, learning_rate: float, beta1: float, beta2: float, epsilon: float
+) -> SearchState:
+    """m' = β₁m + (1−β₁)g,   v' = β₂v + (1−β₂)g²,   k' = k + 1
+    θ' = θ − η·(m'/(1−β₁^k')) / (√(v'/(1−β₂^k')) + ε)                    Kingma and Ba 2015, algorithm 1
+    """
+    step = state["mean/step"] + 1
+    first = beta1 * state["mean/first_moment"] + (1.0 - beta1) * gradient
+    second = beta2 * state["mean/second_moment"] + (1.0 - beta2) * gradient**2
+    direction = (first / (1.0 - beta1**step)) / (np.sqrt(second / (1.0 - beta2**step)) + epsilon)
+    moved = {"mean": state["mean"] - learning_rate * direction}
+    return state | moved | {"mean/step": step, "mean/first_moment": first, "mean/second_moment": second}
+
+
+OPTIMIZERS: dict[str, tuple[Callable[..., SearchState], tuple[str, ...], tuple[str, ...]]] = {
+    "sgd": (sgd, (), ()),
+    "adam": (adam, ("beta1", "beta2", "epsilon"), ("first_moment", "second_moment", "step")),
+}
+"""Name -> (its step downhill, the knobs it reads beside the learning rate, what it keeps between generations)."""
+
+
 def make(*, size: int, population_size: int, initial_std: float, dtype: str, optimizer: str) -> Searcher:
     """The searcher: N(mean, std²) with a std that stays as it was, and a mean that climbs.
 
         mean' = mean + step of the optimiser along g, u = centred ranks of the fitness
 
-    Candidates are mirrored, first half and second half (`mirrored.draw`). Departure from Salimans et al. 2017: the
+    Candidates are mirrored, first half and second half (`ranking.mirrored`). Departure from Salimans et al. 2017: the
     learning rate is in units of the std, so that the same one fits parameters of every scale; Adam moves each
     parameter by about learning_rate·std, "sgd" the mean by learning_rate·std²·g (`learning_rate` = 1 is the natural
     gradient's step). They also decay the weights; we do not.
@@ -38,26 +67,25 @@ def make(*, size: int, population_size: int, initial_std: float, dtype: str, opt
     std·g, where there is one. State: "mean" [D], "std" scalar, and Adam's "mean/first_moment", "mean/second_moment",
     "mean/step". Errors: `UserError` for an odd population, or an optimiser other than sgd and adam.
     """
-    mirrored.check_even(population_size)
-    if optimizer not in optimizers.BY_NAME:
-        raise UserError(f"optimizer: got {optimizer}; es expects {' or '.join(optimizers.BY_NAME)}")
+    ranking.check_even(population_size)
+    if optimizer not in OPTIMIZERS:
+        raise UserError(f"optimizer: got {optimizer}; es expects {' or '.join(OPTIMIZERS)}")
+    descend, reads, keeps = OPTIMIZERS[optimizer]
 
     def init(x0: Array) -> SearchState:
         state = {"mean": np.array(x0, dtype), "std": np.array(initial_std, dtype)}
-        shapes = {"step": ()}
-        return state | {f"mean/{name}": np.zeros(shapes.get(name, size), dtype) for name in optimizers.STATE[optimizer]}
+        return state | {f"mean/{name}": np.zeros(() if name == "step" else size, dtype) for name in keeps}
 
     def ask(state, rng, knobs):
-        return mirrored.draw(rng, state["mean"], state["std"], population_size)
+        return ranking.mirrored(rng, state["mean"], state["std"], population_size)
 
     def tell(state, candidates, fitness, knobs):
         std = state["std"]
-        signal = centred_ranks(fitness).astype(dtype)
+        signal = ranking.centred_ranks(fitness).astype(dtype)
         uphill = std * gradient_of(candidates, signal, state["mean"], std)  # [D], of the mean in units of the std
-        (uphill,), _ = optimizers.clip_by_global_norm([uphill], knobs.get("max_gradient_norm"))
-        constants = {name: knobs[name] for name in CONSTANTS[optimizer]}
+        uphill = shortened(uphill, knobs.get("max_gradient_norm"))
         rate = knobs["learning_rate"] * std
-        moved = optimizers.BY_NAME[optimizer](state, "mean", -uphill, learning_rate=rate, **constants)
+        moved = descend(state, -uphill, learning_rate=rate, **{name: knobs[name] for name in reads})
         return {name: np.asarray(value, dtype) for name, value in moved.items()}
 
     return Searcher(init, ask, tell)

@@ -1,7 +1,7 @@
 """A search of the policy's parameters as a `Program`: the loop cannot tell it from one that learns by gradients.
 
-State is what the search remembers, and `params`, the point where it stands: that is the policy which is evaluated,
-saved and watched. What the loop calls a rollout is a `Generation`: candidates, and how well each has done.
+State is the search's memory, and `params`, the point where it stands: the policy that is evaluated, saved and watched.
+The loop's rollout is a `Generation`: candidates, and the fitness of each.
 
     params [D]                   the search's mean, in the config's dtype
     search/...                   the search's own state, float64
@@ -21,7 +21,7 @@ from pg_theano.compiler import functions as backends
 from pg_theano.config.knobs import Config
 from pg_theano.policies import acting
 from pg_theano.training.population import searchers
-from pg_theano.types import Array, Knobs, Program, State, UserError
+from pg_theano.types import Array, Knobs, Program, Searcher, State, UserError
 
 METRICS = ["cost", "gradient_norm", "fitness_best", "fitness_elites", "spread", "finite"]
 NORMALIZER = ("normalizer/mean", "normalizer/variance", "normalizer/count")
@@ -29,7 +29,7 @@ SEARCH = "search/"
 
 
 class Moments(NamedTuple):
-    """What each of N columns saw: how many observations, and of every feature the mean and Σ (o − mean)²."""
+    """The observations of each of N columns: their number, and the mean and Σ (o − mean)² of every feature."""
 
     number: Array  # [N, 1]
     mean: Array  # [N, F]
@@ -37,7 +37,7 @@ class Moments(NamedTuple):
 
 
 class Generation(NamedTuple):
-    """A population that has been tried: fitness is the mean return of a candidate's episodes."""
+    """A population after its episodes; the fitness of a candidate is its mean return."""
 
     candidates: Array  # [P, D]
     fitness: Array  # [P]
@@ -50,18 +50,8 @@ def load(
     report: backends.Report,
     around: building.Around = contextlib.nullcontext,
 ) -> Program:
-    """The program of a population learner: cem, pgpe, es or cmaes. `around`: see `compiling.functions`."""
-    algorithm = config.algorithm
-    search = searchers.make(
-        algorithm.name,
-        size=spec["num_params"],
-        population_size=algorithm.population_size,
-        initial_std=algorithm.initial_std,
-        covariance=algorithm.covariance,
-        optimizer=config.optimizer.name,
-        backend=config.backend,
-        report=report,
-    )
+    """The program of an algorithm that searches. `around`: see `compiling.functions`."""
+    algorithm, search = config.algorithm, _searcher_of(config, spec, report)
     dtype, features = spec["dtype"], spec["obs_size"]
     compiled = _Compiled(config, spec, report, around)
     rows = algorithm.population_size * algorithm.episodes_per_candidate
@@ -85,16 +75,7 @@ def load(
         new = state | _state_of(told, dtype)
         if generation.seen is not None:
             new |= normalizer_after(state, generation.seen, dtype)
-        fitness = np.sort(generation.fitness[np.isfinite(generation.fitness)])[::-1]  # NaN would stand first
-        best = fitness[: max(1, len(fitness) // 4)]
-        metrics = {
-            "cost": float(-fitness.mean()),
-            "gradient_norm": float(np.linalg.norm(told["mean"] - state[f"{SEARCH}mean"])),
-            "fitness_best": float(fitness[0]),
-            "fitness_elites": float(best.mean()),
-            "spread": float(np.std(generation.candidates, axis=0).mean()),
-            "finite": float(all(np.isfinite(value).all() for value in new.values())),
-        }
+        metrics = measured(generation, told["mean"] - state[f"{SEARCH}mean"], new)
         return (new if metrics["finite"] else state), metrics
 
     def gradient(*arguments: Any) -> Any:
@@ -104,7 +85,7 @@ def load(
     example = init(np.random.default_rng(0))
     manifest = {
         "state": [[name, list(np.shape(value)), "search"] for name, value in example.items()],
-        "takes": ["obs", "reward", "mask"] if spec["normalize_observations"] else ["reward", "mask"],
+        "takes": spec["takes"],
         "metrics": METRICS,
     }
     if spec["dynamics"]:
@@ -122,6 +103,34 @@ def load(
     )
 
 
+def _searcher_of(config: Config, spec: dict[str, Any], report: backends.Report) -> Searcher:
+    algorithm = config.algorithm
+    return searchers.make(
+        algorithm.name,
+        size=spec["num_params"],
+        population_size=algorithm.population_size,
+        initial_std=algorithm.initial_std,
+        covariance=algorithm.covariance,
+        optimizer=config.optimizer.name,
+        backend=config.backend,
+        report=report,
+    )
+
+
+def measured(generation: Generation, step: Array, new: State) -> dict[str, float]:
+    """The metrics of an update that moved the mean by `step` [D]."""
+    fitness = np.sort(generation.fitness[np.isfinite(generation.fitness)])[::-1]  # NaN would stand first
+    best = fitness[: max(1, len(fitness) // 4)]
+    return {
+        "cost": float(-fitness.mean()),
+        "gradient_norm": float(np.linalg.norm(step)),
+        "fitness_best": float(fitness[0]),
+        "fitness_elites": float(best.mean()),
+        "spread": float(np.std(generation.candidates, axis=0).mean()),
+        "finite": float(all(np.isfinite(value).all() for value in new.values())),
+    }
+
+
 def _search_of(state: State) -> dict[str, Any]:
     return {name.removeprefix(SEARCH): value for name, value in state.items() if name.startswith(SEARCH)}
 
@@ -132,7 +141,7 @@ def _state_of(searching: dict[str, Any], dtype: str) -> State:
 
 
 class _Compiled:
-    """The compiled functions of a population, built when they are first wanted: on Gymnasium none may be."""
+    """The compiled functions of a population, built at the first call: a run on Gymnasium may need none."""
 
     def __init__(self, config: Config, spec: dict[str, Any], report: backends.Report, around: building.Around):
         self._make = lambda first: program.functions(spec, first, report=report, backend=config.backend, around=around)
@@ -158,9 +167,9 @@ class _Compiled:
 
 
 def moments_of(obs: Array, mask: Array) -> Moments:
-    """Of each column's observations with mask 1. `obs` [T, N, F], `mask` [T, N]; in float64.
+    """Moments of each column's observations with mask 1. `obs` [T, N, F], `mask` [T, N]; in float64.
 
-    Column by column, so that they do not depend on who plays which columns.
+    Column by column, so that they do not depend on how workers share the columns.
     """
     real = np.asarray(mask, np.float64)[..., None]  # [T, N, 1]
     count = real.sum(axis=0)
@@ -171,14 +180,10 @@ def moments_of(obs: Array, mask: Array) -> Moments:
 
 
 def joined(a: Moments, b: Moments) -> Moments:
-    """Moments of both together, column by column.
-
-    δ = μ_b − μ_a,   n = n_a + n_b
-    μ = μ_a + δ·n_b/n,   S = S_a + S_b + δ²·n_a·n_b/n                          Chan et al. 1979, eq. 2.1
-    """
-    count, delta = a.number + b.number, b.mean - a.mean
-    share = b.number / np.maximum(count, 1.0)
-    return Moments(count, a.mean + delta * share, a.squares + b.squares + delta * delta * (a.number * share))
+    """Moments of both together, column by column."""
+    count = a.number + b.number
+    bounded = np.maximum(count, 1.0)
+    return Moments(count, *parameters.pooled(*a, b.number, b.mean - a.mean, b.squares, bounded=bounded))
 
 
 def all_columns(seen: Moments) -> Moments:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypedDict, Unpack
 
 import numpy as np
 
@@ -19,7 +19,7 @@ STILL = 1e-12
 
 
 class Generation(NamedTuple):
-    """What is known after a generation; smaller is better."""
+    """The values seen by the end of a generation; smaller is better."""
 
     evaluations: int  # so far
     best: float  # so far
@@ -28,7 +28,7 @@ class Generation(NamedTuple):
 
 
 class Result(NamedTuple):
-    """What a search has found."""
+    """The outcome of a search."""
 
     x: Array  # [D] the best candidate that was evaluated
     fun: float  # its value
@@ -39,23 +39,45 @@ class Result(NamedTuple):
     reason: str  # why it ended: "target", "converged", "callback" or "budget"
 
 
+class Options(TypedDict, total=False):
+    """Further arguments of `minimise`. From `elite_fraction` on they are knobs: a number, or one of each generation."""
+
+    population_size: int | None  # candidates in a generation; None for `searchers.default_population`
+    batch: bool  # the function takes a whole generation [P, D] and returns [P]
+    workers: Any  # an object with `map(function, list of x)`: an Executor, `distribute.Workers`
+    bounds: Any  # (low, high), numbers or [D], or ±inf. Outside it the function is not called: candidates are reflected
+    callback: Callable[[Generation, Array], Any] | None  # of (Generation, best x); the search stops when it is true
+    covariance: str  # as in `searchers.make`
+    optimizer: str
+    elite_fraction: Knob
+    extra_std: Knob
+    learning_rate: Knob
+    std_learning_rate: Knob
+    max_gradient_norm: Knob
+    beta1: Knob
+    beta2: Knob
+    epsilon: Knob
+    momentum: Knob
+    rmsprop_decay: Knob
+
+
+DEFAULTS: dict[str, Any] = {
+    "population_size": None, "batch": False, "workers": None, "bounds": None, "callback": None,
+    "covariance": "diagonal", "optimizer": "adam",
+}  # fmt: skip
+"""Of all `Options` but the knobs, whose defaults depend on the method: see `defaults`."""
+
+
 def minimise(
     function: Callable[[Array], Any],
     x0: Sequence[float] | Array,
     *,
     method: str = "cmaes",
     initial_std: float = 1.0,
-    population_size: int | None = None,
     budget: int = 10_000,
     seed: int = 0,
     target: float | None = None,
-    batch: bool = False,
-    workers: Any = None,
-    bounds: Any = None,
-    callback: Callable[[Generation, Array], Any] | None = None,
-    covariance: str = "diagonal",
-    optimizer: str = "adam",
-    **knobs: Knob,
+    **options: Unpack[Options],
 ) -> Result:
     """The least value that a search finds of function(x), x [D], without its gradient.
 
@@ -68,77 +90,83 @@ def minimise(
 
     method           "cmaes" (the best of them for a smooth function without noise), "cem", "pgpe" or "es"
     initial_std      of the first candidates around x0, in units of x: a third of how far the minimum may be
-    population_size  candidates in a generation; None for `searchers.default_population`
     budget           evaluations at most; whole generations are spent
     seed             every random number follows from it
     target           stop as soon as a value is this low
-    batch            the function takes a whole generation [P, D] and returns [P]
-    workers          what has a `map(function, list of x)`: an Executor, `distribute.Workers`
-    bounds           (low, high), numbers or [D], ±inf where there is none; the function is never called outside.
-                     What is drawn outside is reflected at the bound, so that the search itself knows no walls
-    callback         called with (Generation, best x) after each; the search stops when it returns something true
-    covariance, optimizer, **knobs
-                     as in `searchers.make`; a knob is a number, or a function of the generation
 
-    A value that is not finite is worse than all others. Knobs default to those of `defaults`. Errors:
-    `UserError` for an x0 that is not a finite vector inside the bounds, an unknown method or knob, a budget below one
-    generation, an odd population with mirrored sampling (pgpe, es), a function that returns anything but a number
-    (or [P]), or none that is finite in a whole generation.
+    `Options` has the others: population_size, batch, workers, bounds, callback, covariance, optimizer, and the knobs,
+    whose defaults are those of `defaults`.
+
+    A value that is not finite is worse than all others. Errors: `UserError` for an x0 that is not a finite vector
+    inside the bounds, an unknown method or knob, a budget below one generation, an odd population with mirrored
+    sampling (pgpe, es), a function that returns anything but a number (or [P]), or none that is finite in a whole
+    generation.
     """
     if not callable(function):
         raise UserError(f"function: got {function!r:.60}; expected what is called with x [D] and gives a number")
     start = _vector(x0)
-    size = start.size
-    inside = _reflection(bounds, start)
-    searcher_of = searchers.make(
-        method,
-        size=size,
-        population_size=population_size,
-        initial_std=initial_std,
-        covariance=covariance,
-        optimizer=optimizer,
-    )
-    number = searchers.default_population(method, size) if population_size is None else population_size
+    told: dict[str, Any] = DEFAULTS | options
+    inside = _reflection(told["bounds"], start)
+    shape = {name: told[name] for name in ("population_size", "covariance", "optimizer")}
+    searcher = searchers.make(method, size=start.size, initial_std=initial_std, **shape)
+    number = told["population_size"] or searchers.default_population(method, start.size)
     if budget < number:
         raise UserError(f"budget: got {budget} evaluations; expected {number} or more, which is one generation")
+    batch, workers, callback = told["batch"], told["workers"], told["callback"]
     if batch and workers is not None:
         raise UserError("workers: the function takes a whole generation at once (batch); expected one of the two")
-    chosen = _knobs(method, initial_std, budget // number, knobs)
+    knobs = _knobs(method, initial_std, budget // number, {n: v for n, v in told.items() if n not in DEFAULTS})
     rng = np.random.default_rng(np.random.SeedSequence(seed))
 
-    state = searcher_of.init(start)
-    history: list[Generation] = []
-    best, best_x, evaluations, reason = math.inf, start, 0, "budget"
-    while evaluations + number <= budget:
-        at = {name: float(knob(len(history)) if callable(knob) else knob) for name, knob in chosen.items()}
-        candidates = searcher_of.ask(state, rng, at)
+    state, known, reason = searcher.init(start), _Known(start), "budget"
+    while reason == "budget" and (len(known.history) + 1) * number <= budget:
+        at = {name: float(knob(len(known.history)) if callable(knob) else knob) for name, knob in knobs.items()}
+        candidates = searcher.ask(state, rng, at)
         points = inside(candidates)
         values = _evaluated(function, points, batch=batch, workers=workers)
+        known.add(points, values)
+        state = searcher.tell(state, candidates, -values, at)
+        reason = known.reason(candidates, target=target, callback=callback, still=STILL * initial_std)
+    return known.result(inside(state["mean"]), reason)
+
+
+class _Known:
+    """The best point so far, and what is known after each generation."""
+
+    def __init__(self, start: Array):
+        self.best, self.best_x = math.inf, start
+        self.history: list[Generation] = []
+
+    def add(self, points: Array, values: Array) -> None:
+        """Errors: `UserError` where no value is finite."""
         finite = np.isfinite(values)
         if not finite.any():
             raise UserError(
-                f"function: none of the {number} values of generation {len(history)} is finite "
+                f"function: none of the {len(values)} values of generation {len(self.history)} is finite "
                 f"(the first: {values[0]} at x = {points[0].tolist()}); try another x0 or a smaller initial_std"
             )
         lowest = int(np.argmin(np.where(finite, values, np.inf)))
-        if values[lowest] < best:
-            best, best_x = float(values[lowest]), points[lowest].copy()
-        evaluations += number
-        history.append(Generation(evaluations, best, float(values[lowest]), float(np.median(values[finite]))))
-        state = searcher_of.tell(state, candidates, -values, at)
-        if target is not None and best <= target:
-            reason = "target"
-        elif callback is not None and callback(history[-1], best_x):
-            reason = "callback"
-        elif np.ptp(candidates, axis=0).max() <= STILL * initial_std:
-            reason = "converged"
-        if reason != "budget":
-            break
-    return Result(best_x, best, inside(state["mean"]), evaluations, len(history), history, reason)
+        if values[lowest] < self.best:
+            self.best, self.best_x = float(values[lowest]), points[lowest].copy()
+        evaluations = (len(self.history) + 1) * len(values)
+        median = float(np.median(values[finite]))
+        self.history.append(Generation(evaluations, self.best, float(values[lowest]), median))
+
+    def reason(self, candidates: Array, *, target: float | None, callback: Any, still: float) -> str:
+        """Why the search ends after this generation; "budget" where it may go on."""
+        if target is not None and self.best <= target:
+            return "target"
+        if callback is not None and callback(self.history[-1], self.best_x):
+            return "callback"
+        return "converged" if np.ptp(candidates, axis=0).max() <= still else "budget"
+
+    def result(self, mean: Array, reason: str) -> Result:
+        generations = len(self.history)
+        return Result(self.best_x, self.best, mean, self.history[-1].evaluations, generations, self.history, reason)
 
 
 def defaults(method: str, initial_std: float, generations: int) -> dict[str, Knob]:
-    """What the knobs are where nobody says, for a search of so many generations.
+    """The default knobs of a method, for a search of so many generations.
 
     cem's extra noise falls by a twentieth a generation. es, whose std stays, comes to rest by its learning rate
     alone: it falls to e⁻⁵ of what it was by the end of the budget.

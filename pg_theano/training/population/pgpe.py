@@ -1,4 +1,4 @@
-"""Policy gradients with parameter-based exploration, host side: draws, ranks; the gradient is `graphs/pgpe.py`."""
+"""Policy gradients with parameter-based exploration: draws and ranks. `graphs/algorithms/pgpe.py` is the gradient."""
 
 from __future__ import annotations
 
@@ -7,8 +7,7 @@ import math
 import numpy as np
 
 from pg_theano.compiler import functions, program
-from pg_theano.training.population import mirrored
-from pg_theano.training.population.ranking import centred_ranks
+from pg_theano.training.population import ranking
 from pg_theano.types import Array, Searcher, SearchState, UserError
 
 OPTIMIZERS = {
@@ -32,16 +31,17 @@ def make(
 ) -> Searcher:
     """The searcher: mean and std of one Gaussian for each parameter, both learned by gradient.
 
-    Candidates are mirrored, first half and second half (`mirrored.draw`); `tell` wants them in that order. The signal
-    is the centred ranks of the fitness, less a baseline; the gradients and the steps are one compiled function (see
-    `graphs/pgpe.py` for the equations). Sehnke et al. 2010; the optimiser on the mean as in Toklu et al. 2020.
+    Candidates are mirrored, first half and second half (`ranking.mirrored`); `tell` needs them in that order. The
+    signal is the centred ranks of the fitness, less a baseline; the gradients and the steps are one compiled function
+    (`graphs/algorithms/pgpe.py` has the equations). Sehnke et al. 2010; the optimiser on the mean as in Toklu et al.
+    2020.
 
     Reads the knobs `learning_rate`, in units of the std: Adam moves each parameter by about learning_rate·std;
     `std_learning_rate`, of log std; what the optimiser reads (`OPTIMIZERS`); and `max_gradient_norm`, the longest
     gradient in units of the std, where there is one. State: "mean" [D], "std" [D], and the optimiser's own.
     Errors: `UserError` for an odd population or an unknown optimiser.
     """
-    mirrored.check_even(population_size)
+    ranking.check_even(population_size)
     if optimizer not in OPTIMIZERS:
         raise UserError(f"optimizer: got {optimizer}; pgpe expects one of {', '.join(OPTIMIZERS)}")
     spec = {"algorithm": "pgpe", "num_params": size, "optimizer": optimizer, "dtype": dtype}
@@ -56,13 +56,13 @@ def make(
         return {name: given[name] if how == "given" else np.zeros(shape, dtype) for name, shape, how in entries}
 
     def ask(state, rng, knobs):
-        return mirrored.draw(rng, state["mean"], state["std"], population_size)
+        return ranking.mirrored(rng, state["mean"], state["std"], population_size)
 
     def tell(state, candidates, fitness, knobs):
         read = {"max_gradient_norm": knobs.get("max_gradient_norm", math.inf)} | {name: knobs[name] for name in reads}
         values = {
             "candidates": np.asarray(candidates, dtype).reshape(2, pairs, size),
-            "signal": centred_ranks(fitness).astype(dtype).reshape(2, pairs),
+            "signal": ranking.centred_ranks(fitness).astype(dtype).reshape(2, pairs),
             "knobs": np.array([read.get(name, 0.0) for name in names], dtype),
         }
         told = compiled.call("tell", {"E": pairs}, state, values)

@@ -1,10 +1,10 @@
-"""Searchers by name: what each is made of, what it reads, and how many candidates it draws where nobody says."""
+"""Searchers by name: what each takes and reads, and how many candidates it draws by default."""
 
 from __future__ import annotations
 
 import difflib
 import math
-from typing import Any
+from typing import Any, NotRequired, TypedDict, Unpack
 
 from pg_theano.types import Searcher, UserError
 
@@ -23,29 +23,23 @@ def default_population(name: str, size: int) -> int:
     return {"cmaes": number, "pgpe": number + number % 2, "es": 2 * number, "cem": 4 * number}[name]
 
 
-def make(
-    name: str,
-    *,
-    size: int,
-    population_size: int | None,
-    initial_std: float,
-    dtype: str = "float64",
-    covariance: str = "diagonal",
-    optimizer: str = "adam",
-    backend: str = "jax",
-    report: Any = None,
-) -> Searcher:
+class Asked(TypedDict):
+    """What a searcher is made of."""
+
+    size: int  # D, how many parameters
+    population_size: int | None  # P, candidates in a generation; None for `default_population`
+    initial_std: float  # of the first generation around x0, one for all parameters
+    dtype: NotRequired[str]  # of candidates and state: float64, the default, or float32
+    covariance: NotRequired[str]  # "diagonal", the default, or "full": cem
+    optimizer: NotRequired[str]  # of the mean: adam, the default, sgd, and for pgpe momentum, rmsprop
+    backend: NotRequired[str]  # of the compiled function of pgpe, as in `compiler.program`; jax
+    report: NotRequired[Any]  # and this
+
+
+def make(name: str, **asked: Unpack[Asked]) -> Searcher:
     """The searcher of this name: cem, pgpe, es or cmaes; see the module of each for its equations and its state.
 
-    size             D, how many parameters
-    population_size  P, candidates in a generation; None for `default_population`
-    initial_std      of the first generation around x0, one for all parameters
-    dtype            of candidates and state: float64 or float32
-    covariance       "diagonal" or "full": cem
-    optimizer        of the mean: adam, sgd, and for pgpe momentum, rmsprop
-    backend, report  of the compiled function of pgpe, as in `compiling.functions`
-
-    What may change from one generation to the next comes in `knobs`; a searcher ignores those that it does not read:
+    Knobs may change from one generation to the next; a searcher ignores those that it does not read:
 
     | searcher | reads                                                                                    |
     |----------|------------------------------------------------------------------------------------------|
@@ -57,31 +51,10 @@ def make(
     The optimiser's: adam beta1, beta2, epsilon; momentum momentum; rmsprop rmsprop_decay, epsilon; sgd none.
 
     Errors: `UserError` for an unknown name, a size or a population that is too small, an odd population with mirrored
-    sampling (pgpe, es), an initial_std that is not a positive number, a dtype, covariance or optimiser that is none.
+    sampling (pgpe, es), an initial_std that is not a positive number, an unknown dtype, covariance or optimiser.
     """
-    if name not in NAMES:
-        near = difflib.get_close_matches(str(name), NAMES, 1)
-        raise UserError(
-            f"searcher: got {name}; expected one of {', '.join(NAMES)}" + (f"; did you mean {near[0]}?" if near else "")
-        )
-    if size < 1:
-        raise UserError(f"{name}: got {size} parameters; expected 1 or more")
-    if population_size is None:
-        population_size = default_population(name, size)
-    if population_size < 2:
-        raise UserError(f"population_size: got {population_size}; expected 2 or more")
-    if not (math.isfinite(initial_std) and initial_std > 0):
-        raise UserError(f"initial_std: got {initial_std}; expected a positive number")
-    if dtype not in ("float32", "float64"):
-        raise UserError(f"dtype: got {dtype}; expected float32 or float64")
-    if covariance not in ("diagonal", "full"):
-        raise UserError(f"covariance: got {covariance}; expected diagonal or full")
-    common: dict[str, Any] = {
-        "size": size,
-        "population_size": population_size,
-        "initial_std": initial_std,
-        "dtype": dtype,
-    }
+    common = _checked(name, asked)
+    covariance, optimizer = asked.get("covariance", "diagonal"), asked.get("optimizer", "adam")
     # Each is imported when it is asked for: pgpe brings the compiler with it, cmaes the package.
     if name == "cem":
         from pg_theano.training.population import cem
@@ -99,4 +72,29 @@ def make(
         return es.make(**common, optimizer=optimizer)
     from pg_theano.training.population import pgpe
 
-    return pgpe.make(**common, optimizer=optimizer, backend=backend, report=report or (lambda *_: None))
+    report = asked.get("report") or (lambda *_: None)
+    return pgpe.make(**common, optimizer=optimizer, backend=asked.get("backend", "jax"), report=report)
+
+
+def _checked(name: str, asked: Asked) -> dict[str, Any]:
+    """What every searcher takes. Errors: `UserError`, as `make` says."""
+    size, population_size, initial_std = asked["size"], asked["population_size"], asked["initial_std"]
+    dtype, covariance = asked.get("dtype", "float64"), asked.get("covariance", "diagonal")
+    if name not in NAMES:
+        near = difflib.get_close_matches(str(name), NAMES, 1)
+        raise UserError(
+            f"searcher: got {name}; expected one of {', '.join(NAMES)}" + (f"; did you mean {near[0]}?" if near else "")
+        )
+    if size < 1:
+        raise UserError(f"{name}: got {size} parameters; expected 1 or more")
+    if population_size is None:
+        population_size = default_population(name, size)
+    if population_size < 2:
+        raise UserError(f"population_size: got {population_size}; expected 2 or more")
+    if not (math.isfinite(initial_std) and initial_std > 0):
+        raise UserError(f"initial_std: got {initial_std}; expected a positive number")
+    if dtype not in ("float32", "float64"):
+        raise UserError(f"dtype: got {dtype}; expected float32 or float64")
+    if covariance not in ("diagonal", "full"):
+        raise UserError(f"covariance: got {covariance}; expected diagonal or full")
+    return {"size": size, "population_size": population_size, "initial_std": initial_std, "dtype": dtype}
