@@ -28,6 +28,7 @@ from pg_theano import train
 from pg_theano.config import reading
 from pg_theano.runs import checkpoints, places
 from pg_theano.runs import folder as runs
+from pg_theano.system import locks
 from pg_theano.training import begun, judging, looking, saving
 from pg_theano.training.display import Quiet
 from pg_theano.training.playing import collecting

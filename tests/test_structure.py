@@ -312,6 +312,120 @@ def test_what_is_printed_cannot_move_the_cursor():
     assert not bare
 
 
+def uses_of(name):
+    """The modules that write this dotted name anywhere."""
+    return {
+        module for module, path in MODULES.items() if any(_dotted(node) == name for node in ast.walk(tree_of(path)))
+    }
+
+
+def _dotted(node):
+    return ast.unparse(node) if isinstance(node, ast.Attribute) else None
+
+
+def test_one_place_writes_files_atomically():
+    """Caught, when planted: `os.replace` in plots.py, `path.rename(` in card.py."""
+    assert uses_of("os.replace") == {"pg_theano.system.writing"}
+    assert (
+        not uses_of("os.rename")
+        | uses_of("shutil.move")
+        | {
+            name
+            for name, path in MODULES.items()
+            for node in ast.walk(tree_of(path))
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr == "rename"
+        }
+    )
+
+
+HASHES = {
+    "pg_theano.system.seals",  # the seal
+    "pg_theano.system.importing",  # which source a user's module has
+    "pg_theano.compiler.cached",  # the names of the cache's files
+    "pg_theano.runs.records",  # of metrics.jsonl, carried on as it grows
+    "pg_theano.reports.pages.html",  # which scripts a page may run
+}
+
+
+def test_there_is_one_seal():
+    """Caught, when planted: a checkpoint that makes its own."""
+    assert uses_of("hashlib.sha256") == HASHES
+    assert "seal" not in {
+        node.value
+        for name, path in MODULES.items()
+        if name != "pg_theano.system.seals"
+        for node in ast.walk(tree_of(path))
+        if isinstance(node, ast.Constant)
+    }
+
+
+def test_one_place_locks():
+    """Caught, when planted: a `flock` in journal.py."""
+    assert uses_of("fcntl.flock") == {"pg_theano.system.locks"}
+
+
+def test_one_place_reads_results():
+    """Caught, when planted: `seals.read_json(folder / "result.json")` in curves.py."""
+    readers = {
+        name
+        for name, path in MODULES.items()
+        for node in ast.walk(tree_of(path))
+        if isinstance(node, ast.Call) and "read" in ast.unparse(node.func) and "'result.json'" in ast.unparse(node)
+    }
+    assert readers == {"pg_theano.runs.folder"}
+
+
+def looked_into(tree):
+    """Where the text of a caught `UserError` is taken apart, searched or compared."""
+    for handler in (node for node in ast.walk(tree) if isinstance(node, ast.ExceptHandler)):
+        if handler.name is None or handler.type is None or "UserError" not in ast.unparse(handler.type):
+            continue
+        texts = {
+            f"str({handler.name})",
+            f"f'{{{handler.name}}}'",
+            f"{handler.name}.args",
+            f"str({handler.name}.problem)",
+        }
+        texts |= {
+            node.targets[0].id
+            for node in ast.walk(handler)
+            if isinstance(node, ast.Assign)
+            and isinstance(node.targets[0], ast.Name)
+            and ast.unparse(node.value) in texts
+        }
+        for node in ast.walk(handler):
+            taken = (
+                [node.value]
+                if isinstance(node, ast.Attribute | ast.Subscript)
+                else [node.left, *node.comparators]
+                if isinstance(node, ast.Compare)
+                else node.args
+                if isinstance(node, ast.Call) and ast.unparse(node.func).startswith("re.")
+                else []
+            )
+            if any(ast.unparse(one) in texts for one in taken):
+                yield f"{node.lineno} {ast.unparse(node)}"
+
+
+@pytest.mark.parametrize("path", FILES, ids=module_of)
+def test_no_place_takes_the_line_of_an_error_apart(path):
+    """What another place has put together has parts: `error.problem`. Caught, when planted:
+    `str(error).startswith(f"{knobs.id}: ")` in programs.py, `re.match(..., str(error))` in reading.py."""
+    assert not list(looked_into(tree_of(path)))
+
+
+def test_what_looks_into_an_error_is_seen():
+    for line in (
+        "str(error).partition(': ')",
+        "'x' in str(error)",
+        "re.match('x', str(error))",
+        "error.args[0]",
+        "(text := str(error)) and str(error)[:3]",
+    ):
+        code = f"try:\n    pass\nexcept (UserError, OSError) as error:\n    {line}\n"
+        assert list(looked_into(ast.parse(code))), line
+
+
 NAMES_ALGORITHMS = {
     "config/algorithms.py",  # their declarations
     "config/rl_zoo/words.py",  # the names that rl-zoo has for them

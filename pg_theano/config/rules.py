@@ -11,12 +11,12 @@ from collections.abc import Iterator
 from typing import Any
 
 from pg_theano.config.algorithms import ALGORITHMS
-from pg_theano.types import UserError
+from pg_theano.types import Problem, UserError
 
 WITH_TWIN = " or ".join(name for name, record in ALGORITHMS.items() if record.twin)
 
 
-def foreign_knobs(config: Any) -> Iterator[str]:
+def foreign_knobs(config: Any) -> Iterator[Problem]:
     """Knobs that the algorithm does not read, and that are not at their defaults."""
     record = ALGORITHMS[config.algorithm.name]
     for section, part in config:
@@ -24,9 +24,10 @@ def foreign_knobs(config: Any) -> Iterator[str]:
             knob, value = f"{section}.{key}", getattr(part, key)
             if not record.reads(knob) and value != record.defaults.get(section, {}).get(key, field.default):
                 readers = ", ".join(one.name for one in ALGORITHMS.values() if one.reads(knob))
-                yield (
-                    f"{knob}: got {_named(value)}, which {record.name} does not read; expected algorithm.name to be "
-                    f"one of {readers}; try leaving it out"
+                yield Problem.of(
+                    knob,
+                    f"got {_named(value)}, which {record.name} does not read; expected algorithm.name to be "
+                    f"one of {readers}; try leaving it out",
                 )
 
 
@@ -34,7 +35,7 @@ def _named(value: Any) -> str:
     return shown(value) if isinstance(value, (bool, int, float, str, list, type(None))) else "a schedule"
 
 
-def contradictions(config: Any) -> Iterator[str]:
+def contradictions(config: Any) -> Iterator[Problem]:
     """Knobs that exclude each other."""
     yield from _beyond_workers(config.environment)
     if ALGORITHMS[config.algorithm.name].searches:
@@ -47,31 +48,38 @@ def contradictions(config: Any) -> Iterator[str]:
         yield from _beyond_the_twin(config)
 
 
-def _beyond_the_algorithm(config: Any) -> Iterator[str]:
+def _beyond_the_algorithm(config: Any) -> Iterator[Problem]:
     """Knobs that the algorithm, which learns by gradient, cannot work with."""
     algorithm, record = config.algorithm, ALGORITHMS[config.algorithm.name]
     if not record.learns_values and algorithm.baseline == "value":
-        yield (
-            f"algorithm.baseline: got value, and {record.name} has no value network; expected none, running_mean, "
-            "mean_so_far, per_timestep or leave_one_out; try algorithm.name=vpg, or mean_so_far"
+        yield Problem.of(
+            "algorithm.baseline",
+            f"got value, and {record.name} has no value network; expected none, running_mean, "
+            "mean_so_far, per_timestep or leave_one_out; try algorithm.name=vpg, or mean_so_far",
         )
     if record.learns_values and algorithm.baseline not in ("value", "none"):
-        yield f"algorithm.baseline: got {algorithm.baseline}; expected value or none with {record.name}; try value"
+        yield Problem.of(
+            "algorithm.baseline", f"got {algorithm.baseline}; expected value or none with {record.name}; try value"
+        )
     if record.learns_values and algorithm.baseline == "none" and algorithm.advantage != "monte_carlo":
-        yield (
-            f"algorithm.baseline: got none with algorithm.advantage={algorithm.advantage}, which needs V; expected "
-            "value; try value, or algorithm.advantage=monte_carlo"
+        yield Problem.of(
+            "algorithm.baseline",
+            f"got none with algorithm.advantage={algorithm.advantage}, which needs V; expected "
+            "value; try value, or algorithm.advantage=monte_carlo",
         )
     if "log_prob" in record.takes and config.exploration.name not in ("softmax", "epsilon_softmax"):
-        yield (
-            f"exploration.name: got {config.exploration.name}; expected softmax or epsilon_softmax with "
-            f"{record.name}, which needs the exact log-probability of what was done; try softmax"
+        yield Problem.of(
+            "exploration.name",
+            f"got {config.exploration.name}; expected softmax or epsilon_softmax with "
+            f"{record.name}, which needs the exact log-probability of what was done; try softmax",
         )
     if "algorithm.target_kl" in record.knobs - record.switches and algorithm.target_kl is None:
-        yield f"algorithm.target_kl: got null with {record.name}; expected the length of a step, in KL; try 0.01"
+        yield Problem.of(
+            "algorithm.target_kl", f"got null with {record.name}; expected the length of a step, in KL; try 0.01"
+        )
 
 
-def _beyond_the_policy(config: Any) -> Iterator[str]:
+def _beyond_the_policy(config: Any) -> Iterator[Problem]:
     """Knobs of the policy and its noise that exclude each other."""
     algorithm, policy = config.algorithm, config.policy
     if policy.name != "dense":
@@ -119,7 +127,7 @@ def _beyond_the_policy(config: Any) -> Iterator[str]:
         )
 
 
-def _beyond_workers(environment: Any) -> Iterator[str]:
+def _beyond_workers(environment: Any) -> Iterator[Problem]:
     """Knobs of the environment that exclude each other, or that need worker processes."""
     if environment.api == "gym":
         if environment.dynamics is not None:
@@ -156,7 +164,7 @@ def _beyond_workers(environment: Any) -> Iterator[str]:
         yield Problem.of("environment.on_fault", f"{environment.on_fault} needs environment.workers, such as 2; got 0")
 
 
-def _minibatches_too_small(config: Any) -> Iterator[str]:
+def _minibatches_too_small(config: Any) -> Iterator[Problem]:
     """More minibatches than steps, or minibatches of one step, whose standardised advantage is 0."""
     algorithm = config.algorithm
     if algorithm.num_steps is None or not ALGORITHMS[algorithm.name].reads("algorithm.num_minibatches"):
@@ -178,13 +186,14 @@ def _minibatches_too_small(config: Any) -> Iterator[str]:
         )
 
 
-def _beyond_a_search(config: Any) -> Iterator[str]:
+def _beyond_a_search(config: Any) -> Iterator[Problem]:
     """Knobs that a search of parameters cannot have."""
     algorithm = config.algorithm
     if ALGORITHMS[algorithm.name].mirrored and algorithm.population_size % 2:
-        yield (
-            f"algorithm.population_size: got {algorithm.population_size}; expected an even number, as {algorithm.name} "
-            f"samples in mirrored pairs; try {algorithm.population_size + 1}"
+        yield Problem.of(
+            "algorithm.population_size",
+            f"got {algorithm.population_size}; expected an even number, as {algorithm.name} "
+            f"samples in mirrored pairs; try {algorithm.population_size + 1}",
         )
     if config.gradients == "by_hand":
         yield _no_twin(algorithm.name)
@@ -196,11 +205,11 @@ def _beyond_a_search(config: Any) -> Iterator[str]:
         yield Problem.of("policy.noise_every", f"needs policy.noise=state_dependent; got {config.policy.noise}")
 
 
-def _no_twin(name: str) -> str:
-    return f"gradients: by_hand has no twin of {name}; expected algorithm.name={WITH_TWIN}; try symbolic"
+def _no_twin(name: str) -> Problem:
+    return Problem.of("gradients", f"by_hand has no twin of {name}", f"algorithm.name={WITH_TWIN}", "symbolic")
 
 
-def _beyond_the_twin(config: Any) -> Iterator[str]:
+def _beyond_the_twin(config: Any) -> Iterator[Problem]:
     """Knobs that the NumPy twin does not cover."""
     twin = "gradients=by_hand covers"
     if not ALGORITHMS[config.algorithm.name].twin:

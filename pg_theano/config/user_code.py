@@ -4,7 +4,7 @@
     check(config, folders, say, recorded=facts.get("code"))       # of a run that is read
 
 A config runs code where it names module:name. A file is recorded by the SHA-256 of its source and of every file beside
-it that it imports (`symbolic.sources_of` finds them without running anything), an installed package by its name and
+it that it imports (`importing.sources_of` finds them without running anything), an installed package by its name and
 version. Modules that are imported in other ways, and data, are not covered.
 """
 
@@ -113,66 +113,3 @@ def _shown(facts: Mapping[str, Any]) -> str:
     files = facts.get("files")
     beside = f" and {files - 1} beside it" if isinstance(files, int) and files > 1 else ""
     return f"{facts.get('file')}{beside}, SHA-256 {str(facts.get('sha256'))[:12]}"
-
-
-class Located(NamedTuple):
-    """Where Python would find a module."""
-
-    root: Path  # the folder on the path
-    files: list[Path]  # that are run as it is imported: its packages' __init__.py, its own
-
-
-def located(module: str, folders: Sequence[Path]) -> Located | None:
-    """Where Python would find a module within `symbolic.importable`. Runs nothing."""
-    places: Any = [str(Path(folder).resolve()) for folder in [*folders, Path.cwd()]] + [one for one in sys.path if one]
-    files: list[Path] = []
-    root = None
-    parts = module.split(".")
-    for depth in range(1, len(parts) + 1):
-        spec = PathFinder.find_spec(".".join(parts[:depth]), places)
-        if spec is None:
-            return None
-        if spec.origin not in (None, "built-in", "frozen"):
-            files.append(Path(str(spec.origin)).resolve())
-        places = list(spec.submodule_search_locations or [])
-        if root is None:
-            first = files[0] if files else Path(places[0]) if places else Path()
-            root = first.parent.parent if first.name == "__init__.py" else first.parent
-    return Located(root or Path(), files)
-
-
-def facts_of(module: str, folders: Sequence[Path]) -> dict[str, Any] | None:
-    """What is recorded of a module. None if there is no such module."""
-    top = module.partition(".")[0]
-    if top in sys.builtin_module_names:
-        return {"package": "python", "version": platform.python_version()}
-    found = located(module, folders)
-    if found is None:
-        return None
-    if top == "pg_theano" or not found.files or is_installed(found.files[-1]):
-        return {"package": top, "version": _version(top)}
-    sources = set(found.files)
-    if found.files[-1].suffix == ".py":
-        with contextlib.suppress(UserError):  # not Python: importing it will say so
-            sources |= set(sources_of(f"{module}:", [found.root]))
-    digest = hashlib.sha256()
-    for path in sorted(sources):
-        digest.update(path.name.encode() + b"\0" + path.read_bytes() + b"\0")
-    return {"file": str(found.files[-1]), "files": len(sources), "sha256": digest.hexdigest()}
-
-
-def is_installed(path: Path) -> bool:
-    """Whether a file belongs to Python or to a package that was installed."""
-    if {"site-packages", "dist-packages"} & set(path.parts):
-        return True
-    return any(path.is_relative_to(sysconfig.get_path(name)) for name in ("stdlib", "platstdlib"))
-
-
-def _version(top: str) -> str | None:
-    if top in sys.stdlib_module_names:
-        return f"of Python {platform.python_version()}"
-    try:
-        return importlib.metadata.version(top)
-    except importlib.metadata.PackageNotFoundError:
-        names = importlib.metadata.packages_distributions().get(top, [])
-        return ", ".join(f"{name} {importlib.metadata.version(name)}" for name in names) or None

@@ -11,8 +11,9 @@ import gymnasium
 import numpy as np
 
 from pg_theano.config import knobs
+from pg_theano.environments.place import PLACE, Standing, calling
 from pg_theano.environments.spaces import COMPOSITE, action_of, observation_of, spaces_of
-from pg_theano.types import Array, Task, UserError
+from pg_theano.types import Array, Problem, Task, UserError
 
 STEPS_TRIED = 16
 """How many steps are taken twice to see whether an environment replays."""

@@ -36,8 +36,8 @@ from pg_theano.environments.singles import shown_action
 from pg_theano.environments.spaces import action_of, from_data
 from pg_theano.system import children
 from pg_theano.system.children import Child, Memory
-from pg_theano.system.opening import say
-from pg_theano.types import ActionSpace, Array, Task, UserError
+from pg_theano.system.console import say
+from pg_theano.types import ActionSpace, Array, Problem, Task, UserError
 
 STARTING = 60.0
 """Seconds in which a worker must have imported and made its environments."""

@@ -104,7 +104,6 @@ class Page:
 
     def _put(self, content: str) -> None:
         """Replace the file at once. It is not synced to the disk: the training would wait for that."""
-        temporary = self.file.with_name(f".{self.file.name}.{os.getpid()}")
         try:
             write_atomically(self.file, content.encode(), durable=False)
         except OSError as error:

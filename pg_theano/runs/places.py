@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from pg_theano.config.knobs import NAME
+from pg_theano.config.kinds import NAME
 from pg_theano.system import locks
 from pg_theano.types import UserError
 

@@ -18,12 +18,11 @@ from pg_theano.config.algorithms import ALGORITHMS
 from pg_theano.config.knobs import Config
 from pg_theano.environments import making
 from pg_theano.environments.sound import LONGEST_EPISODE
-from pg_theano.environments.symbolic import fingerprint, importable
 from pg_theano.policies import acting
 from pg_theano.system.importing import fingerprint, importable
 from pg_theano.training.playing import noise
 from pg_theano.training.playing.compiled import chunk_of
-from pg_theano.types import NARROW, Program, Task, UserError
+from pg_theano.types import NARROW, Problem, Program, Task, UserError
 
 # One child of SeedSequence(seed) for each purpose and index: a generator's state follows from the counters, so that
 # the counters are all that a checkpoint must hold, and nothing that one purpose draws shifts another.

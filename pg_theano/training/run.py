@@ -12,9 +12,9 @@ from typing import Any, NamedTuple
 from pg_theano.config import reading as configs
 from pg_theano.config import user_code
 from pg_theano.config.knobs import Config
-from pg_theano.runs import checkpoints, figures, seeds
+from pg_theano.runs import figures, places, seeds
 from pg_theano.runs import folder as runs
-from pg_theano.system import clock
+from pg_theano.system import clock, locks, writing
 from pg_theano.training import agents, begun
 from pg_theano.training.begun import How
 from pg_theano.types import UserError
@@ -51,7 +51,7 @@ def run(
     with given.placed(), places.new(name, run_dir) as path:
         if given.config.runs == 1:
             return Result(path, begun.one(begun.new(given.config, path, given.folder), given.folder, how))
-        lock = runs.locked(path)
+        lock = locks.locked(path)
         try:
             code = user_code.check(given.config, [given.folder], begun.say_nothing)
             seeds.begin(given.config, path, given.folder, code)
@@ -74,7 +74,7 @@ def resume(path: Path, overrides: Sequence[str] = (), how: How = SILENT) -> Resu
             user_code.check(config, [folder_of_config], begun.say_nothing, code)
             return Result(path, _several(config, path, folder_of_config, how))
         finally:
-            runs.unlocked(lock)
+            locks.unlocked(lock)
     resumed = runs.resumable(path, overrides, force=how.force)
     return Result(path, begun.one(resumed, Path(resumed.facts["folder"]), how))
 
