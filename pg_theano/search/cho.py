@@ -76,9 +76,9 @@ def init(
     threshold: float,
     repeats: int,
     order: str | Sequence[Sequence[str]],
-    limit: int = 10_000,
-    limit_name: str = "of a grid",
+    limit: tuple[int, str] = (10_000, "of a grid"),
 ) -> State:
+    """Before the first round. `limit`: the most points of a grid, and what limits them, for the error line."""
     names = [axis.name for axis in axes]
     groups = [names] if order == "together" else [[name] for name in names] if order == "in_turn" else order
     return State(
@@ -88,8 +88,7 @@ def init(
         shrink,
         threshold,
         repeats,
-        limit,
-        limit_name,
+        *limit,
         centre={axis.name: 0.5 if axis.choices is None else axis.choices[0] for axis in axes},
         width={axis.name: 1.0 for axis in axes if axis.choices is None},
         choices={axis.name: axis.choices for axis in axes if axis.choices is not None},

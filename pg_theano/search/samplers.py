@@ -55,7 +55,6 @@ def limit_of_grid(plan: Plan) -> tuple[int, str]:
 def cho_of(plan: Plan, trials: Sequence[Trial]) -> cho.State:
     """CHO's state after the trials that have ended, which are told in the order of their numbers."""
     own = plan.search.cho
-    limit, limit_name = limit_of_grid(plan)
     state = cho.init(
         plan.axes,
         points=own.points,
@@ -63,8 +62,7 @@ def cho_of(plan: Plan, trials: Sequence[Trial]) -> cho.State:
         threshold=own.threshold,
         repeats=own.repeats,
         order=own.order,
-        limit=limit,
-        limit_name=limit_name,
+        limit=limit_of_grid(plan),
     )
     sign = -1.0 if plan.maximise else 1.0
     for trial in trials:
