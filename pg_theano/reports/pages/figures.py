@@ -6,7 +6,7 @@ import math
 import struct
 import zlib
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 
@@ -30,10 +30,13 @@ class Mark(NamedTuple):
 
 
 def chart(
-    title: str, marks: Sequence[Mark], *, x: str, y: str = "", levels: Sequence[float] = (), log_x: bool = False,
-    ticks: Sequence[tuple[float, str]] = (), hold: tuple[float, float] | None = None,
+    title: str, marks: Sequence[Mark], *, x: str, y: str = "", levels: Sequence[float] = (),
+    scale_x: Literal["linear", "log"] | Sequence[tuple[float, str]] = "linear",
+    hold: tuple[float, float] | None = None,
 ) -> str:  # fmt: skip
-    """One figure with its title, axes and legend; `hold` is the range of y, where marks may leave it."""
+    """One figure with its title, axes and legend. `scale_x` is the scale of x, or the (place, name) of each choice;
+    `hold` is the range of y, where marks may leave it."""
+    log_x, ticks = scale_x == "log", [] if isinstance(scale_x, str) else scale_x
     shown = [mark for mark in marks if mark.curve.x.size]
     if not shown:
         return ""
