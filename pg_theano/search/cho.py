@@ -32,7 +32,7 @@ from pg_theano.search.axes import Axis, product
 
 
 class Fit(NamedTuple):
-    """What a round has learned of one axis."""
+    """What a round measured along one axis."""
 
     values: tuple[Any, ...]  # of its grid
     means: tuple[float, ...]  # the mean outcome at each; NaN where all failed
@@ -111,7 +111,7 @@ def tell(state: State, points: Sequence[Mapping[str, Any]], outcomes: Sequence[f
 
 
 def grid(state: State) -> list[dict[str, Any]]:
-    """All points of the open round; a point that is repeated stands there as often, one after the other."""
+    """All points of the open round; a repeated point stands there several times, one after the other."""
     if state.done:
         return [_point(state)]
     group = state.groups[state.turn]

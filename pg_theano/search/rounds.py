@@ -184,9 +184,9 @@ def _at_rungs(search: Search, found: Sequence[Trial], number_of_batch: int) -> l
 
 
 def survivors(here: Mapping[int, float], earlier: Sequence[float], pruning: str) -> set[int]:
-    """Who goes on from a rung, where greater is better: `here` are a batch's scores there, `earlier` other batches'.
+    """The trials that go on from a rung (greater is better): `here` are a batch's scores, `earlier` other batches'.
 
-    median: who is not below the median of all that were ever here (Golovin et al. 2017, section 3.2).
+    median: all that are not below the median of every score of this rung (Golovin et al. 2017, section 3.2).
     successive_halving: the better half of the batch, rounded up (Jamieson and Talwalkar 2016); on a tie the earlier.
     """
     if not here:

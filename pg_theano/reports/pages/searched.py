@@ -26,7 +26,7 @@ TRIAL, TOP, GREEN, OTHER = 0, 1, 2, 5  # colours
 
 
 def section(path: Path) -> str:
-    """All of one search. Errors: `UserError`: no search, a storage that cannot be read, no trial yet."""
+    """The page of one search. Errors: `UserError` without a search, a readable storage or a trial."""
     plan = study.read_folder(path)
     trials = storage.Store(path, plan.search.storage, plan.name, plan.axes, plan.maximise).trials()
     if not trials:

@@ -243,7 +243,7 @@ def curves_section(trained: Sequence[Trained]) -> str:
 
 
 def _marks(one: Trained, i: int, x: str, y: str, several: bool, *, full: bool = False) -> list[Mark]:
-    """A run's line, its band, its seeds and its evaluations. Of several runs each is one series; of one, each part."""
+    """A run's line, its band, its seeds and its evaluations. Each run is one series; each part, if it is alone."""
     run, count = one.run, len(one.run.seeds)
     if not ALGORITHMS[one.config["algorithm"]["name"]].reads(f"schedules.{y}"):
         return []  # recorded for every algorithm, though this one does not read it

@@ -33,7 +33,7 @@ def written(out: Path, content: str) -> Path:
 
 
 def read(folders: Sequence[Path]) -> list[Trained]:
-    """Runs and sets of seeds; those of one name are called by their folder. Errors: `UserError`: no run, no record."""
+    """Runs and sets of seeds; equal names become folders. Errors: `UserError` without a run or record."""
     found = [training.read(path) for path in folders]
     names = [one.name for one in found]
     return [
