@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 from pg_theano.config.knobs import Config
-from pg_theano.search.plan import Search
+from pg_theano.config.search_knobs import Search
 
 
 def schema() -> dict[str, Any]:
