@@ -8,7 +8,7 @@ import numpy as np
 
 from pg_theano.compiler import functions, program
 from pg_theano.training.population import ranking
-from pg_theano.types import Array, Searcher, SearchState, UserError
+from pg_theano.types import Array, Problem, Searcher, SearchState, UserError
 
 OPTIMIZERS = {
     "sgd": (),
@@ -43,7 +43,7 @@ def make(
     """
     ranking.check_even(population_size)
     if optimizer not in OPTIMIZERS:
-        raise UserError(f"optimizer: got {optimizer}; pgpe expects one of {', '.join(OPTIMIZERS)}")
+        raise UserError(Problem.of("optimizer", f"got {optimizer}; pgpe expects one of {', '.join(OPTIMIZERS)}"))
     spec = {"algorithm": "pgpe", "num_params": size, "optimizer": optimizer, "dtype": dtype}
     compiled = program.functions(spec, "tell", report=report, backend=backend)
     pairs = population_size // 2
