@@ -16,10 +16,10 @@ from typing import Annotated, Any, Literal, get_args
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from pg_theano.policies import acting
 from pg_theano import parameters
 from pg_theano.config import knobs
 from pg_theano.config import reading as configs
+from pg_theano.policies import acting
 from pg_theano.runs.checkpoints import AS_WRITTEN
 from pg_theano.types import GREEDY, State, UserError
 
