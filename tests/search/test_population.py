@@ -34,7 +34,7 @@ def player_of(chosen, dtype="float64"):
     made = reading.from_dict(plain | {"dtype": dtype} | chosen)
     environment = programs.environment_of(made, [])
     spec = programs.spec_of(made, environment.task, environment)
-    program = learner.load(made, spec, lambda what, seconds: None)
+    program = programs.load(made, spec, lambda what, seconds: None)
     return made, spec, generations.Player(made, spec, environment, program)
 
 

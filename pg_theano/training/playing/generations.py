@@ -205,6 +205,6 @@ def play_task(task: dict[str, Any]) -> Tried:
         environment = programs.environment_of(config, folders)
         spec = programs.spec_of(config, environment.task, environment, folders)
         _players.clear()
-        program = learner.load(config, spec, lambda what, seconds: None, programs.around(spec, folders))
+        program = programs.load(config, spec, lambda what, seconds: None, folders)
         _players[key] = Player(config, spec, environment, program, folders)
     return _players[key].play(task["candidates"], task["acting"], task["update"])
