@@ -216,7 +216,7 @@ def figure_of(runs: Sequence[Run], title: str | None = None) -> Figure:
 
 
 def _draw_schedules(figure: Figure, cell: Any, runs: Sequence[Run], styles: Sequence[Look], x: str) -> None:
-    """One small panel a schedule that anybody recorded, one above the other: three scales, three axes."""
+    """One small panel for each recorded schedule, one above the other: three scales, three axes."""
     every = [seed for run in runs for seed in run.seeds]
     unused = {"exploration_rate"} if all(_known(seed, "spread") for seed in every) else set()  # of searches
     names = [name for name in SCHEDULES if name not in unused and any(_known(seed, name) for seed in every)]
@@ -266,7 +266,7 @@ def draw(runs: Sequence[Path], out: Path, *, title: str | None = None) -> Path:
 
 
 def kind_of(out: Path) -> str:
-    """png, pdf or svg. Errors: `UserError`: a figure is none of them."""
+    """png, pdf or svg. Errors: `UserError` for any other."""
     kind = out.suffix.lower().lstrip(".")
     if kind not in ("png", "pdf", "svg"):
         raise UserError(
@@ -277,7 +277,7 @@ def kind_of(out: Path) -> str:
 
 
 def saved(figure: Figure, out: Path, kind: str) -> Path:
-    """`out`, which appears complete or not at all. Errors: `UserError`: it cannot be written."""
+    """`out`, which appears complete or not at all. Errors: `UserError` if it cannot be written."""
     temporary = out.with_name(f".{out.name}.{os.getpid()}")
     fast = {"pil_kwargs": {"compress_level": 1}} if kind == "png" else {}
     try:

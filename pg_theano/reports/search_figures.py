@@ -24,7 +24,7 @@ ROW_HEIGHT = 3.1  # inches
 
 
 def draw(plan: Plan, trials: Sequence[Trial], out: Path) -> Path:
-    """Draw a search into `out` (.png), which appears complete or not at all. Errors: `UserError`: cannot be written."""
+    """Draw a search into `out` (.png), which appears complete or not at all. Errors: `UserError` if it cannot."""
     figure = figure_of(plan, trials)
     temporary = out.with_name(f".{out.name}.{os.getpid()}")
     try:

@@ -13,7 +13,7 @@ from pg_theano.environments.sound import check_finite
 from pg_theano.types import EXPLORE, Array, Knobs, Played, Rollout, State, Steps, Task, UserError
 
 NOISE_BLOCK = 64
-"""Steps whose noise is drawn at once. Each update has a generator of its own, so what is left over is never missed."""
+"""Steps whose noise is drawn at once. Each update has a generator of its own, so unused steps are never missed."""
 
 
 class Episodes(TypedDict):
