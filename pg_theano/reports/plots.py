@@ -215,7 +215,7 @@ def figure_of(runs: Sequence[Run], title: str | None = None) -> Figure:
 
 
 def _draw_schedules(figure: Figure, cell: Any, runs: Sequence[Run], styles: Sequence[Look], x: str) -> None:
-    """One small panel a schedule that anybody recorded, one above the other: three scales, three axes."""
+    """One small panel for each recorded schedule, one above the other: three scales, three axes."""
     every = [seed for run in runs for seed in run.seeds]
     unused = {"exploration_rate"} if all(_known(seed, "spread") for seed in every) else set()  # of searches
     names = [name for name in SCHEDULES if name not in unused and any(_known(seed, name) for seed in every)]
@@ -265,7 +265,7 @@ def draw(runs: Sequence[Path], out: Path, *, title: str | None = None) -> Path:
 
 
 def kind_of(out: Path) -> str:
-    """png, pdf or svg. Errors: `UserError`: a figure is none of them."""
+    """png, pdf or svg. Errors: `UserError` for any other."""
     kind = out.suffix.lower().lstrip(".")
     if kind not in ("png", "pdf", "svg"):
         raise UserError(

@@ -16,7 +16,7 @@ ROWS = 10  # best trials in the table, and as many of the last
 
 
 class Display:
-    """From the first trial to the last."""
+    """The display of a search, from its first trial to its last."""
 
     def __init__(self, file: TextIO):
         self.screen = screen.LiveTable(file) if file.isatty() else screen.Plain(file)

@@ -5,13 +5,17 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from pg_theano.reports.comparing.results import CURVES, RESAMPLES, Comparison, Estimate, Group, Improvement
 from pg_theano.runs import statistics
+from pg_theano.runs.scores import OBJECTIVES
 from pg_theano.types import UserError
+
+if TYPE_CHECKING:
+    from pg_theano.reports.comparing.scales import Scale
 
 __all__ = ["Comparison", "Estimate", "Group", "Improvement", "compare"]
 
@@ -30,9 +34,8 @@ def compare(
 
         IQM = 2·∫ Q(p) dp, p from ¼ to ¾       gap = γ − mean(min(x, γ))       P(X > Y) + ½·P(X = Y)
 
-    Each with a 95 % interval of 10,000 resamples of the runs of each task (stratified bootstrap, percentiles; Agarwal
-    et al. 2021, sections 4.1 to 4.3; the equations stand in `aggregates`). A task weighs as much as another, however
-    many runs it has.
+    Each has a 95 % interval of 10,000 resamples of the runs of each task (stratified bootstrap, percentiles; Agarwal
+    et al. 2021, sections 4.1 to 4.3; equations in `runs/statistics.py`). All tasks weigh the same.
 
     paths      run folders, or sets of `runs=N`
     by         a knob, several as `a,b`, or `run` for a group a folder
@@ -43,21 +46,13 @@ def compare(
     curve      evaluation | return, over env steps
     seed       of the resamples
 
-    Shapes: scores [n_m] of each task m; profiles [101], sample-efficiency curves [60]. Errors: `UserError`: no finished
-    run, one group, an unknown knob, no task in common. Runs that are left out are named in the result, and warnings.
+    Shapes: scores [n_m] of each task m; profiles [101], sample-efficiency curves [60]. Errors: `UserError` without a
+    finished run, two groups, a known knob or a common task. The result names the runs left out, and warnings.
     """
     from pg_theano.reports.comparing import estimating, reading, scales
 
-    if not isinstance(by, str):
-        raise UserError(f"by: got {by!r:.60}; expected the name of a knob; try by='algorithm'")
-    keys = reading.knobs_of(by)
-    if score not in scales.scores.OBJECTIVES or curve not in CURVES:
-        got, expected = (score, scales.scores.OBJECTIVES) if curve in CURVES else (curve, CURVES)
-        raise UserError(f"compare: got {got!r}; expected one of {', '.join(expected)}; try evaluation")
-    paths = [paths] if isinstance(paths, str | os.PathLike) else paths
-    if not isinstance(paths, list | tuple) or not all(isinstance(path, str | os.PathLike) for path in paths):
-        raise UserError(f"compare: got {paths!r:.60}; expected run folders; try compare(['runs/ppo', 'runs/vpg'])")
-    found, left_out = reading.read([Path(path) for path in paths])
+    keys = _keys(by, score, curve)
+    found, left_out = reading.read(_folders(paths))
     cells = reading.grouped(found, keys, left_out)
     raw = estimating.scores_of(cells, score, left_out)
     cells = {name: {task: [run for run, _ in each] for task, each in group.items()} for name, group in raw.items()}
@@ -66,16 +61,62 @@ def compare(
     limits = scales.bounds_of(bounds)
     scale, said = scales.scale_of(cells, every, normalise, limits, score)
     rng = np.random.default_rng(seed)
-    strata = {
-        name: [scales.scaled(x, scale, task) for task, x in group.items()] for name, group in values.items()
-    }  # of each group, [n_m] of each task
-    thresholds = np.linspace(*_ends([x for group in strata.values() for one in group for x in one]), 101)
+    strata = {name: [scales.scaled(x, scale, task) for task, x in group.items()] for name, group in values.items()}
     of_returns = (normalise, limits) if score != "steps_to_solve" else ("auto", {})  # whose bounds are in steps
     efficiency, steps, returns = estimating.efficiency(cells, CURVES[curve], *of_returns, seed)
-    groups = [
+    return Comparison(
+        by=keys,
+        score=score,
+        words=scale.words,
+        normalised=scale.how,
+        bounds={task: (scale.low[task], scale.high[task]) for task in every},
+        target=scale.target,
+        lower_is_better=scale.lower_is_better,
+        groups=_groups(values, strata, scale, efficiency, rng),
+        improvements=_improvements(strata, scale.lower_is_better, rng),
+        also_differ=[key for key in reading.differences(found) if key not in keys and key != "environment.id"],
+        left_out=[f"{one.path}: {one.why}" for one in left_out],
+        warnings=[*said, *estimating.warnings(cells, keys, score, left_out), *_without_a_curve(efficiency, curve)],
+        steps=steps,
+        returns=returns,
+    )
+
+
+def _keys(by: str, score: str, curve: str) -> list[str]:
+    """The knobs of `by`. Errors: `UserError`, also for an unknown score or curve."""
+    from pg_theano.reports.comparing import reading
+
+    if not isinstance(by, str):
+        raise UserError(f"by: got {by!r:.60}; expected the name of a knob; try by='algorithm'")
+    keys = reading.knobs_of(by)
+    if score not in OBJECTIVES or curve not in CURVES:
+        got, expected = (score, OBJECTIVES) if curve in CURVES else (curve, CURVES)
+        raise UserError(f"compare: got {got!r}; expected one of {', '.join(expected)}; try evaluation")
+    return keys
+
+
+def _folders(paths: Any) -> list[Path]:
+    paths = [paths] if isinstance(paths, str | os.PathLike) else paths
+    if not isinstance(paths, list | tuple) or not all(isinstance(path, str | os.PathLike) for path in paths):
+        raise UserError(f"compare: got {paths!r:.60}; expected run folders; try compare(['runs/ppo', 'runs/vpg'])")
+    return [Path(path) for path in paths]
+
+
+def _groups(
+    scores: dict[str, Any],
+    strata: dict[str, Any],
+    scale: Scale,
+    efficiency: Mapping[str, Any],
+    rng: np.random.Generator,
+) -> list[Group]:
+    """The figures of each group, from its scaled scores `strata`: of each task [n_m]."""
+    from pg_theano.reports.comparing import estimating
+
+    thresholds = np.linspace(*_ends([x for group in strata.values() for one in group for x in one]), 101)
+    return [
         Group(
             name=name,
-            scores=values[name],
+            scores=scores[name],
             iqm=_estimate(statistics.interquartile_mean, group, rng),
             median=_estimate(statistics.median, group, rng),
             mean=_estimate(statistics.mean, group, rng),
@@ -85,22 +126,6 @@ def compare(
         )
         for name, group in strata.items()
     ]
-    return Comparison(
-        by=keys,
-        score=score,
-        words=scale.words,
-        normalised=scale.how,
-        bounds={task: (scale.low[task], scale.high[task]) for task in every},
-        target=scale.target,
-        lower_is_better=scale.lower_is_better,
-        groups=groups,
-        improvements=_improvements(strata, scale.lower_is_better, rng),
-        also_differ=[key for key in reading.differences(found) if key not in keys and key != "environment.id"],
-        left_out=[f"{one.path}: {one.why}" for one in left_out],
-        warnings=[*said, *estimating.warnings(cells, keys, score, left_out), *_without_a_curve(efficiency, curve)],
-        steps=steps,
-        returns=returns,
-    )
 
 
 def _without_a_curve(efficiency: Mapping[str, Any], curve: str) -> list[str]:
@@ -113,7 +138,7 @@ def _without_a_curve(efficiency: Mapping[str, Any], curve: str) -> list[str]:
 
 
 def _ends(values: Sequence[float]) -> tuple[float, float]:
-    """The smallest and largest, and something beside them."""
+    """The smallest and the largest value, with a margin on both sides."""
     low, high = min(values), max(values)
     margin = 0.03 * (high - low) or 0.5
     return low - margin, high + margin

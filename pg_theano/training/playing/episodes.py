@@ -13,7 +13,7 @@ from pg_theano.environments.sound import check_finite
 from pg_theano.types import EXPLORE, Array, Knobs, Played, Rollout, State, Steps, Task, UserError
 
 NOISE_BLOCK = 64
-"""Steps whose noise is drawn at once. Each update has a generator of its own, so what is left over is never missed."""
+"""Steps whose noise is drawn at once. Each update has a generator of its own, so unused steps are never missed."""
 
 
 class Episodes(TypedDict):
@@ -61,9 +61,9 @@ def collect(
             records.add(obs, action, log_prob, reward, next_obs, terminated, truncated, mask, ended)
         turns.count(reward, mask, records)
         steps += 1
-        obs = next_obs
-        if ended.any():
-            fresh = turns.follow(ended, truncated)
+        obs, over = next_obs, ended.nonzero()[0]  # few of many: by index, which costs less than by mask
+        if over.size:
+            fresh = turns.follow(over, ended, truncated)
             obs = next_obs if fresh is None else fresh
         else:
             turns.check_length(steps)
@@ -104,9 +104,11 @@ class _Turns:
             if records is not None:
                 records.forget(index, int(self.time[index]))
 
-    def follow(self, ended: Array, truncated: Array) -> Array | None:
-        """Note the episodes that ended and begin those that follow: all observations, or None if they come later."""
-        over = ended.nonzero()[0]  # few of many: by index, which costs less than by mask
+    def follow(self, over: Array, ended: Array, truncated: Array) -> Array | None:
+        """Note the episodes that ended and begin those that follow: all observations, or None if they come later.
+
+        `over` are the environments of `ended` [N], by their indices.
+        """
         self.left -= over.size
         self.cut += int(np.count_nonzero(truncated[over]))
         finished = self.episode[over]
