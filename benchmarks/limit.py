@@ -153,17 +153,17 @@ def rollout_cell(envs: int, repeats: int) -> dict[str, Any]:
     """Our compiled rollout in this process, whole episodes of the balancing policy: real steps a second, with noise."""
     import numpy as np
 
-    from pg_theano.config import reading
+    from pg_theano.config import reading, schedules
     from pg_theano.environments import making
-    from pg_theano.training import programs
+    from pg_theano.training import programs, specs
     from pg_theano.training.playing import compiled, noise
 
     made = reading.read_config(None, [f"schedules.episodes_per_update.initial={envs}"])
     engine = making.engine_of(made.environment, dtype=made.dtype, backend=made.backend)
-    spec = programs.spec_of(made, engine.task, engine)
+    spec = specs.spec_of(made, engine.task, engine)
     program = programs.load(made, spec, lambda what, seconds: None)
     state = program.init(np.random.default_rng(0)) | {"params": policies(np)["balancing"]}
-    knobs, seconds, steps = programs.knobs_at(made, 0), [], []
+    knobs, seconds, steps = schedules.knobs_at(made, 0), [], []
     for number in range(max(repeats, int(2e6 / (envs * STEPS))) + 1):
         began = time.perf_counter()
         playing = compiled.episodes_compiled(

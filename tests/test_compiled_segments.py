@@ -11,10 +11,10 @@ from helpers_runs import played_compiled
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pg_theano.config import reading
+from pg_theano.config import reading, schedules
 from pg_theano.environments import making
 from pg_theano.policies import acting
-from pg_theano.training import programs
+from pg_theano.training import programs, specs
 from pg_theano.training.playing.compiled import CompiledSegments
 from pg_theano.types import EXPLORE
 
@@ -117,7 +117,7 @@ def compiled(case, *overrides):
         ],
     )
     environment = making.engine_of(made.environment, dtype=made.dtype, backend=made.backend)
-    spec = programs.spec_of(made, environment.task, environment)
+    spec = specs.spec_of(made, environment.task, environment)
     return made, spec, programs.load(made, spec, lambda what, seconds: None)
 
 
@@ -152,7 +152,7 @@ def stretches(case, number=3):
     for block in range(number):
         noise = draw(np.random.default_rng([3, block]), NUM_STEPS, NUM_ENVS)
         played = one.collect(
-            state, programs.knobs_at(made, 0), noise=noise, episode_seeds=np.random.default_rng([4, block])
+            state, schedules.knobs_at(made, 0), noise=noise, episode_seeds=np.random.default_rng([4, block])
         )
         parts.append((noise, played))
     return made, spec, state, parts
@@ -186,7 +186,7 @@ def test_every_row_is_what_gymnasium_would_have_played(name):
     case = CASES[name]
     _, spec, _, parts = stretches(case)
     env = gymnasium.make(case.id).unwrapped
-    low, high = np.array(spec["action"]["low"]), np.array(spec["action"]["high"])
+    low, high = np.array(spec.acting.action.low), np.array(spec.acting.action.high)
     elapsed, expected, starts, outside = np.zeros(NUM_ENVS, int), [None] * NUM_ENVS, [], 0
     terminations = truncations = 0
     if case.near_the_end:
@@ -206,9 +206,9 @@ def test_every_row_is_what_gymnasium_would_have_played(name):
                     np.testing.assert_allclose(seen, expected[e], rtol=0, atol=case.tolerance)
                 env.reset(seed=0)
                 env.state = case.state_of(seen)
-                if spec["action"]["kind"] == "discrete":
+                if spec.acting.action.kind == "discrete":
                     own = int(action[step, e, 0])
-                elif spec["squash"]:
+                elif spec.acting.squash:
                     own = low + (high - low) * (np.tanh(action[step, e]) + 1) / 2
                 else:
                     outside += bool((action[step, e] < low).any() or (action[step, e] > high).any())
@@ -227,7 +227,7 @@ def test_every_row_is_what_gymnasium_would_have_played(name):
     assert len(set(starts)) == len(starts) >= 2 * NUM_ENVS
     assert truncations > 0
     assert terminations > 0 or not case.near_the_end
-    assert outside > 0 or spec["squash"] or spec["action"]["kind"] == "discrete"
+    assert outside > 0 or spec.acting.squash or spec.acting.action.kind == "discrete"
 
 
 @pytest.mark.parametrize("name", EVERY)
@@ -236,12 +236,12 @@ def test_actions_and_log_probs_are_those_of_act_on_the_same_noise(name):
     it was clipped."""
     case = CASES[name]
     made, spec, state, parts = stretches(case)
-    act = acting.numpy_act(spec)
+    act = acting.numpy_act(spec.acting)
     for noise, played in parts:
         obs, action = rows(played.rollout, "obs"), rows(played.rollout, "action")
         log_prob = played.rollout.field("log_prob")
         for step in range(NUM_STEPS):
-            expected, its = act(state, obs[step], noise[step], programs.knobs_at(made, 0), EXPLORE)
+            expected, its = act(state, obs[step], noise[step], schedules.knobs_at(made, 0), EXPLORE)
             np.testing.assert_allclose(action[step], expected.reshape(NUM_ENVS, -1), rtol=0, atol=1e-9)
             np.testing.assert_allclose(log_prob[step], its, rtol=0, atol=1e-9)
 
@@ -266,7 +266,7 @@ def test_two_stretches_are_one_of_twice_the_length():
     _, _, longer = compiled(case, f"algorithm.num_steps={2 * NUM_STEPS}")
     rng, state = np.random.default_rng(5), started(program, spec)
     noise, fresh = rng.random((2 * NUM_STEPS, NUM_ENVS, 1)), rng.random((2 * NUM_STEPS + 1, 4, NUM_ENVS))
-    knobs = programs.knobs_at(made, 0)
+    knobs = schedules.knobs_at(made, 0)
     whole, halves = segments_of(longer, 2 * NUM_STEPS), segments_of(program)
     expected = whole.collect(state, knobs, noise=noise, episode_seeds=Given(fresh))
     parts = []
@@ -356,7 +356,7 @@ def test_whole_episodes_say_how_they_ended(name):
     played = played_compiled(
         program,
         state,
-        programs.knobs_at(made, 0),
+        schedules.knobs_at(made, 0),
         num_episodes=13,
         time_limit=case.limit,
         episode_seeds=np.random.default_rng(1),
@@ -367,7 +367,7 @@ def test_whole_episodes_say_how_they_ended(name):
     record = played.rollout
     obs, following, mask = rows(record, "obs"), rows(record, "next_obs"), record.field("mask")
     terminated, truncated = flags(record, "terminated"), flags(record, "truncated")
-    act = acting.numpy_act(spec)
+    act = acting.numpy_act(spec.acting)
     env = gymnasium.make(case.id).unwrapped
     for e, length in enumerate(played.lengths):
         last = length - 1
@@ -386,8 +386,8 @@ def test_whole_episodes_say_how_they_ended(name):
     assert not mask[:, 13:].any()
     assert truncated[mask > 0].any()
     assert terminated[mask > 0].any() == (name == "cartpole")
-    noise = programs.noise_of(made, spec)(np.random.default_rng(2), spec["chunk"], 16)
+    noise = programs.noise_of(made, spec)(np.random.default_rng(2), spec.engine.chunk, 16)
     for t in range(10):
-        _, its = act(state, obs[t], noise[t], programs.knobs_at(made, 0), EXPLORE)
+        _, its = act(state, obs[t], noise[t], schedules.knobs_at(made, 0), EXPLORE)
         real = mask[t] > 0
         np.testing.assert_allclose(record.field("log_prob")[t][real], its[real], rtol=0, atol=1e-9)

@@ -23,6 +23,7 @@ from typing import Any, NamedTuple
 
 from pg_theano.config.knobs import Config
 from pg_theano.environments.symbolic import is_own, sources_of
+from pg_theano.spec import names_in
 from pg_theano.system import consent
 from pg_theano.system.opening import say
 from pg_theano.types import UserError
@@ -77,11 +78,11 @@ def check(
 def check_run(config: Config, facts: Mapping[str, Any]) -> None:
     """Of a run folder that is read: its config's code is what it recorded, and its spec names no other. Say it on
     stderr. Errors: `UserError`."""
-    spec = facts["spec"] if isinstance(facts["spec"], Mapping) else {}
+    recorded = names_in(facts["spec"]) if isinstance(facts["spec"], Mapping) else {}
     ours = {"policy": config.policy.name, "objective": config.algorithm.objective}
     ours["dynamics"] = config.environment.dynamics or "built in"
     for part, name in ours.items():
-        other = spec.get(part)
+        other = recorded.get(part)
         if isinstance(other, str) and other != name and is_own(other):
             raise UserError(f"run.json: got {other} as its {part}; expected its config's, {name}; try a whole copy")
     check(config, [Path(facts["folder"])], to_stderr, recorded=facts.get("code"))

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import copy
+import dataclasses
 import json
 import os
 from collections.abc import Iterator, Mapping
@@ -19,16 +20,12 @@ import numpy as np
 
 from pg_theano import parameters
 from pg_theano.environments import spaces
-from pg_theano.policies import acting
+from pg_theano.policies.acting import numpy_act, probs
+from pg_theano.spec import Acting, Spec
 from pg_theano.system import opening
 from pg_theano.types import GREEDY, SAMPLE, Array, State, UserError
 
 FORMAT = 1
-ACTING = (
-    "obs_size", "action", "squash", "log_std", "noise", "logistic", "activation", "exploration", "num_outputs",
-    "normalize_observations", "dtype",
-)  # fmt: skip
-"""What of a run's spec says how the policy acts; the layout of its own parameters beside it."""
 NORMALIZER = ("normalizer/mean", "normalizer/variance")
 
 
@@ -54,14 +51,14 @@ class Policy:
     Errors: `UserError` for an observation of another shape, or one that is not finite.
     """
 
-    def __init__(self, spec: dict[str, Any], state: State, described: dict[str, Any], about: About):
-        self.spec, self.state, self.described, self.about = spec, state, described, about
+    def __init__(self, acting: Acting, state: State, described: dict[str, Any], about: About):
+        self.acting, self.state, self.described, self.about = acting, state, described, about
         self.observation_space = spaces.from_data(described["observation"])
         self.action_space = spaces.from_data(described["action"])
-        self._given = spaces.action_of(self.action_space, about.environment, spec["squash"]).given
-        self._act = acting.numpy_act(spec, with_log_prob=False)
+        self._given = spaces.action_of(self.action_space, about.environment, acting.squash).given
+        self._act = numpy_act(acting, with_log_prob=False)
 
-    def at(self, spec: dict[str, Any], state: State) -> Policy:
+    def at(self, spec: Spec, state: State) -> Policy:
         """The same policy with the parameters of a training State, copied, which nobody can write to."""
         other = copy.copy(self)
         other.state = acting_part(spec, state)[1]
@@ -79,9 +76,9 @@ class Policy:
         """An action drawn from the policy, by a generator, or one of a seed."""
         rng = np.random.default_rng(rng)
         rows, single = self._rows(obs)
-        kind, size = parameters.noise_of(self.spec)
+        kind, size = self.acting.noise_kind
         drawn = rng.random((len(rows), size)) if kind == "uniform" else rng.standard_normal((len(rows), size))
-        noise = drawn.astype(self.spec["dtype"])
+        noise = drawn.astype(self.acting.dtype)
         return self._finished(self._act(self.state, rows, noise, {"exploration_rate": 0.0}, SAMPLE)[0], single)
 
     def probs(self, obs: Any) -> Any:
@@ -91,7 +88,7 @@ class Policy:
         Box: (mean, standard deviation) of the numbers that are drawn, [C] each, before they are clipped or squashed.
         """
         rows, single = self._rows(obs)
-        found = acting.probs(self.spec, self.state, rows)
+        found = probs(self.acting, self.state, rows)
         if isinstance(found, Array):
             return found[0] if single else found
         return type(found)(part[0] if single else part for part in found)
@@ -112,7 +109,7 @@ class Policy:
     def _rows(self, obs: Any) -> tuple[Array, bool]:
         """(observations as rows [N, F], whether it was one)."""
         try:
-            rows, single = _rows(self.described["observation"], self.observation_space, obs, self.spec)
+            rows, single = _rows(self.described["observation"], self.observation_space, obs, self.acting)
         except (ValueError, TypeError, KeyError, IndexError) as error:
             raise UserError(
                 f"{self.about.environment}: got an observation that is none ({error}); expected one of "
@@ -123,8 +120,8 @@ class Policy:
         return rows, single
 
 
-def _rows(described: dict[str, Any], space: Any, obs: Any, spec: dict[str, Any]) -> tuple[Array, bool]:
-    dtype, size = spec["dtype"], spec["obs_size"]
+def _rows(described: dict[str, Any], space: Any, obs: Any, acting: Acting) -> tuple[Array, bool]:
+    dtype, size = acting.dtype, acting.obs_size
     if described["kind"] in ("Dict", "Tuple"):
         if not isinstance(obs, np.ndarray):
             import gymnasium
@@ -181,9 +178,9 @@ def _from_run(path: Path) -> Policy:
     from pg_theano.runs import folder  # and with it the config: a file alone needs NumPy and Gymnasium only
 
     config, facts, spec, checkpoint = folder.trained(path)
-    if spec["policy"] != "dense":
+    if spec.acting.own is not None:
         raise UserError(
-            f"{path}: policy.name {spec['policy']} is a graph of your own, which NumPy cannot follow; use "
+            f"{path}: policy.name {spec.acting.own.name} is a graph of your own, which NumPy cannot follow; use "
             f"pg_theano.evaluate, or python -m pg_theano.export {path} --to stablehlo"
         )
     about = About(
@@ -204,19 +201,25 @@ def spaces_from(facts: Mapping[str, Any], path: Path) -> dict[str, Any]:
     return facts["task"]["spaces"]
 
 
-def acting_part(spec: dict[str, Any], state: State) -> tuple[dict[str, Any], State]:
-    """Spec and state with what acts, and nothing else."""
-    named = parameters.views(np.asarray(state["params"]), spec["layout"])
-    layout = [entry for entry in spec["layout"] if entry[0].startswith(("shared/", "policy/"))]
-    kept = {name: np.asarray(state[name]) for name in NORMALIZER if spec["normalize_observations"]}
+def acting_part(spec: Spec, state: State) -> tuple[Acting, State]:
+    """Policy and state with what acts, and nothing else: no value network, no code of the user's."""
+    acting = spec.acting
+    named = parameters.views(np.asarray(state["params"]), acting.layout)
+    layout = [entry for entry in acting.layout if not parameters.is_value(entry[0])]
+    kept = {name: np.asarray(state[name]) for name in NORMALIZER if acting.normalize_observations}
     params = np.concatenate([named[name].ravel() for name, *_ in layout])
-    return {key: spec[key] for key in ACTING} | {"layout": layout}, {"params": params} | kept
+    return dataclasses.replace(acting, layout=layout), {"params": params} | kept
 
 
 def arrays_of(policy: Policy) -> dict[str, Array]:
     """What a npz file of a policy holds: its arrays by name, and `about`, JSON."""
-    about = {"format": FORMAT, "spec": policy.spec, "spaces": policy.described, "about": policy.about._asdict()}
-    named = parameters.views(policy.state["params"], policy.spec["layout"])
+    about = {
+        "format": FORMAT,
+        "spec": policy.acting.plain(),
+        "spaces": policy.described,
+        "about": policy.about._asdict(),
+    }
+    named = parameters.views(policy.state["params"], policy.acting.layout)
     kept = {name: array for name, array in policy.state.items() if name != "params"}
     return {"about": np.frombuffer(json.dumps(about).encode(), np.uint8), **named, **kept}
 
@@ -261,25 +264,23 @@ def _said_of(what: str) -> Iterator[None]:
 
 
 def _checked(about: dict[str, Any], arrays: dict[str, Array]) -> Policy:
-    spec = {key: about["spec"][key] for key in (*ACTING, "layout")}
-    wanted = {name: tuple(shape) for name, shape, *_ in spec["layout"]}
-    if spec["dtype"] not in ("float32", "float64"):
-        raise ValueError(f"dtype {spec['dtype']}")
-    kept = NORMALIZER if spec["normalize_observations"] else ()
-    shapes = wanted | dict.fromkeys(kept, (spec["obs_size"],))
+    acting = Acting.of_plain(about["spec"])
+    wanted = {name: shape for name, shape, *_ in acting.layout}
+    kept = NORMALIZER if acting.normalize_observations else ()
+    shapes = wanted | dict.fromkeys(kept, (acting.obs_size,))
     if {name: array.shape for name, array in arrays.items()} != shapes:
         raise ValueError("its arrays have other names or shapes than it says")
-    if not all(array.dtype == spec["dtype"] and np.isfinite(array).all() for array in arrays.values()):
-        raise ValueError(f"its arrays are not all finite numbers of {spec['dtype']}")
+    if not all(array.dtype == acting.dtype and np.isfinite(array).all() for array in arrays.values()):
+        raise ValueError(f"its arrays are not all finite numbers of {acting.dtype}")
     params = np.concatenate([arrays[name].ravel() for name in wanted])
     state = {"params": params} | {name: arrays[name] for name in kept}
-    return _sound(spec, state, about["spaces"], About(**about["about"]))
+    return _sound(acting, state, about["spaces"], About(**about["about"]))
 
 
-def _sound(spec: dict[str, Any], state: State, described: dict[str, Any], about: About) -> Policy:
+def _sound(acting: Acting, state: State, described: dict[str, Any], about: About) -> Policy:
     """A policy that a file describes. Errors: any, where its parts do not belong together."""
     for one in described.values():
         _check_space(one)
-    found = Policy(spec, state, described, about)
-    found.probs(np.zeros((1, spec["obs_size"])))  # what does not fit together says so here
+    found = Policy(acting, state, described, about)
+    found.probs(np.zeros((1, acting.obs_size)))  # what does not fit together says so here
     return found

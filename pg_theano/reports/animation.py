@@ -11,10 +11,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from pg_theano.config import user_code
+from pg_theano.config import schedules, user_code
 from pg_theano.environments import making, singles
 from pg_theano.runs import folder
-from pg_theano.training import programs
+from pg_theano.training import programs, seeding
 from pg_theano.types import GREEDY, SAMPLE, UserError
 
 MOST_FRAMES = 1000
@@ -46,7 +46,7 @@ def watch(
     path = Path(run)
     config, facts, spec, checkpoint = folder.trained(path)
     user_code.check_run(config, facts)
-    act, knobs = programs.acting_alone(config, spec, [Path(facts["folder"])]), programs.constant_knobs(config)
+    act, knobs = programs.acting_alone(config, spec, [Path(facts["folder"])]), schedules.constant_knobs(config)
     draw = programs.noise_of(config, spec)
     if gif is None and not has_display():
         raise UserError("no display here to open a window on; use --gif FILE")
@@ -58,7 +58,7 @@ def watch(
         os.environ.setdefault("SDL_VIDEODRIVER", "dummy")
     seeds, noise = (
         np.random.default_rng(child)
-        for child in np.random.SeedSequence(seed, spawn_key=(programs.EVALUATE_COMMAND,)).spawn(2)
+        for child in np.random.SeedSequence(seed, spawn_key=(seeding.EVALUATE_COMMAND,)).spawn(2)
     )
     env = singles.Slot(
         making.single(

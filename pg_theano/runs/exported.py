@@ -18,6 +18,8 @@ from pg_theano.runs import checkpoints, folder, records
 from pg_theano.system import commands
 from pg_theano.system.opening import say
 from pg_theano.types import State, UserError
+from pg_theano.compiler import user_parts
+from pg_theano.spec import Spec
 
 KINDS = ("npz", "onnx", "stablehlo", "csv")
 
@@ -77,20 +79,19 @@ def _stablehlo(path: Path) -> bytes:
     return stablehlo_of(spec, checkpoint.state, described, [Path(facts["folder"])])
 
 
-def stablehlo_of(spec: dict[str, Any], state: State, described: dict[str, Any], folders: Sequence[Path]) -> bytes:
+def stablehlo_of(spec: Spec, state: State, described: dict[str, Any], folders: Sequence[Path]) -> bytes:
     """The likeliest action of rows [E, F], as the environment takes it, but for its dtype where that is whole."""
     from pg_theano.compiler import program
-    from pg_theano.training import programs
 
     def finish(np: Any, action: Any) -> Any:
         taken = described["action"]
-        if spec["action"]["kind"] == "box":
-            low, high = np.array(spec["action"]["low"]), np.array(spec["action"]["high"])
-            inside = low + (high - low) / 2 * (np.tanh(action) + 1) if spec["squash"] else action
+        if spec.acting.action.kind == "box":
+            low, high = np.array(spec.acting.action.low), np.array(spec.acting.action.high)
+            inside = low + (high - low) / 2 * (np.tanh(action) + 1) if spec.acting.squash else action
             action = np.minimum(np.maximum(inside, low), high)
             action = np.rint(action) if taken["dtype"].lstrip("<|>=")[0] in "iu" else action
         elif "start" in taken:
             action = action + np.array(taken["start"])
         return action.reshape(action.shape[0], *taken["shape"])
 
-    return program.likeliest_action(spec, state, finish, around=programs.around(spec, folders))
+    return program.likeliest_action(spec, state, finish, around=user_parts.around(spec, folders))

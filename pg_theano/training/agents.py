@@ -22,12 +22,13 @@ import numpy as np
 
 from pg_theano.compiler.functions import agent_axis
 from pg_theano.compiler.padding import power_of_two
+from pg_theano.config import schedules
 from pg_theano.config.knobs import Config
 from pg_theano.config.reading import to_dict
 from pg_theano.config.rules import SEARCHES
 from pg_theano.environments import making
 from pg_theano.system import stopping
-from pg_theano.training import minibatches, programs, shared_evaluation
+from pg_theano.training import minibatches, programs, seeding, shared_evaluation, specs
 from pg_theano.training.loop import Trainer
 from pg_theano.training.playing.collecting import Collector, collector_of
 from pg_theano.training.playing.compiled import Playing
@@ -80,13 +81,13 @@ def batches(configs: Sequence[Config], folders: Sequence[Path]) -> list[tuple[li
         data = to_dict(config)
         where = json.dumps([data[name] for name in ("environment", "backend", "dtype", "gradients")])
         if where not in shared:
-            shared[where] = programs.environment_of(config, folders)
+            shared[where] = specs.environment_of(config, folders)
         environment = shared[where]
         if hindrance(config, environment):
             groups[f"alone {place}"], found[f"alone {place}"] = [place], environment
             continue
-        spec = programs.spec_of(config, environment.task, environment, folders)
-        what = (where, spec, data["policy"], data["evaluation"], config.agents_per_process)
+        spec = specs.spec_of(config, environment.task, environment, folders)
+        what = (where, spec.plain(), data["policy"], data["evaluation"], config.agents_per_process)
         name = json.dumps(what, sort_keys=True)
         groups.setdefault(name, []).append(place)
         found[name] = environment
@@ -147,7 +148,7 @@ def train(trainers: Sequence[Trainer], say: Say) -> list[dict[str, Any]]:
                 stopped = [place for place, one in going.items() if one.stop_asked]
                 over = stopped or [place for place, one in going.items() if one.budget_spent()]
                 if over:
-                    evaluator.play((going[place], programs.CONFIRMATION, GREEDY, "best") for place in over)
+                    evaluator.play((going[place], seeding.CONFIRMATION, GREEDY, "best") for place in over)
                     _leave(going, figures, over, "stopped" if stopped else "budget", say)
                     continue
                 solved = _update(going, figures, evaluator, say)
@@ -184,7 +185,7 @@ def _fail(going: Going, figures: Figures, place: int, error: UserError, say: Say
 def _update(going: Going, figures: Figures, evaluator: shared_evaluation.Evaluator, say: Say) -> list[int]:
     """One update of every agent; returns the places of those that it solved."""
     trainers = going.copy()
-    knobs = {place: programs.knobs_at(one.config, one.now.counters.updates) for place, one in trainers.items()}
+    knobs = {place: schedules.knobs_at(one.config, one.now.counters.updates) for place, one in trainers.items()}
     with _shared(trainers.values(), "collect"):
         played = _collect(trainers, knobs)
         orders = {
@@ -213,11 +214,11 @@ def _update(going: Going, figures: Figures, evaluator: shared_evaluation.Evaluat
 
 def _evaluate(due: Sequence[Trainer], evaluator: shared_evaluation.Evaluator) -> None:
     """Play beforehand what `finish_update` is going to ask for, of all agents that are due at once."""
-    evaluator.play((one, programs.EVALUATION, GREEDY, "newest") for one in due)
-    evaluator.play((one, programs.EVALUATION, SAMPLE, "newest") for one in due if one.config.evaluation.sampled)
-    found = ((one, one.judge.beforehand.get((programs.EVALUATION, GREEDY))) for one in due)
+    evaluator.play((one, seeding.EVALUATION, GREEDY, "newest") for one in due)
+    evaluator.play((one, seeding.EVALUATION, SAMPLE, "newest") for one in due if one.config.evaluation.sampled)
+    found = ((one, one.judge.beforehand.get((seeding.EVALUATION, GREEDY))) for one in due)
     likely = [one for one, greedy in found if greedy and one.judge.solves(greedy)]
-    evaluator.play((one, programs.CONFIRMATION, GREEDY, "newest") for one in likely)
+    evaluator.play((one, seeding.CONFIRMATION, GREEDY, "newest") for one in likely)
 
 
 # -- calls of several agents

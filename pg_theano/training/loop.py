@@ -5,9 +5,10 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any
 
+from pg_theano.config import schedules
 from pg_theano.runs import figures
 from pg_theano.system import stopping
-from pg_theano.training import looking, minibatches, programs
+from pg_theano.training import looking, minibatches
 from pg_theano.training.judging import Judge
 from pg_theano.training.saving import Saver
 from pg_theano.training.setting import Setting
@@ -33,7 +34,7 @@ class Trainer:
             return "solved"
         while not self.budget_spent() and not self.stop_asked:
             stopping.check()
-            knobs = programs.knobs_at(self.config, self.now.counters.updates)
+            knobs = schedules.knobs_at(self.config, self.now.counters.updates)
             with self.setting.parts.of("collect"):
                 played = self.collector.collect(self.now.state, knobs, self.now.counters.updates)
                 order = minibatches.of_update(self.setting, played, self.now.counters.updates)
@@ -53,7 +54,7 @@ class Trainer:
         self.looker.look(played, self.collector.replays)
         counts = {"env_steps": self.now.counters.env_steps, "episodes": self.now.counters.episodes}
         rates = {name: knobs[name] for name in ("learning_rate", "exploration_rate")}
-        whole = {} if self.setting.spec["num_steps"] else {"episodes_per_update": len(played.returns)}
+        whole = {} if self.setting.spec.learning.num_steps else {"episodes_per_update": len(played.returns)}
         returned = figures.of_episodes(played.returns, played.lengths)
         return {"update": before.updates, **counts, **returned, **measured, **rates, **whole}
 

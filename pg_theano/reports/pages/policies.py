@@ -13,7 +13,8 @@ import numpy as np
 from pg_theano import parameters
 from pg_theano.config import user_code
 from pg_theano.environments import making, singles, watchdog
-from pg_theano.policies import acting, policy
+from pg_theano.policies import acting as forward
+from pg_theano.policies import policy
 from pg_theano.reports.pages import figures, html
 from pg_theano.reports.pages.training import Trained
 from pg_theano.runs import folder as runs
@@ -75,15 +76,15 @@ def part(folder: Path) -> str:
     found = policy.load(folder)
     config, facts = runs.read_run(folder)
     user_code.check_run(config, facts)
-    rows, folders = np.zeros((0, found.spec["obs_size"])), [Path(facts["folder"])]
+    rows, folders = np.zeros((0, found.acting.obs_size)), [Path(facts["folder"])]
     try:
         with watchdog.watching(config.environment.timeout):
             rows = played(found, config.environment, folders)
             episode = _episode(found, config.environment, folders)
     except Exception as error:  # an environment may do anything; the page has all else
         episode = f'<p class="soft">The environment could not be played here: {html.text(error)}</p>'
-    if found.spec["obs_size"] > MOST_FEATURES:
-        words = f"Observations of {found.spec['obs_size']:,} numbers: no two of them say much, and no map is drawn."
+    if found.acting.obs_size > MOST_FEATURES:
+        words = f"Observations of {found.acting.obs_size:,} numbers: no two of them say much, and no map is drawn."
         over = f'<p class="soft">{words}</p>'
     else:
         over = maps(found, rows)
@@ -94,9 +95,9 @@ def played(found: policy.Policy, config: Any, folders: Sequence[Path]) -> Array:
     """Observations that the policy meets, [N, F], in playing for no longer than `SECONDS`."""
     rows: list[Array] = []
     rng = np.random.default_rng(SEED)
-    env = singles.Slot(making.single(config, folders=folders), config.id, 0, found.spec["dtype"])
+    env = singles.Slot(making.single(config, folders=folders), config.id, 0, found.acting.dtype)
     try:
-        row, given = making.converters(env, config.id, found.spec["dtype"], found.spec["squash"])
+        row, given = making.converters(env, config.id, found.acting.dtype, found.acting.squash)
         began = time.perf_counter()  # by now it is made, which may take longer than playing
         for episode in range(EPISODES):
             obs, _ = env.reset(seed=SEED + episode)
@@ -111,11 +112,11 @@ def played(found: policy.Policy, config: Any, folders: Sequence[Path]) -> Array:
 
 
 def _drawn(found: policy.Policy, obs: Array, rng: np.random.Generator, greedy: bool) -> Array:
-    act = acting.numpy_act(found.spec, with_log_prob=False)
+    act = forward.numpy_act(found.acting, with_log_prob=False)
     if greedy:
         return act(found.state, obs, None, {"exploration_rate": 0.0}, GREEDY)[0]
-    kind, size = parameters.noise_of(found.spec)
-    noise = (rng.random((1, size)) if kind == "uniform" else rng.standard_normal((1, size))).astype(found.spec["dtype"])
+    kind, size = found.acting.noise_kind
+    noise = (rng.random((1, size)) if kind == "uniform" else rng.standard_normal((1, size))).astype(found.acting.dtype)
     return act(found.state, obs, noise, {"exploration_rate": 0.0}, SAMPLE)[0]
 
 
@@ -124,26 +125,24 @@ def _drawn(found: policy.Policy, obs: Array, rng: np.random.Generator, greedy: b
 
 def values(found: policy.Policy, obs: Array) -> Array:
     """Every channel at `obs` [N, F]: probabilities, or means and then standard deviations. [N, K]"""
-    given = acting.probs(found.spec, found.state, obs.astype(found.spec["dtype"]))
+    given = forward.probs(found.acting, found.state, obs.astype(found.acting.dtype))
     return np.concatenate(given, axis=1) if isinstance(given, list | tuple) else given
 
 
 def channels(found: policy.Policy) -> list[Channel]:
     """As `values` has them."""
-    action, task = found.spec["action"], _bare(found)
+    action, task = found.acting.action, _bare(found)
     named = next((names for key, names in ACTIONS.items() if task.startswith(key)), ())
-    if action["kind"] == "discrete":
-        count, start = action["choices"][0], int(found.described["action"].get("start", 0))
+    if action.kind == "discrete":
+        count, start = action.choices[0], int(found.described["action"].get("start", 0))
         names = named if len(named) == count else tuple(f"action {start + i}" for i in range(count))
         return [Channel(f"P({name})", (0.0, 1.0), count > 2 or i == 1) for i, name in enumerate(names)]
-    if action["kind"] == "multi_discrete":
-        return [
-            Channel(f"P(part {c} = {i})", (0.0, 1.0), True) for c, n in enumerate(action["choices"]) for i in range(n)
-        ]
-    if action["kind"] == "multi_binary":
-        return [Channel(f"P(part {c} = 1)", (0.0, 1.0), True) for c in range(found.spec["num_outputs"])]
-    size, moving = action["size"], _spread(found) != "constant"
-    after = ", before squashing" if found.spec["squash"] else ", before clipping"
+    if action.kind == "multi_discrete":
+        return [Channel(f"P(part {c} = {i})", (0.0, 1.0), True) for c, n in enumerate(action.choices) for i in range(n)]
+    if action.kind == "multi_binary":
+        return [Channel(f"P(part {c} = 1)", (0.0, 1.0), True) for c in range(found.acting.num_outputs)]
+    size, moving = action.size, _spread(found) != "constant"
+    after = ", before squashing" if found.acting.squash else ", before clipping"
     return [Channel(f"mean of action {c}{after}", None, True) for c in range(size)] + [
         Channel(f"std of action {c}{after}", None, moving) for c in range(size)
     ]
@@ -154,37 +153,37 @@ def _bare(found: policy.Policy) -> str:
 
 
 def names_of(found: policy.Policy) -> list[str]:
-    size = found.spec["obs_size"]
+    size = found.acting.obs_size
     known = next((names for key, names in NAMES.items() if _bare(found).startswith(key) and len(names) == size), None)
     return list(known) if known else [f"observation {i}" for i in range(size)]
 
 
 def _spread(found: policy.Policy) -> str:
-    if found.spec["noise"] == "state_dependent":
+    if found.acting.noise == "state_dependent":
         return "features"
-    return "network" if found.spec["log_std"] == "state_dependent" else "constant"
+    return "network" if found.acting.log_std == "state_dependent" else "constant"
 
 
 def network(found: policy.Policy) -> dict[str, Any]:
     """All that the page's script needs to compute `values`."""
-    spec = found.spec
-    named = parameters.views(np.asarray(found.state["params"]), spec["layout"])
+    acting = found.acting
+    named = parameters.views(np.asarray(found.state["params"]), acting.layout)
     arrays = [part for name, part in named.items() if name != "policy/log_std"]
     net = {
         "layers": [[_short(w), _short(b)] for w, b in zip(arrays[::2], arrays[1::2], strict=True)],
-        "activation": spec["activation"],
-        "kind": spec["action"]["kind"],
-        "logistic": spec["logistic"],
-        "choices": list(spec["action"]["choices"]),
-        "size": spec["action"]["size"],
+        "activation": acting.activation,
+        "kind": acting.action.kind,
+        "logistic": acting.logistic,
+        "choices": list(acting.action.choices),
+        "size": acting.action.size,
     }
-    if spec["normalize_observations"]:
-        mean, std = acting.normalizer(found.state)
+    if acting.normalize_observations:
+        mean, std = forward.normalizer(found.state)
         net |= {"mean": _short(mean), "std": _short(std)}
-    if spec["action"]["kind"] == "box":
+    if acting.action.kind == "box":
         net["spread"] = _spread(found)
         if net["spread"] == "constant":
-            net["spread"] = _short(values(found, np.zeros((1, spec["obs_size"])))[0, spec["action"]["size"] :])
+            net["spread"] = _short(values(found, np.zeros((1, acting.obs_size)))[0, acting.action.size :])
         elif net["spread"] == "features":
             net["variance"] = _short(np.exp(2 * named["policy/log_std"]))
     return net
@@ -202,7 +201,7 @@ def _short(array: Array) -> Any:
 
 def maps(found: policy.Policy, rows: Array) -> str:
     """Maps of the policy over two dimensions, the others held; sliders where scripts run."""
-    names, size = names_of(found), found.spec["obs_size"]
+    names, size = names_of(found), found.acting.obs_size
     ranges, at = _ranges(rows, size)
     first, second = chosen(found, rows)
     if size == 1:
@@ -220,7 +219,7 @@ def maps(found: policy.Policy, rows: Array) -> str:
     ends = [[figures.number(end) for end in ranges[d]] for d in (first, second)]
     below = f"{ends[0][0]} … {names[first]} → … {ends[0][1]}", f"{names[second]} ↑ from {ends[1][0]} to {ends[1][1]}"
     drawn = [_map(k, channel, over[:, k], table, seen, below, key) for k, channel in shown]
-    weights = sum(int(np.prod(shape)) for _, shape, *_ in found.spec["layout"])
+    weights = sum(int(np.prod(shape)) for _, shape, *_ in found.acting.layout)
     wide = weights > MOST_WEIGHTS
     others = [
         f"{n} {figures.number(v)}" for i, (n, v) in enumerate(zip(names, at, strict=True)) if i not in (first, second)
@@ -300,7 +299,7 @@ def chosen(found: policy.Policy, rows: Array) -> tuple[int, int]:
 
     Permutation importance: Breiman 2001, section 10; of the policy's own numbers instead of an error.
     """
-    size = found.spec["obs_size"]
+    size = found.acting.obs_size
     if len(rows) < 3 or size < 3:
         return 0, min(1, size - 1)
     some = rows[:: max(len(rows) // 300, 1)]
@@ -361,7 +360,7 @@ def _episode(found: policy.Policy, config: Any, folders: Sequence[Path]) -> str:
     bars = [(channel.label.partition(", before")[0], channel.range) for channel in moving[: animation.MOST_BARS]]
     try:
         gif, steps, total = animation.animation(
-            config, folders, found.spec["dtype"], found.spec["squash"], SEED,
+            config, folders, found.acting.dtype, found.acting.squash, SEED,
             lambda obs: (_drawn(found, obs, np.random.default_rng(0), True), values(found, obs)[0]), bars,
         )  # fmt: skip
     except (UserError, ImportError) as error:  # it has no picture, or there is none of Pillow
