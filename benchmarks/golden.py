@@ -9,8 +9,10 @@ whose names contain a word. Nothing here knows a module inside the package: it u
 processes, and the files that they write.
 
 What depends on the machine or the moment is left out: seconds, versions, folders, and lines of progress. Everything
-runs on one core, as sums may be split up differently on several. Both recordings must be of one machine with the same
-libraries.
+runs on one core, as sums may be split up differently on several; so NumPy, whose BLAS counts the cores when it is
+imported, must come after that. Each run has a process of its own, forked: XLA takes its settings from the first
+program of a process, so a run after another has other last bits than alone. Both recordings must be of one machine
+with the same libraries.
 """
 
 from __future__ import annotations
@@ -19,6 +21,7 @@ import argparse
 import contextlib
 import csv
 import hashlib
+import importlib
 import io
 import json
 import os
@@ -27,11 +30,11 @@ import shutil
 import subprocess
 import sys
 import time
+import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import yaml
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -57,6 +60,7 @@ OF_ALGORITHM = {
     **dict.fromkeys(SEARCHES, ("algorithm.population_size=8",)),
 }
 
+PARTS = ("import", "compile", "collect", "update", "evaluate", "checkpoint", "plot")
 RUNS: dict[str, tuple[str | None, tuple[str, ...]]] = {}
 """Every run by the name of its cell: its config file, if any, and its knobs."""
 
@@ -174,7 +178,7 @@ class Recording:
         """What is said, without seconds and without what is said only now and then."""
         kept = []
         for line in self.placed(text).splitlines():
-            line = re.sub(r"[\d,.]+ ?(ms|s|steps/s|seconds|kB|MB)\b", r"# \1", line.rstrip())
+            line = re.sub(r"[\d,.]+ ?(ms|s|steps/s|seconds|bytes|kB|MB)\b", r"# \1", line.rstrip())
             line = re.sub(r"^(\| seconds, start to end \| ).*", r"\1#", line)
             if not re.match(r"compil|update +\d|evaluat|seconds: |\| made with |\d+ of \d+|trial ", line):
                 kept.append(line)
@@ -204,6 +208,8 @@ def newest(folder: Path, kind: str) -> list[Path]:
 
 def arrays_of(path: Path) -> dict[str, str]:
     """Type, shape and SHA-256 of each array of an npz."""
+    import numpy as np
+
     with np.load(path, allow_pickle=False) as file:
         arrays = {name: file[name] for name in file.files}
     return {
@@ -216,7 +222,29 @@ def digest(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()
 
 
-# -- runs, in this process
+# -- runs
+
+
+def aside(work: Callable[[], None]) -> str | None:
+    """Do this in a process of its own, in which nothing has run. Returns the error that ended it, if any."""
+    sys.stdout.flush()
+    reader, writer = os.pipe()
+    child = os.fork()
+    if child == 0:
+        failed = ""
+        try:
+            os.close(reader)
+            work()
+        except BaseException as error:
+            failed = f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"
+        finally:
+            os.write(writer, failed.encode())
+            os._exit(0)
+    os.close(writer)
+    with os.fdopen(reader) as file:
+        failed = file.read()
+    code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    return failed or (f"ended with {code}" if code else None)
 
 
 def trained(recording: Recording, key: str) -> Path:
@@ -225,8 +253,13 @@ def trained(recording: Recording, key: str) -> Path:
     if not (folder / "said").exists():
         shutil.rmtree(folder, ignore_errors=True)
         config, knobs = RUNS[key]
-        said = called(config, *knobs, run_dir=folder, plot=False)
-        (folder / "said").write_text(said)
+
+        def train() -> None:
+            said = called(config, *knobs, run_dir=folder, plot=False)
+            (folder / "said").write_text(said)
+
+        if failed := aside(train):
+            raise RuntimeError(failed)
     return folder
 
 
@@ -271,6 +304,8 @@ def stopped(recording: Recording, key: str) -> Any:
 
 def loaded(recording: Recording, key: str) -> Any:
     """What a policy does in Python, from its run and from its npz."""
+    import numpy as np
+
     import pg_theano
 
     folder, npz = trained(recording, key), recording.work / f"{key.replace('/', '-')}.npz"
@@ -376,13 +411,15 @@ def compared(recording: Recording, keys: Sequence[str], *words: str) -> Any:
 
 
 def reported(recording: Recording, folders: Sequence[Path], *words: str) -> Any:
-    """The words of the page: its headings, and the heads and first cells of its tables."""
+    """The words of the page: its headings, and the heads and first cells of its tables, but for the parts of a run
+    that took time: a part that took none has no row."""
     out = recording.work / "report.html"
     out.unlink(missing_ok=True)
     found = said(recording, "report", *folders, "--out", out, *words)
     page = recording.placed(out.read_text())
     words_of = re.findall(r"<(h1|h2|h3|th|summary|figcaption)\b[^>]*>(.*?)</\1>", page, re.S)
-    return found | {"words": [re.sub(r"<[^>]+>|[\d,.]+ ?m?s\b", "", text).strip() for _, text in words_of]}
+    plain = [re.sub(r"<[^>]+>|[\d,.]+ ?m?s\b", "", text).strip() for _, text in words_of]
+    return found | {"words": [text for text in plain if text not in PARTS]}
 
 
 def plotted(recording: Recording, keys: Sequence[str]) -> Any:
@@ -541,6 +578,8 @@ def record(folder: Path, word: str) -> int:
     os.chdir(recording.work)
     import pg_theano
 
+    warnings.filterwarnings("ignore", "os.fork")  # JAX is only imported here; it runs in the forked processes
+    importlib.import_module("jax")
     assert Path(pg_theano.__file__).is_relative_to(ROOT), pg_theano.__file__
     began, skipped = time.perf_counter(), 0
     chosen = {key: cell for key, cell in cells().items() if word in key}
@@ -548,12 +587,11 @@ def record(folder: Path, word: str) -> int:
         if recording.path(key).exists():
             continue
         start = time.perf_counter()
-        try:
-            recording.write(key, cell(recording))
-            print(f"{key}: {time.perf_counter() - start:.1f} s", flush=True)
-        except Exception as error:
-            skipped += 1
-            print(f"{key}: not recorded: {type(error).__name__}: {' '.join(str(error).split())[:300]}", flush=True)
+        failed = aside(lambda key=key, cell=cell: recording.write(key, cell(recording)))
+        skipped += failed is not None
+        print(
+            f"{key}: " + (f"not recorded: {failed}" if failed else f"{time.perf_counter() - start:.1f} s"), flush=True
+        )
     print(f"{len(chosen) - skipped} cells recorded, {skipped} not, in {time.perf_counter() - began:.0f} s")
     return 0
 

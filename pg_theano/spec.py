@@ -177,6 +177,9 @@ class Learning:
     time_limit: int | None = None
     max_steps: int = 2**17  # of an episode: the time limit, or the longest that is played without one
     objective: Own | None = None
+    takes: tuple[str, ...] = ()  # of the algorithm's declaration, and in no run's file: fields of a rollout,
+    optimizers: tuple[str, ...] = ()  # entries of State that are an optimiser's,
+    knobs: tuple[str, ...] = ()  # and inputs of the graph; see `specs.declared`
 
     @classmethod
     def of_plain(cls, data: Mapping[str, Any], at: str = "") -> Learning:
@@ -277,8 +280,10 @@ class Spec(NamedTuple):
         }
 
     def shaping(self) -> dict[str, Any]:
-        """`plain`, less where parameters start, which is no part of the graph: another start compiles nothing."""
-        return self.plain() | {"layout": [[name, list(shape)] for name, shape, *_ in self.acting.layout]}
+        """All that a graph depends on; where parameters start is no part of it: another start compiles nothing."""
+        learning = self.learning
+        declared = {"takes": learning.takes, "optimizers": learning.optimizers, "knobs": learning.knobs}
+        return self.plain() | declared | {"layout": [[name, list(shape)] for name, shape, *_ in self.acting.layout]}
 
     @classmethod
     def of_plain(cls, data: Mapping[str, Any]) -> Spec:

@@ -499,7 +499,7 @@ def interpreted_graph(spec, function):
 
     def call(state, block, order=None, knobs=KNOBS, at=None):
         values = {"at": state["params"] if at is None else at} | state | block | (order or {})
-        values["knobs"] = by_definition.vector(knobs, spec.dtype)
+        values["knobs"] = [knobs[name] for name in module.common.knobs_of(spec)]
         arguments = [np.asarray(values[name], v.type.dtype) for name, v in graph.inputs.items()]
         out = dict(zip(graph.outputs, run(*arguments), strict=True))
         if function != "train":

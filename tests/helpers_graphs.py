@@ -7,6 +7,7 @@ makes a Rollout of it, with garbage wherever nothing happened.
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import importlib
 import math
 from typing import NamedTuple
@@ -15,6 +16,7 @@ import numpy as np
 from scipy.special import expit, log_softmax
 
 from pg_theano import parameters
+from pg_theano.config.algorithms import ALGORITHMS, CEM
 from pg_theano.spec import Spec
 from pg_theano.types import ActionSpace, Rollout
 
@@ -106,12 +108,19 @@ def make_spec(*, hidden=(3,), num_actions=3, value_hidden=None, **changes) -> Sp
     if value_hidden is not None:
         before = [trunk[-1]] if spec["shared"] else [spec["obs_size"], *value_hidden]
         layout += parameters.dense_layout([*before, 1], "value")
-    return Spec.of_plain(spec | {"layout": [[n, list(s), how] for n, s, how in layout]})
+    made = Spec.of_plain(spec | {"layout": [[n, list(s), how] for n, s, how in layout]})
+    record = ALGORITHMS.get(spec["algorithm"], CEM)  # a search's graphs are those of a population
+    return with_declared(made, tuple(record.takes), tuple(record.optimizers), tuple(KNOBS))
+
+
+def with_declared(spec, takes, optimizers, knobs) -> Spec:
+    return spec._replace(learning=dataclasses.replace(spec.learning, takes=takes, optimizers=optimizers, knobs=knobs))
 
 
 def changed(spec, **changes) -> Spec:
     """The spec with other entries, named as in a run's file."""
-    return Spec.of_plain(spec.plain() | changes)
+    learning = spec.learning
+    return with_declared(Spec.of_plain(spec.plain() | changes), learning.takes, learning.optimizers, learning.knobs)
 
 
 def initial_state(spec, rng) -> dict[str, np.ndarray]:
@@ -399,13 +408,8 @@ def interpreted_graph(spec, function):
 
     def call(values):
         values = {"at": values.get("params")} | values
+        values["knobs"] = [values["knobs"][name] for name in module.common.knobs_of(spec)]
         arguments = [np.asarray(values[name], v.type.dtype) for name, v in graph.inputs.items()]
         return dict(zip(graph.outputs, run(*arguments), strict=True))
 
     return call
-
-
-def vector(knobs, dtype="float64"):
-    from pg_theano.graphs.algorithms import common
-
-    return np.array([knobs[name] for name in common.KNOBS], dtype)

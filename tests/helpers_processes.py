@@ -160,7 +160,7 @@ def strike_in(phase, delay, number):
     """Have this process send itself a signal, `delay` seconds after it enters a phase for the second time (compiling:
     the first), and say so."""
     from pg_theano.runs import checkpoints
-    from pg_theano.training import agents, evaluating, loop, run
+    from pg_theano.training import agents, begun, evaluating, loop, shared_calls
 
     entered = []
 
@@ -186,7 +186,7 @@ def strike_in(phase, delay, number):
         setattr(owner, name, entering)
 
     if phase == "compile":
-        around(run, "compiled")
+        around(begun, "compiled")
         around(agents, "load")
     elif phase == "evaluation":
         around(evaluating.Evaluator, "__call__")
@@ -194,7 +194,7 @@ def strike_in(phase, delay, number):
     elif phase == "save":
         around(checkpoints, "save")
     elif phase in ("rollout", "update"):
-        around(agents, {"rollout": "_collect", "update": "_learn"}[phase])
+        around(shared_calls, {"rollout": "collect", "update": "learn"}[phase])
         original = loop.Trainer.begin
 
         def begin(self):

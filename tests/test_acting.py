@@ -92,7 +92,7 @@ def test_numpy_chooses_as_the_graph_does(exploration, activation, normalize, dty
     ours, graph = acting.numpy_act(spec.acting), by_definition.interpreted_graph(spec, "act")
     for choice, rate in itertools.product(CHOICES.values(), (0.0, 0.01, 0.4, 1.0)):
         knobs = KNOBS | {"exploration_rate": rate}
-        out = graph(state | {"obs": obs, "noise": noise, "knobs": by_definition.vector(knobs, dtype), "choice": choice})
+        out = graph(state | {"obs": obs, "noise": noise, "knobs": knobs, "choice": choice})
         theirs = out["action"], out["log_prob"]
         assert_agree(spec, state, obs, noise, ours(state, obs, noise, knobs, choice), theirs)
 
@@ -113,7 +113,7 @@ def test_actions_without_log_probs_are_those_of_the_graph(exploration, dtype, nu
     for choice, rate in itertools.product(CHOICES.values(), (0.0, 0.4)):
         knobs = KNOBS | {"exploration_rate": rate}
         action, log_prob = ours(state, obs, noise, knobs, choice)
-        out = graph(state | {"obs": obs, "noise": noise, "knobs": by_definition.vector(knobs, dtype), "choice": choice})
+        out = graph(state | {"obs": obs, "noise": noise, "knobs": knobs, "choice": choice})
         assert log_prob is None
         assert action.dtype == np.int32
         assert len(np.unique(action)) > 1
@@ -132,8 +132,8 @@ def test_a_logistic_policy_chooses_as_the_graphs_does(exploration, dtype):
     graph = by_definition.interpreted_graph(spec, "act")
     for choice, rate in itertools.product(CHOICES.values(), (0.0, 0.4)):
         knobs = KNOBS | {"exploration_rate": rate}
-        out = graph(state | {"obs": obs, "noise": noise, "knobs": by_definition.vector(knobs, dtype), "choice": choice})
-        ours = acting.numpy_act(spec.acting)(state, obs, noise, knobs, choice)
+        out = graph(state | {"obs": obs, "noise": noise, "knobs": knobs, "choice": choice})
+        ours = acting.numpy_act(spec)(state, obs, noise, knobs, choice)
         assert_agree(spec, state, obs, noise, ours, (out["action"], out["log_prob"]))
         with np.errstate(over="ignore"):  # as in the loop
             action, log_prob = acting.numpy_act(spec.acting, with_log_prob=False)(state, obs, noise, knobs, choice)

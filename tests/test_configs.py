@@ -7,9 +7,10 @@ from pathlib import Path
 import pytest
 import yaml
 
-from pg_theano.config.knobs import Config, Schedule
+from pg_theano.config.algorithms import ALGORITHMS
+from pg_theano.config.kinds import Schedule
+from pg_theano.config.knobs import Config
 from pg_theano.config.reading import read_config
-from pg_theano.config.rules import READERS
 from pg_theano.config.tables import knobs
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -44,7 +45,7 @@ def test_cartpole_writes_its_values_out():
         assert section in data
     written = {f"{section}.{key}" for section, inner in data.items() if isinstance(inner, dict) for key in inner}
     needed = {key for key in KNOBS if key.startswith(("algorithm.", "schedules.", "budget.", "solved.", "evaluation."))}
-    needed = {key for key in needed if "reinforce" in READERS.get(key, ("reinforce",))}
+    needed = {key for key in needed if ALGORITHMS["reinforce"].reads(key)}
     assert needed <= written
 
 

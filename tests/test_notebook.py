@@ -178,13 +178,13 @@ def test_an_interrupted_cell_is_saved_and_says_how_to_go_on(kernel, tmp_path, mo
 
 def test_interrupted_before_its_first_update_it_says_how_to_go_on(kernel, monkeypatch):
     """Caught, when planted: the command's words, which a notebook never shows."""
-    from pg_theano.training import run as training
+    from pg_theano.training import begun
 
     def interrupted(*_):
         os.kill(os.getpid(), signal.SIGINT)
         time.sleep(5)
 
-    monkeypatch.setattr(training, "compiled", interrupted)
+    monkeypatch.setattr(begun, "compiled", interrupted)
     with pytest.raises(KeyboardInterrupt):
         run()
     assert "pg_theano.run(resume=&#x27;run&#x27;)" in kernel.shown[-1][1]["text/html"]

@@ -14,7 +14,7 @@ from pg_theano import parameters, report, types
 from pg_theano.config import reading
 from pg_theano.policies import acting, policy
 from pg_theano.reports import live
-from pg_theano.reports.pages import figures, html, policies, training
+from pg_theano.reports.pages import configs, figures, html, policies, policy_section, training
 from pg_theano.runs import seeds
 from pg_theano.runs.curves import Curve
 from pg_theano.spec import Acting
@@ -151,7 +151,7 @@ def test_of_two_runs_what_differs_comes_first_and_is_marked(run, tmp_path):
     """Caught, when planted: marks by position instead of by name."""
     found = training.read(run)
     other = found._replace(name="b", config=json.loads(json.dumps(found.config)) | {"seed": 7})
-    shown = training.config_section([found, other])
+    shown = configs.config_section([found, other])
     assert "1 knob differs" in shown
     assert shown.count('<tr class="differs"><th scope="row">seed</th>') == 2
     assert shown.count('class="differs"') == 2
@@ -161,7 +161,7 @@ def test_of_two_runs_what_differs_comes_first_and_is_marked(run, tmp_path):
 def test_the_defaults_are_those_of_the_algorithm(run, algorithm):
     """Caught, when planted: those of REINFORCE, from which PPO's alone differ in ten."""
     made = reading.from_dict({"algorithm": {"name": algorithm}, "seed": 3})
-    shown = training.config_section([training.read(run)._replace(config=reading.to_dict(made))])
+    shown = configs.config_section([training.read(run)._replace(config=reading.to_dict(made))])
     assert "2 knobs are not at their default" in shown
     assert shown.count('<tr class="differs"><th scope="row">algorithm.name</th>') == 2
 
@@ -193,8 +193,8 @@ def test_every_metric_has_a_chart_and_no_knob_is_lost(run):
     drawn = training.curves_section([found])
     drawable = {n for n in found.run.seeds[0] if n not in training.NOT_DRAWN and not n.startswith(("return_", "evalu"))}
     assert drawn.count('<figure class="chart"') == len(drawable) + 2
-    every = training.config_section([found])
-    assert all(name in every for name in training.flattened(reading.to_dict(reading.Config())))
+    every = configs.config_section([found])
+    assert all(name in every for name in configs.flattened(reading.to_dict(reading.Config())))
 
 
 def test_a_population_shows_how_wide_its_distribution_is(run):
@@ -254,7 +254,7 @@ def test_one_point_is_a_dot_and_a_figure_keeps_four_digits():
 def test_what_is_left_out_of_a_page_is_said(run):
     """Caught, when planted: more maps, bars and policies cut than are named."""
     found = training.read(run)
-    shown = policies.section([found], [run.parent / "other"])
+    shown = policy_section.section([found], [run.parent / "other"])
     assert "Only those of the first 1 runs; of another: python -m pg_theano.report" in shown
     wide = a_policy({"kind": "multi_discrete", "size": 3, "choices": [4, 4, 4]})
     wide.acting.layout[2:] = [("policy/w2", (4, 12), ""), ("policy/b2", (12,), "")]
@@ -397,15 +397,15 @@ def test_a_page_that_cannot_be_made_fails_no_training(tmp_path, capsys, monkeypa
 
 def test_an_environment_that_takes_long_to_be_made_is_played(run, tmp_path, monkeypatch):
     """And one whose reset does. Caught, when planted: making it counted as playing."""
-    made = policies.making.single
+    made = policy_section.making.single
 
     def slow(*given, **named):
-        time.sleep(policies.SECONDS + 0.1)
+        time.sleep(policy_section.SECONDS + 0.1)
         return made(*given, **named)
 
-    monkeypatch.setattr(policies.making, "single", slow)
-    found, (read, _) = policy.load(run), policies.runs.read_run(run)
-    assert len(policies.played(found, read.environment, [])) > 10
+    monkeypatch.setattr(policy_section.making, "single", slow)
+    found, (read, _) = policy.load(run), policy_section.runs.read_run(run)
+    assert len(policy_section.played(found, read.environment, [])) > 10
 
 
 def test_an_environment_that_breaks_leaves_the_rest_of_the_page(run, tmp_path, monkeypatch):
@@ -414,7 +414,7 @@ def test_an_environment_that_breaks_leaves_the_rest_of_the_page(run, tmp_path, m
     def broken(*given, **named):
         raise RuntimeError(EVIL)
 
-    monkeypatch.setattr(policies.making, "single", broken)
+    monkeypatch.setattr(policy_section.making, "single", broken)
     page = report.report([run], tmp_path / "r.html").read_text()
     assert "could not be played here: &lt;script" in page
     assert 'class="map"' in page

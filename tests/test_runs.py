@@ -28,7 +28,7 @@ from pg_theano import train
 from pg_theano.config import reading
 from pg_theano.runs import checkpoints
 from pg_theano.runs import folder as runs
-from pg_theano.training import judging, looking, run, saving
+from pg_theano.training import begun, judging, looking, saving
 from pg_theano.training.display import Quiet
 from pg_theano.training.playing import collecting
 from pg_theano.types import UserError
@@ -397,7 +397,7 @@ def test_who_comes_late_to_a_new_folder_does_not_write_over_the_run_that_is_in_i
 
 def test_a_folder_in_which_nothing_began_can_be_taken_again(tmp_path, monkeypatch):
     """Stopped before there was a config. Caught, when planted: its lock makes it occupied."""
-    monkeypatch.setattr(run, "setting_of", lambda *_, **__: (_ for _ in ()).throw(KeyboardInterrupt))
+    monkeypatch.setattr(begun, "setting_of", lambda *_, **__: (_ for _ in ()).throw(KeyboardInterrupt))
     with pytest.raises(KeyboardInterrupt):
         ran(small(), tmp_path / "run")
     monkeypatch.undo()

@@ -5,7 +5,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from pg_theano.config.knobs import Schedule
+from pg_theano.config.kinds import Schedule
 from pg_theano.config.schedules import value_at
 
 LINEAR = {"kind": "linear", "initial": 1.0, "final": 0.2, "over_updates": 4}

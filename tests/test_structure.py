@@ -311,3 +311,30 @@ def test_what_is_printed_cannot_move_the_cursor():
             ):  # `say` itself, and our own schema
                 bare.append(f"{where}:{node.lineno} {ast.unparse(first)}")
     assert not bare
+
+
+NAMES_ALGORITHMS = {
+    "config/algorithms.py",  # their declarations
+    "config/rl_zoo/words.py",  # the names that rl-zoo has for them
+    "by_hand/program.py",  # the two that have a twin: what learns, and the names of its metrics
+    "by_hand/__main__.py",  # its own choices
+    "training/population/searchers.py",  # searches are found by name without a config, too: `pg_theano.search.minimise`
+    "training/population/minimise.py",
+    "training/population/pgpe.py",
+}
+
+
+def test_algorithms_are_named_where_they_are_declared():
+    """What an algorithm is like is asked of its declaration: another algorithm changes no other file of the host.
+
+    Caught, when planted: `if algorithm.name == "ppo"` in training/memory.py.
+    """
+    from pg_theano.config.algorithms import ALGORITHMS
+
+    found = {
+        path.relative_to(PACKAGE).as_posix()
+        for path in FILES
+        for node in ast.walk(tree_of(path))
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and node.value in ALGORITHMS
+    }
+    assert found <= NAMES_ALGORITHMS

@@ -20,7 +20,7 @@ from pg_theano.by_hand import layers, policies
 from pg_theano.by_hand import optimizers as by_hand_optimizers
 from pg_theano.by_hand import program as by_hand
 from pg_theano.config import schedules
-from pg_theano.config.knobs import Schedule
+from pg_theano.config.kinds import Schedule
 from pg_theano.graphs import advantages, distributions, objectives, optimizers
 from pg_theano.types import ActionSpace, Rollout
 

@@ -30,25 +30,14 @@ from pg_theano.types import GREEDY, Array, Knobs, Program, Rollout, State, UserE
 
 Metrics = dict[str, float]
 
-METRICS = {
-    "vpg": ["cost", "value_loss", "entropy", "gradient_norm", "explained_variance", "advantage_mean", "finite"],
-    "ppo": [
-        *["cost", "policy_loss", "value_loss", "entropy", "kl", "clip_fraction", "gradient_norm"],
-        *["explained_variance", "advantage_mean", "finite"],
-    ],
-}
 CONSTANTS: dict[str, tuple[str, ...]] = {"sgd": (), "adam": ("beta1", "beta2", "epsilon")}
 """The knobs of each optimiser, beside the learning rate."""
-KNOBS = [
-    *["learning_rate", "value_learning_rate", "discount", "gae_lambda", "clip_range", "value_coefficient"],
-    *["entropy_coefficient", "max_gradient_norm", *CONSTANTS["adam"]],
-]
 
 
 def load(spec: Spec) -> Program:
     """The program of a spec whose algorithm is vpg or ppo; what it does not cover, the config has refused."""
     agent = agent_of(spec)
-    learn = {"vpg": learn_vpg, "ppo": learn_ppo}[spec.learning.algorithm]
+    learn, names = LEARNERS[spec.learning.algorithm]
     entries, dtype = state_entries(spec), spec.dtype
     discrete = spec.acting.action.kind == "discrete"
 
@@ -73,7 +62,7 @@ def load(spec: Spec) -> Program:
         moved = closed(spec, ours)
         numbers = [measured["cost"], measured["gradient_norm"], *moved.values()]
         finite = all(np.isfinite(number).all() for number in numbers)
-        metrics = {name: (measured | {"finite": float(finite)})[name] for name in METRICS[spec.learning.algorithm]}
+        metrics = {name: (measured | {"finite": float(finite)})[name] for name in names}
         return moved if finite else state, metrics
 
     def gradient(state: State, rollout: Rollout, knobs: Knobs, at: Array | None = None) -> dict[str, Array]:
@@ -92,8 +81,8 @@ def load(spec: Spec) -> Program:
     kind, size = spec.acting.noise_kind
     manifest = {
         "state": entries,
-        "knobs": KNOBS,
-        "metrics": METRICS[spec.learning.algorithm],
+        "knobs": spec.learning.knobs,
+        "metrics": names,
         "takes": list(Rollout._fields),
         "noise": {"kind": kind, "size": size},
     }
@@ -115,16 +104,21 @@ def agent_of(spec: Spec) -> Agent:
     return Agent(policies.LOGISTIC if spec.acting.logistic else policy, network("policy"), network("value"))
 
 
+def apart(spec: Spec) -> bool:
+    """Whether the value network takes steps of its own, by its own optimiser."""
+    return "value_optimizer" in spec.learning.optimizers
+
+
 def optimizers_of(spec: Spec) -> dict[str, str]:
     """What the State calls the optimiser of each of the two networks."""
-    return {"policy": "optimizer", "value": "value_optimizer" if spec.learning.algorithm == "vpg" else "optimizer"}
+    return {"policy": "optimizer", "value": "value_optimizer" if apart(spec) else "optimizer"}
 
 
 def state_entries(spec: Spec) -> list[list[Any]]:
     """[name, shape, how it begins] of all that learning changes."""
     size, value_size = spec.acting.num_params, spec.acting.num_value_params
     sizes = {"optimizer": size}
-    if spec.learning.algorithm == "vpg":
+    if apart(spec):
         sizes = {"optimizer": size - value_size, "value_optimizer": value_size}
     entries: list[list[Any]] = [["params", [size], "layout"]]
     for prefix, length in sizes.items():
@@ -158,7 +152,7 @@ def closed(spec: Spec, ours: State) -> State:
     state: State = {"params": np.concatenate([ours["policy"], ours["value"]])}
     for name, prefix in optimizers_of(spec).items():
         for key in optimizers.STATE[spec.learning.optimizer]:
-            both = spec.learning.algorithm == "ppo" and key != "step"
+            both = not apart(spec) and key != "step"
             state[f"{prefix}/{key}"] = (
                 np.concatenate([ours[f"policy/{key}"], ours[f"value/{key}"]]) if both else ours[f"{name}/{key}"]
             )
@@ -198,7 +192,7 @@ def policy_loss(spec: Spec, agent: Agent, params: Array, steps: Steps, knobs: Kn
     """The algorithm's own loss of the policy over some steps, and its gradient: (scalar, [P])."""
     advantage = advantages.standardize(steps.advantage) if spec.learning.standardize_advantages else steps.advantage
     entropy_coefficient = knobs["entropy_coefficient"]
-    if spec.learning.algorithm == "vpg":
+    if apart(spec):
         return vpg.policy_loss(
             agent, params, steps.obs, steps.action, advantage, entropy_coefficient=entropy_coefficient
         )
@@ -216,7 +210,7 @@ def policy_loss(spec: Spec, agent: Agent, params: Array, steps: Steps, knobs: Kn
 
 def value_weight(spec: Spec, knobs: Knobs) -> float:
     """What the value network's loss weighs beside the policy's: nothing is weighed where each has its own steps."""
-    return knobs["value_coefficient"] if spec.learning.algorithm == "ppo" else 1.0
+    return 1.0 if apart(spec) else knobs["value_coefficient"]
 
 
 def descend(spec: Spec, ours: State, gradients: dict[str, Array], knobs: Knobs, *, rate: str) -> tuple[State, float]:
@@ -264,6 +258,14 @@ def learn_ppo(
         seen["policy_loss"] = loss + knobs["entropy_coefficient"] * seen["entropy"]
         rows_of_metrics.append(seen)
     return ours, {name: float(np.mean([row[name] for row in rows_of_metrics])) for name in rows_of_metrics[0]}
+
+
+_ENDS = ["gradient_norm", "explained_variance", "advantage_mean", "finite"]
+LEARNERS = {
+    "vpg": (learn_vpg, ["cost", "value_loss", "entropy", *_ENDS]),
+    "ppo": (learn_ppo, ["cost", "policy_loss", "value_loss", "entropy", "kl", "clip_fraction", *_ENDS]),
+}
+"""What learns, and the names of its metrics, by algorithm."""
 
 
 def explained_variance(value: Array, target: Array) -> float:

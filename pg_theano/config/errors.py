@@ -10,7 +10,8 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from pg_theano.config.knobs import FUNCTION, Schedule, Schedules, Section
+from pg_theano.config.kinds import FUNCTION, Schedule, Section
+from pg_theano.config.knobs import Schedules
 from pg_theano.config.rules import shown
 from pg_theano.config.tables import known_keys, section, sections_of, type_name
 

@@ -1,31 +1,34 @@
 """Every knob: its name, its default, its meaning and its bounds. Once, here.
 
-The YAML's nesting is the classes' nesting. How they are read: config.py.
+The classes nest as the YAML does. `Input` marks what is an input of the graphs. How configs are read: reading.py.
 """
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
+from pg_theano.config.algorithms import ALGORITHMS, REINFORCE
+from pg_theano.config.kinds import (
+    FUNCTION,
+    Count,
+    Decay,
+    Finite,
+    Fraction,
+    Input,
+    Name,
+    NonNegative,
+    Positive,
+    Schedule,
+    Section,
+)
 from pg_theano.config.rules import contradictions, foreign_knobs
 
-Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
-NonNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
-Fraction = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
-Decay = Annotated[float, Field(ge=0, lt=1, allow_inf_nan=False)]
-Finite = Annotated[float, Field(allow_inf_nan=False)]
-Count = Annotated[int, Field(ge=1, le=10**12)]
-FUNCTION = r"[\w.]+:\w+"  # module:name of the user's own
-NAME = "[A-Za-z0-9][A-Za-z0-9._-]{0,63}"  # of a run, a search, and whatever is called after one
-Name = Annotated[str, Field(pattern=f"^{NAME}$")]
-
-
-class Section(BaseModel):
-    """A part of the config: strict types, no unknown keys, never changed once read."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+if TYPE_CHECKING:
+    AlgorithmName = str
+else:
+    AlgorithmName = Literal[tuple(ALGORITHMS)]
 
 
 class Environment(Section):
@@ -96,10 +99,10 @@ class Policy(Section):
 
 
 class Algorithm(Section):
-    name: Literal["reinforce", "vpg", "a2c", "ppo", "npg", "trpo", "cem", "pgpe", "es", "cmaes"] = Field(
-        "reinforce", description="the learner: by the gradient of a policy, or by a search of its parameters"
+    name: AlgorithmName = Field(
+        REINFORCE.name, description="the learner: by the gradient of a policy, or by a search of its parameters"
     )
-    discount: Fraction = Field(0.99, description="γ, per step")
+    discount: Input[Fraction] = Field(0.99, description="γ, per step")
     signal: Literal["reward", "episode_return", "reward_to_go"] = Field(
         "reward_to_go",
         description="reinforce: what weighs log π: γᵗ·r_t; the episode's discounted return; the return from t on",
@@ -116,7 +119,7 @@ class Algorithm(Section):
     advantage: Literal["gae", "monte_carlo", "td", "n_step"] = Field(
         "gae", description="how advantages are estimated from rewards and values"
     )
-    gae_lambda: Fraction = Field(0.95, description="λ of gae: 0 is td, 1 is monte_carlo")
+    gae_lambda: Input[Fraction] = Field(0.95, description="λ of gae: 0 is td, 1 is monte_carlo")
     bootstrap_steps: int = Field(5, ge=1, le=10**6, description="n of n_step: rewards seen before V")
     num_steps: int | None = Field(
         None, ge=1, le=2**17, description="steps per environment and update; null plays whole episodes"
@@ -128,14 +131,14 @@ class Algorithm(Section):
         le=100_000,
         description="gradient steps a pass; sizes may differ by one",
     )
-    clip_range: Positive = Field(0.2, description="ppo: ε, how far from 1 a ratio of probabilities may go")
-    value_clip_range: Positive | None = Field(None, description="ppo: the same for V, in units of the return")
-    value_coefficient: NonNegative = Field(0.5, description="a2c, ppo: weight of V's mean squared error")
-    entropy_coefficient: NonNegative = Field(0.0, description="weight of the entropy in the loss")
-    target_kl: Positive | None = Field(
+    clip_range: Input[Positive] = Field(0.2, description="ppo: ε, how far from 1 a ratio of probabilities may go")
+    value_clip_range: Input[Positive | None] = Field(None, description="ppo: the same for V, in units of the return")
+    value_coefficient: Input[NonNegative] = Field(0.5, description="a2c, ppo: weight of V's mean squared error")
+    entropy_coefficient: Input[NonNegative] = Field(0.0, description="weight of the entropy in the loss")
+    target_kl: Input[Positive | None] = Field(
         None, description="npg, trpo: KL of one step; ppo: stop the update when KL is over 1.5 times this"
     )
-    damping: NonNegative = Field(0.1, description="npg, trpo: added to the diagonal of the Fisher matrix")
+    damping: Input[NonNegative] = Field(0.1, description="npg, trpo: added to the diagonal of the Fisher matrix")
     num_cg_iterations: int = Field(10, ge=1, le=1000, description="npg, trpo: of the conjugate gradient")
     num_line_search_steps: int = Field(10, ge=1, le=100, description="trpo: trials, each 0.8 of the one before")
     objective: str = Field(
@@ -158,54 +161,23 @@ class Exploration(Section):
     )
 
 
-class Schedule(Section):
-    """k counts updates from 0. exponential_decay: initial·exp(−decay_rate·k); a negative rate grows."""
-
-    kind: Literal["constant", "linear", "exponential_decay"] = Field("constant", description="shape over updates")
-    initial: Finite = Field(description="value at update 0")
-    final: Finite | None = Field(None, description="linear: value from update `over_updates` on")
-    over_updates: Count | None = Field(None, description="linear: updates from initial to final")
-    decay_rate: Finite | None = Field(None, description="exponential_decay: per update; negative grows")
-    minimum: Finite | None = Field(None, description="never below this")
-    maximum: Finite | None = Field(None, description="never above this")
-
-    @model_validator(mode="after")
-    def complete(self) -> Schedule:
-        if self.kind == "linear" and (self.final is None or self.over_updates is None):
-            raise ValueError(
-                "got kind linear without `final` or `over_updates`; expected both; try "
-                f"{{kind: linear, initial: {self.initial:g}, final: 0, over_updates: 1000}}"
-            )
-        if self.kind == "exponential_decay" and self.decay_rate is None:
-            raise ValueError("got kind exponential_decay without `decay_rate`; expected it; try decay_rate: 0.01")
-        if self.kind != "linear" and (self.final is not None or self.over_updates is not None):
-            raise ValueError(
-                f"got `final` or `over_updates` with kind {self.kind}; expected kind linear; try kind: linear"
-            )
-        if self.kind != "exponential_decay" and self.decay_rate is not None:
-            raise ValueError(
-                f"got `decay_rate` with kind {self.kind}; expected kind exponential_decay; try kind: exponential_decay"
-            )
-        if self.minimum is not None and self.maximum is not None and self.minimum > self.maximum:
-            raise ValueError(
-                f"got minimum {self.minimum:g} above maximum {self.maximum:g}; expected it below; try exchanging them"
-            )
-        return self
-
-
 class Schedules(Section):
-    learning_rate: Schedule = Field(Schedule(initial=0.05), description="step size of the optimiser")
-    value_learning_rate: Schedule = Field(
+    learning_rate: Input[Schedule] = Field(Schedule(initial=0.05), description="step size of the optimiser")
+    value_learning_rate: Input[Schedule] = Field(
         Schedule(initial=0.01), description="vpg, npg, trpo: step size of the value network's optimiser"
     )
-    exploration_rate: Schedule = Field(Schedule(initial=0.0), description="ε of the ε-strategies, 0 to 1")
+    exploration_rate: Input[Schedule] = Field(Schedule(initial=0.0), description="ε of the ε-strategies, 0 to 1")
     episodes_per_update: Schedule = Field(Schedule(initial=16), description="size of the minibatch, rounded")
-    elite_fraction: Schedule = Field(Schedule(initial=0.2), description="cem: share of a generation that is kept")
-    extra_std: Schedule = Field(
+    elite_fraction: Input[Schedule] = Field(
+        Schedule(initial=0.2), description="cem: share of a generation that is kept"
+    )
+    extra_std: Input[Schedule] = Field(
         Schedule(kind="exponential_decay", initial=0.3, decay_rate=0.1),
         description="cem: a standard deviation whose square is added to the elites' variance",
     )
-    std_learning_rate: Schedule = Field(Schedule(initial=0.1), description="pgpe: step size of the standard deviations")
+    std_learning_rate: Input[Schedule] = Field(
+        Schedule(initial=0.1), description="pgpe: step size of the standard deviations"
+    )
 
     @model_validator(mode="after")
     def in_range(self) -> Schedules:
@@ -235,12 +207,14 @@ class Schedules(Section):
 
 class Optimizer(Section):
     name: Literal["sgd", "momentum", "rmsprop", "adam"] = Field("adam", description="the update rule")
-    momentum: Decay = Field(0.9, description="momentum: share of the last step that is kept")
-    rmsprop_decay: Decay = Field(0.9, description="rmsprop: decay of the mean square")
-    beta1: Decay = Field(0.9, description="adam: decay of the first moment")
-    beta2: Decay = Field(0.999, description="adam: decay of the second moment")
-    epsilon: Positive = Field(1e-8, description="rmsprop and adam: added to the root of the mean square")
-    max_gradient_norm: Positive | None = Field(None, description="longest gradient allowed, by its global L2 norm")
+    momentum: Input[Decay] = Field(0.9, description="momentum: share of the last step that is kept")
+    rmsprop_decay: Input[Decay] = Field(0.9, description="rmsprop: decay of the mean square")
+    beta1: Input[Decay] = Field(0.9, description="adam: decay of the first moment")
+    beta2: Input[Decay] = Field(0.999, description="adam: decay of the second moment")
+    epsilon: Input[Positive] = Field(1e-8, description="rmsprop and adam: added to the root of the mean square")
+    max_gradient_norm: Input[Positive | None] = Field(
+        None, description="longest gradient allowed, by its global L2 norm"
+    )
 
 
 class Normalize(Section):

@@ -18,9 +18,10 @@ from typing import Any, NamedTuple
 import numpy as np
 from pydantic import BaseModel, ValidationError
 
+from pg_theano.config.algorithms import ALGORITHMS
 from pg_theano.config.errors import explain, where
-from pg_theano.config.knobs import Config, Section
-from pg_theano.config.rules import ALGORITHM_DEFAULTS
+from pg_theano.config.kinds import Section
+from pg_theano.config.knobs import Config
 from pg_theano.config.tables import section, type_name
 from pg_theano.system import yaml_lines
 from pg_theano.types import UserError
@@ -30,7 +31,8 @@ def with_defaults(data: dict[str, Any]) -> dict[str, Any]:
     """The knobs of a file over the defaults of the algorithm that it names."""
     algorithm = data.get("algorithm")
     name = algorithm.get("name") if isinstance(algorithm, dict) else None
-    return laid_over(_copied(ALGORITHM_DEFAULTS.get(name, {}) if isinstance(name, str) else {}), data)
+    defaults = ALGORITHMS[name].defaults if isinstance(name, str) and name in ALGORITHMS else {}
+    return laid_over(_copied(defaults), data)
 
 
 def laid_over(under: dict[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:

@@ -1,6 +1,6 @@
-"""Which knobs go together: each algorithm's defaults, who reads what, what contradicts itself or a task's actions.
+"""Which knobs go together: what an algorithm does not read, and what contradicts itself or a task's actions.
 
-Of a whole config, after `sections.py` has seen to each knob by itself.
+These are checks of a whole config. The bounds of each knob by itself stand in `knobs.py`.
 """
 
 from __future__ import annotations
@@ -10,121 +10,24 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
+from pg_theano.config.algorithms import ALGORITHMS
 from pg_theano.types import UserError
 
-ALGORITHM_DEFAULTS: dict[str, dict[str, Any]] = {
-    "vpg": {
-        "policy": {"hidden": [32], "activation": "tanh"},
-        "algorithm": {"baseline": "value", "standardize_advantages": True},
-        "schedules": {"learning_rate": {"initial": 0.02}},
-    },
-    "a2c": {
-        "policy": {"hidden": [64, 64], "activation": "tanh", "initialization": "orthogonal"},
-        "algorithm": {"baseline": "value", "num_steps": 8, "gae_lambda": 1.0},
-        "schedules": {"learning_rate": {"initial": 0.002}},
-        "optimizer": {"name": "rmsprop", "rmsprop_decay": 0.99, "epsilon": 1e-5, "max_gradient_norm": 0.5},
-        "evaluation": {"every_updates": 100},
-        "budget": {"updates": 8000},
-    },
-    "ppo": {
-        "policy": {"hidden": [64, 64], "activation": "tanh", "initialization": "orthogonal"},
-        "algorithm": {
-            "baseline": "value",
-            "standardize_advantages": True,
-            "num_steps": 64,
-            "num_epochs": 10,
-            "num_minibatches": 4,
-        },
-        "schedules": {"learning_rate": {"initial": 0.001}},
-        "optimizer": {"epsilon": 1e-5, "max_gradient_norm": 0.5},
-    },
-    "npg": {
-        "policy": {"hidden": [32], "activation": "tanh", "initialization": "orthogonal"},
-        "algorithm": {"baseline": "value", "standardize_advantages": True, "target_kl": 0.01},
-    },
-    "trpo": {
-        "policy": {"hidden": [32], "activation": "tanh", "initialization": "orthogonal"},
-        "algorithm": {"baseline": "value", "standardize_advantages": True, "target_kl": 0.01},
-    },
-    "cem": {"policy": {"hidden": []}, "normalize": {"observations": True}},
-    "pgpe": {
-        "policy": {"hidden": []},
-        "normalize": {"observations": True},
-        "schedules": {"learning_rate": {"initial": 0.2}},
-    },
-    "es": {
-        "policy": {"hidden": []},
-        "normalize": {"observations": True},
-        "schedules": {"learning_rate": {"initial": 0.2}},
-    },
-    "cmaes": {"policy": {"hidden": []}, "normalize": {"observations": True}},
-}
-"""What another algorithm than REINFORCE changes of the defaults above; the user's own knobs lie over it."""
-
-BY_GRADIENT = ("reinforce", "vpg", "a2c", "ppo", "npg", "trpo")
-LEARNS_VALUES = BY_GRADIENT[1:]
-SEARCHES = ("cem", "pgpe", "es", "cmaes")
-"""Algorithms that search the policy's parameters without a gradient through the policy."""
-
-READERS: dict[str, tuple[str, ...]] = {
-    "algorithm.signal": ("reinforce",),
-    "algorithm.average": ("reinforce",),
-    "algorithm.advantage": ("vpg", "a2c", "ppo", "npg", "trpo"),
-    "algorithm.gae_lambda": ("vpg", "a2c", "ppo", "npg", "trpo"),
-    "algorithm.bootstrap_steps": ("vpg", "a2c", "ppo", "npg", "trpo"),
-    "algorithm.num_steps": ("vpg", "a2c", "ppo", "npg", "trpo"),
-    "algorithm.num_epochs": ("vpg", "ppo", "npg", "trpo"),
-    "algorithm.num_minibatches": ("vpg", "ppo", "npg", "trpo"),
-    "algorithm.clip_range": ("ppo",),
-    "algorithm.value_clip_range": ("ppo",),
-    "algorithm.value_coefficient": ("a2c", "ppo"),
-    "algorithm.target_kl": ("ppo", "npg", "trpo"),
-    "algorithm.damping": ("npg", "trpo"),
-    "algorithm.num_cg_iterations": ("npg", "trpo"),
-    "algorithm.num_line_search_steps": ("trpo",),
-    "algorithm.objective": ("reinforce", "vpg", "a2c", "ppo"),
-    "policy.value_hidden": ("vpg", "a2c", "ppo", "npg", "trpo"),
-    "policy.shared": ("a2c", "ppo"),
-    "schedules.value_learning_rate": ("vpg", "npg", "trpo"),
-    "normalize.rewards": ("vpg", "a2c", "ppo", "npg", "trpo"),
-    "algorithm.discount": BY_GRADIENT,
-    "algorithm.baseline": BY_GRADIENT,
-    "algorithm.standardize_advantages": BY_GRADIENT,
-    "algorithm.entropy_coefficient": BY_GRADIENT,
-    "exploration.name": BY_GRADIENT,
-    "schedules.exploration_rate": BY_GRADIENT,
-    "schedules.episodes_per_update": BY_GRADIENT,
-    "schedules.learning_rate": (*BY_GRADIENT, "pgpe", "es"),
-    "policy.name": BY_GRADIENT,
-    "policy.log_std": BY_GRADIENT,
-    "policy.initial_log_std": BY_GRADIENT,
-    "policy.noise": BY_GRADIENT,
-    "evaluation.sampled": BY_GRADIENT,
-    "algorithm.population_size": SEARCHES,
-    "algorithm.episodes_per_candidate": SEARCHES,
-    "algorithm.initial_std": SEARCHES,
-    "algorithm.covariance": ("cem",),
-    "schedules.elite_fraction": ("cem",),
-    "schedules.extra_std": ("cem",),
-    "schedules.std_learning_rate": ("pgpe",),
-    "distribute.workers": SEARCHES,
-    "distribute.cluster": SEARCHES,
-}
-"""Knobs that not every algorithm reads, and those that do."""
+WITH_TWIN = " or ".join(name for name, record in ALGORITHMS.items() if record.twin)
 
 
 def foreign_knobs(config: Any) -> Iterator[str]:
-    """What is set to something else than its default, and would be ignored."""
-    name = config.algorithm.name
-    changed = ALGORITHM_DEFAULTS.get(name, {})
-    for knob, readers in READERS.items():
-        section, _, key = knob.partition(".")
-        default = changed.get(section, {}).get(key, type(getattr(config, section)).model_fields[key].default)
-        if name not in readers and getattr(getattr(config, section), key) != default:
-            yield (
-                f"{knob}: got {_named(getattr(getattr(config, section), key))}, which {name} does not read; expected "
-                f"algorithm.name to be one of {', '.join(readers)}; try leaving it out"
-            )
+    """Knobs that the algorithm does not read, and that are not at their defaults."""
+    record = ALGORITHMS[config.algorithm.name]
+    for section, part in config:
+        for key, field in getattr(type(part), "model_fields", {}).items():
+            knob, value = f"{section}.{key}", getattr(part, key)
+            if not record.reads(knob) and value != record.defaults.get(section, {}).get(key, field.default):
+                readers = ", ".join(one.name for one in ALGORITHMS.values() if one.reads(knob))
+                yield (
+                    f"{knob}: got {_named(value)}, which {record.name} does not read; expected algorithm.name to be "
+                    f"one of {readers}; try leaving it out"
+                )
 
 
 def _named(value: Any) -> str:
@@ -132,31 +35,45 @@ def _named(value: Any) -> str:
 
 
 def contradictions(config: Any) -> Iterator[str]:
-    algorithm, policy = config.algorithm, config.policy
+    """Knobs that exclude each other."""
     yield from _beyond_workers(config.environment)
-    reinforce, searches = algorithm.name == "reinforce", algorithm.name in SEARCHES
-    if searches:
+    if ALGORITHMS[config.algorithm.name].searches:
         yield from _beyond_a_search(config)
         return
-    if reinforce and algorithm.baseline == "value":
+    yield from _beyond_the_algorithm(config)
+    yield from _beyond_the_policy(config)
+    yield from _minibatches_too_small(config)
+    if config.gradients == "by_hand":
+        yield from _beyond_the_twin(config)
+
+
+def _beyond_the_algorithm(config: Any) -> Iterator[str]:
+    """Knobs that the algorithm, which learns by gradient, cannot work with."""
+    algorithm, record = config.algorithm, ALGORITHMS[config.algorithm.name]
+    if not record.learns_values and algorithm.baseline == "value":
         yield (
-            "algorithm.baseline: got value, and reinforce has no value network; expected none, running_mean, "
+            f"algorithm.baseline: got value, and {record.name} has no value network; expected none, running_mean, "
             "mean_so_far, per_timestep or leave_one_out; try algorithm.name=vpg, or mean_so_far"
         )
-    if not reinforce and algorithm.baseline not in ("value", "none"):
-        yield f"algorithm.baseline: got {algorithm.baseline}; expected value or none with {algorithm.name}; try value"
-    if not reinforce and algorithm.baseline == "none" and algorithm.advantage != "monte_carlo":
+    if record.learns_values and algorithm.baseline not in ("value", "none"):
+        yield f"algorithm.baseline: got {algorithm.baseline}; expected value or none with {record.name}; try value"
+    if record.learns_values and algorithm.baseline == "none" and algorithm.advantage != "monte_carlo":
         yield (
             f"algorithm.baseline: got none with algorithm.advantage={algorithm.advantage}, which needs V; expected "
             "value; try value, or algorithm.advantage=monte_carlo"
         )
-    if not reinforce and config.exploration.name not in ("softmax", "epsilon_softmax"):
+    if "log_prob" in record.takes and config.exploration.name not in ("softmax", "epsilon_softmax"):
         yield (
             f"exploration.name: got {config.exploration.name}; expected softmax or epsilon_softmax with "
-            f"{algorithm.name}, which needs the exact log-probability of what was done; try softmax"
+            f"{record.name}, which needs the exact log-probability of what was done; try softmax"
         )
-    if algorithm.name in ("npg", "trpo") and algorithm.target_kl is None:
-        yield f"algorithm.target_kl: got null with {algorithm.name}; expected the length of a step, in KL; try 0.01"
+    if "algorithm.target_kl" in record.knobs - record.switches and algorithm.target_kl is None:
+        yield f"algorithm.target_kl: got null with {record.name}; expected the length of a step, in KL; try 0.01"
+
+
+def _beyond_the_policy(config: Any) -> Iterator[str]:
+    """Knobs of the policy and its noise that exclude each other."""
+    algorithm, policy = config.algorithm, config.policy
     if policy.name != "dense":
         for key, plain in (
             ("shared", False),
@@ -192,13 +109,10 @@ def contradictions(config: Any) -> Iterator[str]:
             "policy.noise: got state_dependent with policy.hidden=[]; expected a hidden layer, of whose features it is "
             "a function; try policy.hidden=[64, 64], or white"
         )
-    yield from _minibatches_too_small(config)
-    if config.gradients == "by_hand":
-        yield from _beyond_the_twin(config)
 
 
 def _beyond_workers(environment: Any) -> Iterator[str]:
-    """What cannot be stepped in processes of its own, and what needs them."""
+    """Knobs of the environment that exclude each other, or that need worker processes."""
     if environment.api == "gym":
         if environment.dynamics is not None:
             yield "environment.api: got gym; environment.dynamics is symbolic: expected gymnasium; try leaving it out"
@@ -224,9 +138,9 @@ def _beyond_workers(environment: Any) -> Iterator[str]:
 
 
 def _minibatches_too_small(config: Any) -> Iterator[str]:
-    """More minibatches than there are steps; or single steps, of which standardising leaves nothing."""
+    """More minibatches than steps, or minibatches of one step, whose standardised advantage is 0."""
     algorithm = config.algorithm
-    if algorithm.num_steps is None or algorithm.name not in READERS["algorithm.num_minibatches"]:
+    if algorithm.num_steps is None or not ALGORITHMS[algorithm.name].reads("algorithm.num_minibatches"):
         return
     steps, number = config.environment.num_envs * algorithm.num_steps, algorithm.num_minibatches
     rollout = f"{config.environment.num_envs:,} environments x {algorithm.num_steps:,} steps"
@@ -244,27 +158,30 @@ def _minibatches_too_small(config: Any) -> Iterator[str]:
 
 
 def _beyond_a_search(config: Any) -> Iterator[str]:
-    """What makes no sense for a search of parameters."""
+    """Knobs that a search of parameters cannot have."""
     algorithm = config.algorithm
-    if algorithm.name in ("pgpe", "es") and algorithm.population_size % 2:
+    if ALGORITHMS[algorithm.name].mirrored and algorithm.population_size % 2:
         yield (
             f"algorithm.population_size: got {algorithm.population_size}; expected an even number, as {algorithm.name} "
             f"samples in mirrored pairs; try {algorithm.population_size + 1}"
         )
     if config.gradients == "by_hand":
-        yield f"gradients: by_hand has no twin of {algorithm.name}; expected algorithm.name=vpg or ppo; try symbolic"
+        yield _no_twin(algorithm.name)
     if config.policy.name_kwargs:
         yield "policy.name_kwargs: policy.name is dense, which takes none; expected {}; try leaving it out"
     if config.policy.noise_every is not None:
         yield f"policy.noise_every: needs policy.noise=state_dependent; got {config.policy.noise}"
 
 
+def _no_twin(name: str) -> str:
+    return f"gradients: by_hand has no twin of {name}; expected algorithm.name={WITH_TWIN}; try symbolic"
+
+
 def _beyond_the_twin(config: Any) -> Iterator[str]:
-    """What the NumPy twin does not cover."""
+    """Knobs that the NumPy twin does not cover."""
     twin = "gradients=by_hand covers"
-    if config.algorithm.name not in ("vpg", "ppo"):
-        name = config.algorithm.name
-        yield f"gradients: by_hand has no twin of {name}; expected algorithm.name=vpg or ppo; try symbolic"
+    if not ALGORITHMS[config.algorithm.name].twin:
+        yield _no_twin(config.algorithm.name)
     for knob, plain, covered in (
         ("policy.name", "dense", "dense networks"),
         ("policy.shared", False, "separate networks"),
@@ -295,6 +212,7 @@ def _beyond_the_twin(config: Any) -> Iterator[str]:
 
 
 def shown(value: Any) -> str:
+    """A value as YAML writes it."""
     if value is None:
         return "null"
     if isinstance(value, bool):
@@ -303,7 +221,7 @@ def shown(value: Any) -> str:
 
 
 def check_actions(config: Any, task: Any) -> None:
-    """What the task's action space rules out. Errors: `UserError`."""
+    """Raises `UserError` for a knob that the task's action space rules out."""
     kind = task.action.kind
     if kind != "discrete" and config.exploration.name != "softmax":
         raise UserError(

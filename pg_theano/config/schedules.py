@@ -1,12 +1,21 @@
-"""The knobs of a graph at each update k = 0, 1, 2, ...: constants, and schedules."""
+"""The values of knobs at an update k = 0, 1, 2, ...: schedules, and what a config has constant."""
 
 from __future__ import annotations
 
 import math
 from typing import Any
 
+from pg_theano.config.kinds import INPUT, Schedule
 from pg_theano.config.knobs import Config
 from pg_theano.types import Knobs
+
+INPUTS = {
+    name: part
+    for part in ("schedules", "algorithm", "optimizer")
+    for name, field in type(getattr(Config(), part)).model_fields.items()
+    if INPUT in field.metadata
+}
+"""The knobs that are inputs of the graphs, by name, and the section of each. `knobs.py` marks them."""
 
 
 def value_at(schedule: Any, update: int) -> float:
@@ -34,35 +43,18 @@ def value_at(schedule: Any, update: int) -> float:
 
 
 def constant_knobs(config: Config) -> Knobs:
-    optimizer, algorithm = config.optimizer, config.algorithm
-    return {
-        "discount": algorithm.discount,
-        "gae_lambda": algorithm.gae_lambda,
-        "clip_range": algorithm.clip_range,
-        "value_clip_range": algorithm.value_clip_range or 1.0,
-        "value_coefficient": algorithm.value_coefficient,
-        "entropy_coefficient": algorithm.entropy_coefficient,
-        "target_kl": algorithm.target_kl or 1.0,
-        "damping": algorithm.damping,
-        "momentum": optimizer.momentum,
-        "rmsprop_decay": optimizer.rmsprop_decay,
-        "beta1": optimizer.beta1,
-        "beta2": optimizer.beta2,
-        "epsilon": optimizer.epsilon,
-        "max_gradient_norm": optimizer.max_gradient_norm or 1.0,
-        "learning_rate": config.schedules.learning_rate.initial,
-        "value_learning_rate": config.schedules.value_learning_rate.initial,
-        "exploration_rate": config.schedules.exploration_rate.initial,
-        "elite_fraction": config.schedules.elite_fraction.initial,
-        "extra_std": config.schedules.extra_std.initial,
-        "std_learning_rate": config.schedules.std_learning_rate.initial,
-    }
+    """The value of every input, a schedule's first one. 1 for a limit that is not set, as no graph reads it then."""
+    values = {name: getattr(getattr(config, part), name) for name, part in INPUTS.items()}
+    values |= {name: value.initial for name, value in values.items() if isinstance(value, Schedule)}
+    return {name: 1.0 if value is None else value for name, value in values.items()}
 
 
 def knobs_at(config: Config, update: int) -> Knobs:
-    """Every knob's value at an update."""
-    names = [name for name in type(config.schedules).model_fields if name != "episodes_per_update"]
-    return constant_knobs(config) | {name: value_at(getattr(config.schedules, name), update) for name in names}
+    """The value of every input at an update."""
+    moving = {
+        name: value_at(getattr(config.schedules, name), update) for name, part in INPUTS.items() if part == "schedules"
+    }
+    return constant_knobs(config) | moving
 
 
 def episodes_at(config: Config, update: int) -> int:

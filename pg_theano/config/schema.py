@@ -6,11 +6,11 @@ import json
 from typing import Any
 
 from pg_theano.config.knobs import Config
-from pg_theano.search.plan import Search
+from pg_theano.config.search_knobs import Search
 
 
 def schema() -> dict[str, Any]:
-    """Pydantic's schema of all knobs; beside them `base` and `search`, which the configs of a search have."""
+    """Pydantic's schema of all knobs, and of `base` and `search`, which the config of a search has beside them."""
     whole, search = Config.model_json_schema(), Search.model_json_schema()
     whole["$defs"] |= search.pop("$defs", {})
     whole["$defs"]["Search"] = search

@@ -1,4 +1,4 @@
-"""Knobs as rows: for help texts, for the documentation, and for whoever must know what there is."""
+"""Knobs as rows, for help texts, the documentation and error messages."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel
 
-from pg_theano.config.knobs import Config, Schedule, Section
+from pg_theano.config.kinds import Schedule, Section
+from pg_theano.config.knobs import Config
 from pg_theano.config.rules import shown
 
 
@@ -46,7 +47,7 @@ def help_text() -> str:
 
 
 def known_keys(model: type[BaseModel] = Config) -> list[str]:
-    """Every key that can be set, the parts of schedules too."""
+    """Every key that can be set, parts of schedules included."""
     rows = knobs(model)
     parts = [f"{key}.{part}" for key, kind, *_ in rows if kind == "schedule" for part in Schedule.model_fields]
     return [key for key, *_ in rows] + parts

@@ -1,11 +1,11 @@
-"""Code of the user's own: said before it is imported, recorded with the run, compared when the run is read again.
+"""User code that a config names: shown before it is imported, recorded with the run, compared when the run is read.
 
-    code = check(config, folders, say)                            # a new run: what goes into run.json as "code"
-    check(config, folders, say, recorded=facts.get("code"))       # one that was there before
+    code = check(config, folders, say)                            # of a new run: "code" of its run.json
+    check(config, folders, say, recorded=facts.get("code"))       # of a run that is read
 
-A config runs code where it names module:name. What is recorded of a file is the SHA-256 of it and of every file beside
-it that it imports (`dynamics.sources_of` finds them by reading); of an installed package its name and version. What a
-module imports in other ways, and data that it reads, is not looked at.
+A config runs code where it names module:name. A file is recorded by the SHA-256 of its source and of every file beside
+it that it imports (`symbolic.sources_of` finds them without running anything), an installed package by its name and
+version. Modules that are imported in other ways, and data, are not covered.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from pg_theano.system.opening import say
 from pg_theano.types import UserError
 
 NEW = object()
-"""In the place of what a run recorded: it begins now."""
+"""The value of `recorded` for a new run, which has recorded nothing yet."""
 KNOBS = ("environment.id", "environment.wrappers", "environment.dynamics", "policy.name", "algorithm.objective")
 
 
@@ -53,10 +53,10 @@ def check(
     recorded: Any = NEW,
     more: Iterable[tuple[str, str]] = (),
 ) -> dict[str, Any]:
-    """Say what will be imported and from where; return what is recorded of it, by module. Nothing is imported here.
+    """Says what will be imported and from where, and returns what to record of it, by module. Imports nothing.
 
-    `more`: what a search may choose beside what its base names. Errors: `UserError` where user code is refused, or
-    where it is not what was recorded and `--allow-import` was not given.
+    `more` is user code that a search may choose, beside its base's. Raises `UserError` if user code is refused, or if
+    it differs from what was recorded and `--allow-import` was not given.
     """
     found: dict[str, Any] = {}
     for knob, name in [*named(config), *(pair for pair in more if is_own(pair[1]))]:
@@ -76,8 +76,10 @@ def check(
 
 
 def check_run(config: Config, facts: Mapping[str, Any]) -> None:
-    """Of a run folder that is read: its config's code is what it recorded, and its spec names no other. Say it on
-    stderr. Errors: `UserError`."""
+    """Checks the user code of a run that is read: what the run recorded, and no other in its spec. Says it on stderr.
+
+    Raises `UserError` if it differs.
+    """
     recorded = names_in(facts["spec"]) if isinstance(facts["spec"], Mapping) else {}
     ours = {"policy": config.policy.name, "objective": config.algorithm.objective}
     ours["dynamics"] = config.environment.dynamics or "built in"
@@ -120,7 +122,7 @@ class Located(NamedTuple):
 
 
 def located(module: str, folders: Sequence[Path]) -> Located | None:
-    """Where Python would find a module, as `dynamics.importable` has it look; found without running anything."""
+    """Where Python would find a module within `symbolic.importable`. Runs nothing."""
     places: Any = [str(Path(folder).resolve()) for folder in [*folders, Path.cwd()]] + [one for one in sys.path if one]
     files: list[Path] = []
     root = None
@@ -139,7 +141,7 @@ def located(module: str, folders: Sequence[Path]) -> Located | None:
 
 
 def facts_of(module: str, folders: Sequence[Path]) -> dict[str, Any] | None:
-    """What is recorded of a module; None where there is none."""
+    """What is recorded of a module. None if there is no such module."""
     top = module.partition(".")[0]
     if top in sys.builtin_module_names:
         return {"package": "python", "version": platform.python_version()}
@@ -150,7 +152,7 @@ def facts_of(module: str, folders: Sequence[Path]) -> dict[str, Any] | None:
         return {"package": top, "version": _version(top)}
     sources = set(found.files)
     if found.files[-1].suffix == ".py":
-        with contextlib.suppress(UserError):  # one that is no Python: whoever imports it is told so
+        with contextlib.suppress(UserError):  # not Python: importing it will say so
             sources |= set(sources_of(f"{module}:", [found.root]))
     digest = hashlib.sha256()
     for path in sorted(sources):

@@ -120,7 +120,7 @@ class Workers:
         self._shares = [(int(share[0]), int(share[-1]) + 1) for share in shares]
         plain = config.model_dump(mode="json") | {"workers": 0, "on_fault": "stop", "timeout": None}
         self._setup = {"environment": plain, "folders": [*map(str, folders)], "dtype": dtype, "squash": squash}
-        self.kind = f"in {len(self._shares)} worker process{'es' if len(self._shares) > 1 else ''}"
+        self.kind = f"in {len(self._shares)} worker {'processes' if len(self._shares) > 1 else 'process'}"
         self._memory = Memory()
         self._children: list[Any] = [None] * len(self._shares)
         self._owed: set[int] = set()  # workers that have yet to answer

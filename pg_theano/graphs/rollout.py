@@ -18,24 +18,12 @@ import pytensor.tensor as pt
 from pg_theano.graphs import actors, distributions, exploration, networks, normalizers
 from pg_theano.spec import Acting, Spec
 
-FIELDS = ("obs", "action", "log_prob", "reward", "next_obs", "terminated", "truncated", "mask")
-
-
-def takes(spec: Spec):
-    """The fields of a rollout that the algorithm learns from; REINFORCE needs half of them, a population the rewards.
-
-    And what it saw, where observations are normalised by what a population saw.
-    """
-    if is_population(spec):
-        return ["obs", "reward", "mask"] if spec.acting.normalize_observations else ["reward", "mask"]
-    return ["obs", "action", "reward", "mask"] if spec.learning.algorithm == "reinforce" else list(FIELDS)
-
 
 def columns(spec: Spec):
     """The rows of a record, by field of `Rollout`: name -> (first row, number of rows)."""
     acting = spec.acting
     sizes = {"obs": acting.obs_size, "next_obs": acting.obs_size, "action": acting.action.size}
-    wanted = takes(spec)
+    wanted = spec.learning.takes
     order = ["obs", "action", "reward", "mask", "log_prob", "next_obs", "terminated", "truncated"]
     start, rows = 0, {}
     for name in order:
@@ -172,7 +160,9 @@ def seen_and_drawn(stage, current, uniform, rate, rest):
         return observed, distributions.mode_of(acting, numbers), None, None
     discrete = acting.action.kind == "discrete"
     drawn_from_logits = discrete and not acting.logistic
-    if drawn_from_logits and (stage.tells_numbers or "log_prob" not in takes(spec)):  # what is drawn needs no more
+    if drawn_from_logits and (
+        stage.tells_numbers or "log_prob" not in spec.learning.takes
+    ):  # what is drawn needs no more
         action = exploration.draw(acting.exploration, numbers, uniform, exploration_rate=rate)
         return observed, action, None, numbers if stage.tells_numbers else None
     inputs = distributions.inputs_of(acting, numbers, layers.get("policy/log_std"), features)

@@ -13,7 +13,7 @@ import numpy as np
 
 from pg_theano.config.knobs import Config
 from pg_theano.config.reading import to_dict
-from pg_theano.reports.pages import html, training, whole
+from pg_theano.reports.pages import configs, html, training, whole
 from pg_theano.runs import curves, seeds
 from pg_theano.system.opening import say
 from pg_theano.training.display import Display, Plain, Screen
@@ -23,7 +23,7 @@ from pg_theano.types import Array, UserError
 EVERY = 2.0
 """Seconds between two pages, at least."""
 SHARE = 1 / 80
-"""Of the time, at most so much goes into drawing: where a page takes long, the next one comes later."""
+"""Drawing takes at most this share of the time: after a slow page, the next one comes later."""
 MOST_RECORDS, EVENTS = 1000, 14
 
 
@@ -43,7 +43,7 @@ def with_page(file: str | os.PathLike[str], display: Display, train: Callable[[D
 
 
 class Page:
-    """The page of one command, from its first update to its report. It cannot stop the training: it warns, once."""
+    """The page of one command, from its first update to its report. A page that fails warns once; training goes on."""
 
     def __init__(self, file: str | os.PathLike[str]):
         self.file = whole.checked(Path(file))
@@ -54,7 +54,7 @@ class Page:
         self._configs: tuple[int, str] = (0, "")
 
     def around(self, display: Display) -> Display:
-        """What makes screens, so that what they are told is told here too."""
+        """A display whose screens tell this page, too, what they are told."""
         return lambda title: Watched(self, display(title))
 
     def draw_when_due(self) -> None:
@@ -68,7 +68,7 @@ class Page:
             self.due = now + max(EVERY, took / SHARE)  # a busy machine lengthens both alike
 
     def write(self, goes_on: bool) -> None:
-        """The page of what there is. One that goes on loads itself anew."""
+        """Write the page of what is recorded. While training goes on, the browser loads it again and again."""
         if self.broken:
             return
         trained = [seen.trained() for seen in self.seen.values() if seen.records]
@@ -84,12 +84,12 @@ class Page:
         if self.seeds > 1 or (len(trained) > 1 and same):
             trained = [_together(trained)]
         if self._configs[0] != len(trained):
-            self._configs = len(trained), training.config_section(trained)
+            self._configs = len(trained), configs.config_section(trained)
         sections = [training.overview(trained), training.curves_section(trained), said, self._configs[1]]
         self._put(html.page(", ".join(one.name for one in trained), lead, sections, refresh=refresh))
 
     def _state(self, goes_on: bool, recorded: bool) -> str:
-        """How far it is, and when that was: of a process that was killed, a page that goes on for ever stands still."""
+        """How far the training is, and the time: where the process was killed, that time stands still."""
         if not goes_on:
             return "The training was stopped." if recorded else "The training ended before its first update."
         spent = f"{100 * self.budget:.0f} % of the budget is spent"
@@ -102,7 +102,7 @@ class Page:
         return f"{state} Written at {time.strftime('%H:%M:%S')}; where this time stands still, nothing trains any more."
 
     def _put(self, content: str) -> None:
-        """Whole or not at all; not synced to the disk, which would make the training wait for it."""
+        """Replace the file at once. It is not synced to the disk: the training would wait for that."""
         temporary = self.file.with_name(f".{self.file.name}.{os.getpid()}")
         try:
             temporary.write_text(content, encoding="utf-8")
@@ -112,7 +112,7 @@ class Page:
             self._fails(f"cannot be written ({error.strerror or error})")
 
     def finish(self, folder: Path, *, play: bool = True) -> None:
-        """The report of what was trained, in its place."""
+        """Write the report of what was trained in the page's place."""
         if not self.broken:
             try:
                 trained = whole.read([folder])
@@ -128,7 +128,7 @@ class Page:
 
 
 class Watched(Plain):
-    """A screen whose run is on a page too."""
+    """A screen that passes on what it is told, to a page and to the screen inside it."""
 
     def __init__(self, page: Page, inner: Screen):
         self.page, self.inner = page, inner
@@ -167,7 +167,7 @@ class Watched(Plain):
 
 
 class Seen:
-    """The records of one run: all while there are few, then every second of them, every fourth, ..."""
+    """The records of one run. Where they become many, every second one is kept, then every fourth, ..."""
 
     def __init__(self, config: Config, path: Path):
         self.config, self.path = to_dict(config), path
@@ -197,7 +197,7 @@ class Seen:
 
 
 def _recorded(path: Path) -> list[Mapping[str, Any]]:
-    """The records of a run that goes on, or none."""
+    """The records of a resumed run; none of a new one."""
     file = path / "metrics.jsonl"
     if not file.is_file() or not file.stat().st_size:
         return []

@@ -1,4 +1,4 @@
-"""In a notebook: one display for a run, updated in place, and a cell that saves when it is interrupted.
+"""The display of a run in a notebook, updated in place; an interrupted cell saves the run.
 
 IPython is imported only where its kernel runs us. On a terminal and in scripts nothing of this is used.
 """
@@ -21,7 +21,7 @@ from pg_theano.training.display import Display, Plain, Screen
 EVERY = 0.5
 """Seconds between two pictures, at least."""
 SHARE = 1 / 80
-"""Of the time, at most so much goes into drawing: where a picture takes long, the next one comes later."""
+"""Drawing takes at most this share of the time: after a slow picture, the next one comes later."""
 MOST_EVENTS, MOST_POINTS = 200, 1024
 
 
@@ -33,7 +33,7 @@ class Result(run.Result):
 
 
 def is_here() -> bool:
-    """Whether a notebook's kernel runs this. Asked of IPython where it is there already, which a kernel is."""
+    """Whether a notebook's kernel runs this. A kernel has imported IPython already, so nothing is imported here."""
     ipython = sys.modules.get("IPython")
     shell = ipython.get_ipython() if ipython is not None and hasattr(ipython, "get_ipython") else None
     return getattr(shell, "kernel", None) is not None
@@ -72,7 +72,7 @@ def displayed(train: Callable[[Display], Result]) -> Result:
 
 
 class Cell:
-    """The output of one call: what makes screens, all of which share one display."""
+    """The output of one call. It makes the screens, which all share one display."""
 
     def __init__(self) -> None:
         self.events: list[str] = []
@@ -107,13 +107,13 @@ class Cell:
         self._show(cells.of_progress(self.title, rows, self.lines, self.events), self.title)
 
     def finish(self, result: run.Result) -> None:
-        """The outcome, in the place of the progress."""
+        """Show the outcome in place of the progress."""
         interrupted = result.figures["status"] == "interrupted"
         lines = [one for one in screen.closing(result.folder, result.figures, result.plot) if "to go on: " not in one]
         self._end(lines, result.folder if interrupted else None)
 
     def failed(self, error: BaseException) -> None:
-        """Something ended it before it had a result: the error itself is shown below, by the notebook."""
+        """Say that the run ended without a result. The notebook itself shows the error below."""
         words = "interrupted" if isinstance(error, KeyboardInterrupt) else f"ended by {type(error).__name__}"
         self._end([f"{self.title or 'before it began'}: {words}"], self.left)
 
@@ -134,7 +134,7 @@ class Cell:
 
 
 class Told(Plain):
-    """One run's part of a cell."""
+    """The screen of one run in a cell."""
 
     def __init__(self, cell: Cell, agent: str | None = None):
         self.cell, self.agent = cell, agent
@@ -161,7 +161,7 @@ class Told(Plain):
         self.cell.draw_when_due()
 
     def rows(self) -> list[tuple[str, str]]:
-        """What a picture shows of the last update; made when one is due."""
+        """(name, value) of the last update, made only when a picture is due."""
         record, budget = self.told
         saved = [] if self.updates is None else [("saved", f"after {self.updates:,} updates")]
         agent = [] if self.agent is None else [("agent", self.agent)]

@@ -97,12 +97,12 @@ class Pace:
         self.first: tuple[float, float] | None = None  # when the first update came, and the share of the budget then
 
     def begin(self, budget: float) -> tuple[float, float]:
-        """Compiling, and what was done before a resume, say nothing of the pace."""
+        """Measure from here: compiling, and the parts before a resume, had another pace."""
         self.first = self.first or (time.monotonic(), budget)
         return self.first
 
     def left(self, budget: float) -> float:
-        """Seconds, infinite where nothing is known yet."""
+        """Seconds left; infinite as long as nothing is known."""
         since, then = self.begin(budget)
         gained = budget - then
         return (time.monotonic() - since) * (1 - budget) / gained if gained > 0 else float("inf")
@@ -113,7 +113,7 @@ def make(file: TextIO, title: str) -> Screen:
 
 
 class LiveTable(Plain):
-    """On a terminal: a table below what is said, redrawn in place."""
+    """On a terminal: a table below the lines of events, redrawn in place."""
 
     def __init__(self, file: TextIO):
         from rich.console import Console
@@ -142,7 +142,7 @@ class LiveTable(Plain):
 
 
 def rows_of(record: Mapping[str, Any], budget: float, left: float) -> list[tuple[str, str]]:
-    """(name, value) of what one wants to see of an update while it trains."""
+    """(name, value) of an update, as a live display shows them."""
     return [
         ("return", returned(record)),
         ("update", f"{record['update'] + 1:,}   {record['env_steps']:,} steps   {record['episodes']:,} episodes"),
@@ -153,14 +153,14 @@ def rows_of(record: Mapping[str, Any], budget: float, left: float) -> list[tuple
 
 
 def returned(record: Mapping[str, Any]) -> str:
-    """What the episodes that ended in an update returned."""
+    """The returns of the episodes that ended in an update."""
     if record["return_mean"] is None:
         return "no episode ended"
     return f"{shown(record['return_mean'])[0]}   (min {record['return_min']:g}, max {record['return_max']:g})"
 
 
 def _of_learner(record: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """The rows that a search has, or a learner by gradients."""
+    """The rows of a population, or of a learner by gradients."""
     if "spread" in record:
         best = "best {}   best quarter {}".format(*shown(record["fitness_best"], record["fitness_elites"]))
         moved = f"spread {record['spread']:.3g}   mean moved by {record['gradient_norm']:.3g}"

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from pg_theano.runs import records
-from pg_theano.system import seals, opening
+from pg_theano.system import opening, seals
 from pg_theano.types import Array, UserError
 
 POINTS = 1000  # a curve never has more: longer runs are binned

@@ -2,24 +2,20 @@
 
 from __future__ import annotations
 
-import argparse
 import csv
 import io
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from pg_theano.compiler import user_parts
 from pg_theano.config import user_code
 from pg_theano.policies import policy
 from pg_theano.runs import checkpoints, folder, records
-from pg_theano.system import commands
-from pg_theano.system.opening import say
-from pg_theano.types import State, UserError
-from pg_theano.compiler import user_parts
 from pg_theano.spec import Spec
+from pg_theano.types import State, UserError
 
 KINDS = ("npz", "onnx", "stablehlo", "csv")
 

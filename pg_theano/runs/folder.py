@@ -16,15 +16,17 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from pg_theano.runs import checkpoints, recorded
-from pg_theano.system import versions as fingerprints, seals, opening
+from pg_theano.config.kinds import NAME
+from pg_theano.config.knobs import Config
 from pg_theano.config.reading import from_dict, read_config, to_dict
-from pg_theano.system.versions import versions
+from pg_theano.runs import checkpoints, recorded
 from pg_theano.runs.records import Records
-from pg_theano.config.knobs import NAME, Config
 from pg_theano.spec import Spec, is_older
-from pg_theano.types import UserError
+from pg_theano.system import opening, seals
+from pg_theano.system import versions as fingerprints
+from pg_theano.system.versions import versions
 from pg_theano.system.yaml_lines import read_file
+from pg_theano.types import UserError
 
 RESUMABLE = ("budget.", "solved.", "checkpoint.")
 """Knobs that a resumed run may change: when it stops and what it keeps, nothing that it learns from."""

@@ -6,12 +6,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from pg_theano.runs import folder as runs
-from pg_theano.system import seals, opening
-from pg_theano.config.reading import from_dict, to_dict
 from pg_theano.config.knobs import Config
-from pg_theano.types import UserError
+from pg_theano.config.reading import from_dict, to_dict
+from pg_theano.runs import folder as runs
+from pg_theano.system import opening, seals
 from pg_theano.system.yaml_lines import read_file
+from pg_theano.types import UserError
 
 PLAN = "seeds.yaml"
 """The config of all of them, in the folder above theirs; beside it `summary.json` at the end."""

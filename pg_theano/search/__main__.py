@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import sys
 from collections.abc import Sequence
@@ -22,27 +23,26 @@ EXAMPLE = "python -m pg_theano.search configs/search-cartpole.yaml search.method
 
 
 def search(
-    path: str | None = None,
+    path: str,
     *,
-    resume: str | None = None,
     run_dir: str | None = None,
     overrides: Sequence[str] = (),
     seed: int | None = None,
     plot: bool = True,
     file: Any = None,
-    force: bool = False,
 ) -> dict[str, Any]:
     """Search as the command does; returns its figures. Errors: `UserError` for everything that the user can mend."""
-    shown = Display(sys.stdout if file is None else file)
-    try:
-        if resume is not None:
-            outcome = study.resume(Path(resume), overrides, shown.show, shown.say, force=force)
-        else:
-            if path is None:
-                raise UserError(f"expected a config with a section `search`, such as: {EXAMPLE}")
-            outcome = study.new(settings.read_plan(path, overrides, seed), run_dir, shown.show, shown.say)
-    finally:
-        shown.close()
+    with contextlib.closing(Display(sys.stdout if file is None else file)) as shown:
+        outcome = study.new(settings.read_plan(path, overrides, seed), run_dir, shown.show, shown.say)
+    return finished(outcome, plot)
+
+
+def resume(
+    folder: str, *, overrides: Sequence[str] = (), plot: bool = True, file: Any = None, force: bool = False
+) -> dict[str, Any]:
+    """Go on with the search of a folder, as `--resume` does."""
+    with contextlib.closing(Display(sys.stdout if file is None else file)) as shown:
+        outcome = study.resume(Path(folder), overrides, shown.show, shown.say, force=force)
     return finished(outcome, plot)
 
 
@@ -125,16 +125,13 @@ def _search(arguments: argparse.Namespace) -> int:
         )
         say(json.dumps(table["methods"]) if arguments.json else table["text"])
         return 0
-    result = search(
-        file,
-        resume=arguments.resume,
-        run_dir=arguments.run_dir,
-        overrides=overrides,
-        seed=arguments.seed,
-        plot=not arguments.no_plot,
-        file=stream,
-        force=arguments.force,
-    )
+    common: dict[str, Any] = {"overrides": overrides, "plot": not arguments.no_plot, "file": stream}
+    if arguments.resume:
+        result = resume(arguments.resume, force=arguments.force, **common)
+    elif file is None:
+        raise UserError(f"expected a config with a section `search`, such as: {EXAMPLE}")
+    else:
+        result = search(file, run_dir=arguments.run_dir, seed=arguments.seed, **common)
     say("\n".join(_closing(result)), stream)
     if arguments.json:
         print(json.dumps({key: value for key, value in result.items() if key not in ("headline", "described")}))

@@ -19,14 +19,14 @@ def by_itself(base: dict[str, Any]) -> dict[str, Any]:
 
 
 def config_of(plan: Plan, trial: Trial) -> dict[str, Any]:
-    """The base with the trial's parameters, and its seeds: of several, the runs of one command."""
+    """The base with the trial's parameters and its seeds; several seeds become the runs of one command."""
     seeds = trial.facts["seeds"]
     data = with_params(by_itself(plan.base), trial.params) | {"seed": seeds[0]}
     return {"name": f"best-{plan.name}"[:64], **data, **({"runs": len(seeds)} if len(seeds) > 1 else {})}
 
 
 def write(plan: Plan, trial: Trial, folder: Path, trials: int) -> Path:
-    """`configs/best-<search>.yaml`, in the place of an earlier one."""
+    """Write `configs/best-<search>.yaml`; it replaces an earlier one."""
     path = Path("configs") / f"best-{plan.name}.yaml"
     score = f"{trial.score:.10g}"
     seeds = trial.facts["seeds"]

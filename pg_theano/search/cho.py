@@ -32,7 +32,7 @@ from pg_theano.search.axes import Axis, product
 
 
 class Fit(NamedTuple):
-    """What a round has learned of one axis."""
+    """What a round measured along one axis."""
 
     values: tuple[Any, ...]  # of its grid
     means: tuple[float, ...]  # the mean outcome at each; NaN where all failed
@@ -76,9 +76,9 @@ def init(
     threshold: float,
     repeats: int,
     order: str | Sequence[Sequence[str]],
-    limit: int = 10_000,
-    limit_name: str = "of a grid",
+    limit: tuple[int, str] = (10_000, "of a grid"),
 ) -> State:
+    """Before the first round. `limit`: the most points of a grid, and what limits them, for the error line."""
     names = [axis.name for axis in axes]
     groups = [names] if order == "together" else [[name] for name in names] if order == "in_turn" else order
     return State(
@@ -88,8 +88,7 @@ def init(
         shrink,
         threshold,
         repeats,
-        limit,
-        limit_name,
+        *limit,
         centre={axis.name: 0.5 if axis.choices is None else axis.choices[0] for axis in axes},
         width={axis.name: 1.0 for axis in axes if axis.choices is None},
         choices={axis.name: axis.choices for axis in axes if axis.choices is not None},
@@ -112,7 +111,7 @@ def tell(state: State, points: Sequence[Mapping[str, Any]], outcomes: Sequence[f
 
 
 def grid(state: State) -> list[dict[str, Any]]:
-    """All points of the open round; a point that is repeated stands there as often, one after the other."""
+    """All points of the open round; a repeated point stands there several times, one after the other."""
     if state.done:
         return [_point(state)]
     group = state.groups[state.turn]

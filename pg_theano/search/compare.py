@@ -1,4 +1,4 @@
-"""Several methods on one space and one budget, over seeds: which wins here, with intervals.
+"""Several methods on one space and one budget, over seeds: which is best here, with intervals.
 
 Each method searches once for each seed, which seeds its candidates and its trials alike. Its score is that of its best
 trial; as that is the luckiest of many, its config is also trained again on `AGAIN` seeds that no trial has seen.

@@ -1,4 +1,4 @@
-"""Which candidates come next: each method as one function of the history and the seed, with nothing kept in between.
+"""Which candidates come next: each method as one function of the history and the seed, without memory in between.
 
     asked = next_candidates(plan, trials, count)    # up to `count`; [] where the method has come to its end
 
@@ -47,15 +47,14 @@ def next_candidates(plan: Plan, trials: Sequence[Trial], count: int) -> list[Can
 
 
 def limit_of_grid(plan: Plan) -> tuple[int, str]:
-    """(most points of a grid, what says so): one that the budget does not hold could not be finished."""
+    """(most points of a grid, the name of that limit). A grid larger than the budget could not be finished."""
     trials = plan.search.budget.trials
     return (LIMIT, "of any grid") if trials is None else (trials, f"search.budget.trials={trials}")
 
 
 def cho_of(plan: Plan, trials: Sequence[Trial]) -> cho.State:
-    """CHO's state after the trials that have ended, which are told in the order of their numbers."""
+    """CHO's state after the trials that have ended, in the order of their numbers."""
     own = plan.search.cho
-    limit, limit_name = limit_of_grid(plan)
     state = cho.init(
         plan.axes,
         points=own.points,
@@ -63,8 +62,7 @@ def cho_of(plan: Plan, trials: Sequence[Trial]) -> cho.State:
         threshold=own.threshold,
         repeats=own.repeats,
         order=own.order,
-        limit=limit,
-        limit_name=limit_name,
+        limit=limit_of_grid(plan),
     )
     sign = -1.0 if plan.maximise else 1.0
     for trial in trials:

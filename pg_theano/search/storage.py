@@ -1,4 +1,4 @@
-"""What a search has found, in Optuna's storage; and Optuna's samplers, asked without it. The only importer of optuna.
+"""The trials of a search, in Optuna's storage; and Optuna's samplers, used without it. The only importer of optuna.
 
 One process writes: the coordinator. A trial is begun in one operation, with its parameters, and ended in one, after
 all that is known of it: a process killed anywhere leaves trials that are whole, or running and evaluated again.
@@ -42,7 +42,7 @@ class Trial(NamedTuple):
 
 
 class Store:
-    """The study of one search, from opening to closing. Errors: `UserError` where it is another's."""
+    """The study of one search, from opening to closing. Errors: `UserError` if it belongs to another search."""
 
     def __init__(
         self,
@@ -64,7 +64,7 @@ class Store:
         self.id = self.study._study_id
 
     def claim(self, identity: dict[str, Any], holder: str) -> None:
-        """Take a new study, or go on with one's own. Errors: `UserError` where the study is another search's."""
+        """Take a new study, or go on with the search's own. Errors: `UserError` if it belongs to another search."""
         found = self.study.user_attrs
         until = time.monotonic() + BEING_MADE
         while self.shared and not self.made and "identity" not in found and time.monotonic() < until:
@@ -103,7 +103,7 @@ class Store:
         self.storage.set_trial_intermediate_value(self._id_of(number), rung, score)
 
     def end(self, trial: Trial) -> None:
-        """Its facts, in one operation (each is synced to the disk), and then its state, which makes it ended."""
+        """Write its facts, in one operation (each is synced to the disk), and then its state, which ends it."""
         id = self._id_of(trial.number)
         begun = self.storage.get_trial(id).user_attrs
         facts = {name: value for name, value in trial.facts.items() if name not in begun}
@@ -170,7 +170,7 @@ def gp(seed: int) -> Any:
 
 
 def base_sampler() -> Any:
-    """The class that a sampler of one's own derives from."""
+    """The base class of our own sampler."""
     return _optuna().samplers.BaseSampler
 
 
@@ -192,7 +192,7 @@ def _journal(optuna: Any, path: Path, say: Callable[[str], None]) -> Any:
 
 
 def _study(optuna: Any, storage: Any, name: str, maximise: bool) -> tuple[Any, bool]:
-    """(the study, whether it was made here): of several processes that ask at once, one makes it."""
+    """(the study, whether this process made it). If several processes ask at once, one of them makes it."""
     direction = "maximize" if maximise else "minimize"
     try:
         return optuna.create_study(storage=storage, study_name=name, direction=direction), True

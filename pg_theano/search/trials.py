@@ -1,4 +1,4 @@
-"""One trial: its runs, one a seed, through the loop of `training`. What the workers call."""
+"""One trial of a search: a run for each seed. The workers call this."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ def _shortened(config: Config, share: float) -> Config:
 
 
 def _figures(config: Config, path: Path, folder: Path, force: bool) -> dict[str, Any]:
-    """The result of a run: read where it is finished, gone on with where it was begun, else made now."""
+    """The result of a run. A finished one is read, one that was begun goes on, any other is trained now."""
     if path.exists():
         _await_free(path)
     done = runs.read_result(path)
@@ -114,7 +114,7 @@ def _finished(done: Mapping[str, Any], config: Config) -> bool:
 
 
 def _await_free(path: Path) -> None:
-    """Until no other process writes the run. Errors: `UserError` that names the one that does not end."""
+    """Wait until no other process writes the run. Errors: `UserError` that names a process which does not end."""
     until = time.monotonic() + FREE_AFTER
     while True:
         try:
@@ -130,7 +130,7 @@ def _await_free(path: Path) -> None:
 
 
 def _score(objective: str, figures: Mapping[str, Any], config: Config, path: Path) -> float:
-    """What the search optimises, of one run. Errors: `UserError` where there is none, or it is not finite."""
+    """The score of one run. Errors: `UserError` where it is not finite."""
     if objective == "steps_to_solve":
         score = steps_to_solve(figures, config)
     elif objective == "learning_curve":

@@ -1,4 +1,4 @@
-"""Looking on while a run learns, and stopping it: callbacks, and those for the tools people already have open.
+"""Callbacks: functions that look on while a run learns, and may stop it; and those for TensorBoard and other trackers.
 
 def stop_early(update, metrics, policy):
     print(update, metrics["return_mean"], policy(obs))
@@ -117,11 +117,11 @@ STABLE_BASELINES = {
     "episodes": "time/episodes",
     "seconds": "time/time_elapsed",
 }
-"""Ours to those of Stable-Baselines3's logger, and beside them what it has none for; all else is `train/<name>`."""
+"""Our names to those of Stable-Baselines3's logger, or to new ones where it has none; all others are `train/<name>`."""
 
 
 def scalars(metrics: Mapping[str, Any]) -> dict[str, float]:
-    """A record by the names of Stable-Baselines3's logger; what it has no value for is left out.
+    """A record with the names of Stable-Baselines3's logger. Figures that are null are left out.
 
     `time/total_timesteps` is env steps, `time/iterations` counts from 1, `time/fps` is env steps a second, and
     `train/entropy_loss` is minus the entropy, as there.
@@ -141,7 +141,7 @@ def scalars(metrics: Mapping[str, Any]) -> dict[str, float]:
 
 
 class TensorBoard:
-    """Writes `<run>/tensorboard/`, x being env steps (extra `tensorboard`: tensorboardX, which needs no TensorFlow)."""
+    """Writes `<run>/tensorboard/` over env steps. Needs the extra `tensorboard`: tensorboardX, without TensorFlow."""
 
     def __init__(self) -> None:
         self._module = _imported("tensorboardX", "tensorboard")
@@ -161,7 +161,7 @@ class TensorBoard:
 
 
 class Tracker:
-    """Logs to Weights & Biases, or to trackio, which is called in the same way; each run of ours is one of theirs."""
+    """Logs each run as a run of Weights & Biases, or of trackio, which is called in the same way."""
 
     def __init__(self, library: str = "wandb", project: str = "pg_theano", **options: Any):
         self._library, self._project, self._options = _imported(library, None), project, options
@@ -201,7 +201,7 @@ def _imported(name: str, extra: str | None) -> Any:
 
 
 def _as_markdown(data: Mapping[str, Any], prefix: str = "") -> str:
-    """Knobs a line each, indented: to TensorBoard four spaces are a block of code, in which everything is text."""
+    """A line for each knob, indented by four spaces: TensorBoard shows that as it is, as a block of code."""
     lines = []
     for key, value in data.items():
         lines.append(

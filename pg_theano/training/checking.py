@@ -12,7 +12,8 @@ import numpy as np
 
 from pg_theano import parameters
 from pg_theano.config import reading as configs
-from pg_theano.config import rules, schedules, user_code
+from pg_theano.config import schedules, user_code
+from pg_theano.config.algorithms import ALGORITHMS
 from pg_theano.config.knobs import Config
 from pg_theano.spec import Spec
 from pg_theano.training import programs, seeding, specs
@@ -63,10 +64,10 @@ def check(
     """
     config, folder, *_ = configs.resolved(config, overrides)
     user_code.check(config, [folder], user_code.to_stderr)
-    if config.algorithm.name in rules.SEARCHES:
+    if ALGORITHMS[config.algorithm.name].searches:
         raise UserError(
             f"algorithm.name: {config.algorithm.name} follows no gradient of a loss; expected one of "
-            f"{', '.join(rules.BY_GRADIENT)}"
+            f"{', '.join(name for name, record in ALGORITHMS.items() if not record.searches)}"
         )
     if config.policy.noise == "state_dependent":
         raise UserError(

@@ -11,7 +11,8 @@ from typing import Any, NamedTuple
 
 from pg_theano.compiler import building, user_parts
 from pg_theano.config import reading as configs
-from pg_theano.config import rules, user_code
+from pg_theano.config import user_code
+from pg_theano.config.algorithms import ALGORITHMS
 from pg_theano.config.knobs import Config
 from pg_theano.training import specs
 from pg_theano.types import UserError
@@ -54,7 +55,7 @@ def graph(
     kind = _kind(out) if out is not None else None
     config, folder, *_ = configs.resolved(config, overrides)
     user_code.check(config, [folder], user_code.to_stderr)
-    if config.algorithm.name in rules.SEARCHES and function == "train":
+    if ALGORITHMS[config.algorithm.name].searches and function == "train":
         raise UserError(f"--function train: {config.algorithm.name} has no such graph; expected act or rollout")
     if config.gradients == "by_hand":
         raise UserError("gradients: by_hand has no graph; expected symbolic")
@@ -67,7 +68,7 @@ def graph(
         raise UserError(
             f"--function rollout: {environment.task.id} is stepped by Gymnasium here; expected act or train"
         )
-    pair = building.graphs_of(spec, function, around=user_parts.around(spec, [folder]))
+    pair = building.graphs_of(specs.declared(config, spec), function, around=user_parts.around(spec, [folder]))
 
     from pg_theano.compiler import pictures
 

@@ -12,7 +12,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from pg_theano.config import rules, schedules
+from pg_theano.config import schedules
+from pg_theano.config.algorithms import ALGORITHMS, Algorithm
 from pg_theano.config.knobs import Config
 from pg_theano.spec import Spec
 from pg_theano.types import UserError
@@ -43,15 +44,15 @@ CGROUPS = Path("/sys/fs/cgroup")
 def needed(config: Config, spec: Spec) -> dict[str, float]:
     """Bytes by what they are for: parameters, rollout, layers."""
     algorithm, size = config.algorithm, {"float32": 4, "float64": 8}[config.dtype]
-    searches = algorithm.name in rules.SEARCHES
-    learned = spec.acting.num_params * (1 + (0 if searches else SLOTS[config.optimizer.name]))
+    record = ALGORITHMS[algorithm.name]
+    learned = spec.acting.num_params * (1 + (0 if record.searches else SLOTS[config.optimizer.name]))
     parts = {"parameters": float((COPIES * learned + 2 * spec.acting.num_params) * size)}
     actions = spec.acting.action.size
-    if searches:
+    if record.searches:
         population = algorithm.population_size * algorithm.episodes_per_candidate
         parts["population"] = float(spec.acting.num_params * (16.0 * algorithm.population_size + 2 * size * population))
-        if algorithm.name == "cmaes" or algorithm.covariance == "full":
-            held = COVARIANCES_OF_CMAES if algorithm.name == "cmaes" else 3
+        if record.full_covariance or algorithm.covariance == "full":
+            held = COVARIANCES_OF_CMAES if record.full_covariance else 3
             parts["covariance"] = held * 8.0 * spec.acting.num_params**2
         units = sum(shape[1] for _, shape, *_ in spec.acting.layout if len(shape) == 2)
         parts["layers"] = float(2 * size * population * units)
@@ -62,13 +63,18 @@ def needed(config: Config, spec: Spec) -> dict[str, float]:
     parts["rollout"] = float(2 * size * steps * (2 * spec.acting.obs_size + 2 * actions + 5))
     wide = {head: [shape[1] for _, shape, *_ in _of(spec, head) if len(shape) == 2] for head in ("policy", "value")}
     sums = {head: sum(widths) for head, widths in wide.items()}
-    at_once = steps / (algorithm.num_minibatches if algorithm.name == "ppo" else 1)
+    at_once = steps / (algorithm.num_minibatches if _in_minibatches(record) else 1)
     if not (spec.engine and spec.engine.step_by_step):
-        learning = sum(sums.values()) if algorithm.name in ("a2c", "ppo") else max(sums.values())
+        learning = sum(sums.values()) if record.one_loss else max(sums.values())
         judging = max(wide["value"], default=0)  # V of every step, before the first gradient
         kept = KEPT if spec.learning.num_steps or spec.engine else KEPT_OF_EPISODES
         parts["layers"] = float(size * (kept * at_once * learning + KEPT_JUDGING * steps * judging))
     return parts
+
+
+def _in_minibatches(record: Algorithm) -> bool:
+    """Whether the policy learns from a minibatch at a time, and not the value network alone."""
+    return record.one_loss and record.reads("algorithm.num_minibatches")
 
 
 def _of(spec: Spec, head: str) -> list[Any]:
@@ -148,21 +154,22 @@ def _steps(config: Config, spec: Spec) -> float:
 
 def _reason(config: Config, spec: Spec, largest: str) -> tuple[str, str, str]:
     """(knob, what was got, what to try) for the part that is largest."""
+    record = ALGORITHMS[config.algorithm.name]
     if largest in ("parameters", "covariance"):
         knob = "policy.name" if config.policy.name != "dense" else "policy.hidden"
         hidden = config.policy.name if config.policy.name != "dense" else str(config.policy.hidden)
         if largest == "covariance":
-            advice = "a smaller one, or pgpe" if config.algorithm.name == "cmaes" else "algorithm.covariance=diagonal"
+            advice = "a smaller one, or pgpe" if record.full_covariance else "algorithm.covariance=diagonal"
         else:
             advice = "[64, 64]" if config.policy.name == "dense" else "fewer numbers in its parameters()"
         return knob, f"{hidden} ({spec.acting.num_params:,} parameters)", advice
-    if config.algorithm.name in rules.SEARCHES:
+    if record.searches:
         return "algorithm.population_size", f"{config.algorithm.population_size:,}", "fewer, or a smaller policy.hidden"
     if spec.learning.num_steps:
         envs = config.environment.num_envs
         got = f"{envs:,} environments x {spec.learning.num_steps:,} steps with policy.hidden={config.policy.hidden}"
         advice = "fewer, a shorter algorithm.num_steps, or a smaller policy.hidden"
-        if config.algorithm.name == "ppo" and largest == "layers":
+        if _in_minibatches(record) and largest == "layers":
             advice = f"algorithm.num_minibatches={2 * config.algorithm.num_minibatches} or more, or {advice}"
         return "environment.num_envs", got, advice
     got = f"{_episodes(config):,} episodes of up to {_longest(spec):,} steps with policy.hidden={config.policy.hidden}"

@@ -11,11 +11,12 @@ import numpy as np
 from pg_theano.compiler import functions
 from pg_theano.compiler import program as compiling
 from pg_theano.compiler.user_parts import around
-from pg_theano.config import rules
+from pg_theano.config.algorithms import ALGORITHMS
 from pg_theano.config.knobs import Config
 from pg_theano.policies import acting
 from pg_theano.spec import Spec
 from pg_theano.training.playing import noise
+from pg_theano.training.specs import declared
 from pg_theano.types import Program
 
 
@@ -29,11 +30,12 @@ def load(
     agents: bool = False,
 ) -> Program:
     """The program of a spec: compiled, or the NumPy twin. `first` and `agents`: see `compiling.load`."""
+    spec = declared(config, spec)
     if config.gradients == "by_hand":
         from pg_theano.by_hand import program as twin
 
         return twin.load(spec)
-    if config.algorithm.name in rules.SEARCHES:
+    if ALGORITHMS[config.algorithm.name].searches:
         from pg_theano.training.population import learner
 
         return learner.load(config, spec, report, around(spec, folders))

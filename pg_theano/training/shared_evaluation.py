@@ -29,7 +29,7 @@ MOST_ROWS = 2048
 
 
 class Asked(NamedTuple):
-    """One evaluation: whose, on which seeds, how it acts, with which State."""
+    """One evaluation: of which run, on which seeds, how it acts, with which State."""
 
     trainer: Trainer
     purpose: int
@@ -38,7 +38,7 @@ class Asked(NamedTuple):
 
 
 class Evaluator:
-    """Environments for as many agents as are asked for at once, made when first needed."""
+    """Plays the evaluations of several agents at once, in environments that it makes when they are first needed."""
 
     def __init__(self, first: Trainer):
         self.config, self.folders, self.spec = first.config, first.setting.folders, first.setting.spec
@@ -50,7 +50,7 @@ class Evaluator:
         self.trusted: bool | None = None if self.time_limit is not None else False
 
     def play(self, wanted: Iterable[tuple[Trainer, int, int, str]]) -> None:
-        """Leave with each trainer what it will ask for: (trainer, purpose, choice, "newest" or "best" State).
+        """Play what each trainer will ask for, and leave it: (trainer, purpose, choice, "newest" or "best" State).
 
         The first time, one agent's result is compared with what it gets alone; should they differ, because a class
         keeps more than we see of its rows, none is played here again.
@@ -175,7 +175,7 @@ class Evaluator:
 
 
 def _copy_rows(one: Any, many: Any, rows: int, where: slice) -> None:
-    """Every array that a vectorised class keeps a row of for each environment, from a small instance into a large one.
+    """Copy the rows of all arrays that a vectorised class keeps, from a small instance into a large one.
 
     The axis of environments is the one in which the two differ.
     """

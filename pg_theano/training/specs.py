@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import importlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -12,6 +13,7 @@ import numpy as np
 from pg_theano import parameters
 from pg_theano.compiler import cached
 from pg_theano.config import rules, schedules
+from pg_theano.config.algorithms import ALGORITHMS
 from pg_theano.config.knobs import Config
 from pg_theano.environments import making
 from pg_theano.environments.sound import LONGEST_EPISODE
@@ -36,7 +38,7 @@ def environment_of(config: Config, folders: Sequence[Path]) -> Any:
             dtype=config.dtype,
             folders=folders,
             squash=config.policy.squash,
-            single_environments=config.algorithm.num_steps is not None or config.algorithm.name in rules.SEARCHES,
+            single_environments=config.algorithm.num_steps is not None or ALGORITHMS[config.algorithm.name].searches,
         )
     except UserError as error:
         if not str(error).startswith(f"{knobs.id}: "):
@@ -53,14 +55,17 @@ def spec_of(config: Config, task: Task, environment: object = None, folders: Seq
     """
     algorithm, policy = config.algorithm, config.policy
     rules.check_actions(config, task)
-    learns_values = algorithm.name in rules.LEARNS_VALUES
-    searches = algorithm.name in rules.SEARCHES
+    record = ALGORITHMS[algorithm.name]
+    learns_values, searches = record.learns_values, record.searches
     acting = _acting(config, task, folders)
 
-    def read_by(*names: str) -> bool:
-        return algorithm.name in names
+    def switched_on(knob: str, on: bool) -> bool:
+        return f"algorithm.{knob}" in record.switches and on
 
-    minibatches = read_by("ppo", "vpg", "npg", "trpo")
+    def read(knob: str) -> int | None:
+        return getattr(algorithm, knob) if record.reads(f"algorithm.{knob}") else None
+
+    minibatches = record.reads("algorithm.num_minibatches")
     learning = Learning(
         algorithm="population" if searches else algorithm.name,
         objective=_own("algorithm.objective", algorithm.objective, algorithm.objective_kwargs, folders),
@@ -73,11 +78,11 @@ def spec_of(config: Config, task: Task, environment: object = None, folders: Seq
         bootstrap_steps=algorithm.bootstrap_steps if algorithm.advantage == "n_step" else None,
         num_steps=algorithm.num_steps if learns_values else None,
         passes=Passes(algorithm.num_epochs, algorithm.num_minibatches) if minibatches else None,
-        clips_value=read_by("ppo") and algorithm.value_clip_range is not None,
-        uses_target_kl=read_by("ppo") and algorithm.target_kl is not None,
-        uses_entropy=read_by("reinforce") and algorithm.entropy_coefficient > 0,
-        num_cg_iterations=algorithm.num_cg_iterations if read_by("npg", "trpo") else None,
-        num_line_search_steps=algorithm.num_line_search_steps if read_by("trpo") else None,
+        clips_value=switched_on("value_clip_range", algorithm.value_clip_range is not None),
+        uses_target_kl=switched_on("target_kl", algorithm.target_kl is not None),
+        uses_entropy=switched_on("entropy_coefficient", algorithm.entropy_coefficient > 0),
+        num_cg_iterations=read("num_cg_iterations"),
+        num_line_search_steps=read("num_line_search_steps"),
         optimizer=config.optimizer.name if not searches else "sgd",
         clips_gradient=config.optimizer.max_gradient_norm is not None,
         normalize_rewards=config.normalize.rewards,
@@ -117,13 +122,33 @@ def _own(knob: str, name: str, kwargs: Mapping[str, Any], folders: Sequence[Path
     return None if name in ("dense", "default") else Own(name, kwargs, _source(knob, name, folders))
 
 
+def declared(config: Config, spec: Spec) -> Spec:
+    """The spec with what graphs must know of the algorithm's declaration, which is no part of a run's file.
+
+    takes        fields of a rollout that it learns from
+    optimizers   see `Algorithm.optimizers`
+    knobs        names of the inputs of graphs
+    """
+    record = ALGORITHMS[config.algorithm.name]
+    seen = ("obs",) if record.searches and spec.acting.normalize_observations else ()
+    of_graphs = [one for one in ALGORITHMS.values() if not one.searches]
+    knobs = [name for name, section in schedules.INPUTS.items() if any(r.reads(f"{section}.{name}") for r in of_graphs)]
+    learning = dataclasses.replace(
+        spec.learning, takes=(*seen, *record.takes), optimizers=tuple(record.optimizers), knobs=tuple(knobs)
+    )
+    return spec._replace(learning=learning)
+
+
 def _learns_step_by_step(config: Config, acting: Acting) -> bool:
     """Whether one time step after the other is quicker: many episodes, narrow layers, the plain loss of a softmax."""
     algorithm = config.algorithm
     plain = algorithm.objective == "default" and algorithm.entropy_coefficient == 0
     of_a_softmax = acting.own is None and acting.action.kind == "discrete" and max(acting.widths) <= NARROW
     return (
-        algorithm.name == "reinforce" and plain and of_a_softmax and schedules.episodes_at(config, 0) >= MANY_EPISODES
+        ALGORITHMS[algorithm.name].step_by_step
+        and plain
+        and of_a_softmax
+        and schedules.episodes_at(config, 0) >= MANY_EPISODES
     )
 
 
@@ -131,7 +156,7 @@ def _layout(config: Config, task: Task, folders: Sequence[Path]) -> parameters.L
     """Names, shapes and initial values of the policy's parameters, then of the value network's."""
     policy, how = config.policy, config.policy.initialization
     inputs, space = task.obs_size, task.action
-    learns_values = config.algorithm.name in rules.LEARNS_VALUES
+    record = ALGORITHMS[config.algorithm.name]
     outputs = parameters.num_outputs(space, policy.log_std, policy.logistic)
     value_hidden = policy.hidden if policy.value_hidden is None else policy.value_hidden
 
@@ -146,11 +171,11 @@ def _layout(config: Config, task: Task, folders: Sequence[Path]) -> parameters.L
         layout += dense([policy.hidden[-1], outputs], "policy", 0.01)
     else:
         layout += dense([inputs, *policy.hidden, outputs], "policy", 0.01)
-    chance = config.algorithm.name not in rules.SEARCHES  # a search's policy has none, and so no log σ
+    chance = not record.searches  # a search's policy has none, and so no log σ
     if chance and space.kind == "box" and policy.log_std == "state_independent":
         shape = (policy.hidden[-1], space.size) if policy.noise == "state_dependent" else (space.size,)
         layout.append(("policy/log_std", shape, ["constant", policy.initial_log_std]))
-    if learns_values:
+    if record.learns_values:
         if policy.shared and policy.hidden:
             layout += dense([policy.hidden[-1], 1], "value", 1.0)
         else:

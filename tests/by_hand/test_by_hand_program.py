@@ -208,9 +208,7 @@ def test_the_gradient_is_the_graphs(name):
     state, rollout = starts(spec, 2), experience(spec, np.random.default_rng(3))
     at = starts(spec, 5)["params"]
     found = program.load(spec).gradient(state, rollout, KNOBS, at)
-    theirs = by_definition.interpreted_graph(spec, "gradient")(
-        state | rollout._asdict() | {"at": at, "knobs": by_definition.vector(KNOBS)}
-    )
+    theirs = by_definition.interpreted_graph(spec, "gradient")(state | rollout._asdict() | {"at": at, "knobs": KNOBS})
     assert found["loss"] == pytest.approx(float(theirs["loss"]), rel=1e-12)
     np.testing.assert_allclose(found["gradient"], theirs["gradient"], rtol=0, atol=1e-12)
 
@@ -226,7 +224,7 @@ def test_actions_are_the_graphs(policy):
     noise = rng.normal(size=(64, 2)) if policy == "gaussian" else rng.random((64, 1))
     for choice in (EXPLORE, SAMPLE, GREEDY):
         action, log_prob = twin.act(state, obs, noise, KNOBS, choice)
-        values = {"obs": obs, "noise": noise, "knobs": by_definition.vector(KNOBS), "choice": choice}
+        values = {"obs": obs, "noise": noise, "knobs": KNOBS, "choice": choice}
         theirs = graph(state | values)
         assert action.dtype == theirs["action"].dtype
         np.testing.assert_allclose(action, theirs["action"], rtol=0, atol=1e-12)

@@ -205,7 +205,7 @@ def test_the_softmax_policy_gradient_is_the_graphs(hidden, activation):
     rng = np.random.default_rng(len(hidden))
     state = by_definition.initial_state(spec, rng)
     rollout = by_definition.pad(by_definition.random_episodes(rng, [8, 3, 5]), 4, 8, garbage=rng)
-    knobs = {"knobs": by_definition.vector(by_definition.KNOBS)}
+    knobs = {"knobs": by_definition.KNOBS}
     theirs = by_definition.interpreted_graph(spec, "gradient")(state | rollout._asdict() | knobs)
 
     agent = vpg.Agent(policies.SOFTMAX, Network((2, *hidden, 3), activation), Network((2, 1)))
@@ -230,7 +230,7 @@ def test_twenty_updates_agree_with_the_graphs(optimizer):
     rng = np.random.default_rng(2)
     state = by_definition.initial_state(spec, rng)
     train = by_definition.interpreted_graph(spec, "train")
-    knobs = {"knobs": by_definition.vector(by_definition.KNOBS)}
+    knobs = {"knobs": by_definition.KNOBS}
     agent = vpg.Agent(policies.SOFTMAX, Network((2, 3, 3), "sigmoid"), Network((2, 1)))
     ours = {"policy": state["params"], "value": np.zeros(3)}
     for _ in range(20):

@@ -66,7 +66,7 @@ def interpreted_train(**changes):
     run = by_definition.interpreted_graph(spec, "train")
 
     def train(state, rollout, knobs=by_definition.KNOBS):
-        out = run(state | rollout._asdict() | {"knobs": by_definition.vector(knobs)})
+        out = run(state | rollout._asdict() | {"knobs": knobs})
         return out, out["metrics"]
 
     return spec, train
@@ -108,9 +108,7 @@ def test_each_baseline_differs_from_the_others():
         if name == "mean_so_far":
             state |= {"baseline/mean": np.array(earlier[0].mean()), "baseline/count": np.array(4.0)}
         values = state | by_definition.pad(episodes, 4, 8)._asdict()
-        out = by_definition.interpreted_graph(spec, "gradient")(
-            values | {"knobs": by_definition.vector(by_definition.KNOBS)}
-        )
+        out = by_definition.interpreted_graph(spec, "gradient")(values | {"knobs": by_definition.KNOBS})
         expected = by_definition.gradient_by_differences(spec, state, episodes, by_definition.KNOBS, earlier)
         np.testing.assert_allclose(out["gradient"], expected, rtol=1e-6, atol=1e-9)
         got[name] = out["gradient"]
@@ -149,7 +147,7 @@ def expected_and_true(trajectories, discount, *, baseline, signal="reward_to_go"
     state = by_definition.initial_state(spec, np.random.default_rng(3))
     if baseline == "mean_so_far":
         state["baseline/mean"] = np.array(0.37)
-    knobs = by_definition.vector(by_definition.KNOBS | {"discount": discount})
+    knobs = by_definition.KNOBS | {"discount": discount}
     probs = {actions: probability(spec, state, actions) for actions in trajectories}
     assert abs(sum(probs.values()) - 1) < 1e-12
     expected = np.zeros(spec.acting.num_params)

@@ -78,9 +78,7 @@ def test_loss_and_gradient_are_those_of_the_definition(changes):
     if spec.acting.normalize_observations:
         state |= {"normalizer/mean": rng.normal(size=2), "normalizer/variance": rng.uniform(0.5, 2, 2)}
     rollout = by_definition.pad(episodes, 4, 8, garbage=rng)
-    out = by_definition.interpreted_graph(spec, "gradient")(
-        state | rollout._asdict() | {"knobs": by_definition.vector(by_definition.KNOBS)}
-    )
+    out = by_definition.interpreted_graph(spec, "gradient")(state | rollout._asdict() | {"knobs": by_definition.KNOBS})
     loss = by_definition.loss_by_definition(spec, state, episodes, by_definition.KNOBS, earlier)
     np.testing.assert_allclose(out["loss"], loss, rtol=1e-11, atol=1e-12)
     expected = by_definition.gradient_by_differences(spec, state, episodes, by_definition.KNOBS, earlier)

@@ -78,7 +78,7 @@ def test_an_update_uses_the_statistics_from_before_it():
             plain = by_definition.loss_by_definition(raw, state, episodes, by_definition.KNOBS)
             np.testing.assert_allclose(expected, plain, rtol=1e-6)
         rollout = by_definition.pad(episodes, 2, 8, garbage=rng)
-        state = train(state | rollout._asdict() | {"knobs": by_definition.vector(by_definition.KNOBS)})
+        state = train(state | rollout._asdict() | {"knobs": by_definition.KNOBS})
         np.testing.assert_allclose(state["metrics"][0], expected, rtol=1e-11)
         seen += [e.obs for e in episodes]
         np.testing.assert_allclose(state["normalizer/mean"], np.concatenate(seen).mean(axis=0), atol=1e-12)

@@ -15,7 +15,7 @@ def interpreted(spec, function):
     run = by_definition.interpreted_graph(spec, function)
 
     def call(state, rollout, knobs=KNOBS):
-        return run(state | rollout._asdict() | {"knobs": by_definition.vector(knobs)})
+        return run(state | rollout._asdict() | {"knobs": knobs})
 
     return call
 
@@ -359,8 +359,6 @@ def test_a_record_of_a_compiled_environment_is_learned_from_as_the_same_rollout(
     fields = [*np.moveaxis(rollout.obs, 2, 0), rollout.action, rollout.reward, rollout.mask]  # K of [E, T]
     record = np.stack(fields).transpose(2, 0, 1)  # [T, K, E]
     expected = interpreted(spec, "train")(state, rollout)
-    got = by_definition.interpreted_graph(scanned, "train")(
-        state | {"record": record, "knobs": by_definition.vector(KNOBS)}
-    )
+    got = by_definition.interpreted_graph(scanned, "train")(state | {"record": record, "knobs": KNOBS})
     for name, value in expected.items():
         np.testing.assert_allclose(got[name], value, rtol=0, atol=1e-14, err_msg=name)

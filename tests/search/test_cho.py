@@ -16,7 +16,7 @@ OPTIONS = {"points": 3, "shrink": 0.5, "threshold": 0.02, "repeats": 1, "order":
 
 def searched(axes, function, *, at_once=7, **changes):
     """(state when it is done, every point with its outcome)."""
-    state, seen = cho.init(axes, **(OPTIONS | {"limit": 10**6} | changes)), []
+    state, seen = cho.init(axes, **(OPTIONS | {"limit": (10**6, "of a grid")} | changes)), []
     while points := cho.ask(state)[:at_once]:
         outcomes = [function(point) for point in points]
         seen += zip(points, outcomes, strict=True)
@@ -155,7 +155,7 @@ def test_how_many_are_asked_for_at_once_changes_nothing(at_once):
 def test_a_grid_over_the_limit_says_its_size_and_the_limit():
     axes = [Axis(name, 0.0, 1.0) for name in "abcd"]
     with pytest.raises(UserError, match=r"3 x 3 x 3 x 3 = 81 points; expected at most 80"):
-        cho.ask(cho.init(axes, **OPTIONS, limit=80))
+        cho.ask(cho.init(axes, **OPTIONS, limit=(80, "of a grid")))
 
 
 def test_the_minimum_of_a_sum_of_quadratics():

@@ -17,7 +17,7 @@ from helpers_damage import damages
 from helpers_search import DISCOUNT, HIDDEN, RATE, REAL, plain, plan_of, pretended, resumed, searched, written
 from optuna.storages.journal import JournalFileBackend
 
-from pg_theano.search import journal, storage, study, trials
+from pg_theano.search import journal, rounds, storage, study, trials
 from pg_theano.types import UserError
 
 METHODS = ("random", "tpe", "bayesian", "cho")
@@ -87,11 +87,11 @@ def test_pruning_is_the_same_after_a_kill(tmp_path, monkeypatch, pruning):
 
 def test_survivors_by_hand():
     here = {4: 1.0, 5: 3.0, 6: 2.0, 7: 3.0, 8: 0.0}
-    assert study.survivors(here, [], "median") == {5, 6, 7}
-    assert study.survivors(here, [9.0] * 6, "median") == set()
-    assert study.survivors(here, [9.0] * 6, "successive_halving") == {5, 6, 7}
-    assert study.survivors({4: 1.0, 5: 1.0}, [], "successive_halving") == {4}
-    assert study.survivors({}, [], "median") == set()
+    assert rounds.survivors(here, [], "median") == {5, 6, 7}
+    assert rounds.survivors(here, [9.0] * 6, "median") == set()
+    assert rounds.survivors(here, [9.0] * 6, "successive_halving") == {5, 6, 7}
+    assert rounds.survivors({4: 1.0, 5: 1.0}, [], "successive_halving") == {4}
+    assert rounds.survivors({}, [], "median") == set()
 
 
 def test_a_failed_trial_is_recorded_with_its_reason_and_the_search_goes_on(tmp_path, monkeypatch):

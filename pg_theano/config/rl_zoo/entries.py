@@ -1,7 +1,7 @@
-"""One entry of a file of rl-zoo's (hyperparams/ppo.yml, ...), as plain data with the line of each value.
+"""Reads one entry of an rl-zoo file (hyperparams/ppo.yml, ...): plain data, and the line of each value.
 
-rl-zoo hands strings such as "dict(log_std_init=-2, activation_fn=nn.ReLU)" to Python's `eval`. Here they are taken
-apart by `ast`, which runs nothing, and only literals, dict(...), lists and dotted names are put together again.
+rl-zoo hands strings such as "dict(log_std_init=-2, activation_fn=nn.ReLU)" to Python's `eval`. Here `ast` parses them,
+which runs nothing. Only literals, dict(...), lists and dotted names are accepted.
 """
 
 from __future__ import annotations
@@ -27,11 +27,11 @@ FALLING = re.compile(r"lin(?:ear)?_([0-9.eE+-]+)")
 
 
 class Name(str):
-    """A dotted name of Python, `nn.ReLU`: what it names is never looked for."""
+    """A dotted name of Python, such as `nn.ReLU`. Nothing looks up what it names."""
 
 
 class Entry(NamedTuple):
-    """What a file says of an environment."""
+    """The entry of one environment."""
 
     file: str
     name: str  # of the entry: the environment's, "atari" or "default"
@@ -43,14 +43,14 @@ class Entry(NamedTuple):
         return f"{Path(self.file).name}:{self.lines.get(key, self.line)}"
 
     def error(self, key: str, message: str) -> UserError:
-        """`hyperparams/ppo.yml:12 n_steps: message`, for its caller to raise."""
+        """An error `hyperparams/ppo.yml:12 n_steps: message`, for the caller to raise."""
         return UserError(f"{self.file}:{self.lines.get(key, self.line)} {key}: {message}")
 
 
 def read_entry(path: str | Path, environment: str) -> Entry:
-    """The entry of an environment; failing that `atari` of an Atari game, and else `default`, where the file has one.
+    """Reads the entry of an environment. Without one: `atari` for an Atari game, else `default`, if the file has it.
 
-    Errors: `UserError`: no such file, no YAML, no such entry (with the names that are near), an entry of another kind.
+    Raises `UserError`: no such file, no YAML, no such entry (with similar names), an entry that is no mapping.
     """
     if environment in FALLBACKS:
         raise UserError(f"ENV: got {environment}, which stands for many; expected one, such as CartPole-v1; try that")
@@ -71,9 +71,9 @@ def read_entry(path: str | Path, environment: str) -> Entry:
 
 
 def python_of(entry: Entry, key: str, value: Any) -> Any:
-    """The value of a key that may be a string of Python: dicts, lists, numbers, text, and `Name` of what has a name.
+    """The value of a key that may be a string of Python, as dicts, lists, numbers, text and `Name`s.
 
-    Errors: `UserError` for whatever is more than that; nothing of it is run.
+    Runs nothing. Raises `UserError` for any other expression.
     """
     if not isinstance(value, str):
         return value
@@ -99,7 +99,7 @@ def python_of(entry: Entry, key: str, value: Any) -> Any:
 
 
 class _NotPlain(ValueError):
-    """What would have to be run."""
+    """An expression that would have to be run."""
 
 
 def _plain(node: ast.expr) -> Any:
@@ -153,7 +153,7 @@ def flag_of(entry: Entry, key: str, value: Any) -> bool:
 
 
 def schedule_of(entry: Entry, key: str, value: Any) -> tuple[float, bool]:
-    """(the value at the start, whether it falls to 0 with the budget), of 0.001 or "lin_0.001"."""
+    """(initial value, whether it falls to 0 with the budget). Takes 0.001 or "lin_0.001"."""
     found = FALLING.fullmatch(value) if isinstance(value, str) else None
     if found is not None:
         try:
@@ -168,7 +168,7 @@ def schedule_of(entry: Entry, key: str, value: Any) -> tuple[float, bool]:
 
 
 def shown(value: Any) -> str:
-    """A value of a stranger's, on one line and not long: as YAML where that is plain, else as Python has it."""
+    """A value of a foreign file on one short line; null, true and false as YAML writes them."""
     text = {"None": "null", "True": "true", "False": "false"}.get(str(value), str(value))
     text = " ".join(text.split())
     return text if len(text) <= 80 else f"{text[:77]}..."

@@ -9,7 +9,8 @@ from typing import Any, NamedTuple
 
 from pg_theano.config import reading, tables
 from pg_theano.config.rl_zoo import entries, words
-from pg_theano.config.rl_zoo.equivalents import Draft, Knob, Remark, translate
+from pg_theano.config.rl_zoo.drafts import Draft, Knob, Remark
+from pg_theano.config.rl_zoo.equivalents import translate
 from pg_theano.config.rules import shown
 from pg_theano.system import yaml_lines
 from pg_theano.system.opening import printable

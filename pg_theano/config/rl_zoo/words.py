@@ -1,6 +1,6 @@
-"""What Stable-Baselines3, sb3-contrib and rl-zoo call what, and what they take where nothing is said.
+"""Names and defaults of the hyper-parameters of Stable-Baselines3, sb3-contrib and rl-zoo.
 
-Names and defaults are those of the signatures of PPO, A2C (stable_baselines3 2.9.2), TRPO (sb3_contrib 2.9.2), of
+They are those of the signatures of PPO, A2C (stable_baselines3 2.9.2), TRPO (sb3_contrib 2.9.2), of
 `ActorCriticPolicy` and `VecNormalize` (2.9.2), and of `rl_zoo3.train` (2.9.2). docs/coming-from.md shows the same
 table to readers; a test holds the two equal.
 """
@@ -48,13 +48,13 @@ EQUIVALENT: tuple[tuple[str, str], ...] = (
     ("evaluation.every_updates", "eval_freq"),
     ("seed", "seed"),
 )
-"""(the knob here, what an entry of rl-zoo calls it). Where a name stands twice, the algorithm or the value decides."""
+"""(knob, its name in rl-zoo). Where a name stands twice, the algorithm or the value decides."""
 
 AS_IT_IS = (
     "n_envs", "n_steps", "n_epochs", "n_critic_updates", "gamma", "gae_lambda", "ent_coef", "vf_coef", "target_kl",
     "normalize_advantage", "cg_damping", "cg_max_steps", "line_search_max_iter", "max_grad_norm", "seed",
 )  # fmt: skip
-"""Of these the value is the same here; all others are worked out in `migrate.py`."""
+"""Names whose value is the same here. `equivalents.py` works out all others."""
 
 DEFAULTS: dict[str, dict[str, Any]] = {
     "ppo": {
@@ -108,7 +108,7 @@ OF_ALL: dict[str, Any] = {
     "eval_freq": 25_000,
     "seed": None,
 }
-"""Defaults of rl-zoo, and of what every algorithm here takes."""
+"""Defaults of rl-zoo itself, for every algorithm."""
 POLICY: dict[str, Any] = {
     "net_arch": {"pi": [64, 64], "vf": [64, 64]},
     "activation_fn": "nn.Tanh",
@@ -122,7 +122,7 @@ POLICY: dict[str, Any] = {
     "share_features_extractor": True,
     "normalize_images": True,
 }
-"""Of `policy_kwargs`; what stands here and in no other table may keep its default, and has no equivalent else."""
+"""Defaults of `policy_kwargs`. A key that is in no other table has no equivalent beside its default."""
 VEC_NORMALIZE: dict[str, Any] = {
     "norm_obs": True,
     "norm_reward": True,
@@ -140,9 +140,9 @@ OF_TORCH: dict[str, dict[str, Any]] = {
     "rmsprop": {"eps": 1e-8, "alpha": 0.99},
     "sgd": {"momentum": 0.0},
 }
-"""What torch's optimisers take where `optimizer_kwargs` says nothing."""
+"""Defaults of torch's optimisers, where `optimizer_kwargs` is silent."""
 SMALL_EPSILON = 1e-5
-"""`ActorCriticPolicy` gives Adam this one, where there are no `optimizer_kwargs` at all."""
+"""`ActorCriticPolicy` gives Adam this epsilon, if there are no `optimizer_kwargs`."""
 
 NOT_LEARNT_BY = {
     "verbose": "what is printed: see python -m pg_theano.train -h",
@@ -153,7 +153,7 @@ NOT_LEARNT_BY = {
     "_init_setup_model": "nothing is put off",
     "create_eval_env": "evaluations have environments of their own",
 }
-"""What an entry may hold that changes nothing of what is learned."""
+"""Keys that do not change what is learned, and what to do instead."""
 WITHOUT = {
     "frame_stack": "no frames are stacked; try a wrapper of your own in environment.wrappers",
     "vec_env_wrapper": "there are no wrappers of a whole vector of environments; try environment.wrappers",
@@ -171,7 +171,7 @@ WITHOUT = {
     "share_features_extractor": "observations are flattened, and nothing else is shared",
     "normalize_images": "observations are taken as they come",
 }
-"""What changes what is learned, and has no knob here; what to try."""
+"""Keys that change what is learned and have no knob here, with the reason or what to try."""
 
 BEYOND = {
     "ppo_lstm": "recurrent: no policy here remembers; try ppo.yml, or a wrapper that adds what came before",

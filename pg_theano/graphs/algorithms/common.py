@@ -1,7 +1,7 @@
 """What every algorithm has: symbols of State, knobs and rollout, its networks, how it acts, what the host must know.
 
-`spec` is the part of the config that shapes the graph. Everything else is an input (KNOBS). An algorithm's own file
-holds its loss, its gradient and its updates.
+`spec` is the part of the config that shapes the graph. Everything else is an input; `knobs` names the numbers among
+them. An algorithm's own file holds its loss, its gradient and its updates.
 """
 
 from __future__ import annotations
@@ -28,24 +28,9 @@ from pg_theano.graphs import rollout as rollouts
 from pg_theano.graphs.algorithms import blocks
 from pg_theano.graphs.common import Graph, total
 from pg_theano.spec import Acting, Spec
-from pg_theano.types import EXPLORE, GREEDY, RETURN_SO_FAR
+from pg_theano.types import EXPLORE, GREEDY, RETURN_SO_FAR, Rollout
 
 OPTIMIZER_KNOBS = ["momentum", "rmsprop_decay", "beta1", "beta2", "epsilon"]
-KNOBS = [
-    "learning_rate",
-    "value_learning_rate",
-    "exploration_rate",
-    "discount",
-    "gae_lambda",
-    "clip_range",
-    "value_clip_range",
-    "value_coefficient",
-    "entropy_coefficient",
-    "target_kl",
-    "damping",
-    "max_gradient_norm",
-    *OPTIMIZER_KNOBS,
-]
 
 
 # -- symbols
@@ -54,7 +39,7 @@ KNOBS = [
 def graph(inputs, outputs):
     """Every unknown dimension is E, but for the blocks of learning: [E, T, ...] by episodes, [T, K, E] as a record, and
     B, the size of a minibatch."""
-    order = {"record": "TE", "index": "B", "weight": "B"} | dict.fromkeys(rollouts.FIELDS, "ET")
+    order = {"record": "TE", "index": "B", "weight": "B"} | dict.fromkeys(Rollout._fields, "ET")
     dims = {}
     for name, variable in inputs.items():
         unknown = iter(order.get(name, "ET"))
@@ -65,19 +50,16 @@ def graph(inputs, outputs):
 def state_entries(spec: Spec):
     """(name, shape, initial value) of all that learning changes; "params" is initialised from the layout.
 
-    A dimension "E" is the number of environments. Policies and value networks share one vector [D]. Where they take
-    steps of their own (`vpg`, `npg`, `trpo`), so does the optimiser: `value_optimizer` is the value network's.
+    A dimension "E" is the number of environments. Policies and value networks share one vector [D]. `optimizer` moves
+    all of it, or the policy's part alone where the value network has a `value_optimizer`.
     """
     acting, learning = spec.acting, spec.learning
     size, value_size = acting.num_params, acting.num_value_params
     entries = [("params", (size,), "layout")]
-    apart = learning.algorithm in ("vpg", "npg", "trpo")
-    optimiser_sizes = {"optimizer": size - value_size if apart else size}
-    if apart:
-        optimiser_sizes["value_optimizer"] = value_size
-    if spec.learning.algorithm in ("npg", "trpo"):
-        del optimiser_sizes["optimizer"]  # the policy's step is no optimiser's
-    for prefix, length in optimiser_sizes.items():
+    apart = "value_optimizer" in learning.optimizers
+    sizes = {"optimizer": size - value_size if apart else size, "value_optimizer": value_size}
+    for prefix in learning.optimizers:
+        length = sizes[prefix]
         for name, like in optimizers.STATE[spec.learning.optimizer].items():
             entries.append((f"{prefix}/{name}", (length,) if like == "params" else (), "zeros"))
     if spec.learning.baseline == "mean_so_far":
@@ -101,8 +83,8 @@ def symbols(spec: Spec):
         name: pt.tensor(name, shape=tuple(None if size == "E" else size for size in shape), dtype=dtype)
         for name, shape, _ in state_entries(spec)
     }
-    vector = pt.tensor("knobs", shape=(len(KNOBS),), dtype=dtype)
-    knobs = {name: vector[index] for index, name in enumerate(KNOBS)}
+    vector = pt.tensor("knobs", shape=(len(knobs_of(spec)),), dtype=dtype)
+    knobs = named(spec, vector)
     if spec.engine:
         size = sum(number for _, number in rollouts.columns(spec).values())
         return state, vector, knobs, {"record": pt.tensor("record", shape=(None, size, None), dtype=dtype)}
@@ -111,9 +93,19 @@ def symbols(spec: Spec):
     dtypes = {"action": action_dtype(spec.acting), "terminated": "bool", "truncated": "bool"}
     rollout = {
         name: pt.tensor(name, shape=(None, None, *shapes.get(name, ())), dtype=dtypes.get(name, dtype))
-        for name in rollouts.takes(spec)
+        for name in spec.learning.takes
     }
     return state, vector, knobs, rollout
+
+
+def knobs_of(spec: Spec):
+    """The names of the knobs, in the order of their vector: the optimiser's own are the last."""
+    return [name for name in spec.learning.knobs if name not in OPTIMIZER_KNOBS] + OPTIMIZER_KNOBS
+
+
+def named(spec: Spec, vector):
+    """The knobs of a vector, by name."""
+    return {name: vector[index] for index, name in enumerate(knobs_of(spec))}
 
 
 def minibatch_symbols(spec: Spec):
@@ -180,9 +172,9 @@ def describe(spec: Spec, metrics):
     kind, size = spec.acting.noise_kind
     described = {
         "state": [[name, list(shape), how] for name, shape, how in state_entries(spec)],
-        "knobs": KNOBS,
+        "knobs": knobs_of(spec),
         "metrics": metrics,
-        "takes": rollouts.takes(spec),
+        "takes": list(spec.learning.takes),
         "noise": {"kind": kind, "size": size},
     }
     if spec.engine:

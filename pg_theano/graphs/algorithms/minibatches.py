@@ -50,7 +50,7 @@ def descend(update, order, *, loss, metrics):
     def step(index, weight, params, going, *rest):
         optimiser = dict(zip(names, rest[: len(names)], strict=True))
         data, vector = rest[len(names) :]
-        knobs = {name: vector[place] for place, name in enumerate(common.KNOBS)}
+        knobs = common.named(spec, vector)
         layers = networks.views(params, spec.acting.layout)
         cost, measured, kl = loss(layers, taken(spec, data, index, weight), knobs)
         gradient = common.flat_gradient(cost, layers)
@@ -94,7 +94,7 @@ def fit_value(update, order):
     def step(index, weight, params, *rest):
         optimiser = dict(zip(names, rest[: len(names)], strict=True))
         data, vector = rest[len(names) :]
-        knobs = {name: vector[place] for place, name in enumerate(common.KNOBS)}
+        knobs = common.named(spec, vector)
         part = taken(spec, data, index, weight)
         layers = networks.views(params, layout)
         loss = objectives.value_loss(actors.value(spec.acting, layers, part.obs), part.target, part.weight)

@@ -116,7 +116,7 @@ def train(spec: Spec, choose):
     step = pt.switch(curvature > 1e-20, scale, 0.0) * natural
 
     def judged(trial, old_loss, vector, action, log_prob, obs, weight, advantage, *old):
-        knobs = {name: vector[place] for place, name in enumerate(common.KNOBS)}
+        knobs = common.named(spec, vector)
         part = batch._replace(obs=obs, action=action, log_prob=log_prob, weight=weight)
         layers = policy_layers(spec, trial)
         loss, inputs, _ = surrogate(spec, layers, part, advantage, knobs)

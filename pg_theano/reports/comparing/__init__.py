@@ -1,1 +1,1 @@
-"""What `pg_theano.compare` is made of: reading and grouping runs, their scales, the table and the figure."""
+"""Comparison of runs: reading and grouping them, their scales, the table and the figure."""

@@ -1,4 +1,4 @@
-"""Scores, profiles and curves of groups of runs, and what must be said of the evidence."""
+"""Scores, profiles and curves of groups of runs, and the warnings that the evidence needs."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ Scored = dict[str, dict[str, list[tuple[Finished, float]]]]
 
 
 def scores_of(cells: Cells, score: str, left_out: list[LeftOut]) -> Scored:
-    """Each run with its score; runs that have none are left out. Errors: `UserError`: of a group all were."""
+    """Each run with its score; runs without one are left out. Errors: `UserError` if a whole group is."""
     horizons = scales.horizons(cells)
     scored: Scored = {}
     for name, group in cells.items():
@@ -57,7 +57,7 @@ def profile(strata: Sequence[Array], thresholds: Array, lower: bool, rng: np.ran
 def efficiency(
     cells: Cells, column: str, how: str, bounds: Mapping[str, tuple[float, float]], seed: int
 ) -> tuple[dict[str, Curve | None], str, str]:
-    """({group: curve}, what its x is, what its y is): the interquartile mean of a column over env steps.
+    """({group: curve}, label of x, label of y): the interquartile mean of a column over env steps.
 
     Over the env steps of one task; of several, over the share of the most that any run of the task had. Between two
     points a run is interpolated, and after its last it is what it was: where it was solved, its final evaluation, for

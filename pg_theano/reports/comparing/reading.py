@@ -1,4 +1,4 @@
-"""Finished runs as they are compared: read, put into groups by a knob, and those left out, with the reason."""
+"""Finished runs, read and grouped by a knob; and the runs that are left out, with the reason."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ class _NotFinished(Exception):
 
 
 def _runs_in(path: Path, left_out: list[LeftOut]) -> list[Path]:
-    """The run folders that a path stands for: itself, or those of its seeds, begun or not."""
+    """The run folders of a path: itself, or those of its seeds, begun or not."""
     if (path / "config.yaml").exists():
         return [path]
     folders = seeds.folders_of(path)
@@ -124,7 +124,7 @@ def _once(found: Sequence[Finished], left_out: list[LeftOut]) -> list[Finished]:
 
 
 def learning(run: Finished) -> dict[str, Any]:
-    """The knobs of a run that what it learns depends on, without the seed."""
+    """The knobs of a run that change what it learns, without the seed."""
     return {key: value for key, value in run.knobs.items() if not key.startswith(NOT_LEARNING)}
 
 
@@ -190,7 +190,7 @@ def _shown(value: Any) -> str:
 
 
 def task_of(run: Finished, by: Sequence[str]) -> str:
-    """What a run learned to do: runs of one task have comparable scores."""
+    """The task of a run; runs of one task have comparable scores."""
     name = run.knobs["environment.dynamics"] or run.knobs["environment.id"]
     for knob in TASK:
         if (value := run.knobs[knob]) and not any(key.startswith(knob) for key in by):
@@ -199,7 +199,7 @@ def task_of(run: Finished, by: Sequence[str]) -> str:
 
 
 def grouped(found: Sequence[Finished], by: Sequence[str], left_out: list[LeftOut]) -> Cells:
-    """Runs by group and task; tasks that not every group has are left out. Errors: `UserError`: not two groups."""
+    """Runs by group and task, without tasks that some group lacks. Errors: `UserError` for fewer than two groups."""
     cells: Cells = {}
     for run in found:
         cells.setdefault(label(run, by), {}).setdefault(task_of(run, by), []).append(run)
@@ -232,11 +232,11 @@ def grouped(found: Sequence[Finished], by: Sequence[str], left_out: list[LeftOut
 
 
 def _without(left_out: Sequence[LeftOut]) -> str:
-    """Who is not there, and why, as the tail of a sentence."""
+    """The groups that are missing, and why, as the tail of a sentence."""
     return "".join(f"; {one.path} {one.why}" for one in left_out[:3])
 
 
 def differences(found: Sequence[Finished]) -> list[str]:
-    """The knobs, of those that learning depends on, in which runs differ."""
+    """The knobs of `learning` in which runs differ."""
     every = [learning(run) for run in found]
     return [key for key in every[0] if any(one.get(key) != every[0][key] for one in every)] if every else []

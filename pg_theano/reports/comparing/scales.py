@@ -64,7 +64,7 @@ def score_of(run: Finished, score: str, horizon: float) -> float:
 
 
 def horizons(cells: Cells) -> dict[str, float]:
-    """The most env steps that any run of each task had: at least those of its curve."""
+    """The most env steps of any run of each task: at least those of its curve."""
     most: dict[str, float] = {}
     for group in cells.values():
         for task, runs in group.items():
@@ -99,7 +99,7 @@ def bounds_of(words: Sequence[str]) -> dict[str, tuple[float, float]]:
 def scale_of(
     cells: Cells, values: Mapping[str, Sequence[float]], how: str, bounds: Mapping[str, tuple[float, float]], score: str
 ) -> tuple[Scale, list[str]]:
-    """(the scale, what must be said of it); `values` are all scores of each task. Errors: `UserError`."""
+    """(the scale, a warning about it); `values` are all scores of each task. Errors: `UserError`."""
     tasks, lower = list(values), score == "steps_to_solve"
     for task in bounds:
         if task not in tasks:

@@ -18,7 +18,7 @@ SCALES = {
 
 
 def said(found: Comparison) -> list[str]:
-    """What was left out, and what the figures must not be believed for: a line each."""
+    """Lines on what was left out, and on what the figures do not show."""
     return [*(f"left out: {one}" for one in found.left_out), *(f"warning: {one}" for one in found.warnings)]
 
 

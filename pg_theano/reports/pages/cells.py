@@ -29,7 +29,7 @@ STATUS = {"budget": "budget spent"}
 
 
 def of_results(found: Sequence[Found]) -> str:
-    """Curves of one run, or of several beside each other, and a table of what they came to."""
+    """Curves of one run, or of several beside each other, and a table of their outcomes."""
     drawn: list[Run] = []
     marks: list[Mark] = []
     missing, rows, levels = "", [], []
@@ -105,12 +105,12 @@ def table(head: Sequence[str] | None, rows: Sequence[Sequence[Any]], colours: Se
 
 
 def _of_seeds(folder: Path, result: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-    """The results of a set of seeds; none of one run."""
+    """The results of a set of seeds; empty for one run."""
     return [runs.read_result(folder / f"seed-{seed}") or {} for seed in result.get("seeds", [])]
 
 
 def _rows(folder: Path, result: Mapping[str, Any]) -> list[dict[str, str]]:
-    """What one wants to know of a run; of several seeds, a row each."""
+    """The main figures of a run, a row for each seed."""
     name = folder.resolve().name
     each = zip(result.get("seeds", []), _of_seeds(folder, result), strict=True)
     return [
@@ -152,7 +152,7 @@ def of_progress(
     lines: Sequence[tuple[Sequence[float], Sequence[float]]],
     events: Sequence[str],
 ) -> str:
-    """The picture of a run as it goes: its return so far, figures, and what was said last.
+    """The picture of a run that goes on: its return so far, figures, and its last messages.
 
     `lines`: (env steps, returns) of each of the runs that go on side by side.
     """
@@ -169,7 +169,7 @@ def of_progress(
 
 
 def of_end(outcome: Sequence[str], events: Sequence[str], folded: int, more: str = "") -> str:
-    """What is left of the progress: the outcome, warnings, and everything else that was said, folded up."""
+    """The end of the progress: the outcome, warnings, and all other messages, folded up."""
     kept = [one for one in events if one.startswith(("warning", "question"))]
     lead = f"<p>{'<br>'.join(text(one) for one in [*outcome, *kept])}</p>"
     left_out = f"({folded} lines before these are left out)\n" if folded else ""

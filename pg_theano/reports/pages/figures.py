@@ -6,7 +6,7 @@ import math
 import struct
 import zlib
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 
@@ -21,7 +21,7 @@ COLOURS = 8  # classes c0 to c7 of page.css
 
 
 class Mark(NamedTuple):
-    """One thing drawn: a line, the band of one, points, or a step line; of one series, which one can hide."""
+    """One drawn element of a series: a line, its band, points, or a step line. A series can be hidden."""
 
     kind: str  # line, thin, band, points, rings, steps, bars
     curve: Curve
@@ -30,10 +30,13 @@ class Mark(NamedTuple):
 
 
 def chart(
-    title: str, marks: Sequence[Mark], *, x: str, y: str = "", levels: Sequence[float] = (), log_x: bool = False,
-    ticks: Sequence[tuple[float, str]] = (), hold: tuple[float, float] | None = None,
+    title: str, marks: Sequence[Mark], *, x: str, y: str = "", levels: Sequence[float] = (),
+    scale_x: Literal["linear", "log"] | Sequence[tuple[float, str]] = "linear",
+    hold: tuple[float, float] | None = None,
 ) -> str:  # fmt: skip
-    """One figure with its title, axes and legend; `hold` is the range of y, where marks may leave it."""
+    """One figure with its title, axes and legend. `scale_x` is the scale of x, or the (place, name) of each choice;
+    `hold` is the range of y, where marks may leave it."""
+    log_x, ticks = scale_x == "log", [] if isinstance(scale_x, str) else scale_x
     shown = [mark for mark in marks if mark.curve.x.size]
     if not shown:
         return ""
@@ -83,11 +86,11 @@ def chart(
 
 
 TONES = ("#3987c9", "#d97706", "#1a9c74", "#c9498c", "#7a70e0", "#808890", "#1496b0", "#a98324")
-"""c0 to c7 where the style sheet is somebody else's: seen on white and on black."""
+"""c0 to c7 under another's style sheet: visible on white and on black."""
 
 
 def still(title: str, marks: Sequence[Mark], *, x: str, y: str, levels: Sequence[float] = ()) -> str:
-    """One figure for the page of somebody else: drawn by attributes alone, its words in the colour of those around."""
+    """One figure for another's page: drawn by attributes alone, its words in the colour of the text around."""
     shown = [mark for mark in marks if mark.curve.x.size]
     if not shown:
         return ""

@@ -1,37 +1,28 @@
-"""The policy, seen: what it would do over two observation dimensions, where it has been, and one episode of it."""
+"""The policy as numbers, and as maps over two dimensions of its observations."""
 
 from __future__ import annotations
 
 import base64
-import time
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from pg_theano import parameters
-from pg_theano.config import user_code
-from pg_theano.environments import making, singles, watchdog
 from pg_theano.policies import acting as forward
 from pg_theano.policies import policy
 from pg_theano.reports.pages import figures, html
-from pg_theano.reports.pages.training import Trained
-from pg_theano.runs import folder as runs
-from pg_theano.types import GREEDY, SAMPLE, Array, UserError
+from pg_theano.types import Array
 
-EPISODES, MOST_STEPS, SECONDS = 6, 4000, 0.8
-"""Of playing for one page: the first episode is greedy, the others sampled."""
-MOST_FEATURES = 40  # of an observation that is drawn
 MOST_WEIGHTS = 20_000  # of a network that the page's script evaluates
 MOST_MAPS, SIDE, DOTS = 9, 48, 500
-GRID_SIDE, PLACES = 20, 5  # of maps made beforehand, for a network that is larger
+GRID_SIDE, PLACES = 20, 5  # of maps computed beforehand, for a larger network
 SEED = 0
 ANCHORS = [
     (68, 1, 84), (71, 44, 122), (59, 81, 139), (44, 113, 142), (33, 144, 141), (39, 173, 129), (92, 200, 99),
     (170, 220, 50), (253, 231, 37),
 ]  # fmt: skip
-"""Nine colours from dark to light, which all eyes and a grey print read alike (viridis)."""
+"""Nine colours from dark to light that colour-blind eyes and a grey print keep apart (viridis)."""
 NAMES = {
     "CartPole": ("cart position", "cart velocity", "pole angle", "pole angular velocity"),
     "Pendulum": ("cos θ", "sin θ", "angular velocity"),
@@ -44,80 +35,11 @@ ACTIONS |= {"MountainCar": ("left", "none", "right"), "LunarLander": ("nothing",
 
 
 class Channel(NamedTuple):
-    """One number that the policy has for an observation."""
+    """One of the numbers that the policy computes from an observation."""
 
     label: str
     range: tuple[float, float] | None  # None: from the lowest to the highest drawn
     shown: bool
-
-
-def section(trained: Sequence[Trained], left_out: Sequence[Path] = ()) -> str:
-    """A part for each run; of several seeds, the one with the best last evaluation. `left_out`: runs without one."""
-    parts = []
-    for one in trained:
-        judged = [(result.get("evaluation") or {}).get("mean", -np.inf) for result in one.results]
-        folder = one.folders[int(np.argmax(judged))]
-        best = ", whose greedy episodes returned most" if len(one.folders) > 1 else ""
-        name = f"{one.name}, {folder.name}{best}" if one.run.is_group else one.name
-        title = f"<h3>{html.text(name)}</h3>" if len(trained) > 1 or one.run.is_group else ""
-        try:
-            shown = part(folder)
-        except UserError as error:
-            shown = f'<p class="soft">{html.text(error)}</p>'
-        parts.append(f'<div class="policy-part">{title}{shown}</div>')
-    if left_out:
-        words = f"Only those of the first {len(trained)} runs; of another: python -m pg_theano.report {left_out[0]}"
-        parts.append(f'<p class="soft">{html.text(words)}</p>')
-    return html.section("policy", "The policy, seen", *parts)
-
-
-def part(folder: Path) -> str:
-    """What is seen of one run's best policy. Errors: `UserError`: no checkpoint yet, a policy of the user's own."""
-    found = policy.load(folder)
-    config, facts = runs.read_run(folder)
-    user_code.check_run(config, facts)
-    rows, folders = np.zeros((0, found.acting.obs_size)), [Path(facts["folder"])]
-    try:
-        with watchdog.watching(config.environment.timeout):
-            rows = played(found, config.environment, folders)
-            episode = _episode(found, config.environment, folders)
-    except Exception as error:  # an environment may do anything; the page has all else
-        episode = f'<p class="soft">The environment could not be played here: {html.text(error)}</p>'
-    if found.acting.obs_size > MOST_FEATURES:
-        words = f"Observations of {found.acting.obs_size:,} numbers: no two of them say much, and no map is drawn."
-        over = f'<p class="soft">{words}</p>'
-    else:
-        over = maps(found, rows)
-    return f'<div class="beside"><div>{episode}</div><div>{over}</div></div>'
-
-
-def played(found: policy.Policy, config: Any, folders: Sequence[Path]) -> Array:
-    """Observations that the policy meets, [N, F], in playing for no longer than `SECONDS`."""
-    rows: list[Array] = []
-    rng = np.random.default_rng(SEED)
-    env = singles.Slot(making.single(config, folders=folders), config.id, 0, found.acting.dtype)
-    try:
-        row, given = making.converters(env, config.id, found.acting.dtype, found.acting.squash)
-        began = time.perf_counter()  # by now it is made, which may take longer than playing
-        for episode in range(EPISODES):
-            obs, _ = env.reset(seed=SEED + episode)
-            ended = False
-            while not ended and len(rows) < MOST_STEPS and (not rows or time.perf_counter() - began < SECONDS):
-                rows.append(row(obs))
-                obs, _, terminated, truncated, _ = env.step(given(_drawn(found, rows[-1], rng, episode == 0))[0])
-                ended = terminated or truncated
-    finally:
-        env.close()
-    return np.concatenate(rows).astype(np.float64)
-
-
-def _drawn(found: policy.Policy, obs: Array, rng: np.random.Generator, greedy: bool) -> Array:
-    act = forward.numpy_act(found.acting, with_log_prob=False)
-    if greedy:
-        return act(found.state, obs, None, {"exploration_rate": 0.0}, GREEDY)[0]
-    kind, size = found.acting.noise_kind
-    noise = (rng.random((1, size)) if kind == "uniform" else rng.standard_normal((1, size))).astype(found.acting.dtype)
-    return act(found.state, obs, noise, {"exploration_rate": 0.0}, SAMPLE)[0]
 
 
 # -- numbers of the policy
@@ -130,7 +52,7 @@ def values(found: policy.Policy, obs: Array) -> Array:
 
 
 def channels(found: policy.Policy) -> list[Channel]:
-    """As `values` has them."""
+    """In the order of `values`."""
     action, task = found.acting.action, _bare(found)
     named = next((names for key, names in ACTIONS.items() if task.startswith(key)), ())
     if action.kind == "discrete":
@@ -203,9 +125,7 @@ def maps(found: policy.Policy, rows: Array) -> str:
     """Maps of the policy over two dimensions, the others held; sliders where scripts run."""
     names, size = names_of(found), found.acting.obs_size
     ranges, at = _ranges(rows, size)
-    first, second = chosen(found, rows)
-    if size == 1:
-        first = second = 0
+    first, second = pair = chosen(found, rows) if size > 1 else (0, 0)
     every = [(k, channel) for k, channel in enumerate(channels(found)) if channel.shown]
     shown = every[:MOST_MAPS]
     across = np.linspace(*ranges[first], 2 * SIDE + 1)[1::2]
@@ -233,12 +153,12 @@ def maps(found: policy.Policy, rows: Array) -> str:
     return (
         f'<p class="soft">{html.text(words + more)}</p><div class="knobs"></div>'
         f'<div class="maps">{"".join(drawn)}</div>'
-        + (_data(found, names, ranges, at, (first, second), dots, table, wide) if size > 2 or not wide else "")
+        + (_data(found, _Plane(ranges, at, pair), dots, wide) if size > 2 or not wide else "")
     )
 
 
 def _map(k: int, channel: Channel, over: Array, table: Array, seen: str, below: tuple[str, str], key: str) -> str:
-    """One channel [SIDE²] as a picture, the observations met over it, what its edges and colours mean under it."""
+    """One channel [SIDE²] as a picture under the observations met, with the ranges of its axes and colours."""
     low, high = channel.range or (float(over.min()), float(over.max()))
     high = high if high > low else low + 1.0
     levels = np.clip(255 * (over - low) / (high - low), 0, 255).astype(int).reshape(SIDE, SIDE)
@@ -254,26 +174,25 @@ def _map(k: int, channel: Channel, over: Array, table: Array, seen: str, below: 
     )
 
 
-def _data(
-    found: policy.Policy,
-    names: list[str],
-    ranges: list[tuple[float, float]],
-    at: Array,
-    pair: tuple[int, int],
-    dots: Array,
-    table: Array,
-    wide: bool,
-) -> str:
-    """What the page's script draws the maps from: the network, or where it is `wide` maps made beforehand."""
-    content = (_grids(found, ranges, at, pair) if wide else {"net": network(found)}) | {
+class _Plane(NamedTuple):
+    """Two dimensions of the observations, and the point at which the others are held."""
+
+    ranges: list[tuple[float, float]]  # of every dimension
+    at: Array  # [F]
+    pair: tuple[int, int]
+
+
+def _data(found: policy.Policy, plane: _Plane, dots: Array, wide: bool) -> str:
+    """The data of the page's script: the network, or for a `wide` one maps computed beforehand."""
+    content = (_grids(found, *plane) if wide else {"net": network(found)}) | {
         "channels": [{"label": channel.label, "range": channel.range} for channel in channels(found)],
-        "names": names,
-        "ranges": ranges,
-        "at": at.tolist(),
-        "first": int(pair[0]),
-        "second": int(pair[1]),
+        "names": names_of(found),
+        "ranges": plane.ranges,
+        "at": plane.at.tolist(),
+        "first": int(plane.pair[0]),
+        "second": int(plane.pair[1]),
         "seen": [[float(f"{value:.3g}") for value in row] for row in dots.tolist()],
-        "colours": base64.b64encode(table.tobytes()).decode(),
+        "colours": base64.b64encode(colours().tobytes()).decode(),
     }
     return html.data("", content).replace('id=""', 'class="policy"', 1)
 
@@ -286,7 +205,7 @@ def _dots(dots: Array, first: int, second: int, ranges: Sequence[tuple[float, fl
 
 
 def _ranges(rows: Array, size: int) -> tuple[list[tuple[float, float]], Array]:
-    """(the range of each dimension that was met, with a fifth more on both sides; their medians)."""
+    """(the range of each dimension in `rows`, with a fifth more on both sides; the medians)."""
     if not len(rows):
         return [(-1.0, 1.0)] * size, np.zeros(size)
     low, at, high = np.quantile(rows, (0.01, 0.5, 0.99), axis=0)
@@ -295,7 +214,7 @@ def _ranges(rows: Array, size: int) -> tuple[list[tuple[float, float]], Array]:
 
 
 def chosen(found: policy.Policy, rows: Array) -> tuple[int, int]:
-    """The two dimensions that matter most: the policy changes most where their values are dealt out anew.
+    """The two dimensions that matter most: the policy changes most if their values are shuffled.
 
     Permutation importance: Breiman 2001, section 10; of the policy's own numbers instead of an error.
     """
@@ -347,25 +266,3 @@ def _grids(found: policy.Policy, ranges: list[tuple[float, float]], at: Array, p
         "shown": shown,
         "scales": scales,
     }
-
-
-# -- one episode
-
-
-def _episode(found: policy.Policy, config: Any, folders: Sequence[Path]) -> str:
-    """A greedy episode as a GIF, the policy's numbers beside every picture."""
-    from pg_theano.reports import animation
-
-    moving = [one for one in channels(found) if one.shown or one.range]  # not a standard deviation that never changes
-    bars = [(channel.label.partition(", before")[0], channel.range) for channel in moving[: animation.MOST_BARS]]
-    try:
-        gif, steps, total = animation.animation(
-            config, folders, found.acting.dtype, found.acting.squash, SEED,
-            lambda obs: (_drawn(found, obs, np.random.default_rng(0), True), values(found, obs)[0]), bars,
-        )  # fmt: skip
-    except (UserError, ImportError) as error:  # it has no picture, or there is none of Pillow
-        return f'<p class="soft">No picture of an episode: {html.text(error)}</p>'
-    words = f"A greedy episode: {steps:,} steps, return {total:,.4g}; beside it, what the policy had for each step"
-    words += f", {len(bars)} numbers of {len(moving)}." if len(bars) < len(moving) else "."
-    said, address = html.text(words), html.image("gif", gif)
-    return f'<p class="soft">{said}</p><img class="episode" alt="{said}" src="{address}">'

@@ -26,7 +26,7 @@ TRIAL, TOP, GREEN, OTHER = 0, 1, 2, 5  # colours
 
 
 def section(path: Path) -> str:
-    """All of one search. Errors: `UserError`: no search, a storage that cannot be read, no trial yet."""
+    """The page of one search. Errors: `UserError` without a search, a readable storage or a trial."""
     plan = study.read_folder(path)
     trials = storage.Store(path, plan.search.storage, plan.name, plan.axes, plan.maximise).trials()
     if not trials:
@@ -102,11 +102,13 @@ def _slice(plan: Plan, axis: Axis, trials: Sequence[Trial], state: cho.State | N
         Mark("points", _flat(x, y), TRIAL, "trial"),
         *(_parabolas(plan, axis, state) if state else []),
     ]
-    ticks = [(float(i), number(label(one))) for i, one in enumerate(axis.choices)] if axis.choices is not None else []
+    scale: Any = "log" if axis.log else "linear"
+    if axis.choices is not None:
+        scale = [(float(i), number(label(one))) for i, one in enumerate(axis.choices)]
     room = 0.06 * (max(y) - min(y)) or max(abs(y[0]) * 0.1, 1.0)  # a parabola may leave the picture, no trial does
     name = samplers.names(plan.axes)[list(plan.axes).index(axis)]
     return figures.chart(
-        name, marks, x=name, y=OBJECTIVES[plan.search.objective], log_x=axis.log and axis.choices is None, ticks=ticks,
+        name, marks, x=name, y=OBJECTIVES[plan.search.objective], scale_x=scale,
         hold=(min(y) - room, max(y) + room),
     )  # fmt: skip
 

@@ -1,4 +1,4 @@
-"""What a page shows of runs: outcome, curves, times, configs."""
+"""Runs on a page: their outcome, curves and times."""
 
 from __future__ import annotations
 
@@ -8,9 +8,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from pg_theano.config import rules
-from pg_theano.config.knobs import Config
-from pg_theano.config.reading import from_dict, to_dict
+from pg_theano.config.algorithms import ALGORITHMS
+from pg_theano.config.reading import to_dict
 from pg_theano.reports.pages import figures, html
 from pg_theano.reports.pages.figures import Mark
 from pg_theano.runs import curves, seeds
@@ -40,7 +39,7 @@ METRICS = {
     "exploration_rate": "Exploration rate",
     "episodes_per_update": "Episodes of an update",
 }
-"""What every record may hold, in the order it is shown in; another column comes after them under its own name."""
+"""Columns of a record and their titles, in the order of the page; other columns follow under their own names."""
 OF_SEARCHES = {"cost": "Cost (minus the mean fitness)", "gradient_norm": "Step of the distribution's mean (norm)"}
 OF_GENERATIONS = {"spread", "fitness_best"}
 NOT_DRAWN = {"update", "env_steps", "episodes", "seconds", "record", "length_max"}
@@ -51,19 +50,19 @@ MOST_ROWS = 8  # of a table that is open from the first
 
 
 class Trained(NamedTuple):
-    """A run, or several that differ in their seed, as read back or as it goes."""
+    """A run, or several that differ in their seed: read from its folder, or while it goes on."""
 
     name: str
     path: Path
     config: dict[str, Any]
     run: Run
-    results: list[dict[str, Any]]  # sound: see `_result`
+    results: list[dict[str, Any]]  # as `_result` makes them
     folders: list[Path]
-    threshold: float | None = None  # of its environment, where no result says one
+    threshold: float | None = None  # of its environment; a result's own comes first
 
 
 def read(path: Path) -> Trained:
-    """A run folder, or one of `seed-*/`. Errors: `UserError` where it is none, or has no record yet."""
+    """A run folder, or one of `seed-*/`. Errors: `UserError` for a folder that is neither, or has no record yet."""
     if (path / seeds.PLAN).is_file():
         config, *_ = seeds.read_plan(path)
         folders = [one for one in seeds.folders_of(path) if (one / "config.yaml").is_file()]
@@ -87,7 +86,7 @@ def read(path: Path) -> Trained:
 
 
 def _result(found: Mapping[str, Any] | None) -> dict[str, Any]:
-    """Of a result what a page shows, where it is of the kind that a run writes."""
+    """The entries of a result that a page shows, if they are of the kind that a run writes."""
     if not isinstance(found, Mapping):
         return {}
     words = {k: found[k] for k in ("status", "stop_reason", "environment", "backend") if isinstance(found.get(k), str)}
@@ -104,7 +103,7 @@ def _result(found: Mapping[str, Any] | None) -> dict[str, Any]:
 
 
 def overview(trained: Sequence[Trained]) -> str:
-    """The answer first: of each, what it was and how it ended."""
+    """The answer first: for each run its task and its outcome."""
     parts = []
     for one in trained:
         title = f"<h3>{html.text(one.name)}</h3>" if len(trained) > 1 else ""
@@ -162,7 +161,7 @@ def _facts(one: Trained) -> str:
 
 
 def _so_far(one: Trained) -> str:
-    """Of what has no result: it goes on, or was killed."""
+    """How far a run without a result is: it goes on, or was killed."""
     updates, steps, seconds = (
         sum(_last(one, i, column) for i in range(len(one.run.seeds))) for column in ("update", "env_steps", "seconds")
     )
@@ -222,7 +221,7 @@ def curves_section(trained: Sequence[Trained]) -> str:
         x, label = ("update", "generation") if column in OF_GENERATIONS else ("env_steps", "environment steps")
         marks = [m for i, one in enumerate(trained) for m in _marks(one, i, x, column, len(trained) > 1)]
         title = METRICS.get(column, column.replace("_", " "))
-        if all(one.config["algorithm"]["name"] in rules.SEARCHES for one in trained):
+        if all(ALGORITHMS[one.config["algorithm"]["name"]].searches for one in trained):
             title = OF_SEARCHES.get(column, title)
         small.append(figures.chart(title, marks, x=label))
     levels = sorted({t for one in trained if (t := _threshold(one)) is not None})
@@ -244,10 +243,10 @@ def curves_section(trained: Sequence[Trained]) -> str:
 
 
 def _marks(one: Trained, i: int, x: str, y: str, several: bool, *, full: bool = False) -> list[Mark]:
-    """A run's line, its band, its seeds and its evaluations. Of several runs each is one series; of one, each part."""
+    """A run's line, its band, its seeds and its evaluations. Each run is one series; each part, if it is alone."""
     run, count = one.run, len(one.run.seeds)
-    if one.config["algorithm"]["name"] not in rules.READERS.get(f"schedules.{y}", (one.config["algorithm"]["name"],)):
-        return []  # recorded of every algorithm, and not read by this one
+    if not ALGORITHMS[one.config["algorithm"]["name"]].reads(f"schedules.{y}"):
+        return []  # recorded for every algorithm, though this one does not read it
     mean = curves.curve_of_run(run, x, y, "return_std" if y == "return_mean" else None)
     if mean is None:
         return []
@@ -269,7 +268,7 @@ def _marks(one: Trained, i: int, x: str, y: str, several: bool, *, full: bool = 
     return marks
 
 
-# -- time and config
+# -- time
 
 
 def times_section(trained: Sequence[Trained]) -> str:
@@ -286,44 +285,3 @@ def times_section(trained: Sequence[Trained]) -> str:
     if not parts:
         return ""
     return html.section("time", "How long each part took", f'<div class="charts">{"".join(parts)}</div>')
-
-
-def config_section(trained: Sequence[Trained]) -> str:
-    """Every knob; of several runs those first in which they differ, of one those that are not at their default."""
-    flat = [flattened(one.config) for one in trained]
-    names = list(dict.fromkeys(name for one in flat for name in one))
-    rows = {name: [name, *[one.get(name, "–") for one in flat]] for name in names}
-    head = ["knob", *[one.name for one in trained]]
-    if len(trained) > 1:
-        differ = [name for name in names if len(set(rows[name][1:])) > 1]
-        words = (
-            f"{len(differ)} {'knob differs' if len(differ) == 1 else 'knobs differ'}." if differ else "No knob differs."
-        )
-    else:
-        algorithm = trained[0].config["algorithm"]["name"]  # which has defaults of its own
-        usual = flattened(to_dict(from_dict({"algorithm": {"name": algorithm}})))
-        usual["algorithm.name"] = Config().algorithm.name
-        differ = [name for name in names if flat[0][name] != usual.get(name)]
-        words = (
-            f"{len(differ)} {'knob is not at its' if len(differ) == 1 else 'knobs are not at their'} default."
-            if differ
-            else "Every knob is at its default."
-        )
-    listed = set(differ)
-    first = (
-        html.table(head, [rows[name] for name in differ], numbers=False, marked=[True] * len(differ)) if differ else ""
-    )
-    whole = html.table(head, list(rows.values()), numbers=False, marked=[name in listed for name in names])
-    return html.section("config", "Config", f"<p>{words}</p>", first, html.details(f"Every knob ({len(names)})", whole))
-
-
-def flattened(data: Mapping[str, Any], above: str = "") -> dict[str, str]:
-    """{"a": {"b": [1]}} to {"a.b": "[1]"}."""
-    flat: dict[str, str] = {}
-    for key, value in data.items():
-        name = f"{above}{key}"
-        if isinstance(value, Mapping) and value:
-            flat |= flattened(value, f"{name}.")
-        else:
-            flat[name] = "null" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
-    return flat

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from pg_theano.reports.pages import html, policies, training
+from pg_theano.reports.pages import configs, html, policy_section, training
 from pg_theano.reports.pages.training import Trained
 from pg_theano.runs import checkpoints
 from pg_theano.types import UserError
@@ -33,7 +33,7 @@ def written(out: Path, content: str) -> Path:
 
 
 def read(folders: Sequence[Path]) -> list[Trained]:
-    """Runs and sets of seeds; those of one name are called by their folder. Errors: `UserError`: no run, no record."""
+    """Runs and sets of seeds; equal names become folders. Errors: `UserError` without a run or record."""
     found = [training.read(path) for path in folders]
     names = [one.name for one in found]
     return [
@@ -46,8 +46,8 @@ def sections(trained: Sequence[Trained], *, play: bool) -> list[str]:
     """All that is shown of runs; `play`: the policies are played, which runs their environments."""
     parts = [training.overview(trained), training.curves_section(trained)]
     if play:
-        parts.append(policies.section(trained[:MOST_POLICIES], [one.path for one in trained[MOST_POLICIES:]]))
-    return [*parts, training.times_section(trained), training.config_section(trained)]
+        parts.append(policy_section.section(trained[:MOST_POLICIES], [one.path for one in trained[MOST_POLICIES:]]))
+    return [*parts, training.times_section(trained), configs.config_section(trained)]
 
 
 def page(title: str, parts: Sequence[str]) -> str:

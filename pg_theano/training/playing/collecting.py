@@ -16,6 +16,7 @@ import numpy as np
 
 from pg_theano.compiler.padding import power_of_two
 from pg_theano.config import schedules
+from pg_theano.config.algorithms import ALGORITHMS
 from pg_theano.config.knobs import Config
 from pg_theano.environments import making
 from pg_theano.spec import Spec
@@ -63,7 +64,7 @@ def collector_of(
 def said_of_minibatches(config: Config) -> str | None:
     """How large the minibatches are if their number does not divide the rollout; None if it does."""
     algorithm = config.algorithm
-    if algorithm.num_steps is None or algorithm.name == "a2c":
+    if algorithm.num_steps is None or not ALGORITHMS[algorithm.name].reads("algorithm.num_minibatches"):
         return None
     steps, number = config.environment.num_envs * algorithm.num_steps, algorithm.num_minibatches
     if steps % number:

@@ -9,7 +9,7 @@ from pg_theano.types import Array, Searcher, SearchState
 
 
 def elite_count(population_size: int, elite_fraction: float) -> int:
-    """How many are elites: the nearest whole number, and two at least, for one has no spread."""
+    """The number of elites: the nearest whole number, but at least two, because one has no spread."""
     return min(population_size, max(2, round(population_size * elite_fraction)))
 
 

@@ -65,7 +65,7 @@ def to_state(optimizer: Any, dtype: str) -> SearchState:
 
 
 def from_state(template: Any, state: SearchState) -> Any:
-    """The object that `to_state` was given: a copy of the template with everything that is held set anew.
+    """The object whose state `to_state` wrote: a copy of the template with every held entry set.
 
     What is not held is constant, but for a record of values that only the package's own stopping rule would read.
     """
@@ -82,7 +82,7 @@ def make(*, size: int, population_size: int, initial_std: float, dtype: str) -> 
 
         θ_p ~ N(mean, std²·C),   C = axes·diag(scales²)·axesᵀ          eq. 5
 
-    The package minimises; what it is told is −fitness. It reads no knob: all its rates follow from D and P. State: the
+    The package minimises, so it is given −fitness. It reads no knob: all its rates follow from D and P. State: the
     entries of `HELD`, float64 as the package computes; "mean" alone, like the candidates, is of `dtype`.
     Errors: `UserError` for a population under 4, which leaves its weights undefined, or for one that runs away.
     """

@@ -51,7 +51,7 @@ def load(
     report: backends.Report,
     around: building.Around = contextlib.nullcontext,
 ) -> Program:
-    """The program of a population learner: cem, pgpe, es or cmaes. `around`: see `compiling.functions`."""
+    """The program of an algorithm that searches. `around`: see `compiling.functions`."""
     algorithm, search = config.algorithm, _searcher_of(config, spec, report)
     dtype, features = spec.dtype, spec.acting.obs_size
     compiled = _Compiled(config, spec, report, around)
@@ -88,7 +88,7 @@ def load(
     example = init(np.random.default_rng(0))
     manifest = {
         "state": [[name, list(np.shape(value)), "search"] for name, value in example.items()],
-        "takes": ["obs", "reward", "mask"] if spec.acting.normalize_observations else ["reward", "mask"],
+        "takes": spec.learning.takes,
         "metrics": METRICS,
     }
     if spec.engine:

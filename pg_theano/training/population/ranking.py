@@ -28,7 +28,7 @@ def best_first(fitness: Array) -> Array:
 
 
 def centred_ranks(fitness: Array) -> Array:
-    """How many of the others each one beats, from −½ (none) to ½ (all).
+    """The share of the others that each candidate beats, from −½ (none) to ½ (all).
 
         u_p = (#{q: F_q < F_p} + ½·#{q ≠ p: F_q = F_p}) / (P − 1) − ½           Salimans et al. 2017, section 2
 

@@ -24,7 +24,7 @@ def default_population(name: str, size: int) -> int:
 
 
 class Asked(TypedDict):
-    """What a searcher is made of."""
+    """The arguments of a searcher."""
 
     size: int  # D, how many parameters
     population_size: int | None  # P, candidates in a generation; None for `default_population`
@@ -77,7 +77,7 @@ def make(name: str, **asked: Unpack[Asked]) -> Searcher:
 
 
 def _checked(name: str, asked: Asked) -> dict[str, Any]:
-    """What every searcher takes. Errors: `UserError`, as `make` says."""
+    """The arguments that all searchers share, checked. Errors: `UserError`, as for `make`."""
     size, population_size, initial_std = asked["size"], asked["population_size"], asked["initial_std"]
     dtype, covariance = asked.get("dtype", "float64"), asked.get("covariance", "diagonal")
     if name not in NAMES:

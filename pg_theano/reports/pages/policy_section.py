@@ -1,0 +1,112 @@
+"""The policy of a run on a page: one episode of it, and its maps over what it met in playing."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from pg_theano.config import user_code
+from pg_theano.environments import making, singles, watchdog
+from pg_theano.policies import acting, policy
+from pg_theano.reports.pages import html, policies
+from pg_theano.reports.pages.training import Trained
+from pg_theano.runs import folder as runs
+from pg_theano.types import GREEDY, SAMPLE, Array, UserError
+
+EPISODES, MOST_STEPS, SECONDS = 6, 4000, 0.8
+"""Of playing for one page: the first episode is greedy, the others sampled."""
+MOST_FEATURES = 40  # of an observation that is drawn
+
+
+def section(trained: Sequence[Trained], left_out: Sequence[Path] = ()) -> str:
+    """A part for each run, of its seed with the best last evaluation. `left_out`: runs that have no part."""
+    parts = []
+    for one in trained:
+        judged = [(result.get("evaluation") or {}).get("mean", -np.inf) for result in one.results]
+        folder = one.folders[int(np.argmax(judged))]
+        best = ", whose greedy episodes returned most" if len(one.folders) > 1 else ""
+        name = f"{one.name}, {folder.name}{best}" if one.run.is_group else one.name
+        title = f"<h3>{html.text(name)}</h3>" if len(trained) > 1 or one.run.is_group else ""
+        try:
+            shown = part(folder)
+        except UserError as error:
+            shown = f'<p class="soft">{html.text(error)}</p>'
+        parts.append(f'<div class="policy-part">{title}{shown}</div>')
+    if left_out:
+        words = f"Only those of the first {len(trained)} runs; of another: python -m pg_theano.report {left_out[0]}"
+        parts.append(f'<p class="soft">{html.text(words)}</p>')
+    return html.section("policy", "The policy, seen", *parts)
+
+
+def part(folder: Path) -> str:
+    """A run's best policy: an episode, and its maps. Errors: `UserError` without a checkpoint, or for an own policy."""
+    found = policy.load(folder)
+    config, facts = runs.read_run(folder)
+    user_code.check_run(config, facts)
+    rows, folders = np.zeros((0, found.acting.obs_size)), [Path(facts["folder"])]
+    try:
+        with watchdog.watching(config.environment.timeout):
+            rows = played(found, config.environment, folders)
+            episode = _episode(found, config.environment, folders)
+    except Exception as error:  # an environment may do anything; the page has all else
+        episode = f'<p class="soft">The environment could not be played here: {html.text(error)}</p>'
+    if found.acting.obs_size > MOST_FEATURES:
+        words = f"Observations of {found.acting.obs_size:,} numbers: no two of them say much, and no map is drawn."
+        over = f'<p class="soft">{words}</p>'
+    else:
+        over = policies.maps(found, rows)
+    return f'<div class="beside"><div>{episode}</div><div>{over}</div></div>'
+
+
+def played(found: policy.Policy, config: Any, folders: Sequence[Path]) -> Array:
+    """Observations [N, F] that the policy meets while it plays for at most `SECONDS`."""
+    rows: list[Array] = []
+    rng = np.random.default_rng(policies.SEED)
+    env = singles.Slot(making.single(config, folders=folders), config.id, 0, found.acting.dtype)
+    try:
+        row, given = making.converters(env, config.id, found.acting.dtype, found.acting.squash)
+        began = time.perf_counter()  # only now: making it may take longer than playing
+        for episode in range(EPISODES):
+            obs, _ = env.reset(seed=policies.SEED + episode)
+            ended = False
+            while not ended and len(rows) < MOST_STEPS and (not rows or time.perf_counter() - began < SECONDS):
+                rows.append(row(obs))
+                obs, _, terminated, truncated, _ = env.step(given(_drawn(found, rows[-1], rng, episode == 0))[0])
+                ended = terminated or truncated
+    finally:
+        env.close()
+    return np.concatenate(rows).astype(np.float64)
+
+
+def _drawn(found: policy.Policy, obs: Array, rng: np.random.Generator, greedy: bool) -> Array:
+    act = acting.numpy_act(found.acting, with_log_prob=False)
+    if greedy:
+        return act(found.state, obs, None, {"exploration_rate": 0.0}, GREEDY)[0]
+    kind, size = found.acting.noise_kind
+    noise = (rng.random((1, size)) if kind == "uniform" else rng.standard_normal((1, size))).astype(found.acting.dtype)
+    return act(found.state, obs, noise, {"exploration_rate": 0.0}, SAMPLE)[0]
+
+
+def _episode(found: policy.Policy, config: Any, folders: Sequence[Path]) -> str:
+    """A greedy episode as a GIF, the policy's numbers beside every picture."""
+    from pg_theano.reports import animation
+
+    moving = [
+        one for one in policies.channels(found) if one.shown or one.range
+    ]  # a standard deviation that never changes is left out
+    bars = [(channel.label.partition(", before")[0], channel.range) for channel in moving[: animation.MOST_BARS]]
+    try:
+        gif, steps, total = animation.animation(
+            config, folders, found.acting.dtype, found.acting.squash, policies.SEED,
+            lambda obs: (_drawn(found, obs, np.random.default_rng(0), True), policies.values(found, obs)[0]), bars,
+        )  # fmt: skip
+    except (UserError, ImportError) as error:  # the environment has no picture, or Pillow is missing
+        return f'<p class="soft">No picture of an episode: {html.text(error)}</p>'
+    words = f"A greedy episode: {steps:,} steps, return {total:,.4g}; beside it, what the policy had for each step"
+    words += f", {len(bars)} numbers of {len(moving)}." if len(bars) < len(moving) else "."
+    said, address = html.text(words), html.image("gif", gif)
+    return f'<p class="soft">{said}</p><img class="episode" alt="{said}" src="{address}">'

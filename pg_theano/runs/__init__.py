@@ -1,0 +1,1 @@
+"""The folder of a run: written, locked, read back, judged, handed over."""
