@@ -171,30 +171,24 @@ BOLD = Algorithm(
 """
 GRAPH = '''"""An algorithm of a test."""
 
-from pg_theano.graphs.algorithms import a2c, common, minibatches
+from pg_theano.graphs import networks
+from pg_theano.graphs.algorithms import a2c, common
 from pg_theano.graphs.algorithms.common import act, rollout
-from pg_theano.training import specs
 
 
 def describe(spec):
-    return common.describe(spec, ["cost", "entropy", "gradient_norm", "finite"])
+    return common.describe(spec, ["cost", "entropy", "gradient_norm", "explained_variance", "advantage_mean", "finite"])
 
 
 def train(spec):
-    state, vector, knobs, rollout = common.symbols(spec)
-    block = common.block_of(spec, rollout)
-    estimates, updated = common.estimates(spec, state, knobs, block)
-    batch = minibatches.whole(spec, state, block, estimates)
-    layers = common.layers_of(spec, state["params"])
-    loss, measured = a2c.loss_of(spec, layers, batch, knobs | {"value_coefficient": knobs["clip_range"]})
-    params, optimiser, norm = common.descend(
-        spec, state["params"], common.flat_gradient(loss, layers), common.optimizer_state(state), knobs,
-        learning_rate=knobs["learning_rate"],
-    )
-    updated |= {"params": params} | {f"optimizer/{name}": value for name, value in optimiser.items()}
+    update = common.opened(spec)
+    state, knobs = update.state, update.knobs
+    layers = networks.views(state["params"], spec.acting.layout)
+    loss, measured = a2c.loss_of(spec, layers, update.batch, knobs | {"value_coefficient": knobs["clip_range"]})
+    gradient = common.flat_gradient(loss, layers)
+    params, optimiser, norm = common.stepped(spec, state["params"], gradient, state, knobs)
     metrics = {"cost": loss, "entropy": measured["entropy"], "gradient_norm": norm}
-    outputs = common.finished(spec, state, updated, metrics)
-    return common.graph(state | {"knobs": vector} | rollout, outputs)
+    return common.closed(update, {"params": params} | optimiser, metrics)
 '''
 
 

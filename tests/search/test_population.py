@@ -14,7 +14,7 @@ from pg_theano.compiler import program as compiling
 from pg_theano.config import reading, schedules
 from pg_theano.graphs import normalizers
 from pg_theano.policies import acting
-from pg_theano.training import seeding, specs
+from pg_theano.training import programs, seeding, specs
 from pg_theano.training.playing import generations
 from pg_theano.training.population import learner
 from pg_theano.types import GREEDY, ActionSpace, UserError
@@ -36,7 +36,7 @@ def player_of(chosen, dtype="float64"):
     made = reading.from_dict(plain | {"dtype": dtype} | chosen)
     environment = specs.environment_of(made, [])
     spec = specs.spec_of(made, environment.task, environment)
-    program = learner.load(made, spec, lambda what, seconds: None)
+    program = programs.load(made, spec, lambda what, seconds: None)
     return made, spec, generations.Player(made, spec, environment, program)
 
 

@@ -12,14 +12,13 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from pg_theano.compiler import user_parts
 from pg_theano.compiler.padding import power_of_two
 from pg_theano.config.knobs import Config
 from pg_theano.config.reading import from_dict, to_dict
 from pg_theano.environments import making, sound
 from pg_theano.spec import Spec
 from pg_theano.system import distribute
-from pg_theano.training import seeding, specs
+from pg_theano.training import programs, seeding, specs
 from pg_theano.training.playing.episodes import NothingOpen, collect
 from pg_theano.training.population import learner
 from pg_theano.training.population.learner import Generation, Moments
@@ -207,6 +206,6 @@ def play_task(task: dict[str, Any]) -> Tried:
         environment = specs.environment_of(config, folders)
         spec = specs.spec_of(config, environment.task, environment, folders)
         _players.clear()
-        program = learner.load(config, spec, lambda what, seconds: None, user_parts.around(spec, folders))
+        program = programs.load(config, spec, lambda what, seconds: None, folders)
         _players[key] = Player(config, spec, environment, program, folders)
     return _players[key].play(task["candidates"], task["acting"], task["update"])
