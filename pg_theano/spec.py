@@ -179,7 +179,7 @@ class Learning:
     objective: Own | None = None
     takes: tuple[str, ...] = ()  # of the algorithm's declaration, and in no run's file: fields of a rollout,
     optimizers: tuple[str, ...] = ()  # entries of State that are an optimiser's,
-    knobs: tuple[str, ...] = ()  # and inputs of the graph; see `specs.declared`
+    knobs: tuple[str, ...] = ()  # and inputs of the graph; see `config/declared.py`
 
     @classmethod
     def of_plain(cls, data: Mapping[str, Any], at: str = "") -> Learning:

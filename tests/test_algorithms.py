@@ -40,7 +40,7 @@ def spec_with_every_part(name):
     data["algorithm"] = {"name": name} | {k: v for k, v in data["algorithm"].items() if record.reads(f"algorithm.{k}")}
     config = reading.from_dict(data)
     with contextlib.closing(specs.environment_of(config, [])) as environment:
-        return specs.declared(config, specs.spec_of(config, environment.task, environment))
+        return specs.spec_of(config, environment.task, environment)
 
 
 class Watched(dict):

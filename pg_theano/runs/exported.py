@@ -12,6 +12,7 @@ import numpy as np
 
 from pg_theano.compiler import user_parts
 from pg_theano.config import user_code
+from pg_theano.config.declared import declared
 from pg_theano.policies import policy
 from pg_theano.runs import checkpoints, folder, records
 from pg_theano.spec import Spec
@@ -72,7 +73,7 @@ def _stablehlo(path: Path) -> bytes:
     config, facts, spec, checkpoint = folder.trained(path)
     user_code.check_run(config, facts)
     described = policy.spaces_from(facts, path)
-    return stablehlo_of(spec, checkpoint.state, described, [Path(facts["folder"])])
+    return stablehlo_of(declared(config, spec), checkpoint.state, described, [Path(facts["folder"])])
 
 
 def stablehlo_of(spec: Spec, state: State, described: dict[str, Any], folders: Sequence[Path]) -> bytes:

@@ -68,7 +68,7 @@ def graph(
         raise UserError(
             f"--function rollout: {environment.task.id} is stepped by Gymnasium here; expected act or train"
         )
-    pair = building.graphs_of(specs.declared(config, spec), function, around=user_parts.around(spec, [folder]))
+    pair = building.graphs_of(spec, function, around=user_parts.around(spec, [folder]))
 
     from pg_theano.compiler import pictures
 

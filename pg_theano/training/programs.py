@@ -12,11 +12,11 @@ from pg_theano.compiler import functions
 from pg_theano.compiler import program as compiling
 from pg_theano.compiler.user_parts import around
 from pg_theano.config.algorithms import ALGORITHMS
+from pg_theano.config.declared import declared
 from pg_theano.config.knobs import Config
 from pg_theano.policies import acting
 from pg_theano.spec import Spec
 from pg_theano.training.playing import noise
-from pg_theano.training.specs import declared
 from pg_theano.types import Program
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import importlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -14,6 +13,7 @@ from pg_theano import parameters
 from pg_theano.compiler import cached
 from pg_theano.config import rules, schedules
 from pg_theano.config.algorithms import ALGORITHMS
+from pg_theano.config.declared import declared
 from pg_theano.config.knobs import Config
 from pg_theano.environments import making
 from pg_theano.environments.sound import LONGEST_EPISODE
@@ -94,7 +94,7 @@ def spec_of(config: Config, task: Task, environment: object = None, folders: Seq
         chunk = algorithm.num_steps or chunk_of(task.time_limit)
         by_step = _learns_step_by_step(config, acting)
         engine = Engine(dynamics, getattr(environment, "source", None), chunk, by_step)
-    return Spec(acting, learning, engine)
+    return declared(config, Spec(acting, learning, engine))
 
 
 def _acting(config: Config, task: Task, folders: Sequence[Path]) -> Acting:
@@ -120,23 +120,6 @@ def _acting(config: Config, task: Task, folders: Sequence[Path]) -> Acting:
 def _own(knob: str, name: str, kwargs: Mapping[str, Any], folders: Sequence[Path]) -> Own | None:
     """The user's function that a knob names; None where it names one of ours."""
     return None if name in ("dense", "default") else Own(name, kwargs, _source(knob, name, folders))
-
-
-def declared(config: Config, spec: Spec) -> Spec:
-    """The spec with what graphs must know of the algorithm's declaration, which is no part of a run's file.
-
-    takes        fields of a rollout that it learns from
-    optimizers   see `Algorithm.optimizers`
-    knobs        names of the inputs of graphs
-    """
-    record = ALGORITHMS[config.algorithm.name]
-    seen = ("obs",) if record.searches and spec.acting.normalize_observations else ()
-    of_graphs = [one for one in ALGORITHMS.values() if not one.searches]
-    knobs = [name for name, section in schedules.INPUTS.items() if any(r.reads(f"{section}.{name}") for r in of_graphs)]
-    learning = dataclasses.replace(
-        spec.learning, takes=(*seen, *record.takes), optimizers=tuple(record.optimizers), knobs=tuple(knobs)
-    )
-    return spec._replace(learning=learning)
 
 
 def _learns_step_by_step(config: Config, acting: Acting) -> bool:
