@@ -133,7 +133,7 @@ def test_a_logistic_policy_chooses_as_the_graphs_does(exploration, dtype):
     for choice, rate in itertools.product(CHOICES.values(), (0.0, 0.4)):
         knobs = KNOBS | {"exploration_rate": rate}
         out = graph(state | {"obs": obs, "noise": noise, "knobs": knobs, "choice": choice})
-        ours = acting.numpy_act(spec)(state, obs, noise, knobs, choice)
+        ours = acting.numpy_act(spec.acting)(state, obs, noise, knobs, choice)
         assert_agree(spec, state, obs, noise, ours, (out["action"], out["log_prob"]))
         with np.errstate(over="ignore"):  # as in the loop
             action, log_prob = acting.numpy_act(spec.acting, with_log_prob=False)(state, obs, noise, knobs, choice)
