@@ -155,12 +155,12 @@ def rollout_cell(envs: int, repeats: int) -> dict[str, Any]:
 
     from pg_theano.config import reading, schedules
     from pg_theano.environments import making
-    from pg_theano.training import programs
+    from pg_theano.training import programs, specs
     from pg_theano.training.playing import compiled, noise
 
     made = reading.read_config(None, [f"schedules.episodes_per_update.initial={envs}"])
     engine = making.engine_of(made.environment, dtype=made.dtype, backend=made.backend)
-    spec = programs.spec_of(made, engine.task, engine)
+    spec = specs.spec_of(made, engine.task, engine)
     program = programs.load(made, spec, lambda what, seconds: None)
     state = program.init(np.random.default_rng(0)) | {"params": policies(np)["balancing"]}
     knobs, seconds, steps = schedules.knobs_at(made, 0), [], []

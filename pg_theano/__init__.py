@@ -51,8 +51,8 @@ def beside(*results):
 
 
 def load(path):
-    """A trained policy as a function of the observation, in NumPy; see `pg_theano.policies.policy.load`."""
-    from pg_theano.policies.policy import load
+    """A trained policy as a function of the observation, in NumPy; see `pg_theano.runs.policy_of_run.load`."""
+    from pg_theano.runs.policy_of_run import load
 
     return load(path)
 

@@ -22,7 +22,7 @@ from typing import Any
 
 import numpy as np
 
-from pg_theano.types import NUM_UNIFORMS, Array, Problem, UserError
+from pg_theano.types import ActionSpace, Array, Problem, UserError
 
 Layout = list[tuple[str, tuple[int, ...], Any]]
 """(name, shape, initialiser) of each array, in order."""
@@ -51,34 +51,27 @@ def dense_layout(
     return layout
 
 
-def num_outputs(action: dict[str, Any], log_std: str, logistic: bool = False) -> int:
+def num_outputs(action: ActionSpace, log_std: str, logistic: bool = False) -> int:
     """K, how many numbers a policy network gives: a logit for each choice, a mean for each number of a box.
 
-    `action` is an `ActionSpace` as plain data. Where `log_std` is "state_dependent" the network of a box gives the
-    log-stds too, after the means. A `logistic` policy of two actions has one logit for both.
+    Where `log_std` is "state_dependent" the network of a box gives the log-stds too, after the means. A `logistic`
+    policy of two actions has one logit for both.
     """
     if logistic:
         return 1
-    if action["kind"] in ("discrete", "multi_discrete"):
-        return sum(action["choices"])
-    return action["size"] * (2 if action["kind"] == "box" and log_std == "state_dependent" else 1)
-
-
-def noise_of(spec: dict[str, Any]) -> tuple[str, int]:
-    """What one action is drawn from: ("uniform" in [0, 1) or standard "normal", how many numbers U)."""
-    action = spec["action"]
-    if action["kind"] == "discrete":
-        return "uniform", NUM_UNIFORMS[spec["exploration"]]
-    if action["kind"] != "box":
-        return "uniform", action["size"]
-    if spec["noise"] == "state_dependent":
-        return "normal", next(math.prod(shape) for name, shape, *_ in spec["layout"] if name == "policy/log_std")
-    return "normal", action["size"]
+    if action.kind in ("discrete", "multi_discrete"):
+        return sum(action.choices)
+    return action.size * (2 if action.kind == "box" and log_std == "state_dependent" else 1)
 
 
 def path_of(names: Iterable[str], head: str) -> list[str]:
     """The names of the dense layers from the observation to a head, "policy" or "value": w1, b1, w2, b2, ..."""
     return [name for name in names if name.startswith(("shared/", f"{head}/")) and not name.endswith("/log_std")]
+
+
+def is_value(name: str) -> bool:
+    """Whether a layout's entry is the value network's alone."""
+    return name.startswith("value/")
 
 
 def count(layout: Layout) -> int:

@@ -16,6 +16,7 @@ import helpers_graphs as by_definition
 import numpy as np
 from helpers_graphs import KNOBS, PADDED
 
+from pg_theano.spec import Spec
 from pg_theano.types import ActionSpace
 
 SPACES = {
@@ -38,7 +39,7 @@ KINDS: dict[str, dict[str, Any]] = {
 """What a policy can be: changes of a spec."""
 
 
-def make_spec(algorithm, kind="discrete", **changes) -> dict[str, Any]:
+def make_spec(algorithm, kind="discrete", **changes) -> Spec:
     """A small actor-critic of one kind of action, separate networks with three units each unless told otherwise."""
     chosen = KINDS[kind] | changes
     return by_definition.make_spec(
@@ -69,15 +70,15 @@ def experience(spec, rng, ends, *, spread=0.4) -> dict[str, np.ndarray]:
     of which `remember` makes what a policy did. What is padded is garbage.
     """
     ends = np.asarray(ends).T
-    padded, space, shape = ends == PADDED, spec["action"], ends.shape
-    obs, next_obs = np.where(padded[..., None], 1e3, 1.0) * rng.normal(size=(2, *shape, spec["obs_size"]))
+    padded, space, shape = ends == PADDED, spec.acting.action, ends.shape
+    obs, next_obs = np.where(padded[..., None], 1e3, 1.0) * rng.normal(size=(2, *shape, spec.acting.obs_size))
     goes_on = (ends == by_definition.CONTINUES)[:, :-1] & ~padded[:, 1:]
     next_obs[:, :-1] = np.where(goes_on[..., None], obs[:, 1:], next_obs[:, :-1])
-    if space["kind"] == "box":
-        action = np.where(padded[..., None], 1e2, 1.0) * rng.normal(size=(*shape, space["size"]))
+    if space.kind == "box":
+        action = np.where(padded[..., None], 1e2, 1.0) * rng.normal(size=(*shape, space.size))
     else:
-        action = np.stack([rng.integers(0, n, shape) for n in space["choices"]], axis=-1).astype(np.int32)
-        action = action[..., 0] if space["kind"] == "discrete" else action
+        action = np.stack([rng.integers(0, n, shape) for n in space.choices], axis=-1).astype(np.int32)
+        action = action[..., 0] if space.kind == "discrete" else action
     terminated, truncated = padded & (rng.random((2, *shape)) < 0.5)
     return {
         "obs": obs,
@@ -96,7 +97,7 @@ def remember(spec, state, block, knobs=KNOBS) -> dict[str, np.ndarray]:
     action, log_prob = block["action"].copy(), block["log_prob"].copy()
     for e, t in np.argwhere(block["mask"] > 0):
         law = policy(spec, state["params"], observed(spec, state, block["obs"][e, t]), knobs)
-        if spec["action"]["kind"] == "box":
+        if spec.acting.action.kind == "box":
             action[e, t] = np.real(law.mean) + np.real(law.std) * action[e, t]
         log_prob[e, t] += law.log_prob(action[e, t]).real
     return block | {"action": action, "log_prob": log_prob}
@@ -121,7 +122,7 @@ class Step(NamedTuple):
 
 
 def observed(spec, state, obs):
-    if not spec["normalize_observations"]:
+    if not spec.acting.normalize_observations:
         return obs
     std = np.sqrt(state["normalizer/variance"] + 1e-8)
     return np.clip((obs - state["normalizer/mean"]) / std, -10, 10)
@@ -140,7 +141,7 @@ def pooled(mean, variance, count, new):
 
 def arrays_of(spec, params) -> dict[str, np.ndarray]:
     named, start = {}, 0
-    for name, shape, _ in spec["layout"]:
+    for name, shape, _ in spec.acting.layout:
         size = math.prod(shape)
         named[name] = params[start : start + size].reshape(shape)
         start += size
@@ -155,7 +156,7 @@ def forward(spec, arrays, head, obs):
         features = x
         x = x @ arrays[weight] + arrays[bias]
         if bias != names[-1]:
-            x = np.tanh(x) if spec["activation"] == "tanh" else 1 / (1 + np.exp(-x))
+            x = np.tanh(x) if spec.acting.activation == "tanh" else 1 / (1 + np.exp(-x))
     return x, features
 
 
@@ -229,27 +230,27 @@ def policy(spec, params, obs, knobs=KNOBS):
     """The distribution over actions at an observation that is already as the networks see it."""
     arrays = arrays_of(spec, np.asarray(params))
     outputs, features = forward(spec, arrays, "policy", obs)
-    space = spec["action"]
-    if space["kind"] in ("discrete", "multi_discrete"):
+    space = spec.acting.action
+    if space.kind in ("discrete", "multi_discrete"):
         parts = []
-        for logits in np.split(outputs, np.cumsum(space["choices"])[:-1]):
+        for logits in np.split(outputs, np.cumsum(space.choices)[:-1]):
             parts.append(logits - np.log(np.sum(np.exp(logits))))
-        if spec["exploration"] == "epsilon_softmax":
+        if spec.acting.exploration == "epsilon_softmax":
             rate = knobs["exploration_rate"]
             return Categorical(parts, rate / len(parts[0]) + (1 - rate) * np.exp(parts[0]))
         return Categorical(parts)
-    if space["kind"] == "multi_binary":
+    if space.kind == "multi_binary":
         return Categorical([np.array([-softplus(z), -softplus(-z)]) for z in outputs])
-    if spec["noise"] == "state_dependent":
+    if spec.acting.noise == "state_dependent":
         constant = features.real  # the features are constants to the gradient of the noise
         variance = [np.sum(constant**2 * np.exp(2 * column)) + 1e-6 for column in arrays["policy/log_std"].T]
         return Normal(outputs, [v**0.5 for v in variance])
-    if spec["log_std"] == "state_dependent":
-        mean, raw = outputs[: space["size"]], outputs[space["size"] :]
+    if spec.acting.log_std == "state_dependent":
+        mean, raw = outputs[: space.size], outputs[space.size :]
         log_std = [-20 + softplus(22 - softplus(2 - r)) for r in raw]
     else:
         mean, log_std = outputs, arrays["policy/log_std"]
-    bounds = (space["low"], space["high"]) if spec["squash"] else None
+    bounds = (space.low, space.high) if spec.acting.squash else None
     return Normal(mean, [np.exp(s) for s in log_std], bounds)
 
 
@@ -275,7 +276,7 @@ def steps_of(spec, state, block, knobs=KNOBS):
     time_major = {name: np.array(block[name], float).T for name in names}
     real = np.argwhere(time_major["mask"] > 0)  # (t, e)
     updated = {}
-    if spec["normalize_rewards"]:
+    if spec.learning.normalize_rewards:
         begins = state.get("reward_normalizer/so_far", np.zeros(len(block["mask"])))
         noted, carry = by_definition.returns_so_far(time_major, begins, knobs["discount"])
         prefix = "reward_normalizer/"
@@ -285,7 +286,7 @@ def steps_of(spec, state, block, knobs=KNOBS):
         if prefix + "so_far" in state:
             updated[prefix + "so_far"] = carry
         time_major["reward"] = np.clip(time_major["reward"] / np.sqrt(moments[1][0] + 1e-8), -10, 10)
-    if spec["normalize_observations"]:
+    if spec.acting.normalize_observations:
         new = np.array([block["obs"][e, t] for t, e in real])
         moments = pooled(*(state["normalizer/" + name] for name in ("mean", "variance", "count")), new)
         updated |= dict(zip(["normalizer/mean", "normalizer/variance", "normalizer/count"], moments, strict=True))
@@ -295,13 +296,13 @@ def steps_of(spec, state, block, knobs=KNOBS):
         for t, e in real:
             time_major[name][t, e] = value_of(spec, state["params"], observed(spec, state, block[source][e, t]))
     value, discount = time_major["value"], knobs["discount"]
-    if spec["advantage"] == "gae":
+    if spec.learning.advantage == "gae":
         advantage = by_definition.gae_by_definition(time_major, discount, knobs["gae_lambda"])
         target = advantage + value
     else:
-        number = {"monte_carlo": 10**6, "td": 1, "n_step": spec["bootstrap_steps"]}[spec["advantage"]]
+        number = {"monte_carlo": 10**6, "td": 1, "n_step": spec.learning.bootstrap_steps}[spec.learning.advantage]
         target = by_definition.return_by_definition(time_major, discount, number)
-        advantage = target - value if spec["baseline"] == "value" else target
+        advantage = target - value if spec.learning.baseline == "value" else target
     steps = {}
     for t, e in real:
         obs = observed(spec, state, block["obs"][e, t])
@@ -329,9 +330,9 @@ def losses(spec, params, steps, knobs=KNOBS) -> dict[str, Any]:
     vpg    −𝔼[log π·Â] − c_e·𝔼[H], and 𝔼[(V − target)²] of its own          Williams 1992
     npg    −𝔼[r·Â] − c_e·𝔼[H], and the same                                 Kakade 2001; Schulman et al. 2015, eq. 14
     """
-    number, algorithm = len(steps), spec["algorithm"]
+    number, algorithm = len(steps), spec.learning.algorithm
     raw = [step.advantage for step in steps]
-    if spec["standardize_advantages"]:
+    if spec.learning.standardize_advantages:
         mean = math.fsum(raw) / number
         std = math.sqrt(math.fsum((a - mean) ** 2 for a in raw) / number)
         raw = [(a - mean) / (std + 1e-8) for a in raw]
@@ -348,7 +349,7 @@ def losses(spec, params, steps, knobs=KNOBS) -> dict[str, Any]:
             gains.append(log_prob * advantage)
         value = value_of(spec, np.asarray(params), step.obs)
         error = (value - step.target) ** 2
-        if spec["clips_value"]:
+        if spec.learning.clips_value:
             reach = knobs["value_clip_range"]
             near = step.old_value + between(value - step.old_value, -reach, reach)
             error = max(error, (near - step.target) ** 2, key=np.real)
@@ -387,14 +388,14 @@ def derivative(function, params, places=None) -> np.ndarray:
 def optimizer_step(spec, params, gradient, state, knobs, rate):
     """(parameters, the optimiser's state by name, norm of the gradient before it was clipped)."""
     norm = math.sqrt(math.fsum(gradient**2))
-    if spec["clips_gradient"] and norm > knobs["max_gradient_norm"]:
+    if spec.learning.clips_gradient and norm > knobs["max_gradient_norm"]:
         gradient = gradient * (knobs["max_gradient_norm"] / norm)
-    if spec["optimizer"] == "sgd":
+    if spec.learning.optimizer == "sgd":
         return params - rate * gradient, {}, norm
-    if spec["optimizer"] == "momentum":
+    if spec.learning.optimizer == "momentum":
         velocity = knobs["momentum"] * state["velocity"] + gradient
         return params - rate * velocity, {"velocity": velocity}, norm
-    if spec["optimizer"] == "rmsprop":
+    if spec.learning.optimizer == "rmsprop":
         decay = knobs["rmsprop_decay"]
         square = decay * state["mean_square"] + (1 - decay) * gradient**2
         return params - rate * gradient / (np.sqrt(square) + knobs["epsilon"]), {"mean_square": square}, norm
@@ -417,7 +418,7 @@ def batches_of(order, steps):
 
 
 def value_places(spec):
-    return np.arange(spec["num_params"] - spec["num_value_params"], spec["num_params"])
+    return np.arange(spec.acting.num_params - spec.acting.num_value_params, spec.acting.num_params)
 
 
 def updated(spec, state, block, order=None, knobs=KNOBS):
@@ -425,7 +426,7 @@ def updated(spec, state, block, order=None, knobs=KNOBS):
     steps, after = steps_of(spec, state, block, knobs)
     params, everything = np.array(state["params"]), list(steps.values())
     rows = []
-    if spec["algorithm"] == "vpg":
+    if spec.learning.algorithm == "vpg":
         places = value_places(spec)
         theirs = np.arange(places[0])
         gradient = derivative(lambda p: losses(spec, p, everything, knobs)["policy_objective"], params, theirs)[theirs]
@@ -439,19 +440,19 @@ def updated(spec, state, block, order=None, knobs=KNOBS):
         metrics["entropy"] = measured["entropy"]
     else:
         optimiser, going = entries(state, "optimizer/"), True
-        for batch in [everything] if spec["algorithm"] == "a2c" else batches_of(order, steps):
+        for batch in [everything] if spec.learning.algorithm == "a2c" else batches_of(order, steps):
             if not going:
                 break
             measured = losses(spec, params, batch, knobs)
             gradient = derivative(lambda p, batch=batch: losses(spec, p, batch, knobs)["loss"], params)
             moved, following, norm = optimizer_step(spec, params, gradient, optimiser, knobs, knobs["learning_rate"])
             rows.append(measured | {"cost": measured["loss"], "gradient_norm": norm})
-            going = not (spec["uses_target_kl"] and measured["kl"] > 1.5 * knobs["target_kl"])
+            going = not (spec.learning.uses_target_kl and measured["kl"] > 1.5 * knobs["target_kl"])
             if going:
                 params, optimiser = moved, following
         after |= {f"optimizer/{name}": value for name, value in optimiser.items()}
         wanted = ["cost", "policy_loss", "value_loss", "entropy", "gradient_norm"]
-        wanted += ["kl", "clip_fraction"] if spec["algorithm"] == "ppo" else []
+        wanted += ["kl", "clip_fraction"] if spec.learning.algorithm == "ppo" else []
         metrics = {name: np.mean([row[name] for row in rows]) for name in wanted}
     return state | after | {"params": params}, metrics | of_steps(everything) | {"finite": 1.0}
 
@@ -489,8 +490,8 @@ def interpreted_graph(spec, function):
     from pytensor.graph.traversal import ancestors
     from pytensor.scan.op import Scan
 
-    with by_definition.floats(spec["dtype"]):
-        module = importlib.import_module(f"pg_theano.graphs.algorithms.{spec['algorithm']}")
+    with by_definition.floats(spec.dtype):
+        module = importlib.import_module(f"pg_theano.graphs.{spec.module}")
         graph = getattr(module, function)(spec)
         interpret_scans(graph.outputs.values(), ancestors, Scan)
         run = by_definition.interpreted(graph.inputs.values(), list(graph.outputs.values()))

@@ -88,10 +88,10 @@ def state_of(spec, estimator):
     """A State whose policy is the same for every estimator, and whose value network is wrong, or exact."""
     from pg_theano.graphs.algorithms import common as skeleton
 
-    number = spec["num_params"] - spec["num_value_params"]
+    number = spec.acting.num_params - spec.acting.num_value_params
     rng = np.random.default_rng(8)
     state = {name: np.zeros(shape) for name, shape, _ in skeleton.state_entries(spec)}
-    value = rng.normal(0, 0.7, spec["num_value_params"])
+    value = rng.normal(0, 0.7, spec.acting.num_value_params)
     if estimator.value == "exact":
         value = np.concatenate([exact_values(spec, estimator).T.ravel(), [0.0]])
     state["params"] = np.concatenate([played_params(number), value])
@@ -105,8 +105,8 @@ def state_of(spec, estimator):
 
 def exact_values(spec, estimator):
     """V(s, t) of the policy that played, by going backward in time. [S, T]"""
-    policy = played_params(spec["num_params"] - spec["num_value_params"])
-    params, gamma = np.concatenate([policy, np.zeros(spec["num_value_params"])]), knobs_of(estimator)["discount"]
+    policy = played_params(spec.acting.num_params - spec.acting.num_value_params)
+    params, gamma = np.concatenate([policy, np.zeros(spec.acting.num_value_params)]), knobs_of(estimator)["discount"]
     values = np.zeros((3, LENGTH + 1))
     for time in range(estimator.length - 1, -1, -1):
         for place in range(3):
@@ -127,7 +127,7 @@ def knobs_of(estimator):
 
 def policy_probs(spec, params, place, time):
     """π of both actions, the softmax of the network itself. Complex where the parameters are."""
-    law = actor_critics.policy(spec | {"exploration": "softmax"}, params, seen(place, time))
+    law = actor_critics.policy(by_definition.changed(spec, exploration="softmax"), params, seen(place, time))
     return np.exp(law.parts[0])
 
 
@@ -140,7 +140,7 @@ def behaviour(spec, params, place, time, estimator):
         "epsilon_softmax": rate / 2 + (1 - rate) * probs,
         "epsilon_greedy": rate / 2 + (1 - rate) * best,
         "epsilon_greedy_softmax": rate * probs + (1 - rate) * best,
-    }[spec["exploration"]]
+    }[spec.acting.exploration]
 
 
 def chances(spec, params, estimator, law=behaviour):
@@ -159,7 +159,7 @@ def chances(spec, params, estimator, law=behaviour):
 def expected_return(spec, params, estimator):
     """J. Where the behaviour has a gradient (`softmax`, `epsilon_softmax`) of the behaviour; else of the policy π, of
     which the greedy strategies learn."""
-    smooth = spec["exploration"] in ("softmax", "epsilon_softmax")
+    smooth = spec.acting.exploration in ("softmax", "epsilon_softmax")
     law = behaviour if smooth else lambda spec, params, place, time, _: policy_probs(spec, params, place, time)
     gamma = knobs_of(estimator)["discount"]
     return math.fsum(
@@ -170,7 +170,7 @@ def expected_return(spec, params, estimator):
 
 def true_gradient(spec, params, estimator):
     """∇J for the policy's parameters: (8·(J(h) − J(−h)) − (J(2h) − J(−2h))) / 12h."""
-    number, step = spec["num_params"] - spec["num_value_params"], 1e-3
+    number, step = spec.acting.num_params - spec.acting.num_value_params, 1e-3
     gradient = np.zeros(number)
     for i, unit in enumerate(np.eye(len(params))[:number] * step):
         at = {k: expected_return(spec, params + k * unit, estimator) for k in (-2, -1, 1, 2)}
@@ -227,11 +227,11 @@ class Found(NamedTuple):
 def measured(estimator) -> Found:
     spec = spec_of(estimator)
     state, knobs = state_of(spec, estimator), knobs_of(estimator)
-    number = spec["num_params"] - spec["num_value_params"]
+    number = spec.acting.num_params - spec.acting.num_value_params
     at = np.array(state["params"])
     at[:number] += estimator.moved * np.random.default_rng(9).normal(size=number)
     run, expected = gradient_function(spec, estimator), np.zeros(number)
-    over_steps = estimator.algorithm != "reinforce" or spec["average"] == "steps"
+    over_steps = estimator.algorithm != "reinforce" or spec.learning.average == "steps"
     weighed = chances(spec, state["params"], estimator)
     assert abs(math.fsum(chance for chance, *_ in weighed) - 1) < 1e-12
     mean_steps = math.fsum(chance * len(places) for chance, places, _ in weighed)

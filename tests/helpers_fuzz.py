@@ -19,11 +19,11 @@ from pg_theano.compiler import cached
 from pg_theano.config import reading as configs
 from pg_theano.policies import policy
 from pg_theano.reports import plots
-from pg_theano.runs import checkpoints
+from pg_theano.runs import checkpoints, policy_of_run
 from pg_theano.runs import folder as runs
 from pg_theano.search import plan, study
 from pg_theano.system import seals
-from pg_theano.training import programs
+from pg_theano.training import specs
 from pg_theano.types import UserError
 
 KEY = "0" * 64
@@ -135,7 +135,7 @@ def export(folder, content):
     """A policy that was exported to npz."""
     path = folder / "policy.npz"
     path.write_bytes(zipped(content))
-    policy.load(path)
+    policy_of_run.load(path)
 
 
 READERS = {
@@ -156,14 +156,14 @@ SEARCH = b"name: s\nsearch: {method: random, space: {optimizer.beta1: {low: 0.1,
 def spec_of_run():
     """(spec, task) of a small policy."""
     settings_of_run = configs.from_dict({"policy": {"hidden": [2]}})
-    environment = programs.environment_of(settings_of_run, [])
-    return programs.spec_of(settings_of_run, environment.task, environment), environment.task
+    environment = specs.environment_of(settings_of_run, [])
+    return specs.spec_of(settings_of_run, environment.task, environment), environment.task
 
 
 def exported():
     """A small policy, as `pg_theano.export --to npz` writes it."""
     spec, task = spec_of_run()
-    state = {"params": np.zeros(spec["num_params"], np.float32)}
+    state = {"params": np.zeros(spec.acting.num_params, np.float32)}
     about = policy.About(task.id, "reinforce", {}, "run", "best-1")
     made = policy.Policy(*policy.acting_part(spec, state), task.spaces, about)
     buffer = io.BytesIO()

@@ -7,15 +7,17 @@ makes a Rollout of it, with garbage wherever nothing happened.
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import importlib
 import math
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from scipy.special import expit, log_softmax
 
 from pg_theano import parameters
 from pg_theano.config.algorithms import ALGORITHMS, CEM
+from pg_theano.spec import Spec
 from pg_theano.types import ActionSpace, Rollout
 
 SIGNALS = ["reward", "episode_return", "reward_to_go"]
@@ -45,8 +47,8 @@ KNOBS = {
 }
 
 
-def make_spec(*, hidden=(3,), num_actions=3, value_hidden=None, **changes) -> dict[str, Any]:
-    """A spec of a small program, as `programs.spec_of` would make it; with a value network where `value_hidden` is given.
+def make_spec(*, hidden=(3,), num_actions=3, value_hidden=None, **changes) -> Spec:
+    """A spec of a small program, as `specs.spec_of` would make it; with a value network where `value_hidden` is given.
 
     `num_actions` is for a discrete space; any other is given as `action`. A shared trunk has `hidden`, and two heads.
     """
@@ -93,29 +95,32 @@ def make_spec(*, hidden=(3,), num_actions=3, value_hidden=None, **changes) -> di
         "num_line_search_steps": None,
         "normalize_rewards": False,
     } | changes
-    outputs = parameters.num_outputs(spec["action"], spec["log_std"], spec["logistic"])
+    action = ActionSpace(**spec["action"])
+    outputs = parameters.num_outputs(action, spec["log_std"], spec["logistic"])
     trunk = [spec["obs_size"], *hidden]
     if spec["shared"]:
         layout = parameters.dense_layout(trunk, "shared") + parameters.dense_layout([trunk[-1], outputs])
     else:
         layout = parameters.dense_layout([*trunk, outputs])
-    if spec["action"]["kind"] == "box" and spec["log_std"] == "state_independent":
-        size = spec["action"]["size"]
-        shape = (trunk[-1], size) if spec["noise"] == "state_dependent" else (size,)
+    if action.kind == "box" and spec["log_std"] == "state_independent":
+        shape = (trunk[-1], action.size) if spec["noise"] == "state_dependent" else (action.size,)
         layout.append(("policy/log_std", shape, "zeros"))
     if value_hidden is not None:
         before = [trunk[-1]] if spec["shared"] else [spec["obs_size"], *value_hidden]
         layout += parameters.dense_layout([*before, 1], "value")
+    made = Spec.of_plain(spec | {"layout": [[n, list(s), how] for n, s, how in layout]})
     record = ALGORITHMS.get(spec["algorithm"], CEM)  # a search's graphs are those of a population
-    return spec | {
-        "takes": list(record.takes),
-        "optimizers": list(record.optimizers),
-        "knobs": list(KNOBS),
-        "num_outputs": outputs,
-        "layout": [[n, list(s), how] for n, s, how in layout],
-        "num_params": parameters.count(layout),
-        "num_value_params": parameters.count([entry for entry in layout if entry[0].startswith("value/")]),
-    }
+    return with_declared(made, tuple(record.takes), tuple(record.optimizers), tuple(KNOBS))
+
+
+def with_declared(spec, takes, optimizers, knobs) -> Spec:
+    return spec._replace(learning=dataclasses.replace(spec.learning, takes=takes, optimizers=optimizers, knobs=knobs))
+
+
+def changed(spec, **changes) -> Spec:
+    """The spec with other entries, named as in a run's file."""
+    learning = spec.learning
+    return with_declared(Spec.of_plain(spec.plain() | changes), learning.takes, learning.optimizers, learning.knobs)
 
 
 def initial_state(spec, rng) -> dict[str, np.ndarray]:
@@ -123,7 +128,7 @@ def initial_state(spec, rng) -> dict[str, np.ndarray]:
     from pg_theano.graphs.algorithms import common
 
     made = {"zeros": np.zeros, "ones": np.ones, "layout": lambda shape, dtype: rng.normal(size=shape).astype(dtype)}
-    return {name: made[how](shape, spec["dtype"]) for name, shape, how in common.state_entries(spec)}
+    return {name: made[how](shape, spec.dtype) for name, shape, how in common.state_entries(spec)}
 
 
 # -- experience
@@ -308,9 +313,9 @@ def returns_so_far(block, carry, discount) -> tuple[np.ndarray, np.ndarray]:
 
 def logits_by_definition(spec, params, obs) -> np.ndarray:
     """A dense network, unit by unit. `obs` [F] to [A]."""
-    f = {"sigmoid": expit, "tanh": math.tanh, "relu": lambda x: x if x > 0 else 0.0}[spec["activation"]]
+    f = {"sigmoid": expit, "tanh": math.tanh, "relu": lambda x: x if x > 0 else 0.0}[spec.acting.activation]
     arrays, start = [], 0
-    for _, shape, _ in spec["layout"]:
+    for _, shape, _ in spec.acting.layout:
         size = math.prod(shape)
         arrays.append(np.asarray(params[start : start + size]).reshape(shape))
         start += size
@@ -324,25 +329,25 @@ def logits_by_definition(spec, params, obs) -> np.ndarray:
 
 def log_probs_by_definition(spec, state, obs) -> np.ndarray:
     """log π(·|o), [F] to [A], with the observation normalised where the spec says so."""
-    if spec["normalize_observations"]:
+    if spec.acting.normalize_observations:
         std = np.sqrt(np.asarray(state["normalizer/variance"]) + 1e-8)
         obs = np.clip((obs - np.asarray(state["normalizer/mean"])) / std, -10, 10)
     logits = logits_by_definition(spec, state["params"], obs)
-    return -np.logaddexp(0, [logits[0], -logits[0]]) if spec["logistic"] else log_softmax(logits)
+    return -np.logaddexp(0, [logits[0], -logits[0]]) if spec.acting.logistic else log_softmax(logits)
 
 
 def learned_log_prob(spec, log_p, action, rate) -> float:
     """The log-probability learned from: that of the mixture for epsilon_softmax, else log π."""
-    if spec["exploration"] == "epsilon_softmax":
+    if spec.acting.exploration == "epsilon_softmax":
         return math.log(rate / len(log_p) + (1 - rate) * math.exp(log_p[action]))
     return log_p[action]
 
 
 def advantages_by_definition(spec, episodes, discount, earlier=()) -> list[np.ndarray]:
-    signals = [signal_by_definition(spec["signal"], e.reward, discount) for e in episodes]
-    baselines = baseline_by_definition(spec["baseline"], signals, earlier)
+    signals = [signal_by_definition(spec.learning.signal, e.reward, discount) for e in episodes]
+    baselines = baseline_by_definition(spec.learning.baseline, signals, earlier)
     advantages = [s - b for s, b in zip(signals, baselines, strict=True)]
-    if spec["standardize_advantages"]:
+    if spec.learning.standardize_advantages:
         steps = np.concatenate(advantages)
         advantages = [(a - steps.mean()) / (steps.std() + 1e-8) for a in advantages]
     return advantages
@@ -358,13 +363,13 @@ def loss_by_definition(spec, state, episodes, knobs, earlier=(), advantages=None
             log_p = log_probs_by_definition(spec, state, episode.obs[t])
             terms.append(-advantage[t] * learned_log_prob(spec, log_p, episode.action[t], knobs["exploration_rate"]))
             steps += 1
-    return math.fsum(terms) / (steps if spec["average"] == "steps" else len(episodes))
+    return math.fsum(terms) / (steps if spec.learning.average == "steps" else len(episodes))
 
 
 def gradient_by_differences(spec, state, episodes, knobs, earlier=(), step=1e-5) -> np.ndarray:
     """∂L/∂θ by central differences of the definition, the advantages held fixed."""
     advantages = advantages_by_definition(spec, episodes, knobs["discount"], earlier)
-    gradient = np.zeros(spec["num_params"])
+    gradient = np.zeros(spec.acting.num_params)
     for i in range(len(gradient)):
         sides = []
         for sign in (1, -1):
@@ -396,8 +401,8 @@ def interpreted(inputs, outputs):
 
 def interpreted_graph(spec, function):
     """One function of the algorithm's graph: dict of arrays in, dict of arrays out."""
-    with floats(spec["dtype"]):
-        module = importlib.import_module(f"pg_theano.graphs.algorithms.{spec['algorithm']}")
+    with floats(spec.dtype):
+        module = importlib.import_module(f"pg_theano.graphs.{spec.module}")
         graph = getattr(module, function)(spec)
         run = interpreted(graph.inputs.values(), list(graph.outputs.values()))
 

@@ -57,17 +57,17 @@ def problem(spec):
         if name.endswith(("count", "step")):
             state[name] = np.array(3.0)
     block = remember(spec, state, experience(spec, rng, MIXED), TRAP_KNOBS)
-    return {name: np.asarray(value, spec["dtype"]) for name, value in state.items()}, block
+    return {name: np.asarray(value, spec.dtype) for name, value in state.items()}, block
 
 
 def order_of(spec, block):
     """Minibatches of the columns that are real, of all where none is."""
-    if spec["algorithm"] in ("reinforce", "a2c"):
+    if spec.learning.algorithm in ("reinforce", "a2c"):
         return None
     mask = block["mask"].T.ravel()
-    number = {"num_epochs": spec["num_epochs"], "num_minibatches": spec["num_minibatches"]}
+    number = {"num_epochs": spec.learning.passes.num_epochs, "num_minibatches": spec.learning.passes.num_minibatches}
     drawn = mask if mask.any() else np.ones_like(mask)
-    order = minibatches.draw(np.random.default_rng(1), drawn, mask.size, **number, dtype=spec["dtype"])
+    order = minibatches.draw(np.random.default_rng(1), drawn, mask.size, **number, dtype=spec.dtype)
     return order | {"weight": order["weight"] * mask[order["index"]]}
 
 
@@ -90,10 +90,10 @@ def harmless(spec, state, block):
     equal = np.broadcast_to(block["obs"][0, :1], block["obs"].shape)
     yield "one observation for ever: variance 0", fresh, block | {"obs": equal, "next_obs": equal}
     known = fresh | {name: 0 * value for name, value in state.items() if name.endswith("variance")}
-    known |= {"normalizer/mean": block["obs"][0, 0].astype(spec["dtype"])} if spec["normalize_observations"] else {}
+    known |= {"normalizer/mean": block["obs"][0, 0].astype(spec.dtype)} if spec.acting.normalize_observations else {}
     yield "variance 0 from before", known, block | {"obs": equal, "next_obs": equal}
     # A box has log σ among its parameters: σ of e⁻⁴ or e⁻²⁸, beyond which the square of a gradient overflows.
-    sure = 1e4 if spec["action"]["kind"] != "box" else 40 if spec["dtype"] == "float64" else 5
+    sure = 1e4 if spec.acting.action.kind != "box" else 40 if spec.dtype == "float64" else 5
     yield "a policy that is sure, and now and then wrong", state | {"params": sure * state["params"]}, block
     for ratio in (1e4, -1e4):
         yield f"a log-ratio of {ratio:g}", state, block | {"log_prob": block["log_prob"] - ratio}
@@ -125,7 +125,7 @@ def checked(spec, run):
     were set. Where nothing happened, an error that says so will do."""
     state, block = problem(spec)
     fell, number = [], 0
-    takes_next = spec["algorithm"] != "reinforce"
+    takes_next = spec.learning.algorithm != "reinforce"
     for traps, wanted in ((harmless, 1), (harmful, 0)):
         for what, before, spoiled in traps(spec, state, block):
             if what.startswith("next_obs") and not takes_next:

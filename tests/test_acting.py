@@ -34,7 +34,7 @@ def case(exploration, activation, normalize, dtype, hidden=(5, 3), num_actions=3
         num_actions=num_actions,
         logistic=logistic,
     )
-    state = {"params": rng.normal(0, 1.5, spec["num_params"]).astype(dtype)}
+    state = {"params": rng.normal(0, 1.5, spec.acting.num_params).astype(dtype)}
     if normalize:
         state["normalizer/mean"] = rng.normal(size=4).astype(dtype)
         state["normalizer/variance"] = rng.uniform(0.1, 9, 4).astype(dtype)
@@ -54,13 +54,13 @@ def assert_agree(spec, state, obs, noise, ours, theirs):
     """The same actions, but where float32 cannot tell; the same log-probabilities of the same actions."""
     (action, log_prob), (other_action, other_log_prob) = ours, theirs
     assert action.dtype == other_action.dtype == np.int32
-    assert log_prob.dtype == spec["dtype"]
+    assert log_prob.dtype == spec.dtype
     same = np.array(action == other_action)
-    if spec["dtype"] == "float64":
+    if spec.dtype == "float64":
         assert same.all()
     else:
         assert (same | near_a_boundary(spec, state, obs, noise)).all()
-    tolerance = {"float64": 1e-12, "float32": 1e-5}[spec["dtype"]]
+    tolerance = {"float64": 1e-12, "float32": 1e-5}[spec.dtype]
     scale = 1 + np.abs(other_log_prob[same])
     assert (np.abs(log_prob[same] - other_log_prob[same]) <= tolerance * scale).all()
 
@@ -73,7 +73,7 @@ def test_acting_changes_nothing(choice):
     """
     spec, state, obs, noise = case("softmax", "tanh", True, "float32")
     before, seen = {name: value.tobytes() for name, value in state.items()}, obs.copy()
-    act = acting.numpy_act(spec)
+    act = acting.numpy_act(spec.acting)
     first, *others = (act(state, obs, noise, KNOBS, CHOICES[choice]) for _ in range(3))
     assert all(np.array_equal(ours, theirs) for other in others for ours, theirs in zip(first, other, strict=True))
     assert {name: value.tobytes() for name, value in state.items()} == before
@@ -89,7 +89,7 @@ def test_numpy_chooses_as_the_graph_does(exploration, activation, normalize, dty
     action.
     """
     spec, state, obs, noise = case(exploration, activation, normalize, dtype)
-    ours, graph = acting.numpy_act(spec), by_definition.interpreted_graph(spec, "act")
+    ours, graph = acting.numpy_act(spec.acting), by_definition.interpreted_graph(spec, "act")
     for choice, rate in itertools.product(CHOICES.values(), (0.0, 0.01, 0.4, 1.0)):
         knobs = KNOBS | {"exploration_rate": rate}
         out = graph(state | {"obs": obs, "noise": noise, "knobs": knobs, "choice": choice})
@@ -108,7 +108,7 @@ def test_actions_without_log_probs_are_those_of_the_graph(exploration, dtype, nu
     another exploration.
     """
     spec, state, obs, noise = case(exploration, "sigmoid", False, dtype, hidden=(), num_actions=num_actions)
-    ours = acting.numpy_act(spec, with_log_prob=False)
+    ours = acting.numpy_act(spec.acting, with_log_prob=False)
     graph = by_definition.interpreted_graph(spec, "act")
     for choice, rate in itertools.product(CHOICES.values(), (0.0, 0.4)):
         knobs = KNOBS | {"exploration_rate": rate}
@@ -133,14 +133,14 @@ def test_a_logistic_policy_chooses_as_the_graphs_does(exploration, dtype):
     for choice, rate in itertools.product(CHOICES.values(), (0.0, 0.4)):
         knobs = KNOBS | {"exploration_rate": rate}
         out = graph(state | {"obs": obs, "noise": noise, "knobs": knobs, "choice": choice})
-        ours = acting.numpy_act(spec)(state, obs, noise, knobs, choice)
+        ours = acting.numpy_act(spec.acting)(state, obs, noise, knobs, choice)
         assert_agree(spec, state, obs, noise, ours, (out["action"], out["log_prob"]))
         with np.errstate(over="ignore"):  # as in the loop
-            action, log_prob = acting.numpy_act(spec, with_log_prob=False)(state, obs, noise, knobs, choice)
+            action, log_prob = acting.numpy_act(spec.acting, with_log_prob=False)(state, obs, noise, knobs, choice)
         assert log_prob is None and action.dtype == np.int32 and len(np.unique(action)) == 2
         assert ((action == out["action"]) | near_a_boundary(spec, state, obs, noise)).all()
     expected = [by_definition.log_probs_by_definition(spec, state, o) for o in obs]
-    np.testing.assert_allclose(acting.log_probs(spec, state, obs), expected, rtol=1e-5, atol=1e-5)
+    np.testing.assert_allclose(acting.log_probs(spec.acting, state, obs), expected, rtol=1e-5, atol=1e-5)
 
 
 @pytest.mark.parametrize(
@@ -154,7 +154,7 @@ def test_a_logistic_policy_chooses_as_the_graphs_does(exploration, dtype):
 def test_numpy_chooses_as_the_compiled_graph_does(wanted):
     """As above, as the loop calls it: `Program.act`, compiled by JAX."""
     spec, state, obs, noise = case(*wanted)
-    program, ours = compiling.load(spec, backend="jax", report=lambda *_: None), acting.numpy_act(spec)
+    program, ours = compiling.load(spec, backend="jax", report=lambda *_: None), acting.numpy_act(spec.acting)
     for choice, rate in itertools.product(CHOICES.values(), (0.0, 0.4)):
         knobs = KNOBS | {"exploration_rate": rate}
         theirs = program.act(state, obs, noise, knobs, choice)
@@ -164,7 +164,7 @@ def test_numpy_chooses_as_the_compiled_graph_does(wanted):
 def test_the_compiled_state_is_taken_as_it_is():
     """Parameters replaced between two calls are used at once. Caught, when planted: layers kept for ever."""
     spec, state, obs, noise = case("softmax", "tanh", False, "float64")
-    act = acting.numpy_act(spec)
+    act = acting.numpy_act(spec.acting)
     _, before = act(state, obs, noise, KNOBS, GREEDY)
     _, after = act(state | {"params": state["params"] * 0}, obs, noise, KNOBS, GREEDY)
     assert not np.array_equal(before, after)
@@ -176,7 +176,7 @@ def test_a_greedy_choice_is_the_first_of_the_likeliest_whatever_the_strategy(exp
     """Caught, when planted: GREEDY that still explores; SAMPLE that does."""
     spec, state, obs, noise = case(exploration, "relu", False, "float64")
     state = {"params": np.zeros_like(state["params"])}
-    act, knobs = acting.numpy_act(spec), KNOBS | {"exploration_rate": 1.0}
+    act, knobs = acting.numpy_act(spec.acting), KNOBS | {"exploration_rate": 1.0}
     assert act(state, obs, noise, knobs, GREEDY)[0].tolist() == [0] * 64
     sampled = act(state, obs, noise, knobs, SAMPLE)[0]
     assert sampled.tolist() == np.floor(noise[:, 0] * 3).astype(int).tolist()
@@ -186,7 +186,7 @@ def test_log_probs_of_every_action_are_the_definitions():
     """Caught, when planted: not normalised; logits for log-probabilities."""
     spec, state, obs, _ = case("softmax", "sigmoid", True, "float64")
     expected = [by_definition.log_probs_by_definition(spec, state, o) for o in obs]
-    np.testing.assert_allclose(acting.log_probs(spec, state, obs), expected, rtol=0, atol=1e-12)
+    np.testing.assert_allclose(acting.log_probs(spec.acting, state, obs), expected, rtol=0, atol=1e-12)
 
 
 def test_actions_are_those_of_the_space_for_the_largest_uniform_number():
@@ -195,7 +195,7 @@ def test_actions_are_those_of_the_space_for_the_largest_uniform_number():
         for dtype in ("float32", "float64"):
             spec, state, obs, noise = case(exploration, "tanh", False, dtype)
             noise[:] = np.nextafter(np.array(1, dtype), np.array(0, dtype))
-            action, _ = acting.numpy_act(spec)(state, obs, noise, KNOBS | {"exploration_rate": 1.0}, EXPLORE)
+            action, _ = acting.numpy_act(spec.acting)(state, obs, noise, KNOBS | {"exploration_rate": 1.0}, EXPLORE)
             assert set(action.tolist()) <= {0, 1, 2}
 
 
@@ -203,7 +203,7 @@ def test_an_action_of_probability_zero_is_not_taken_even_at_zero():
     """log π = (−1e4, 0, −1e4) and u = 0: action 1. Caught, when planted: < for ≤."""
     spec = by_definition.make_spec(hidden=(), obs_size=1)
     state = {"params": np.array([-1e4, 0.0, -1e4, 0.0, 0.0, 0.0])}
-    action, log_prob = acting.numpy_act(spec)(state, np.ones((1, 1)), np.zeros((1, 1)), KNOBS, EXPLORE)
+    action, log_prob = acting.numpy_act(spec.acting)(state, np.ones((1, 1)), np.zeros((1, 1)), KNOBS, EXPLORE)
     assert action.tolist() == [1]
     assert log_prob.tolist() == [0.0]
 
@@ -244,12 +244,12 @@ def case_of(space, normalize, shared, dtype, activation, hidden):
         value_hidden=(7,),
         obs_size=4,
     )
-    state = {"params": rng.normal(0, 0.7, spec["num_params"]).astype(dtype)}
+    state = {"params": rng.normal(0, 0.7, spec.acting.num_params).astype(dtype)}
     if normalize:
         state["normalizer/mean"] = rng.normal(size=4).astype(dtype)
         state["normalizer/variance"] = rng.uniform(0.1, 9, 4).astype(dtype)
     obs = (rng.normal(size=(64, 4)) * np.exp(rng.normal(0, 1, (64, 1)))).astype(dtype)
-    kind, size = parameters.noise_of(spec)
+    kind, size = spec.acting.noise_kind
     noise = rng.random((64, size), dtype) if kind == "uniform" else rng.normal(size=(64, size)).astype(dtype)
     return spec, state, obs, noise
 
@@ -263,19 +263,19 @@ def of_the_graph(spec, state, obs, noise):
     from pg_theano.graphs import distributions, networks, normalizers
 
     wide = {name: np.asarray(value, "float64") for name, value in state.items()}
-    named = parameters.views(wide["params"], spec["layout"])
-    spec = spec | {"dtype": "float64"}
+    named = parameters.views(wide["params"], spec.acting.layout)
+    spec = by_definition.changed(spec, dtype="float64")
     layers = [pt.constant(v) for n, v in named.items() if n[:6] != "value/" and n != "policy/log_std"]
     x = pt.constant(obs.T.astype("float64"))
-    if spec["normalize_observations"]:
+    if spec.acting.normalize_observations:
         x = normalizers.normalize(x, wide["normalizer/mean"], wide["normalizer/variance"])
     if len(layers) > 2:
-        hidden = networks.dense(layers[:-2], x, activation=spec["activation"], multiply=networks.product)
-        x = networks.ACTIVATIONS[spec["activation"]](hidden)
-    outputs = networks.dense(layers[-2:], x, activation=spec["activation"], multiply=networks.product)
+        hidden = networks.dense(layers[:-2], x, activation=spec.acting.activation, multiply=networks.product)
+        x = networks.ACTIVATIONS[spec.acting.activation](hidden)
+    outputs = networks.dense(layers[-2:], x, activation=spec.acting.activation, multiply=networks.product)
     log_std = named.get("policy/log_std")
-    inputs = distributions.inputs_of(spec, outputs, None if log_std is None else pt.constant(log_std), x)
-    distribution = distributions.of(spec)
+    inputs = distributions.inputs_of(spec.acting, outputs, None if log_std is None else pt.constant(log_std), x)
+    distribution = distributions.of(spec.acting)
     sample = distribution.sample(inputs, pt.constant(noise.T.astype("float64")))
     mode = distribution.mode(inputs)
     given = pt.matrix(dtype=sample.dtype)
@@ -298,7 +298,7 @@ def test_numpy_acts_as_the_distributions_of_the_graph(space, normalize, shared, 
     """
     spec, state, obs, noise = case_of(space, normalize, shared, dtype, activation, hidden)
     sample, sample_log_prob, mode, mode_log_prob, log_prob_of = of_the_graph(spec, state, obs, noise)
-    act, knobs = acting.numpy_act(spec), KNOBS
+    act, knobs = acting.numpy_act(spec.acting), KNOBS
     rough = dtype == "float32"
     error = 2e-4 if rough else 1e-10
     tolerance = {"rtol": error, "atol": error}
@@ -308,16 +308,16 @@ def test_numpy_acts_as_the_distributions_of_the_graph(space, normalize, shared, 
         (GREEDY, mode, mode_log_prob),
     ]:
         action, log_prob = act(state, obs, noise, knobs, choice)
-        assert action.shape == (64, spec["action"]["size"])
-        assert action.dtype == (dtype if spec["action"]["kind"] == "box" else np.int32)
+        assert action.shape == (64, spec.acting.action.size)
+        assert action.dtype == (dtype if spec.acting.action.kind == "box" else np.int32)
         assert log_prob.dtype == dtype
-        if spec["action"]["kind"] == "box":
+        if spec.acting.action.kind == "box":
             np.testing.assert_allclose(action, expected, **tolerance)
             np.testing.assert_allclose(log_prob, expected_log_prob, **tolerance)
         else:
             assert (action != expected).sum() <= (1 if rough else 0)
             np.testing.assert_allclose(log_prob, log_prob_of(action), **tolerance)
-        bare, nothing = acting.numpy_act(spec, with_log_prob=False)(state, obs, noise, knobs, choice)
+        bare, nothing = acting.numpy_act(spec.acting, with_log_prob=False)(state, obs, noise, knobs, choice)
         assert nothing is None
         assert np.array_equal(bare, action)
     assert not np.array_equal(sample, mode)
@@ -328,11 +328,11 @@ def test_nothing_overflows_where_a_network_is_certain(space):
     """Outputs of ±1e4 in float32: a warning of NumPy is an error here."""
     spec, state, obs, noise = case_of(space, False, False, "float32", "tanh", ())
     params = np.zeros_like(state["params"])
-    bias = parameters.views(params, spec["layout"])["policy/b1"]
+    bias = parameters.views(params, spec.acting.layout)["policy/b1"]
     bias[::2], bias[1::2] = 1e4, -1e4
     with np.errstate(all="raise", under="ignore"):
         for choice in (EXPLORE, GREEDY):
-            action, log_prob = acting.numpy_act(spec)({"params": params}, obs, noise, KNOBS, choice)
+            action, log_prob = acting.numpy_act(spec.acting)({"params": params}, obs, noise, KNOBS, choice)
             assert np.isfinite(action).all()
             assert np.isfinite(log_prob).all()
 
@@ -340,10 +340,10 @@ def test_nothing_overflows_where_a_network_is_certain(space):
 def test_every_number_of_a_log_std_is_replaced_with_the_parameters():
     """And a normaliser that has learned is used at once. Caught, when planted: the log-std, or the scale, kept for ever."""
     spec, state, obs, noise = case_of("gaussian", True, False, "float64", "tanh", (5,))
-    act = acting.numpy_act(spec)
+    act = acting.numpy_act(spec.acting)
     before, _ = act(state, obs, noise, KNOBS, EXPLORE)
     params = state["params"].copy()
-    parameters.views(params, spec["layout"])["policy/log_std"][:] += math.log(2)
+    parameters.views(params, spec.acting.layout)["policy/log_std"][:] += math.log(2)
     mean, _ = act(state, obs, noise, KNOBS, GREEDY)
     after, _ = act(state | {"params": params}, obs, noise, KNOBS, EXPLORE)
     np.testing.assert_allclose(after - mean, 2 * (before - mean), rtol=1e-9)

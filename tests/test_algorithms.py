@@ -18,7 +18,7 @@ from pg_theano.config.algorithms import ALGORITHMS, NOT_OF_ALL
 from pg_theano.config.kinds import INPUT
 from pg_theano.config.knobs import Config
 from pg_theano.config.tables import knobs
-from pg_theano.training import programs
+from pg_theano.training import specs
 from pg_theano.training.population import searchers
 from pg_theano.types import UserError
 
@@ -39,8 +39,8 @@ def spec_with_every_part(name):
     data = {section: dict(part) for section, part in EVERY_PART.items()}
     data["algorithm"] = {"name": name} | {k: v for k, v in data["algorithm"].items() if record.reads(f"algorithm.{k}")}
     config = reading.from_dict(data)
-    with contextlib.closing(programs.environment_of(config, [])) as environment:
-        return programs.declared(config, programs.spec_of(config, environment.task, environment))
+    with contextlib.closing(specs.environment_of(config, [])) as environment:
+        return specs.spec_of(config, environment.task, environment)
 
 
 class Watched(dict):
@@ -72,7 +72,7 @@ def test_a_graph_reads_the_inputs_that_its_algorithm_declares(name, monkeypatch)
         return seen[-1]
 
     monkeypatch.setattr(common, "named", named)
-    with floats(spec["dtype"]):
+    with floats(spec.dtype):
         importlib.import_module(f"pg_theano.graphs.algorithms.{name}").train(spec)
     declared = {one for one, section in schedules.INPUTS.items() if ALGORITHMS[name].reads(f"{section}.{one}")}
     assert set().union(*(one.read for one in seen)) == declared - NOT_READ.get(name, set())
@@ -84,18 +84,18 @@ def test_a_graph_needs_the_fields_and_the_optimisers_that_its_algorithm_declares
     from pytensor.graph.traversal import ancestors
 
     spec = spec_with_every_part(name)
-    with floats(spec["dtype"]):
+    with floats(spec.dtype):
         graph = importlib.import_module(f"pg_theano.graphs.algorithms.{name}").train(spec)
     needed = set(ancestors(list(graph.outputs.values())))
     used = {entry for entry, variable in graph.inputs.items() if variable in needed}
     of_an_objective = {"log_prob"} if ALGORITHMS[name].reads("algorithm.objective") else set()  # a user's may read it
-    assert set(spec["takes"]) - used <= of_an_objective
+    assert set(spec.learning.takes) - used <= of_an_objective
     for entry, output in graph.outputs.items():
         if "optimizer/" in entry:
             _, before, after = output.owner.inputs  # switch(broken, before, after)
             assert before is not after, entry
     moved = {entry.partition("/")[0] for entry in graph.outputs if "optimizer/" in entry}
-    assert moved == set(spec["optimizers"])
+    assert moved == set(spec.learning.optimizers)
 
 
 @pytest.mark.parametrize("name", ALGORITHMS)
@@ -171,29 +171,24 @@ BOLD = Algorithm(
 """
 GRAPH = '''"""An algorithm of a test."""
 
-from pg_theano.graphs.algorithms import a2c, common, minibatches
+from pg_theano.graphs import networks
+from pg_theano.graphs.algorithms import a2c, common
 from pg_theano.graphs.algorithms.common import act, rollout
 
 
 def describe(spec):
-    return common.describe(spec, ["cost", "entropy", "gradient_norm", "finite"])
+    return common.describe(spec, ["cost", "entropy", "gradient_norm", "explained_variance", "advantage_mean", "finite"])
 
 
 def train(spec):
-    state, vector, knobs, rollout = common.symbols(spec)
-    block = common.block_of(spec, rollout)
-    estimates, updated = common.estimates(spec, state, knobs, block)
-    batch = minibatches.whole(spec, state, block, estimates)
-    layers = common.layers_of(spec, state["params"])
-    loss, measured = a2c.loss_of(spec, layers, batch, knobs | {"value_coefficient": knobs["clip_range"]})
-    params, optimiser, norm = common.descend(
-        spec, state["params"], common.flat_gradient(loss, layers), common.optimizer_state(state), knobs,
-        learning_rate=knobs["learning_rate"],
-    )
-    updated |= {"params": params} | {f"optimizer/{name}": value for name, value in optimiser.items()}
+    update = common.opened(spec)
+    state, knobs = update.state, update.knobs
+    layers = networks.views(state["params"], spec.acting.layout)
+    loss, measured = a2c.loss_of(spec, layers, update.batch, knobs | {"value_coefficient": knobs["clip_range"]})
+    gradient = common.flat_gradient(loss, layers)
+    params, optimiser, norm = common.stepped(spec, state["params"], gradient, state, knobs)
     metrics = {"cost": loss, "entropy": measured["entropy"], "gradient_norm": norm}
-    outputs = common.finished(spec, state, updated, metrics)
-    return common.graph(state | {"knobs": vector} | rollout, outputs)
+    return common.closed(update, {"params": params} | optimiser, metrics)
 '''
 
 

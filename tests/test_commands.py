@@ -12,7 +12,7 @@ from pg_theano.config import reading as configs
 from pg_theano.config import tables
 from pg_theano.environments import inspection, making
 from pg_theano.reports import animation
-from pg_theano.training import evaluating, looking, programs
+from pg_theano.training import evaluating, looking, specs
 from pg_theano.types import GREEDY, SAMPLE
 
 pytestmark = pytest.mark.usefixtures("elsewhere")
@@ -176,7 +176,7 @@ def test_an_evaluation_plays_exactly_n_episodes_each_to_its_end(episodes, monkey
     probes.Lengths.made.clear()
     config = configs.from_dict(SMALL)
     environment = making.make(config.environment, num_envs=1, dtype="float32")
-    spec = programs.spec_of(config, environment.task)
+    spec = specs.spec_of(config, environment.task)
     evaluator = evaluating.Evaluator(config, spec)
 
     def zero(state, obs, noise, knobs, choice):
@@ -207,7 +207,7 @@ def test_an_evaluation_does_not_explore():
         asked.append((knobs["exploration_rate"], choice))
         return np.zeros(len(obs), np.int32), np.zeros(len(obs), np.float32)
 
-    evaluator = evaluating.Evaluator(config, programs.spec_of(config, environment.task))
+    evaluator = evaluating.Evaluator(config, specs.spec_of(config, environment.task))
     for choice in (GREEDY, SAMPLE):
         asked.clear()
         evaluator(spy, {}, {"exploration_rate": 0.9}, episodes=3, seed=np.random.SeedSequence(1), choice=choice)

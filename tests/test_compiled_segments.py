@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from pg_theano.config import reading, schedules
 from pg_theano.environments import making
 from pg_theano.policies import acting
-from pg_theano.training import programs
+from pg_theano.training import programs, specs
 from pg_theano.training.playing.compiled import CompiledSegments
 from pg_theano.types import EXPLORE
 
@@ -117,7 +117,7 @@ def compiled(case, *overrides):
         ],
     )
     environment = making.engine_of(made.environment, dtype=made.dtype, backend=made.backend)
-    spec = programs.spec_of(made, environment.task, environment)
+    spec = specs.spec_of(made, environment.task, environment)
     return made, spec, programs.load(made, spec, lambda what, seconds: None)
 
 
@@ -186,7 +186,7 @@ def test_every_row_is_what_gymnasium_would_have_played(name):
     case = CASES[name]
     _, spec, _, parts = stretches(case)
     env = gymnasium.make(case.id).unwrapped
-    low, high = np.array(spec["action"]["low"]), np.array(spec["action"]["high"])
+    low, high = np.array(spec.acting.action.low), np.array(spec.acting.action.high)
     elapsed, expected, starts, outside = np.zeros(NUM_ENVS, int), [None] * NUM_ENVS, [], 0
     terminations = truncations = 0
     if case.near_the_end:
@@ -206,9 +206,9 @@ def test_every_row_is_what_gymnasium_would_have_played(name):
                     np.testing.assert_allclose(seen, expected[e], rtol=0, atol=case.tolerance)
                 env.reset(seed=0)
                 env.state = case.state_of(seen)
-                if spec["action"]["kind"] == "discrete":
+                if spec.acting.action.kind == "discrete":
                     own = int(action[step, e, 0])
-                elif spec["squash"]:
+                elif spec.acting.squash:
                     own = low + (high - low) * (np.tanh(action[step, e]) + 1) / 2
                 else:
                     outside += bool((action[step, e] < low).any() or (action[step, e] > high).any())
@@ -227,7 +227,7 @@ def test_every_row_is_what_gymnasium_would_have_played(name):
     assert len(set(starts)) == len(starts) >= 2 * NUM_ENVS
     assert truncations > 0
     assert terminations > 0 or not case.near_the_end
-    assert outside > 0 or spec["squash"] or spec["action"]["kind"] == "discrete"
+    assert outside > 0 or spec.acting.squash or spec.acting.action.kind == "discrete"
 
 
 @pytest.mark.parametrize("name", EVERY)
@@ -236,7 +236,7 @@ def test_actions_and_log_probs_are_those_of_act_on_the_same_noise(name):
     it was clipped."""
     case = CASES[name]
     made, spec, state, parts = stretches(case)
-    act = acting.numpy_act(spec)
+    act = acting.numpy_act(spec.acting)
     for noise, played in parts:
         obs, action = rows(played.rollout, "obs"), rows(played.rollout, "action")
         log_prob = played.rollout.field("log_prob")
@@ -367,7 +367,7 @@ def test_whole_episodes_say_how_they_ended(name):
     record = played.rollout
     obs, following, mask = rows(record, "obs"), rows(record, "next_obs"), record.field("mask")
     terminated, truncated = flags(record, "terminated"), flags(record, "truncated")
-    act = acting.numpy_act(spec)
+    act = acting.numpy_act(spec.acting)
     env = gymnasium.make(case.id).unwrapped
     for e, length in enumerate(played.lengths):
         last = length - 1
@@ -386,7 +386,7 @@ def test_whole_episodes_say_how_they_ended(name):
     assert not mask[:, 13:].any()
     assert truncated[mask > 0].any()
     assert terminated[mask > 0].any() == (name == "cartpole")
-    noise = programs.noise_of(made, spec)(np.random.default_rng(2), spec["chunk"], 16)
+    noise = programs.noise_of(made, spec)(np.random.default_rng(2), spec.engine.chunk, 16)
     for t in range(10):
         _, its = act(state, obs[t], noise[t], schedules.knobs_at(made, 0), EXPLORE)
         real = mask[t] > 0

@@ -224,7 +224,7 @@ def test_the_page_on_handing_over(tmp_path):
         ours = policy_of(other)
         np.savez("cartpole.npz", allow_pickle=False, **policy.arrays_of(ours))
         exec(reader, names)  # noqa: S102
-        obs = np.random.default_rng(0).normal(size=(1000, ours.spec["obs_size"])).astype(ours.spec["dtype"])
+        obs = np.random.default_rng(0).normal(size=(1000, ours.acting.obs_size)).astype(ours.acting.dtype)
         np.testing.assert_array_equal(names["act"](obs), ours(obs))
     exec(callback, names)  # noqa: S102
     assert names["result"].figures["status"] in ("stopped", "solved")

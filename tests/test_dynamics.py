@@ -1,5 +1,6 @@
 """Compiled environments: the same task as Gymnasium's, whoever steps it, and one's own beside them."""
 
+import dataclasses
 import json
 import os
 import subprocess
@@ -16,7 +17,7 @@ from pg_theano.config import reading, schedules
 from pg_theano.environments import making, symbolic
 from pg_theano.policies import acting
 from pg_theano.system import importing
-from pg_theano.training import programs
+from pg_theano.training import programs, specs
 from pg_theano.training.playing import noise
 from pg_theano.types import EXPLORE, ActionSpace, UserError
 
@@ -26,7 +27,7 @@ EXAMPLES = Path(__file__).parent.parent / "docs" / "examples"
 def compiled_program(*overrides):
     made = reading.read_config(None, overrides)
     environment = making.engine_of(made.environment, dtype=made.dtype, backend=made.backend)
-    spec = programs.spec_of(made, environment.task, environment)
+    spec = specs.spec_of(made, environment.task, environment)
     return made, environment, spec, programs.load(made, spec, lambda what, seconds: None)
 
 
@@ -84,9 +85,9 @@ def test_actions_of_a_compiled_rollout_are_those_of_act_on_the_same_noise(cartpo
     """The scan's own policy and sampling against the NumPy ones. Caught, when planted: the noise of
     another step."""
     made, _, spec, program = cartpole
-    noise_of_chunk = np.random.default_rng(2).random((spec["chunk"], 1, 16))
+    noise_of_chunk = np.random.default_rng(2).random((spec.engine.chunk, 1, 16))
     state = program.init(np.random.default_rng(0))
-    act = acting.numpy_act(spec)
+    act = acting.numpy_act(spec.acting)
     obs, action, mask = (played.rollout.field(name) for name in ("obs", "action", "mask"))
     for t in range(20):
         expected, _ = act(state, obs[t].T, noise_of_chunk[t].T, schedules.knobs_at(made, 0), EXPLORE)
@@ -114,11 +115,13 @@ def test_an_update_step_by_step_is_the_update_at_once(words):
     """Both on two chunks of MountainCar, of three actions. Caught, when planted: the rows of the gradient
     in another order, mean and variance of the normaliser exchanged."""
     made, environment, spec, at_once = compiled_program("environment.id=MountainCar-v0", "dtype=float64", *words)
-    assert not spec["step_by_step"]
-    in_turn = programs.load(made, spec | {"step_by_step": True}, lambda what, seconds: None)
+    assert not spec.engine.step_by_step
+    in_turn = programs.load(
+        made, spec._replace(engine=dataclasses.replace(spec.engine, step_by_step=True)), lambda what, seconds: None
+    )
     rollout = play(made, environment, at_once, 13).rollout
     state, knobs = at_once.init(np.random.default_rng(0)), schedules.knobs_at(made, 0)
-    if spec["normalize_observations"]:
+    if spec.acting.normalize_observations:
         state |= {"normalizer/mean": np.array([-0.4, 0.01]), "normalizer/variance": np.array([0.04, 0.0004])}
     for name, expected in at_once.gradient(state, rollout, knobs).items():
         found = in_turn.gradient(state, rollout, knobs)[name]
@@ -157,7 +160,7 @@ def test_the_time_limit_ends_an_episode(cartpole):
     made, environment, spec, program = compiled_program("environment.id=MountainCar-v0")
     lengths = play(made, environment, counted(program), 4).lengths
     assert len(calls) == 3
-    assert spec["chunk"] == 100
+    assert spec.engine.chunk == 100
     assert lengths.tolist() == [200] * 4
 
 
@@ -174,7 +177,7 @@ def test_an_update_from_a_record_is_the_update_from_its_episodes(cartpole, playe
     """The same experience as [T, K, E] and as [E, T, F], through two compiled graphs. Caught, when planted:
     T and E of the observations exchanged."""
     made, _, spec, program = cartpole
-    plain = programs.load(made, spec | {"dynamics": None, "chunk": None}, lambda what, seconds: None)
+    plain = programs.load(made, spec._replace(engine=None), lambda what, seconds: None)
     field = played.rollout.field
     block = {name: np.ascontiguousarray(field(name).T) for name in ("reward", "mask")}
     obs = np.ascontiguousarray(field("obs").transpose(2, 0, 1))

@@ -3,9 +3,10 @@
 from pathlib import Path
 
 import pytest
+from helpers_graphs import changed
 
 from pg_theano.config import reading as configs
-from pg_theano.training import memory, programs
+from pg_theano.training import memory, specs
 from pg_theano.types import UserError
 
 ROOT = Path(__file__).parent.parent
@@ -17,9 +18,9 @@ LARGE = {
 
 def spec_of(data):
     config = configs.from_dict(data)
-    environment = programs.environment_of(config.model_copy(update={"environment": one_of(config)}), [])
+    environment = specs.environment_of(config.model_copy(update={"environment": one_of(config)}), [])
     try:
-        return config, programs.spec_of(config, environment.task, environment)
+        return config, specs.spec_of(config, environment.task, environment)
     finally:
         environment.close()
 
@@ -104,7 +105,7 @@ def test_episodes_count_at_their_limit_up_to_ten_thousand_steps():
     one, spec = spec_of({"environment": {"id": "Pendulum-v1"}})
     assert memory.needed(one, spec)["rollout"] == 2 * 4 * 16 * 200 * (2 * 3 + 2 + 5)
     for limit in (None, 10**7):
-        assert memory.needed(one, spec | {"time_limit": limit})["rollout"] == 2 * 4 * 16 * 10_000 * 13
+        assert memory.needed(one, changed(spec, time_limit=limit))["rollout"] == 2 * 4 * 16 * 10_000 * 13
     growing, _ = spec_of(
         {"schedules": {"episodes_per_update": {"kind": "linear", "initial": 1, "final": 100, "over_updates": 10}}}
     )

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from pg_theano.training import programs
+from pg_theano.training import seeding
 from pg_theano.training.playing import noise
 
 
@@ -54,8 +54,8 @@ def test_held_noise_is_drawn_anew_as_often_as_asked(every, draws):
 def test_every_purpose_and_every_update_has_noise_of_its_own():
     """Caught, when planted: the update left out of the key; the purpose left out; a seed that is added to them."""
     keys = [(seed, purpose, update) for seed in range(4) for purpose in range(8) for update in range(40)]
-    assert len({programs.generator(*key).integers(2**62) for key in keys}) == len(keys)
-    assert programs.generator(1, 2, 3).random() == programs.generator(1, 2, 3).random()
+    assert len({seeding.generator(*key).integers(2**62) for key in keys}) == len(keys)
+    assert seeding.generator(1, 2, 3).random() == seeding.generator(1, 2, 3).random()
 
 
 def test_pink_noise_is_not_uniform():

@@ -11,7 +11,7 @@ from helpers_runs import ran, result, small
 from pg_theano.config import reading, schedules
 from pg_theano.environments.sound import check_record
 from pg_theano.runs import checkpoints
-from pg_theano.training import programs
+from pg_theano.training import programs, specs
 from pg_theano.training.population.learner import Generation, Moments
 from pg_theano.types import Record, UserError
 
@@ -95,8 +95,8 @@ def test_no_search_learns_from_what_is_not_finite(name):
             "normalize": {"observations": True},
         }
     )
-    environment = programs.environment_of(made, [])
-    spec = programs.spec_of(made, environment.task, environment)
+    environment = specs.environment_of(made, [])
+    spec = specs.spec_of(made, environment.task, environment)
     program = programs.load(made, spec, lambda what, seconds: None)
     knobs = schedules.knobs_at(made, 0)
     state = program.init(np.random.default_rng(0))

@@ -9,16 +9,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from helpers_graphs import floats, interpreted, make_spec
+from helpers_graphs import changed, floats, interpreted, make_spec
 from helpers_runs import assert_equal_runs, command
 
 from pg_theano import train
-from pg_theano.compiler import building, cached
+from pg_theano.compiler import building, cached, user_parts
 from pg_theano.config import reading
 from pg_theano.environments import making
 from pg_theano.runs import checkpoints
 from pg_theano.system.importing import fingerprint, importable
-from pg_theano.training import programs
+from pg_theano.training import specs
 from pg_theano.types import ActionSpace, UserError
 
 ROOT = Path(__file__).parent.parent
@@ -58,21 +58,20 @@ def mine(tmp_path, monkeypatch):
 def a_spec(**changes):
     """A spec of the policy above: 2 features, 3 actions."""
     layout = [["policy/w", [2, 3], 0.5], ["policy/b", [3], "zeros"]]
-    own = {"policy": "mine:policy", "layout": layout, "num_params": 9, "num_value_params": 0, "num_outputs": 3}
-    return make_spec(dtype="float32") | own | changes
+    own = {"policy": "mine:policy", "layout": layout, "num_params": 9}
+    return changed(make_spec(dtype="float32"), **own | changes)
 
 
 def policy_graph(spec):
     """(symbols, the policy's outputs [K, N]), as the algorithms build it."""
     import pytensor.tensor as pt
 
-    from pg_theano.graphs import own
-    from pg_theano.graphs.algorithms import common
+    from pg_theano.graphs import networks, own
 
-    with floats(spec["dtype"]), importable([], [spec["policy"]]):
-        params = pt.tensor("params", shape=(spec["num_params"],), dtype=spec["dtype"])
-        obs = pt.tensor("obs", shape=(spec["obs_size"], None), dtype=spec["dtype"])
-        return (params, obs), own.policy_outputs(spec, common.layers_of(spec, params), obs)
+    with floats(spec.dtype), importable([], [spec.acting.own.name]):
+        params = pt.tensor("params", shape=(spec.acting.num_params,), dtype=spec.dtype)
+        obs = pt.tensor("obs", shape=(spec.acting.obs_size, None), dtype=spec.dtype)
+        return (params, obs), own.policy_outputs(spec.acting, networks.views(params, spec.acting.layout), obs)
 
 
 def objective_graph(spec):
@@ -80,9 +79,9 @@ def objective_graph(spec):
 
     from pg_theano.graphs import own
 
-    with floats(spec["dtype"]), importable([], [spec["objective"]]):
-        given = [pt.vector(name, dtype=spec["dtype"]) for name in own.ARGUMENTS]
-        return given, own.objective(spec, *given)
+    with floats(spec.dtype), importable([], [spec.learning.objective.name]):
+        given = [pt.vector(name, dtype=spec.dtype) for name in own.ARGUMENTS]
+        return given, own.objective(spec.learning.objective, spec.dtype, *given)
 
 
 # -- what it computes
@@ -129,7 +128,7 @@ def test_a_box_gets_its_log_std_beside_the_users_parameters(mine):
         {"environment": {"id": "Pendulum-v1"}, "policy": {"name": "mine:policy", "initial_log_std": -0.5}}
     )
     task = making.Task("P", 3, ActionSpace("box", 1, [], [-2.0], [2.0]), 200, None)
-    layout = programs.spec_of(made, task)["layout"]
+    layout = specs.spec_of(made, task).plain()["layout"]
     assert layout == [
         ["policy/w", [3, 1], 0.5],
         ["policy/b", [1], "zeros"],
@@ -216,7 +215,7 @@ PARAMETERS = [
 def test_parameters_that_cannot_be(mine, old, new, kwargs, message):
     mine(old, new)
     with pytest.raises(UserError, match=message) as caught:
-        programs.own_parameters("mine:policy", 4, 2, kwargs)
+        specs.own_parameters("mine:policy", 4, 2, kwargs)
     assert str(caught.value).startswith("policy.name: ")
 
 
@@ -271,7 +270,8 @@ def test_a_file_is_read_anew_whatever_the_process_has_imported(mine):
 def key_of(**policy):
     made = reading.from_dict({"policy": {"name": "mine:policy", **policy}})
     task = making.Task("CartPole-v1", 4, ActionSpace("discrete", 1, [2], [], []), 500, 475.0)
-    return cached.key_of(programs.spec_of(made, task))
+    spec = specs.spec_of(made, task)
+    return cached.key_of(spec.module, spec)
 
 
 def test_a_changed_line_or_keyword_changes_the_key_and_nothing_else_does(mine):
@@ -289,22 +289,22 @@ def test_what_a_run_was_trained_with_is_not_replaced_by_what_the_file_is_now(min
     """Where nothing compiled is left of it. Caught, when planted: no comparison (the new policy, kept under the old
     one's key)."""
     spec = a_spec(policy_source=fingerprint("mine:policy", []))
-    with programs.around(spec, [])():
+    with user_parts.around(spec, [])():
         assert importlib.import_module("mine").SCALE == 1.0
     Path("own_numbers.py").write_text("SCALE = 2.0\n")
-    with pytest.raises(UserError, match="mine:policy has changed since"), programs.around(spec, [])():
+    with pytest.raises(UserError, match="mine:policy has changed since"), user_parts.around(spec, [])():
         pass
 
 
 def test_the_layout_is_asked_for_once(mine):
     """And kept, so that a warm start runs no code of the user's."""
-    first = programs.own_parameters("mine:policy", 4, 2, {})
+    first = specs.own_parameters("mine:policy", 4, 2, {})
     text = Path("mine.py").read_text()
     Path("mine.py").write_text(text.replace("import numpy as np", "raise SystemExit"))
     with pytest.raises(SystemExit):
-        programs.own_parameters("mine:policy", 4, 2, {})
+        specs.own_parameters("mine:policy", 4, 2, {})
     Path("mine.py").write_text(text)
-    assert programs.own_parameters("mine:policy", 4, 2, {}) == first
+    assert specs.own_parameters("mine:policy", 4, 2, {}) == first
     assert first == [("policy/w", (4, 2), 0.5), ("policy/b", (2,), "zeros")]
 
 

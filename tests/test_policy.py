@@ -1,5 +1,6 @@
 """A trained policy by itself: in NumPy, from a run or a file, in any ONNX runtime, in JAX, and in others' loops."""
 
+import dataclasses
 import shutil
 import subprocess
 import sys
@@ -12,12 +13,11 @@ import scipy.stats
 from helpers_runs import command, merged, ran, small
 
 import pg_theano
-from pg_theano import parameters
 from pg_theano.config import reading
 from pg_theano.environments import making
 from pg_theano.policies import acting, onnx, policy
 from pg_theano.runs import exported
-from pg_theano.training import programs
+from pg_theano.training import specs
 from pg_theano.types import GREEDY, UserError
 
 pytestmark = pytest.mark.usefixtures("elsewhere")
@@ -59,17 +59,17 @@ def case(name, seed=0):
     if name.startswith("searched"):
         del data["schedules"]
     made = reading.from_dict(data, {}, name)
-    environment = programs.environment_of(made, [])
-    spec = programs.spec_of(made, environment.task, environment, [])
+    environment = specs.environment_of(made, [])
+    spec = specs.spec_of(made, environment.task, environment, [])
     rng = np.random.default_rng(seed)
-    params = rng.normal(0, 0.7, spec["num_params"])
+    params = rng.normal(0, 0.7, spec.acting.num_params)
     if name == "whole":
         params = 40 * np.abs(params)  # actions all over 0 to 255
-    state = {"params": params.astype(spec["dtype"])}
-    if spec["normalize_observations"]:
-        size = spec["obs_size"]
+    state = {"params": params.astype(spec.dtype)}
+    if spec.acting.normalize_observations:
+        size = spec.acting.obs_size
         state |= dict(zip(policy.NORMALIZER, (rng.normal(size=size), rng.uniform(0.5, 2, size)), strict=True))
-        state = {key: value.astype(spec["dtype"]) for key, value in state.items()}
+        state = {key: value.astype(spec.dtype) for key, value in state.items()}
     return made, spec, state, environment.task.spaces, making.single(made.environment)
 
 
@@ -91,13 +91,13 @@ def test_it_acts_as_the_run_does_in_its_environment(name):
     left out; a matrix of actions left flat; a Dict in another order."""
     made, spec, state, described, env = case(name)
     ours = policy_of(name)
-    act = acting.numpy_act(spec)
+    act = acting.numpy_act(spec.acting)
     row_of, given = making.converters(
-        env, made.environment.id, spec["dtype"], made.policy.squash and spec["action"]["kind"] == "box"
+        env, made.environment.id, spec.dtype, made.policy.squash and spec.acting.action.kind == "box"
     )
     original = env.env.observation_space if isinstance(env, gymnasium.wrappers.FlattenObservation) else None
     original = env.observation_space if original is None or original.shape is not None else original
-    noise = np.zeros((1, max(parameters.noise_of(spec)[1], 1)), spec["dtype"])
+    noise = np.zeros((1, max(spec.acting.noise_kind[1], 1)), spec.dtype)
     original.seed(1)
     for _ in range(20):
         obs = original.sample()
@@ -135,14 +135,14 @@ def test_samples_follow_what_probs_says(name):
     one = ours.observation_space.sample()
     rows = ours._rows(one)[0]
     drawn = np.asarray(ours.sample(np.repeat(rows, 20_000, axis=0), rng))
-    said, kind = ours.probs(one), ours.spec["action"]["kind"]
+    said, kind = ours.probs(one), ours.acting.action.kind
     if name == "searched":  # what explored was its parameters
         assert (drawn == ours(one)).all() and not said[1].any()
         return
     if kind == "box":
         if name in ("box", "squashed", "matrix", "whole"):  # most of it is clipped: the mean of what is not
             inside = scipy.stats.norm(*[np.asarray(part, float) for part in said])
-            low, high = (np.asarray(ours.spec["action"][bound]) for bound in ("low", "high"))
+            low, high = (np.asarray(bound) for bound in (ours.acting.action.low, ours.acting.action.high))
             edge = np.arctanh(np.clip(2 * 0.9 - 1, -1, 1)) if name == "squashed" else high
             reached = high * 0.9 + low * 0.1 if name == "squashed" else high
             share = (drawn.reshape(len(drawn), -1) >= reached - (0.5 if name == "whole" else 1e-6)).mean(axis=0)
@@ -190,7 +190,7 @@ def test_an_onnx_runtime_gives_the_same_actions(name, tmp_path):
     rows = obs.reshape(len(obs), -1)
     expected, said = ours(rows), ours.probs(rows)
     assert action.dtype == np.asarray(expected).dtype and action.shape == np.shape(expected)
-    if ours.spec["action"]["kind"] == "box":
+    if ours.acting.action.kind == "box":
         np.testing.assert_allclose(action, expected, rtol=1e-5, atol=1 if name == "whole" else 1e-5)
         assert (action == expected).mean() > 0.999 or name != "whole"
     else:  # a tie within rounding may fall either way
@@ -208,11 +208,11 @@ def test_the_likeliest_action_as_stablehlo(name, tmp_path):
     import jax.export
 
     _, spec, state, described, _ = case(name)
-    spec = spec | {"exploration": "softmax"}
+    spec = spec._replace(acting=dataclasses.replace(spec.acting, exploration="softmax"))
     content = exported.stablehlo_of(spec, state, described, [])
-    with jax.enable_x64(spec["dtype"] == "float64"):
+    with jax.enable_x64(spec.dtype == "float64"):
         run = jax.export.deserialize(bytearray(content))
-        rows = np.random.default_rng(7).normal(size=(500, spec["obs_size"])).astype(spec["dtype"])
+        rows = np.random.default_rng(7).normal(size=(500, spec.acting.obs_size)).astype(spec.dtype)
         action = np.asarray(run.call(rows))
     expected = policy_of(name)(rows)
     assert action.shape == np.shape(expected)

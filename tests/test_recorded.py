@@ -29,7 +29,7 @@ def test_what_a_run_writes_is_what_is_expected(tmp_path):
     for kind, config in CONFIGS.items():
         ran(config, tmp_path / kind)
         _, facts, spec, checkpoint = folder.trained(tmp_path / kind)
-        assert spec["num_params"] == len(checkpoint.state["params"])
+        assert spec.acting.num_params == len(checkpoint.state["params"])
         recorded.checked(recorded.Facts, facts, tmp_path)
         recorded.checked(recorded.Checkpoint, checkpoint.facts, tmp_path)
         recorded.checked(recorded.Result, seals.read_json(tmp_path / kind / "result.json"), tmp_path)

@@ -15,8 +15,9 @@ from pg_theano.config import reading
 from pg_theano.policies import acting, policy
 from pg_theano.reports import live
 from pg_theano.reports.pages import configs, figures, html, policies, policy_section, training
-from pg_theano.runs import seeds
+from pg_theano.runs import policy_of_run, seeds
 from pg_theano.runs.curves import Curve
+from pg_theano.spec import Acting
 from pg_theano.training.display import Plain
 from pg_theano.training.population import learner
 
@@ -87,12 +88,11 @@ def a_policy(action, **knobs):
     layout.append(["policy/b2", [width], ""])
     if action["kind"] == "box" and spec["log_std"] != "state_dependent" and not knobs.get("searched"):
         layout.append(["policy/log_std", [4, 2] if spec["noise"] == "state_dependent" else [2], ""])
-    spec |= {"layout": layout, "num_outputs": width}
     size = sum(int(np.prod(shape)) for _, shape, _ in layout)
     state = {"params": np.random.default_rng(1).normal(size=size)}
     state |= {"normalizer/mean": np.array([1.0, 0.0, -1.0]), "normalizer/variance": np.array([4.0, 1.0, 0.25])}
     found = object.__new__(policy.Policy)
-    found.spec, found.state = spec, state
+    found.acting, found.state = Acting.of_plain(spec | {"layout": layout}), state
     found.about, found.described = policy.About("Some-v0", "ppo", {}, "run", "best"), {"action": {}}
     return found
 
@@ -119,11 +119,11 @@ def test_a_map_has_every_channel_and_no_more(action, knobs):
 def test_the_dimensions_drawn_first_are_those_that_matter():
     """A policy that reads dimensions 0 and 2 alone. Caught, when planted: the two with the widest range."""
     found = a_policy(SPECS[0])
-    named = parameters.views(found.state["params"], found.spec["layout"])
+    named = parameters.views(found.state["params"], found.acting.layout)
     named["policy/w1"][1] = 0.0
     rows = np.random.default_rng(0).normal(size=(200, 3)) * [1, 50, 1]
     assert policies.chosen(found, rows) == (0, 2)
-    assert acting.probs(found.spec, found.state, rows).shape == (200, 3)
+    assert acting.probs(found.acting, found.state, rows).shape == (200, 3)
 
 
 # -- of folders
@@ -257,7 +257,7 @@ def test_what_is_left_out_of_a_page_is_said(run):
     shown = policy_section.section([found], [run.parent / "other"])
     assert "Only those of the first 1 runs; of another: python -m pg_theano.report" in shown
     wide = a_policy({"kind": "multi_discrete", "size": 3, "choices": [4, 4, 4]})
-    wide.spec["layout"][2][1], wide.spec["layout"][3][1], wide.spec["num_outputs"] = [4, 12], [12], 12
+    wide.acting.layout[2:] = [("policy/w2", (4, 12), ""), ("policy/b2", (12,), "")]
     wide.state["params"] = np.random.default_rng(0).normal(size=3 * 4 + 4 + 4 * 12 + 12)
     assert f"The first {policies.MOST_MAPS} of 12 maps." in policies.maps(wide, np.zeros((0, 3)))
 
@@ -404,7 +404,7 @@ def test_an_environment_that_takes_long_to_be_made_is_played(run, tmp_path, monk
         return made(*given, **named)
 
     monkeypatch.setattr(policy_section.making, "single", slow)
-    found, (read, _) = policy.load(run), policy_section.runs.read_run(run)
+    found, (read, _) = policy_of_run.load(run), policy_section.runs.read_run(run)
     assert len(policy_section.played(found, read.environment, [])) > 10
 
 

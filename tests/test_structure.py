@@ -106,7 +106,7 @@ FOREIGN = {
     "gymnasium", "yaml", "pydantic", "rich", "matplotlib", "json", "os", "pathlib", "io", "shutil", "tempfile", "argparse",
     "subprocess", "sys", "jax",
 }  # fmt: skip
-MAY_KNOW = {"pg_theano.types", "pg_theano.parameters"}
+MAY_KNOW = {"pg_theano.types", "pg_theano.spec", "pg_theano.parameters"}
 
 
 def test_graphs_know_no_config_no_file_and_no_gymnasium():

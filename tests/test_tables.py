@@ -103,7 +103,7 @@ def test_log_prob_entropy_and_kl_are_torchs(kind):
     Caught, when planted: old and new exchanged in the Gaussian's KL; no determinant of tanh.
     """
     table = TORCH["distributions"][kind]
-    law, arrays = distributions.of(spec_of(kind, table)), [np.array(part).T for part in table["new"]]
+    law, arrays = distributions.of(spec_of(kind, table).acting), [np.array(part).T for part in table["new"]]
     before = [np.array(part).T for part in table.get("old", table["new"])]
     new, old = ([pt.tensor(shape=(len(one), None), dtype="float64") for one in arrays] for _ in range(2))
     inputs, old_inputs = (
@@ -194,7 +194,7 @@ def spec_of_update(one):
 
 
 def flat(spec, arrays):
-    return np.concatenate([np.ravel(arrays[name]) for name, *_ in spec["layout"]])
+    return np.concatenate([np.ravel(arrays[name]) for name, *_ in spec.acting.layout])
 
 
 def block_of(one):

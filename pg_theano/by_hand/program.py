@@ -25,9 +25,9 @@ from pg_theano import parameters
 from pg_theano.by_hand import advantages, optimizers, policies, ppo, vpg
 from pg_theano.by_hand.networks import Network
 from pg_theano.by_hand.vpg import Agent, Steps
+from pg_theano.spec import Spec
 from pg_theano.types import GREEDY, Array, Knobs, Problem, Program, Rollout, State, UserError
 
-Spec = dict[str, Any]
 Metrics = dict[str, float]
 
 CONSTANTS: dict[str, tuple[str, ...]] = {"sgd": (), "adam": ("beta1", "beta2", "epsilon")}
@@ -37,13 +37,13 @@ CONSTANTS: dict[str, tuple[str, ...]] = {"sgd": (), "adam": ("beta1", "beta2", "
 def load(spec: Spec) -> Program:
     """The program of a spec whose algorithm is vpg or ppo; what it does not cover, the config has refused."""
     agent = agent_of(spec)
-    learn, names = LEARNERS[spec["algorithm"]]
-    entries, dtype = state_entries(spec), spec["dtype"]
-    discrete = spec["action"]["kind"] == "discrete"
+    learn, names = LEARNERS[spec.learning.algorithm]
+    entries, dtype = state_entries(spec), spec.dtype
+    discrete = spec.acting.action.kind == "discrete"
 
     def init(rng: np.random.Generator) -> State:
         state: State = {name: np.zeros(shape, dtype) for name, shape, _ in entries}
-        return state | {"params": parameters.initial(rng, spec["layout"], dtype)}
+        return state | {"params": parameters.initial(rng, spec.acting.layout, dtype)}
 
     def act(state: State, obs: Array, noise: Array, knobs: Knobs, choice: int) -> tuple[Array, Array]:
         ours = {"policy": halves(spec, state["params"])[0]}
@@ -80,10 +80,10 @@ def load(spec: Spec) -> Program:
             Problem.of("gradients", "by_hand steps no compiled environment; expected environment.engine=gymnasium")
         )
 
-    kind, size = parameters.noise_of(spec)
+    kind, size = spec.acting.noise_kind
     manifest = {
         "state": entries,
-        "knobs": spec["knobs"],
+        "knobs": spec.learning.knobs,
         "metrics": names,
         "takes": list(Rollout._fields),
         "noise": {"kind": kind, "size": size},
@@ -96,19 +96,19 @@ def load(spec: Spec) -> Program:
 
 def agent_of(spec: Spec) -> Agent:
     """Policy and networks, their sizes read off the layout."""
-    shapes = {name: shape for name, shape, *_ in spec["layout"]}
+    shapes = {name: shape for name, shape, *_ in spec.acting.layout}
 
     def network(head: str) -> Network:
         weights = [shapes[name] for name in parameters.path_of(shapes, head) if len(shapes[name]) == 2]
-        return Network((weights[0][0], *(outputs for _, outputs in weights)), spec["activation"])
+        return Network((weights[0][0], *(outputs for _, outputs in weights)), spec.acting.activation)
 
-    policy = policies.GAUSSIAN if spec["action"]["kind"] == "box" else policies.SOFTMAX
-    return Agent(policies.LOGISTIC if spec["logistic"] else policy, network("policy"), network("value"))
+    policy = policies.GAUSSIAN if spec.acting.action.kind == "box" else policies.SOFTMAX
+    return Agent(policies.LOGISTIC if spec.acting.logistic else policy, network("policy"), network("value"))
 
 
 def apart(spec: Spec) -> bool:
     """Whether the value network takes steps of its own, by its own optimiser."""
-    return "value_optimizer" in spec["optimizers"]
+    return "value_optimizer" in spec.learning.optimizers
 
 
 def optimizers_of(spec: Spec) -> dict[str, str]:
@@ -118,13 +118,13 @@ def optimizers_of(spec: Spec) -> dict[str, str]:
 
 def state_entries(spec: Spec) -> list[list[Any]]:
     """[name, shape, how it begins] of all that learning changes."""
-    size, value_size = spec["num_params"], spec["num_value_params"]
+    size, value_size = spec.acting.num_params, spec.acting.num_value_params
     sizes = {"optimizer": size}
     if apart(spec):
         sizes = {"optimizer": size - value_size, "value_optimizer": value_size}
     entries: list[list[Any]] = [["params", [size], "layout"]]
     for prefix, length in sizes.items():
-        for name in optimizers.STATE[spec["optimizer"]]:
+        for name in optimizers.STATE[spec.learning.optimizer]:
             entries.append([f"{prefix}/{name}", [] if name == "step" else [length], "zeros"])
     return entries
 
@@ -134,7 +134,7 @@ def state_entries(spec: Spec) -> list[list[Any]]:
 
 def halves(spec: Spec, vector: Array) -> tuple[Array, Array]:
     """A vector [D] as the policy's part and the value network's, which is the last."""
-    first = spec["num_params"] - spec["num_value_params"]
+    first = spec.acting.num_params - spec.acting.num_value_params
     return vector[:first], vector[first:]
 
 
@@ -142,9 +142,9 @@ def opened(spec: Spec, state: State) -> State:
     """`policy` and `value`, and beside each what its optimiser keeps, as `optimizers.py` calls it."""
     ours: State = dict(zip(("policy", "value"), halves(spec, state["params"]), strict=True))
     for place, (name, prefix) in enumerate(optimizers_of(spec).items()):
-        for key in optimizers.STATE[spec["optimizer"]]:
+        for key in optimizers.STATE[spec.learning.optimizer]:
             kept = state[f"{prefix}/{key}"]
-            whole = kept.ndim == 1 and len(kept) == spec["num_params"]
+            whole = kept.ndim == 1 and len(kept) == spec.acting.num_params
             ours[f"{name}/{key}"] = halves(spec, kept)[place] if whole else kept
     return ours
 
@@ -153,12 +153,12 @@ def closed(spec: Spec, ours: State) -> State:
     """The State that `opened` gave, of the spec's type."""
     state: State = {"params": np.concatenate([ours["policy"], ours["value"]])}
     for name, prefix in optimizers_of(spec).items():
-        for key in optimizers.STATE[spec["optimizer"]]:
+        for key in optimizers.STATE[spec.learning.optimizer]:
             both = not apart(spec) and key != "step"
             state[f"{prefix}/{key}"] = (
                 np.concatenate([ours[f"policy/{key}"], ours[f"value/{key}"]]) if both else ours[f"{name}/{key}"]
             )
-    return {name: np.asarray(value, spec["dtype"]) for name, value in state.items()}
+    return {name: np.asarray(value, spec.dtype) for name, value in state.items()}
 
 
 # -- one update
@@ -171,8 +171,8 @@ def estimate(spec: Spec, agent: Agent, ours: State, rollout: Rollout, knobs: Kno
         ours,
         rollout,
         discount=knobs["discount"],
-        gae_lambda=knobs["gae_lambda"] if spec["advantage"] == "gae" else None,
-        baseline=spec["baseline"] == "value",
+        gae_lambda=knobs["gae_lambda"] if spec.learning.advantage == "gae" else None,
+        baseline=spec.learning.baseline == "value",
     )
 
 
@@ -192,7 +192,7 @@ def batches_of(rollout: Rollout, minibatches: dict[str, Array]) -> list[Array]:
 
 def policy_loss(spec: Spec, agent: Agent, params: Array, steps: Steps, knobs: Knobs) -> tuple[float, Array]:
     """The algorithm's own loss of the policy over some steps, and its gradient: (scalar, [P])."""
-    advantage = advantages.standardize(steps.advantage) if spec["standardize_advantages"] else steps.advantage
+    advantage = advantages.standardize(steps.advantage) if spec.learning.standardize_advantages else steps.advantage
     entropy_coefficient = knobs["entropy_coefficient"]
     if apart(spec):
         return vpg.policy_loss(
@@ -217,11 +217,11 @@ def value_weight(spec: Spec, knobs: Knobs) -> float:
 
 def descend(spec: Spec, ours: State, gradients: dict[str, Array], knobs: Knobs, *, rate: str) -> tuple[State, float]:
     """One step of the networks named against their gradients, clipped together; and how long those were."""
-    most = knobs["max_gradient_norm"] if spec["clips_gradient"] else None
+    most = knobs["max_gradient_norm"] if spec.learning.clips_gradient else None
     clipped, norm = optimizers.clip_by_global_norm(list(gradients.values()), most)
-    constants = {name: knobs[name] for name in CONSTANTS[spec["optimizer"]]}
+    constants = {name: knobs[name] for name in CONSTANTS[spec.learning.optimizer]}
     for name, gradient in zip(gradients, clipped, strict=True):
-        ours = optimizers.BY_NAME[spec["optimizer"]](ours, name, gradient, learning_rate=knobs[rate], **constants)
+        ours = optimizers.BY_NAME[spec.learning.optimizer](ours, name, gradient, learning_rate=knobs[rate], **constants)
     return ours, norm
 
 

@@ -9,12 +9,30 @@ import contextlib
 import importlib
 import warnings
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Protocol
 
+from pg_theano.spec import Spec
 from pg_theano.system import stopping
 
 Around = Callable[[], contextlib.AbstractContextManager[None]]
 """A context in which a user's own module can be imported, entered only while a graph is built."""
+
+
+class Shaping(Protocol):
+    """What shapes the graphs of one module: a `Spec`, or the few facts that a smaller module needs."""
+
+    @property
+    def dtype(self) -> str: ...
+    @property
+    def widths(self) -> list[int]:
+        """How many numbers each layer is given."""
+
+    @property
+    def about(self) -> str:
+        """In a few words, for whoever lists the cache."""
+
+    def shaping(self) -> dict[str, Any]:
+        """All that a graph depends on, as plain data, for the cache's key."""
 
 
 def import_pytensor() -> None:
@@ -24,22 +42,23 @@ def import_pytensor() -> None:
         import pytensor.tensor  # noqa: F401
 
 
-def build(spec: dict[str, Any], function: str) -> Any:
-    """The symbolic inputs and outputs of one function of the spec's algorithm."""
+def build(module: str, function: str, spec: Shaping) -> tuple[Any, dict[str, Any]]:
+    """One function of a module of graphs/, as a graph, and its manifest."""
     import pytensor
 
-    with pytensor.config.change_flags(floatX=spec["dtype"]):
-        module = importlib.import_module(f"pg_theano.graphs.algorithms.{spec['algorithm']}")
-        return getattr(module, function)(spec), module
+    with pytensor.config.change_flags(floatX=spec.dtype):
+        found = importlib.import_module(f"pg_theano.graphs.{module}")
+        graph = getattr(found, function)(spec)
+        return graph, _manifest(graph, found.describe(spec))
 
 
-def describe(spec: dict[str, Any], graph: Any, module: Any) -> dict[str, Any]:
-    """The manifest of one function: what goes in and out, and what the host must know of the program."""
+def _manifest(graph: Any, described: dict[str, Any]) -> dict[str, Any]:
+    """What goes in and out of one function, and what the host must know of the program."""
     return {
         "loops": _only_narrow_loops(graph),
         "inputs": [[name, v.type.dtype, graph.dims[name]] for name, v in graph.inputs.items()],
         "outputs": list(graph.outputs),
-        **module.describe(spec),
+        **described,
     }
 
 
@@ -75,14 +94,14 @@ def pytensor_function(graph: Any, mode: Any, dtype: str) -> Any:
         )
 
 
-def graphs_of(spec: dict[str, Any], function: str, *, around: Around = contextlib.nullcontext) -> tuple[Any, Any]:
+def graphs_of(spec: Spec, function: str, *, around: Around = contextlib.nullcontext) -> tuple[Any, Any]:
     """One function's graph as it is built and differentiated, and as rewriting leaves it for JAX, to be looked at."""
     import_pytensor()
     with around():
-        graph, _ = build(spec, function)
+        graph, _ = build(spec.module, function, spec)
     from pg_theano.compiler import pictures
 
-    rewritten = pytensor_function(graph, few_rewrites(), spec["dtype"]).maker.fgraph
+    rewritten = pytensor_function(graph, few_rewrites(), spec.dtype).maker.fgraph
     return pictures.before_rewriting(graph), pictures.named(rewritten, graph.outputs)
 
 

@@ -20,6 +20,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from pg_theano.compiler.building import Shaping
 from pg_theano.system import console, opening, seals, writing
 from pg_theano.types import UserError
 
@@ -57,11 +58,10 @@ def check_cache() -> None:
             )
 
 
-def key_of(spec: dict[str, Any]) -> str:
-    """SHA-256 of what determines the graph and of what determines its meaning."""
-    # Where parameters start is no part of the graph: another initial value compiles nothing.
-    shaping = spec | {"layout": [entry[:2] for entry in spec.get("layout", [])]}
-    return hashlib.sha256(json.dumps([FORMAT, shaping], sort_keys=True).encode() + surroundings()).hexdigest()
+def key_of(module: str, spec: Shaping) -> str:
+    """SHA-256 of what determines the graphs of a module, and of what determines their meaning."""
+    facts = json.dumps([FORMAT, module, spec.shaping()], sort_keys=True).encode()
+    return hashlib.sha256(facts + surroundings()).hexdigest()
 
 
 @functools.cache  # they are imported, or will be, once a process: 10 ms
@@ -69,7 +69,7 @@ def surroundings() -> bytes:
     """SHA-256 of the sources and the versions that make a graph of a spec."""
     package = Path(__file__).parents[1]
     rooms = [path for room in ("graphs", "compiler") for path in sorted((package / room).rglob("*.py"))]
-    sources = [*rooms, package / "parameters.py", package / "types.py"]
+    sources = [*rooms, *(package / f"{name}.py" for name in ("parameters", "spec", "types"))]
     digest = hashlib.sha256()
     for path in sources:
         digest.update(path.relative_to(package).as_posix().encode() + b"\0" + path.read_bytes() + b"\0")
@@ -91,13 +91,6 @@ def remembered(facts: dict[str, Any], make: Callable[[], Any]) -> Any:
     value = json.loads(json.dumps(make()))  # the same from now as later from the file
     write(path, {"key": key, "value": value}, b"")
     return value
-
-
-def about(spec: dict[str, Any]) -> str:
-    """A program in a few words, for the list of the cache."""
-    names = ("algorithm", "dynamics", "exploration", "signal", "baseline", "optimizer", "dtype")
-    words = [str(spec[name]).rpartition(".")[2] for name in names if spec.get(name)]
-    return " ".join([*words, f"{spec['num_params']} parameters"] if "num_params" in spec else words)
 
 
 def read_manifest(path: Path) -> dict[str, Any] | None:

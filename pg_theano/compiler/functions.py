@@ -13,9 +13,9 @@ from typing import Any
 
 import numpy as np
 
-from pg_theano.compiler import building, padding
+from pg_theano.compiler import building
 from pg_theano.compiler import cached as artifacts
-from pg_theano.compiler.building import Around
+from pg_theano.compiler.building import Around, Shaping
 from pg_theano.system import stopping
 from pg_theano.types import NARROW, Problem, State, UserError
 
@@ -32,18 +32,17 @@ class PyTensorFunctions:
     Nothing is kept between processes: these backends compile each time.
     """
 
-    def __init__(self, spec: dict[str, Any], first: str, backend: str, report: Report, around: Around):
+    def __init__(self, module: str, spec: Shaping, first: str, backend: str, report: Report, around: Around):
         if backend == "c" and not (shutil.which("g++") or shutil.which("clang++")):
             raise UserError(
                 Problem.of(
                     "backend", "got c, but no C++ compiler (g++) is on the PATH; install one, or use backend: jax"
                 )
             )
-        self.spec, self.backend, self.report, self.around = spec, backend, report, around
+        self.module, self.spec, self.backend, self.report, self.around = module, spec, backend, report, around
         self.compiled: dict[str, Any] = {}
         with around():
-            graph, module = building.build(spec, first)
-            self.manifest = building.describe(spec, graph, module)
+            _, self.manifest = building.build(module, first, spec)
 
     def call(self, function: str, sizes: dict[str, int], state: State, values: dict[str, Any]) -> dict[str, Any]:
         began, first = time.perf_counter(), function not in self.compiled
@@ -69,11 +68,10 @@ class PyTensorFunctions:
 
     def _compile(self, function: str) -> tuple[Any, list, list]:
         with self.around():
-            graph, module = building.build(self.spec, function)
-            manifest = building.describe(self.spec, graph, module)
+            graph, manifest = building.build(self.module, function, self.spec)
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", message="PyTensor could not link to a BLAS")
-            compiled = building.pytensor_function(graph, building.mode_of(self.backend), self.spec["dtype"])
+            compiled = building.pytensor_function(graph, building.mode_of(self.backend), self.spec.dtype)
         return compiled, manifest["inputs"], manifest["outputs"]
 
 
@@ -124,9 +122,19 @@ class JaxFunctions:
     agents is a file of its own, with their number A symbolic too.
     """
 
-    def __init__(self, spec: dict[str, Any], first: str, report: Report, around: Around, agents: bool):
-        self.spec, self.report, self.around, self.agents = spec, report, around, agents
-        self.key = artifacts.key_of(spec)
+    def __init__(
+        self,
+        module: str,
+        spec: Shaping,
+        first: str,
+        *,
+        steps: int | None,
+        report: Report,
+        around: Around,
+        agents: bool,
+    ):
+        self.module, self.spec, self.report, self.around, self.agents = module, spec, report, around, agents
+        self.key = artifacts.key_of(module, spec)
         self.exported: dict[str, Any] = {}
         self.compiled: dict[tuple, Any] = {}
         self.pending: dict[tuple, Future] = {}
@@ -134,8 +142,7 @@ class JaxFunctions:
         started.append(self.threads)
         self.jit_functions: dict[str, Any] = {}
         self.graph_seconds = 0.0  # spent on building graphs so far, which is reported as it is spent
-        self.jax = _jax(spec)
-        steps = (spec["chunk"] or padding.bucket(1, spec["time_limit"])) if first == "train" else None
+        self.jax = _jax(spec.widths)
         self.manifest = self.artifact(first, steps)[1]
 
     def call(self, function: str, sizes: dict[str, int], state: State, values: dict[str, Any]) -> dict[str, Any]:
@@ -144,7 +151,7 @@ class JaxFunctions:
             self.compiled[key] = self._wait(key)
         run, inputs, outputs = self.compiled[key]
         everything = state | values
-        with wide(self.jax, self.spec["dtype"]):
+        with wide(self.jax, self.spec.dtype):
             results = run(*[everything[name] for name in inputs])
         return state_and_rest(outputs, results, state if function == "train" else {})
 
@@ -183,7 +190,7 @@ class JaxFunctions:
 
     def _compile(self, artifact: tuple[Any, dict[str, Any], str], sizes: dict[str, Any]) -> tuple[Any, list, list]:
         exported, manifest, _ = artifact
-        with wide(self.jax, self.spec["dtype"]):
+        with wide(self.jax, self.spec.dtype):
             shapes = self._shapes(manifest, sizes)
             options = _COMPILER_OPTIONS | (_LOOP_OPTIONS if manifest["loops"] else {})
             run = self.jax.jit(exported.call).lower(*shapes).compile(options)
@@ -205,7 +212,7 @@ class JaxFunctions:
                     artifacts.warn(f"{path}: not readable by this JAX ({error}); building it anew")
             if name not in self.exported:
                 exported, manifest = self._export(function, steps, agents)
-                facts = manifest | {"function": name, "key": self.key, "about": artifacts.about(self.spec)}
+                facts = manifest | {"function": name, "key": self.key, "about": self.spec.about}
                 artifacts.write(path, facts, exported.serialize())
                 self.exported[name] = (exported, facts, "anew")
         return self.exported[name]
@@ -223,9 +230,8 @@ class JaxFunctions:
             building.import_pytensor()
             began = time.perf_counter()
             with self.around():
-                graph, module = building.build(self.spec, function)
-                described = building.describe(self.spec, graph, module)
-            compiled = building.pytensor_function(graph, building.few_rewrites(), self.spec["dtype"])
+                graph, described = building.build(self.module, function, self.spec)
+            compiled = building.pytensor_function(graph, building.few_rewrites(), self.spec.dtype)
             # The JAX function under a compiled PyTensor function has no public name.
             self.jit_functions[function] = (compiled.vm.jit_fn, described)
             seconds = time.perf_counter() - began
@@ -236,7 +242,7 @@ class JaxFunctions:
             jit_function, manifest = _of_agents(jax, jit_function, manifest)
         number, episodes, batch = jax.export.symbolic_shape("A, E, B")
         shapes = self._shapes(manifest, {"A": number, "E": episodes, "T": steps, "B": batch})
-        with wide(jax, self.spec["dtype"]), warnings.catch_warnings():
+        with wide(jax, self.spec.dtype), warnings.catch_warnings():
             warnings.filterwarnings("ignore", message="Explicitly requested dtype")
             return jax.export.export(jax.jit(jit_function))(*shapes), manifest
 
@@ -259,11 +265,10 @@ _THREADS = "NPROC"
 """The environment variable from which XLA on the CPU takes its number of threads, as it starts."""
 
 
-def _jax(spec: dict[str, Any]) -> Any:
+def _jax(widths: Sequence[int]) -> Any:
     # Read when XLA first runs, and not at all by one that is running already; it is no option of a single function.
     # Of wide layers it would slow the loops down: 1.7 instead of 1.2 ms for 128 steps of 4 episodes with 64 x 64 units.
     flags = os.environ.get("XLA_FLAGS", "")
-    widths = [shape[0] for _, shape, *_ in spec.get("layout", ()) if len(shape) == 2]
     narrow = bool(widths) and max(widths) <= NARROW
     if narrow:  # what we compute is too small to share: with two threads a run took 1.1 times as long
         os.environ.setdefault(_THREADS, "1")

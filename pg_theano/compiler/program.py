@@ -17,9 +17,10 @@ from typing import Any
 import numpy as np
 
 from pg_theano import parameters
-from pg_theano.compiler import cached
-from pg_theano.compiler.building import Around
+from pg_theano.compiler import cached, padding
+from pg_theano.compiler.building import Around, Shaping
 from pg_theano.compiler.functions import JaxFunctions, PyTensorFunctions, Report, started, wide
+from pg_theano.spec import Spec
 from pg_theano.system import commands
 from pg_theano.types import GREEDY, Program, Record, State
 
@@ -28,29 +29,36 @@ _kept: dict[tuple[str, str, bool], JaxFunctions] | None = None  # functions of e
 
 
 def functions(
-    spec: dict[str, Any],
+    module: str,
+    spec: Shaping,
     first: str,
     *,
     report: Report,
+    steps: int | None = None,
     around: Around = contextlib.nullcontext,
     backend: str = "jax",
     agents: bool = False,
 ) -> JaxFunctions | PyTensorFunctions:
-    """The functions of a spec, each built when it is first called; `first`, whose manifest is read now.
+    """The functions of a module of graphs/ for a spec, each built when it is first called.
 
-    `around` is a context in which a user's own module can be imported, entered only while a graph is built. With
-    `agents`, what collects and learns does so for several agents at once (see `agent_axis`).
+    The manifest of `first` is read now; `steps` is its T, where it learns from a rollout. In the context `around` a
+    user's own module can be imported; it is entered only while a graph is built. With `agents`, what collects and
+    learns does so for several agents at once (see `agent_axis`).
     """
     if backend != "jax":
-        return PyTensorFunctions(spec, first, backend, report, around)
+        return PyTensorFunctions(module, spec, first, backend, report, around)
     cached.check_cache()
+
+    def made() -> JaxFunctions:
+        return JaxFunctions(module, spec, first, steps=steps, report=report, around=around, agents=agents)
+
     if _kept is None:
-        return JaxFunctions(spec, first, report, around, agents)
-    key = (cached.key_of(spec), first, agents)
+        return made()
+    key = (cached.key_of(module, spec), first, agents)
     if key not in _kept:
         while len(_kept) >= MOST_KEPT:
             _kept.pop(next(iter(_kept))).threads.shutdown(wait=False)
-        _kept[key] = JaxFunctions(spec, first, report, around, agents)
+        _kept[key] = made()
     _kept[key].report, _kept[key].around = report, around  # of the run that uses them now
     return _kept[key]
 
@@ -71,7 +79,7 @@ commands.waited_for.append(finish)
 
 
 def load(
-    spec: dict[str, Any],
+    spec: Spec,
     *,
     backend: str,
     report: Report,
@@ -85,19 +93,26 @@ def load(
     With `agents` (backend jax), `rollout` and `train` are those of A agents at once: every array has a further axis
     (see `agent_axis`), and `knobs` is a list of A.
 
-    `spec` is plain data: all of the config that shapes the graph (see `graphs/skeleton.py`). `rows` is the number of
-    environments, of which State may keep something each; `first` is the function built now, "act" where nothing will
-    be trained. Errors: `UserError` where the backend cannot work on this
-    machine.
+    `rows` is the number of environments, of which State may keep something each; `first` is the function built now,
+    "act" where nothing will be trained. Errors: `UserError` where the backend cannot work on this machine.
     """
-    compiled = functions(spec, first, report=report, around=around, backend=backend, agents=agents)
-    manifest = compiled.manifest
-    dtype = spec["dtype"]
+    steps = spec.engine.chunk if spec.engine else padding.bucket(1, spec.learning.time_limit)
+    compiled = functions(
+        spec.module,
+        spec,
+        first,
+        report=report,
+        steps=steps if first == "train" else None,
+        around=around,
+        backend=backend,
+        agents=agents,
+    )
+    manifest, dtype = compiled.manifest, spec.dtype
 
     def init(rng: np.random.Generator) -> State:
         made = {"zeros": np.zeros, "ones": np.ones}
         return {
-            name: parameters.initial(rng, spec["layout"], dtype)
+            name: parameters.initial(rng, spec.acting.layout, dtype)
             if how == "layout"
             else made[how]([rows if size == "E" else size for size in shape], dtype)
             for name, shape, how in manifest["state"]
@@ -146,29 +161,29 @@ def load(
 
 
 def likeliest_action(
-    spec: dict[str, Any], state: State, finish: Callable[[Any, Any], Any], *, around: Around = contextlib.nullcontext
+    spec: Spec, state: State, finish: Callable[[Any, Any], Any], *, around: Around = contextlib.nullcontext
 ) -> bytes:
     """StableHLO of obs [E, F] to the likeliest action of each, E symbolic, the parameters inside it.
 
     `finish(jax.numpy, action)` makes of the policy's numbers what the environment takes. Read it with
     `jax.export.deserialize`; it needs neither PyTensor nor us.
     """
-    compiled = functions(spec, "act", report=lambda what, seconds: None, around=around)
+    compiled = functions(spec.module, spec, "act", report=lambda what, seconds: None, around=around)
     assert isinstance(compiled, JaxFunctions)  # noqa: S101 - of backend jax
     jax, exported, manifest = compiled.jax, *compiled.artifact("act", None)[:2]
     shapes = {name: shape for name, _, shape in manifest["inputs"]}
     given = {name: np.asarray(state[name]) for name in shapes if name in state}
-    given |= {"knobs": np.zeros(len(manifest["knobs"]), spec["dtype"]), "choice": np.asarray(GREEDY, "int32")}
+    given |= {"knobs": np.zeros(len(manifest["knobs"]), spec.dtype), "choice": np.asarray(GREEDY, "int32")}
 
     def act(obs: Any) -> Any:
         values = given | {"obs": obs}
         if "noise" in shapes:
-            values["noise"] = jax.numpy.full((obs.shape[0], *shapes["noise"][1:]), 0.5, spec["dtype"])
+            values["noise"] = jax.numpy.full((obs.shape[0], *shapes["noise"][1:]), 0.5, spec.dtype)
         else:  # the graph of a population: a column of parameters for each row
-            values["params"] = jax.numpy.broadcast_to(given["params"][:, None], (spec["num_params"], obs.shape[0]))
+            values["params"] = jax.numpy.broadcast_to(given["params"][:, None], (spec.acting.num_params, obs.shape[0]))
         return finish(jax.numpy, exported.call(*[values[name] for name in shapes])[0])
 
-    with wide(jax, spec["dtype"]):
+    with wide(jax, spec.dtype):
         (episodes,) = jax.export.symbolic_shape("E")
-        rows = jax.ShapeDtypeStruct((episodes, spec["obs_size"]), spec["dtype"])
+        rows = jax.ShapeDtypeStruct((episodes, spec.acting.obs_size), spec.dtype)
         return bytes(jax.export.export(jax.jit(act))(rows).serialize())

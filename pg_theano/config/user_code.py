@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from pg_theano.config.knobs import Config
+from pg_theano.spec import names_in
 from pg_theano.system import importing
 from pg_theano.system.console import say
 from pg_theano.system.importing import facts_of, is_own
@@ -76,11 +77,11 @@ def check_run(config: Config, facts: Mapping[str, Any]) -> None:
 
     Raises `UserError` if it differs.
     """
-    spec = facts["spec"] if isinstance(facts["spec"], Mapping) else {}
+    recorded = names_in(facts["spec"]) if isinstance(facts["spec"], Mapping) else {}
     ours = {"policy": config.policy.name, "objective": config.algorithm.objective}
     ours["dynamics"] = config.environment.dynamics or "built in"
     for part, name in ours.items():
-        other = spec.get(part)
+        other = recorded.get(part)
         if isinstance(other, str) and other != name and is_own(other):
             raise UserError(
                 Problem.of("run.json", f"got {other} as its {part}; expected its config's, {name}; try a whole copy")

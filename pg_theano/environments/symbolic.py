@@ -20,6 +20,7 @@ from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space
 
 from pg_theano.compiler import functions, program
+from pg_theano.spec import Stepped
 from pg_theano.system.importing import fingerprint, importable
 
 
@@ -35,14 +36,11 @@ class Dynamics:
         report: functions.Report = lambda what, seconds: None,
     ):
         self.source = fingerprint(name, folders)
-        spec = {
-            "algorithm": "environments.program",
-            "dynamics": name,
-            "dynamics_source": self.source,
-            "dtype": dtype,
-        }
         self.dtype = np.dtype(dtype)
-        self._functions = program.functions(spec, "reset", report=report, around=lambda: importable(folders, [name]))
+        stepped = Stepped(name, self.source, dtype)
+        self._functions = program.functions(
+            "environments.program", stepped, "reset", report=report, around=lambda: importable(folders, [name])
+        )
         self.task: dict[str, Any] = self._functions.manifest["environment"]
         low, high = (np.array(self.task[f"obs_{end}"], dtype) for end in ("low", "high"))
         self.observation_space = gymnasium.spaces.Box(low, high, dtype=self.dtype.type)

@@ -8,25 +8,26 @@ from __future__ import annotations
 
 from pg_theano.graphs import distributions, networks, own
 from pg_theano.parameters import path_of
+from pg_theano.spec import Acting
 
 
-def inputs(spec, layers, obs, *, multiply=networks.product):
+def inputs(acting: Acting, layers, obs, *, multiply=networks.product):
     """The inputs of the policy's distribution. `layers` are the layout's arrays by name, `obs` [F, N]."""
-    numbers, features = outputs(spec, layers, obs, multiply=multiply)
-    return distributions.inputs_of(spec, numbers, layers.get("policy/log_std"), features)
+    numbers, features = outputs(acting, layers, obs, multiply=multiply)
+    return distributions.inputs_of(acting, numbers, layers.get("policy/log_std"), features)
 
 
-def outputs(spec, layers, obs, *, multiply=networks.product):
+def outputs(acting: Acting, layers, obs, *, multiply=networks.product):
     """(what the policy's network gives [K, N], what its last layer is given [H, N]; None for a policy of one's own)."""
-    if spec["policy"] != "dense":
-        return own.policy_outputs(spec, layers, obs), None
+    if acting.own is not None:
+        return own.policy_outputs(acting, layers, obs), None
     path = [layers[name] for name in path_of(layers, "policy")]
-    features = networks.hidden(path, obs, activation=spec["activation"], multiply=multiply)
+    features = networks.hidden(path, obs, activation=acting.activation, multiply=multiply)
     return networks.head(path, features, multiply=multiply), features
 
 
-def value(spec, layers, obs, *, multiply=networks.product):
+def value(acting: Acting, layers, obs, *, multiply=networks.product):
     """V of each column. [F, N] to [N]."""
     path = [layers[name] for name in path_of(layers, "value")]
-    features = networks.hidden(path, obs, activation=spec["activation"], multiply=multiply)
+    features = networks.hidden(path, obs, activation=acting.activation, multiply=multiply)
     return networks.head(path, features, multiply=multiply)[0]

@@ -30,6 +30,7 @@ from pytensor.gradient import zero_grad
 from pg_theano.graphs import policies
 from pg_theano.graphs.common import total
 from pg_theano.graphs.exploration import greedy
+from pg_theano.spec import Acting
 
 
 class Distribution(NamedTuple):
@@ -351,21 +352,21 @@ def squashed(base, moments, half_range):
     return Distribution(log_prob, entropy, kl, base.sample, mode, base.noise)
 
 
-# -- from a spec, and from a network
+# -- from a policy, and from its network
 
 
-def of(spec):
-    """The distribution of a spec's actions. A squashed box needs finite bounds."""
-    action = spec["action"]
-    if action["kind"] != "box":
-        return {"discrete": DISCRETE, "multi_discrete": MULTI_DISCRETE, "multi_binary": MULTI_BINARY}[action["kind"]]
+def of(acting: Acting):
+    """The distribution of a policy's actions. A squashed box needs finite bounds."""
+    action = acting.action
+    if action.kind != "box":
+        return {"discrete": DISCRETE, "multi_discrete": MULTI_DISCRETE, "multi_binary": MULTI_BINARY}[action.kind]
     base, moments = (
-        (STATE_DEPENDENT, marginal) if spec["noise"] == "state_dependent" else (GAUSSIAN, lambda inputs: inputs)
+        (STATE_DEPENDENT, marginal) if acting.noise == "state_dependent" else (GAUSSIAN, lambda inputs: inputs)
     )
-    if not spec["squash"]:
+    if not acting.squash:
         return base
-    half_range = (np.array(action["high"]) - np.array(action["low"])) / 2
-    return squashed(base, moments, half_range.astype(spec["dtype"]))
+    half_range = (np.array(action.high) - np.array(action.low)) / 2
+    return squashed(base, moments, half_range.astype(acting.dtype))
 
 
 LEAST_LOG_STD, MOST_LOG_STD = -20.0, 2.0
@@ -384,21 +385,21 @@ def bounded_log_std(log_std):
     return LEAST_LOG_STD + pt.softplus(below - LEAST_LOG_STD)
 
 
-def mode_of(spec, outputs):
+def mode_of(acting: Acting, outputs):
     """The likeliest action, from what a policy's network gives: for that no probability is needed.
 
     Shapes: `outputs` [K, N]; the result [N], or [C, N].
     """
-    action = spec["action"]
-    if action["kind"] == "discrete":
-        return pt.gt(outputs[0], 0).astype("int32") if spec["logistic"] else greedy(outputs)
-    if action["kind"] == "multi_discrete":
-        ends = np.cumsum(action["choices"]).tolist()
+    action = acting.action
+    if action.kind == "discrete":
+        return pt.gt(outputs[0], 0).astype("int32") if acting.logistic else greedy(outputs)
+    if action.kind == "multi_discrete":
+        ends = np.cumsum(action.choices).tolist()
         return multi_discrete_mode([outputs[a:b] for a, b in zip([0, *ends[:-1]], ends, strict=True)])
-    return multi_binary_mode((outputs,)) if action["kind"] == "multi_binary" else outputs[: action["size"]]
+    return multi_binary_mode((outputs,)) if action.kind == "multi_binary" else outputs[: action.size]
 
 
-def inputs_of(spec, outputs, log_std, features):
+def inputs_of(acting: Acting, outputs, log_std, features):
     """A distribution's inputs from what the policy network gives.
 
     Shapes: `outputs` [K, N], the network's; `log_std`, the parameter policy/log_std: [C], or [H, C] for
@@ -408,17 +409,17 @@ def inputs_of(spec, outputs, log_std, features):
     A learned log-std is taken as it is. One that the network gives is bounded (`bounded_log_std`), as nobody can say
     what the network gives for an observation that it has not seen.
     """
-    action = spec["action"]
-    if action["kind"] == "discrete":
-        return (policies.logistic_log_probs(outputs) if spec["logistic"] else policies.softmax_log_probs(outputs),)
-    if action["kind"] == "multi_discrete":
-        ends = np.cumsum(action["choices"]).tolist()
+    action = acting.action
+    if action.kind == "discrete":
+        return (policies.logistic_log_probs(outputs) if acting.logistic else policies.softmax_log_probs(outputs),)
+    if action.kind == "multi_discrete":
+        ends = np.cumsum(action.choices).tolist()
         parts = zip([0, *ends[:-1]], ends, strict=True)
         return tuple(policies.softmax_log_probs(outputs[start:end]) for start, end in parts)
-    if action["kind"] == "multi_binary":
+    if action.kind == "multi_binary":
         return (outputs,)
-    if spec["noise"] == "state_dependent":
+    if acting.noise == "state_dependent":
         return outputs, log_std, features
-    if spec["log_std"] == "state_dependent":
-        return outputs[: action["size"]], bounded_log_std(outputs[action["size"] :])
+    if acting.log_std == "state_dependent":
+        return outputs[: action.size], bounded_log_std(outputs[action.size :])
     return outputs, log_std[:, None]

@@ -15,6 +15,16 @@ import pytensor.tensor as pt
 from pg_theano import parameters
 from pg_theano.graphs.advantages import recurrence
 from pg_theano.graphs.common import total
+from pg_theano.spec import Acting
+
+OBSERVATIONS = ["normalizer/mean", "normalizer/variance", "normalizer/count"]
+REWARDS = ["reward_normalizer/mean", "reward_normalizer/variance", "reward_normalizer/count"]
+"""Of State, where observations, or rewards, are normalised."""
+
+
+def observed(acting: Acting, state, obs):
+    """The observation as networks see it: normalised, where the policy says so. [F, N]"""
+    return normalize(obs, *(state[name] for name in OBSERVATIONS[:2])) if acting.normalize_observations else obs
 
 
 def normalize(obs, mean, variance):

@@ -21,6 +21,7 @@ from pytensor.tensor.basic import get_underlying_scalar_constant_value
 from pytensor.tensor.variable import TensorVariable
 
 from pg_theano.graphs.common import impurity, total
+from pg_theano.spec import Acting
 from pg_theano.types import Problem, UserError
 
 PREFIX, LOG_STD = "policy/", "policy/log_std"
@@ -30,24 +31,23 @@ ROWS = 13
 ARGUMENTS = ("log_prob", "old_log_prob", "advantage", "value", "mask")
 
 
-def policy_outputs(spec, layers, obs):
+def policy_outputs(acting: Acting, layers, obs):
     """The user's policy. Shapes: `obs` [F, N], handed over as [N, F]; the result [K, N]."""
-    where, kwargs = spec["policy"], spec["policy_kwargs"]
+    where, kwargs = acting.own.name, acting.own.kwargs
     function = load("policy.name", where)
-    shapes = {name: shape for name, shape, *_ in spec["layout"] if name.startswith(PREFIX) and name != LOG_STD}
-    _try_policy(spec, function, {_short(name): tuple(shape) for name, shape in shapes.items()})
+    shapes = {name: shape for name, shape, *_ in acting.layout if name.startswith(PREFIX) and name != LOG_STD}
+    _try_policy(acting, function, {_short(name): shape for name, shape in shapes.items()})
     outputs = _called("policy.name", where, function, ({_short(name): layers[name] for name in shapes}, obs.T), kwargs)
-    return pt.specify_shape(outputs, (None, spec["num_outputs"])).T
+    return pt.specify_shape(outputs, (None, acting.num_outputs)).T
 
 
-def objective(spec, log_prob, old_log_prob, advantage, value, mask):
+def objective(own, dtype, log_prob, old_log_prob, advantage, value, mask):
     """The user's objective, to be maximised. Shapes: all [N]; the result a scalar."""
-    where = spec["objective"]
-    function = load("algorithm.objective", where)
-    _try_objective(spec, function)
+    function = load("algorithm.objective", own.name)
+    _try_objective(own, dtype, function)
     given = (log_prob, old_log_prob, advantage, value, mask)
-    result = _called("algorithm.objective", where, function, given, spec["objective_kwargs"])
-    return result.astype(spec["dtype"])
+    result = _called("algorithm.objective", own.name, function, given, own.kwargs)
+    return result.astype(dtype)
 
 
 def _short(name):
@@ -69,12 +69,12 @@ def load(knob: str, name: str) -> Any:
     return found
 
 
-def _try_policy(spec, function, shapes):
+def _try_policy(acting: Acting, function, shapes):
     """Raises `UserError` for a policy that breaks its contract. `shapes` are those of its parameters, by name."""
-    where, dtype, size = spec["policy"], spec["dtype"], spec["num_outputs"]
+    where, dtype, size = acting.own.name, acting.dtype, acting.num_outputs
     params = {name: pt.tensor(name, shape=shape, dtype=dtype) for name, shape in shapes.items()}
-    obs = pt.tensor("obs", shape=(ROWS, spec["obs_size"]), dtype=dtype)
-    outputs = _tried("policy.name", where, function, (params, obs), [*params.values(), obs], spec["policy_kwargs"])
+    obs = pt.tensor("obs", shape=(ROWS, acting.obs_size), dtype=dtype)
+    outputs = _tried("policy.name", where, function, (params, obs), [*params.values(), obs], acting.own.kwargs)
     expected = f"expected {dtype} [N, {size}]"
     if not isinstance(outputs, TensorVariable) or outputs.type.dtype != dtype or outputs.type.ndim != 2:
         raise UserError(Problem.of("policy.name", f"{where} returned {_described(outputs)}; {expected}"))
@@ -86,17 +86,15 @@ def _try_policy(spec, function, shapes):
         )
 
 
-def _try_objective(spec, function):
+def _try_objective(own, dtype, function):
     """Raises `UserError` for an objective that breaks its contract."""
-    where = spec["objective"]
-    given = [pt.tensor(name, shape=(ROWS,), dtype=spec["dtype"]) for name in ARGUMENTS]
-    result = _tried("algorithm.objective", where, function, given, given, spec["objective_kwargs"])
+    where = own.name
+    given = [pt.tensor(name, shape=(ROWS,), dtype=dtype) for name in ARGUMENTS]
+    result = _tried("algorithm.objective", where, function, given, given, own.kwargs)
     if not isinstance(result, TensorVariable) or result.type.ndim != 0:
         raise UserError(Problem.of("algorithm.objective", f"{where} returned {_described(result)}; expected a scalar"))
     if not result.type.dtype.startswith("float"):
-        raise UserError(
-            Problem.of("algorithm.objective", f"{where} returned {_described(result)}; expected {spec['dtype']}")
-        )
+        raise UserError(Problem.of("algorithm.objective", f"{where} returned {_described(result)}; expected {dtype}"))
     if not any(_gradients("algorithm.objective", where, result, given[:1])):
         raise UserError(
             Problem.of(

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from pg_theano import parameters
+from pg_theano.spec import Acting
 from pg_theano.types import EXPLORE, GREEDY, Array, State
 
 LEAST_VARIANCE = 1e-6
@@ -25,21 +26,21 @@ ACTIVATIONS: dict[str, Callable[[Array], Array]] = {
 }
 
 
-def quicker_in_numpy(spec: dict[str, Any], num_envs: int) -> bool:
+def quicker_in_numpy(acting: Acting, num_envs: int) -> bool:
     """Whether the NumPy pass takes less time than a call of the compiled one (60 to 100 µs, most of it dispatch).
 
     Measured on one core: NumPy 17 µs for 59 parameters and 16 observations; level with the compiled call at about
     a million multiplications a call, where the arithmetic dominates both.
     """
-    return spec["num_params"] * num_envs <= 1_000_000
+    return acting.num_params * num_envs <= 1_000_000
 
 
-def log_probs(spec: dict[str, Any], state: State, obs: Array) -> Array:
+def log_probs(acting: Acting, state: State, obs: Array) -> Array:
     """log π of every action of a discrete space. Shapes: `obs` [E, F] to [E, A]."""
-    return _log_softmax(_logits(spec, _outputs(spec, state, obs)[0]))
+    return _log_softmax(_logits(acting, _outputs(acting, state, obs)[0]))
 
 
-def probs(spec: dict[str, Any], state: State, obs: Array) -> Any:
+def probs(acting: Acting, state: State, obs: Array) -> Any:
     """What the policy draws from, at `obs` [E, F].
 
     discrete         π(a|o), [E, A]
@@ -48,93 +49,93 @@ def probs(spec: dict[str, Any], state: State, obs: Array) -> Any:
     box              (mean, standard deviation), [E, C] each, before clipping and squashing; a policy that was found by
                      a search of its parameters draws nothing: 0
     """
-    kind = spec["action"]["kind"]
+    kind = acting.action.kind
     if kind == "discrete":
-        return np.exp(log_probs(spec, state, obs))
-    outputs, hidden, named = _outputs(spec, state, obs)
+        return np.exp(log_probs(acting, state, obs))
+    outputs, hidden, named = _outputs(acting, state, obs)
     if kind == "multi_discrete":
-        parts = np.split(outputs, np.cumsum(spec["action"]["choices"])[:-1], axis=1)
+        parts = np.split(outputs, np.cumsum(acting.action.choices)[:-1], axis=1)
         return [np.exp(_log_softmax(part)) for part in parts]
     if kind == "multi_binary":
         return 0.5 + 0.5 * np.tanh(0.5 * outputs)
-    mean, _, std, _ = _drawer(spec)(outputs, hidden, _log_std_of(spec)(named), None, True)
+    mean, _, std, _ = _drawer(acting)(outputs, hidden, _log_std_of(acting)(named), None, True)
     return mean, np.zeros_like(mean) if std is None else np.broadcast_to(std, mean.shape).copy()
 
 
-def _outputs(spec: dict[str, Any], state: State, obs: Array) -> tuple[Array, Array, dict[str, Array]]:
+def _outputs(acting: Acting, state: State, obs: Array) -> tuple[Array, Array, dict[str, Array]]:
     """(the network's outputs [E, K], what its last layer was given [E, H], the parameters by name)."""
-    named = parameters.views(np.asarray(state["params"]), spec["layout"])
-    if spec["normalize_observations"]:
+    named = parameters.views(np.asarray(state["params"]), acting.layout)
+    if acting.normalize_observations:
         obs = _normalized(obs, *normalizer(state))
-    return *_forward(spec, _layers(spec, named), obs), named
+    return *_forward(acting, _layers(acting, named), obs), named
 
 
-def numpy_act(spec: dict[str, Any], *, with_log_prob: bool = True) -> Callable[..., tuple[Array, Array | None]]:
+def numpy_act(acting: Acting, *, with_log_prob: bool = True) -> Callable[..., tuple[Array, Array | None]]:
     """`Program.act` in NumPy: (state, obs [E, F], noise [E, U], knobs, choice) -> (action, log_prob [E]).
 
     The action is int32 [E] or [E, C], or what the distribution of a box drew, [E, C] of the spec's dtype, neither
     clipped nor squashed. Without the log-probability, None stands for it, and a sample needs no logarithm.
     """
-    choose = CHOOSERS[spec["action"]["kind"]](spec, with_log_prob)
-    log_std_of = _log_std_of(spec)
-    normalizes = spec["normalize_observations"]
+    choose = CHOOSERS[acting.action.kind](acting, with_log_prob)
+    log_std_of = _log_std_of(acting)
+    normalizes = acting.normalize_observations
     kept: dict[str, Any] = {"params": None, "variance": None, "mean": None}
 
     def act(state, obs, noise, knobs, choice):
         if kept["params"] is not state["params"]:
-            named = parameters.views(np.asarray(state["params"]), spec["layout"])
-            kept["params"], kept["layers"], kept["log_std"] = state["params"], _layers(spec, named), log_std_of(named)
+            named = parameters.views(np.asarray(state["params"]), acting.layout)
+            kept["params"], kept["layers"], kept["log_std"] = state["params"], _layers(acting, named), log_std_of(named)
         if normalizes:
             mean, variance = state["normalizer/mean"], state["normalizer/variance"]
             if kept["variance"] is not variance or kept["mean"] is not mean:
                 kept["mean"], kept["variance"], kept["normalizer"] = mean, variance, normalizer(state)
             obs = _normalized(obs, *kept["normalizer"])
-        outputs, hidden = _forward(spec, kept["layers"], obs)
+        outputs, hidden = _forward(acting, kept["layers"], obs)
         return choose(outputs, hidden, kept["log_std"], noise, knobs["exploration_rate"], choice)
 
     return act
 
 
-def numpy_population_act(spec: dict[str, Any]) -> Callable[[State, Array], Array]:
+def numpy_population_act(acting: Acting) -> Callable[[State, Array], Array]:
     """(state with params [D, N], obs [N, F]) -> the likeliest action of each row by its own column, [N] or [N, C].
 
     The same as `graphs/population.act`.
     """
-    choose = CHOOSERS[spec["action"]["kind"]](spec, False)
+    choose = CHOOSERS[acting.action.kind](acting, False)
     kept: dict[str, Any] = {"params": None}
 
     def act(state: State, obs: Array) -> Array:
         if kept["params"] is not state["params"]:
             rows = np.ascontiguousarray(state["params"].T)  # [N, D]
-            named = parameters.views(rows, spec["layout"])
-            kept["params"], kept["layers"] = state["params"], _layers(spec, named)
-        if spec["normalize_observations"]:
+            named = parameters.views(rows, acting.layout)
+            kept["params"], kept["layers"] = state["params"], _layers(acting, named)
+        if acting.normalize_observations:
             obs = _normalized(obs, *normalizer(state))
         x, layers = obs, kept["layers"]
         for weight, bias in zip(layers[:-2:2], layers[1:-2:2], strict=True):
-            x = ACTIVATIONS[spec["activation"]](np.matmul(x[:, None], weight)[:, 0] + bias)
+            x = ACTIVATIONS[acting.activation](np.matmul(x[:, None], weight)[:, 0] + bias)
         outputs = np.matmul(x[:, None], layers[-2])[:, 0] + layers[-1]
         return choose(outputs, x, (None, None), None, 0.0, GREEDY)[0]
 
     return act
 
 
-def greedy_of_agents(spec: dict[str, Any], states: Sequence[State]) -> Callable[[Array], Array]:
+def greedy_of_agents(acting: Acting, states: Sequence[State]) -> Callable[[Array], Array]:
     """The likeliest actions of several agents, each by its own parameters: act(obs [A, E, F]) -> [A·E, ...].
 
     Row by row the numbers of `numpy_act`: the same products, of one agent after the other.
     """
-    choose = CHOOSERS[spec["action"]["kind"]](spec, False)
-    each = [_layers(spec, parameters.views(np.asarray(state["params"]), spec["layout"])) for state in states]
+    choose = CHOOSERS[acting.action.kind](acting, False)
+    each = [_layers(acting, parameters.views(np.asarray(state["params"]), acting.layout)) for state in states]
     # A weight is [A, inputs, outputs], a bias [A, 1, outputs].
     layers = [np.stack([part if part.ndim == 2 else part[None] for part in parts]) for parts in zip(*each, strict=True)]
-    if spec["normalize_observations"]:
+    if acting.normalize_observations:
         mean, std = (np.stack(parts)[:, None] for parts in zip(*map(normalizer, states), strict=True))  # [A, 1, F]
 
     def act(obs):
-        if spec["normalize_observations"]:
+        if acting.normalize_observations:
             obs = _normalized(obs, mean, std)
-        outputs, hidden = (x.reshape(-1, x.shape[-1]) for x in _forward(spec, layers, obs))
+        outputs, hidden = (x.reshape(-1, x.shape[-1]) for x in _forward(acting, layers, obs))
         return choose(outputs, hidden, (None, None), None, 0.0, GREEDY)[0]
 
     return act
@@ -143,7 +144,7 @@ def greedy_of_agents(spec: dict[str, Any], states: Sequence[State]) -> Callable[
 # -- the network
 
 
-def _layers(spec: dict[str, Any], named: dict[str, Array]) -> list[Array]:
+def _layers(acting: Acting, named: dict[str, Array]) -> list[Array]:
     """The policy's weights and biases, in order. Those of a sigmoid network become a tanh network that does the same.
 
     sigmoid(x) = ½·tanh(½x) + ½: the halves go into the weights, once for all the observations to come, and tanh cannot
@@ -152,7 +153,7 @@ def _layers(spec: dict[str, Any], named: dict[str, Array]) -> list[Array]:
     layers = [
         part for name, part in named.items() if name.startswith(("shared/", "policy/")) and name != "policy/log_std"
     ]
-    if spec["activation"] != "sigmoid":
+    if acting.activation != "sigmoid":
         return layers
     half, last = layers[0].dtype.type(0.5), len(layers) - 2
     for place in range(0, len(layers), 2):
@@ -178,9 +179,9 @@ def _normalized(obs: Array, mean: Array, std: Array) -> Array:
     return np.maximum(obs, -10, out=obs)
 
 
-def _forward(spec: dict[str, Any], layers: list[Array], obs: Array) -> tuple[Array, Array]:
+def _forward(acting: Acting, layers: list[Array], obs: Array) -> tuple[Array, Array]:
     """(the network's outputs [E, K], what its last layer was given [E, H]: see `_layers` for a sigmoid network)."""
-    activation = ACTIVATIONS[spec["activation"]]
+    activation = ACTIVATIONS[acting.activation]
     x = obs
     for weight, bias in zip(layers[:-2:2], layers[1:-2:2], strict=True):
         x = x @ weight
@@ -194,17 +195,17 @@ def _forward(spec: dict[str, Any], layers: list[Array], obs: Array) -> tuple[Arr
 # -- one of A actions
 
 
-def _choose_discrete(spec: dict[str, Any], with_log_prob: bool) -> Callable[..., tuple[Array, Array | None]]:
-    exploration, num_actions = spec["exploration"], spec["action"]["choices"][0]
+def _choose_discrete(acting: Acting, with_log_prob: bool) -> Callable[..., tuple[Array, Array | None]]:
+    exploration, num_actions = acting.exploration, acting.action.choices[0]
     quick = exploration == "softmax" and num_actions == 2 and not with_log_prob
 
     def choose(outputs, hidden, log_std, noise, rate, choice):
         if quick and choice != GREEDY:  # P(0) = 1 / (1 + exp(z₁ − z₀)) ≤ u, without the division; logistic: z₀ is 0
-            ratio = np.exp(outputs[:, 0] if spec["logistic"] else outputs[:, 1] - outputs[:, 0])
+            ratio = np.exp(outputs[:, 0] if acting.logistic else outputs[:, 1] - outputs[:, 0])
             ratio += 1
             ratio *= noise[:, 0]
             return (ratio >= 1).astype(np.int32), None
-        logits = _logits(spec, outputs)
+        logits = _logits(acting, outputs)
         logits -= np.maximum.reduce(logits, axis=1, keepdims=True)
         if choice == GREEDY or (choice == EXPLORE and exploration.startswith("epsilon_greedy")):
             action = logits.argmax(axis=1)
@@ -228,9 +229,9 @@ def _choose_discrete(spec: dict[str, Any], with_log_prob: bool) -> Callable[...,
     return choose
 
 
-def _logits(spec: dict[str, Any], outputs: Array) -> Array:
+def _logits(acting: Acting, outputs: Array) -> Array:
     """A logit for each action, [E, A]: the network's, or 0 and the one that a logistic policy has."""
-    return np.concatenate([np.zeros_like(outputs), outputs], axis=1) if spec["logistic"] else outputs
+    return np.concatenate([np.zeros_like(outputs), outputs], axis=1) if acting.logistic else outputs
 
 
 def _log_softmax(logits: Array) -> Array:
@@ -256,8 +257,8 @@ def _sample(logits: Array, uniform: Array) -> Array:
 # -- one of A_c choices for each of C components
 
 
-def _choose_multi_discrete(spec: dict[str, Any], with_log_prob: bool) -> Callable[..., tuple[Array, Array | None]]:
-    ends = np.cumsum(spec["action"]["choices"]).tolist()
+def _choose_multi_discrete(acting: Acting, with_log_prob: bool) -> Callable[..., tuple[Array, Array | None]]:
+    ends = np.cumsum(acting.action.choices).tolist()
     parts = [slice(start, end) for start, end in zip([0, *ends[:-1]], ends, strict=True)]
 
     def choose(outputs, hidden, log_std, noise, rate, choice):
@@ -277,7 +278,7 @@ def _choose_multi_discrete(spec: dict[str, Any], with_log_prob: bool) -> Callabl
 # -- C components, each 0 or 1
 
 
-def _choose_multi_binary(spec: dict[str, Any], with_log_prob: bool) -> Callable[..., tuple[Array, Array | None]]:
+def _choose_multi_binary(acting: Acting, with_log_prob: bool) -> Callable[..., tuple[Array, Array | None]]:
     def choose(logits, hidden, log_std, noise, rate, choice):
         # u ≥ σ(−z) = ½ − ½·tanh(½z), which cannot overflow
         ones = logits > 0 if choice == GREEDY else noise >= 0.5 - 0.5 * np.tanh(0.5 * logits)
@@ -292,22 +293,22 @@ def _choose_multi_binary(spec: dict[str, Any], with_log_prob: bool) -> Callable[
 # -- C real numbers
 
 
-def _log_std_of(spec: dict[str, Any]) -> Callable[[dict[str, Array]], Any]:
+def _log_std_of(acting: Acting) -> Callable[[dict[str, Array]], Any]:
     """What depends on the parameter policy/log_std alone, made once for all the observations to come."""
-    if "policy/log_std" not in [name for name, *_ in spec["layout"]]:  # the network gives it, or there is none
+    if "policy/log_std" not in [name for name, *_ in acting.layout]:  # the network gives it, or there is none
         return lambda named: (None, None)
-    if spec["noise"] == "state_dependent":
+    if acting.noise == "state_dependent":
         return lambda named: (np.exp(named["policy/log_std"]), np.exp(2 * named["policy/log_std"]))
     return lambda named: (np.exp(named["policy/log_std"]), float(named["policy/log_std"].sum()))
 
 
-def _choose_box(spec: dict[str, Any], with_log_prob: bool) -> Callable[..., tuple[Array, Array | None]]:
-    size, squash = spec["action"]["size"], spec["squash"]
+def _choose_box(acting: Acting, with_log_prob: bool) -> Callable[..., tuple[Array, Array | None]]:
+    size, squash = acting.action.size, acting.squash
     constant = -0.5 * size * math.log(2 * math.pi)
     if squash:
-        half_range = (np.array(spec["action"]["high"]) - np.array(spec["action"]["low"])) / 2
-        constant -= float(np.log(half_range.astype(spec["dtype"])).sum())
-    draw = _drawer(spec)
+        half_range = (np.array(acting.action.high) - np.array(acting.action.low)) / 2
+        constant -= float(np.log(half_range.astype(acting.dtype)).sum())
+    draw = _drawer(acting)
 
     def choose(outputs, hidden, log_std, noise, rate, choice):
         greedy = choice == GREEDY
@@ -330,10 +331,10 @@ def _choose_box(spec: dict[str, Any], with_log_prob: bool) -> Callable[..., tupl
     return choose
 
 
-def _drawer(spec: dict[str, Any]) -> Callable[..., Any]:
-    if spec["noise"] == "state_dependent":
-        return _drawn_state_dependent(spec)
-    return _drawn_of_network(spec["action"]["size"]) if spec["log_std"] == "state_dependent" else _drawn
+def _drawer(acting: Acting) -> Callable[..., Any]:
+    if acting.noise == "state_dependent":
+        return _drawn_state_dependent(acting)
+    return _drawn_of_network(acting.action.size) if acting.log_std == "state_dependent" else _drawn
 
 
 def _drawn(mean, hidden, log_std, noise, with_log_prob):
@@ -363,10 +364,10 @@ def _drawn_of_network(size: int) -> Callable[..., Any]:
     return drawn
 
 
-def _drawn_state_dependent(spec: dict[str, Any]) -> Callable[..., Any]:
+def _drawn_state_dependent(acting: Acting) -> Callable[..., Any]:
     """As `_drawn`, for noise that is a function of the features: a = μ + Wᵀ·φ, W_hc = std_hc·ε_hc."""
-    num_layers = sum(name.startswith(("shared/w", "policy/w")) for name, *_ in spec["layout"])
-    sigmoid = spec["activation"] == "sigmoid" and num_layers > 1  # else the features are the observation
+    num_layers = sum(name.startswith(("shared/w", "policy/w")) for name, *_ in acting.layout)
+    sigmoid = acting.activation == "sigmoid" and num_layers > 1  # else the features are the observation
 
     def drawn(mean, hidden, log_std, noise, with_log_prob):
         std, variance = log_std  # [H, C]

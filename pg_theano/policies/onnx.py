@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from pg_theano import parameters
-from pg_theano.policies import acting
+from pg_theano.policies import acting as forward
 from pg_theano.policies.policy import Policy
 from pg_theano.types import Array, UserError
 
@@ -53,22 +53,22 @@ def model_of(policy: Policy) -> bytes:
         import onnx
     except ImportError:
         raise UserError('--to onnx: onnx is not installed; try pip install "pg_theano[export]"') from None
-    spec, described = policy.spec, policy.described
-    graph = _Graph(onnx, spec["dtype"])
+    acting, described = policy.acting, policy.described
+    graph = _Graph(onnx, acting.dtype)
     helper = onnx.helper
     box = described["observation"]["kind"] == "Box"
-    shape = described["observation"]["shape"] if box else [spec["obs_size"]]
+    shape = described["observation"]["shape"] if box else [acting.obs_size]
     given = np.dtype(described["observation"]["dtype"]) if box else graph.dtype
     rows = graph.add("Cast", "obs", to=helper.np_dtype_to_tensor_dtype(graph.dtype))
     if len(shape) != 1:
-        rows = graph.add("Reshape", rows, graph.constant([-1, spec["obs_size"]], np.int64))
+        rows = graph.add("Reshape", rows, graph.constant([-1, acting.obs_size], np.int64))
     outputs, hidden, named = _network(graph, policy, rows)
     head = {
         "discrete": _discrete,
         "multi_discrete": _multi_discrete,
         "multi_binary": _multi_binary,
         "box": _box,
-    }[spec["action"]["kind"]]
+    }[acting.action.kind]
     action, others = head(graph, policy, outputs, hidden, named)
     taken = np.dtype(described["action"]["dtype"])
     graph.add("Cast", action, output="action", to=helper.np_dtype_to_tensor_dtype(taken))
@@ -95,33 +95,33 @@ def model_of(policy: Policy) -> bytes:
 
 def _network(graph: _Graph, policy: Policy, rows: str) -> tuple[str, str, dict[str, Array]]:
     """(outputs [N, K], what the last layer was given [N, H], the parameters by name)."""
-    spec, state = policy.spec, policy.state
-    named = parameters.views(state["params"], spec["layout"])
-    if spec["normalize_observations"]:
-        mean, std = acting.normalizer(state)
+    acting, state = policy.acting, policy.state
+    named = parameters.views(state["params"], acting.layout)
+    if acting.normalize_observations:
+        mean, std = forward.normalizer(state)
         centred = graph.add("Sub", rows, graph.constant(mean))
         rows = graph.add("Clip", graph.add("Div", centred, graph.constant(std)), *map(graph.constant, (-10.0, 10.0)))
-    layers = [named[name] for name in parameters.path_of([name for name, *_ in spec["layout"]], "policy")]
+    layers = [named[name] for name in parameters.path_of([name for name, *_ in acting.layout], "policy")]
     x = rows
     for weight, bias in zip(layers[:-2:2], layers[1:-2:2], strict=True):
         x = graph.add("Gemm", x, graph.constant(weight), graph.constant(bias))
-        x = graph.add({"sigmoid": "Sigmoid", "tanh": "Tanh", "relu": "Relu"}[spec["activation"]], x)
+        x = graph.add({"sigmoid": "Sigmoid", "tanh": "Tanh", "relu": "Relu"}[acting.activation], x)
     return graph.add("Gemm", x, graph.constant(layers[-2]), graph.constant(layers[-1])), x, named
 
 
 def _discrete(graph: _Graph, policy: Policy, outputs: str, hidden: str, named: Any) -> tuple[str, list[Output]]:
-    if policy.spec["logistic"]:
+    if policy.acting.logistic:
         zeros = graph.add("Sub", outputs, outputs)
         outputs = graph.add("Concat", zeros, outputs, axis=1)
     graph.add("Softmax", outputs, output="probs", axis=1)
     action = graph.add("ArgMax", outputs, axis=1, keepdims=0)
     return graph.add("Add", action, graph.constant(policy.described["action"]["start"], np.int64)), [
-        ("probs", graph.dtype, policy.spec["action"]["choices"])
+        ("probs", graph.dtype, policy.acting.action.choices)
     ]
 
 
 def _multi_discrete(graph: _Graph, policy: Policy, outputs: str, hidden: str, named: Any) -> tuple[str, list[Output]]:
-    choices = policy.spec["action"]["choices"]
+    choices = policy.acting.action.choices
     parts = [f"logits_{c}" for c in range(len(choices))]
     split = graph.onnx.helper.make_node("Split", [outputs, graph.constant(choices, np.int64)], parts, axis=1)
     graph.nodes.append(split)
@@ -136,33 +136,33 @@ def _multi_binary(graph: _Graph, policy: Policy, outputs: str, hidden: str, name
     graph.add("Sigmoid", outputs, output="probs")
     shape = policy.described["action"]["shape"]
     return _shaped(graph, graph.add("Greater", outputs, graph.constant(0.0)), shape), [
-        ("probs", graph.dtype, [policy.spec["action"]["size"]])
+        ("probs", graph.dtype, [policy.acting.action.size])
     ]
 
 
 def _box(graph: _Graph, policy: Policy, outputs: str, hidden: str, named: dict[str, Array]) -> tuple[str, list[Output]]:
     """min(max(μ, low), high), or low + (high − low)·(tanh μ + 1)/2; whole numbers are rounded."""
-    spec, described = policy.spec, policy.described["action"]
-    size = spec["action"]["size"]
+    acting, described = policy.acting, policy.described["action"]
+    size = acting.action.size
     mean = outputs
-    if spec["log_std"] == "state_dependent":
+    if acting.log_std == "state_dependent":
         mean, raw = "mean_part", "log_std_part"
         sizes = graph.constant([size, size], np.int64)
         graph.nodes.append(graph.onnx.helper.make_node("Split", [outputs, sizes], [mean, raw], axis=1))
         std = graph.add("Exp", _bounded(graph, raw))
-    elif spec["noise"] == "state_dependent":  # √(φ²ᵀ·σ² + least)
+    elif acting.noise == "state_dependent":  # √(φ²ᵀ·σ² + least)
         squares = graph.add("Mul", hidden, hidden)
         variance = graph.add("MatMul", squares, graph.constant(np.exp(2 * named["policy/log_std"])))
-        std = graph.add("Sqrt", graph.add("Add", variance, graph.constant(acting.LEAST_VARIANCE)))
+        std = graph.add("Sqrt", graph.add("Add", variance, graph.constant(forward.LEAST_VARIANCE)))
     else:
         std = graph.add("Sub", mean, mean)  # zeros, for a search's policy, which is without chance
         if "policy/log_std" in named:
             std = graph.add("Add", std, graph.constant(np.exp(named["policy/log_std"])))
     graph.add("Identity", mean, output="mean")
     graph.add("Identity", std, output="std")
-    low, high = (np.asarray(spec["action"][bound], np.float64) for bound in ("low", "high"))
+    low, high = (np.asarray(bound, np.float64) for bound in (acting.action.low, acting.action.high))
     action = mean
-    if spec["squash"]:
+    if acting.squash:
         above = graph.add("Add", graph.add("Tanh", mean), graph.constant(1.0))
         action = graph.add("Add", graph.add("Mul", above, graph.constant((high - low) / 2)), graph.constant(low))
     action = graph.add("Min", graph.add("Max", action, graph.constant(low)), graph.constant(high))
@@ -173,7 +173,7 @@ def _box(graph: _Graph, policy: Policy, outputs: str, hidden: str, named: dict[s
 
 def _bounded(graph: _Graph, raw: str) -> str:
     """As `acting._drawn_of_network`: least + softplus((most − softplus(most − x)) − least)."""
-    least, most = graph.constant(acting.LEAST_LOG_STD), graph.constant(acting.MOST_LOG_STD)
+    least, most = graph.constant(forward.LEAST_LOG_STD), graph.constant(forward.MOST_LOG_STD)
     below = graph.add("Sub", most, graph.add("Softplus", graph.add("Sub", most, raw)))
     return graph.add("Add", least, graph.add("Softplus", graph.add("Sub", below, least)))
 

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import contextlib
 import copy
+import dataclasses
 import json
-import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -19,16 +19,12 @@ import numpy as np
 
 from pg_theano import parameters
 from pg_theano.environments import spaces
-from pg_theano.policies import acting
+from pg_theano.policies.acting import numpy_act, probs
+from pg_theano.spec import Acting, Spec
 from pg_theano.system import opening
 from pg_theano.types import GREEDY, SAMPLE, Array, State, UserError
 
 FORMAT = 1
-ACTING = (
-    "obs_size", "action", "squash", "log_std", "noise", "logistic", "activation", "exploration", "num_outputs",
-    "normalize_observations", "dtype",
-)  # fmt: skip
-"""What of a run's spec says how the policy acts; the layout of its own parameters beside it."""
 NORMALIZER = ("normalizer/mean", "normalizer/variance")
 
 
@@ -54,14 +50,14 @@ class Policy:
     Errors: `UserError` for an observation of another shape, or one that is not finite.
     """
 
-    def __init__(self, spec: dict[str, Any], state: State, described: dict[str, Any], about: About):
-        self.spec, self.state, self.described, self.about = spec, state, described, about
+    def __init__(self, acting: Acting, state: State, described: dict[str, Any], about: About):
+        self.acting, self.state, self.described, self.about = acting, state, described, about
         self.observation_space = spaces.from_data(described["observation"])
         self.action_space = spaces.from_data(described["action"])
-        self._given = spaces.action_of(self.action_space, about.environment, spec["squash"]).given
-        self._act = acting.numpy_act(spec, with_log_prob=False)
+        self._given = spaces.action_of(self.action_space, about.environment, acting.squash).given
+        self._act = numpy_act(acting, with_log_prob=False)
 
-    def at(self, spec: dict[str, Any], state: State) -> Policy:
+    def at(self, spec: Spec, state: State) -> Policy:
         """The same policy with the parameters of a training State, copied, which nobody can write to."""
         other = copy.copy(self)
         other.state = acting_part(spec, state)[1]
@@ -79,9 +75,9 @@ class Policy:
         """An action drawn from the policy, by a generator, or one of a seed."""
         rng = np.random.default_rng(rng)
         rows, single = self._rows(obs)
-        kind, size = parameters.noise_of(self.spec)
+        kind, size = self.acting.noise_kind
         drawn = rng.random((len(rows), size)) if kind == "uniform" else rng.standard_normal((len(rows), size))
-        noise = drawn.astype(self.spec["dtype"])
+        noise = drawn.astype(self.acting.dtype)
         return self._finished(self._act(self.state, rows, noise, {"exploration_rate": 0.0}, SAMPLE)[0], single)
 
     def probs(self, obs: Any) -> Any:
@@ -91,7 +87,7 @@ class Policy:
         Box: (mean, standard deviation) of the numbers that are drawn, [C] each, before they are clipped or squashed.
         """
         rows, single = self._rows(obs)
-        found = acting.probs(self.spec, self.state, rows)
+        found = probs(self.acting, self.state, rows)
         if isinstance(found, Array):
             return found[0] if single else found
         return type(found)(part[0] if single else part for part in found)
@@ -112,7 +108,7 @@ class Policy:
     def _rows(self, obs: Any) -> tuple[Array, bool]:
         """(observations as rows [N, F], whether it was one)."""
         try:
-            rows, single = _rows(self.described["observation"], self.observation_space, obs, self.spec)
+            rows, single = _rows(self.described["observation"], self.observation_space, obs, self.acting)
         except (ValueError, TypeError, KeyError, IndexError) as error:
             raise UserError(
                 f"{self.about.environment}: got an observation that is none ({error}); expected one of "
@@ -123,8 +119,8 @@ class Policy:
         return rows, single
 
 
-def _rows(described: dict[str, Any], space: Any, obs: Any, spec: dict[str, Any]) -> tuple[Array, bool]:
-    dtype, size = spec["dtype"], spec["obs_size"]
+def _rows(described: dict[str, Any], space: Any, obs: Any, acting: Acting) -> tuple[Array, bool]:
+    dtype, size = acting.dtype, acting.obs_size
     if described["kind"] in ("Dict", "Tuple"):
         if not isinstance(obs, np.ndarray):
             import gymnasium
@@ -161,62 +157,28 @@ def _at(obs: Any, row: int) -> Any:
     return tuple(_at(part, row) for part in obs) if isinstance(obs, tuple | list) else obs[row]
 
 
-# -- from a run, from a file
+# -- to a file, and from one
 
 
-def load(path: str | Path) -> Policy:
-    """The policy of a run folder's best checkpoint, or of a file that `pg_theano.export --to npz` wrote.
-
-    Errors: `UserError` for no run, no checkpoint, a damaged file, a policy of the user's own (it is a graph).
-    """
-    if not isinstance(path, str | os.PathLike):
-        raise UserError(f"load: got {path!r:.60}; expected a run folder or an .npz file; try load('runs/cartpole')")
-    path = Path(path)
-    if path.is_file() and path.suffix != ".npz":
-        raise UserError(f"{path}: got {path.suffix or 'a file'}; expected a run folder, or .npz; try export --to npz")
-    return _from_file(path) if path.suffix == ".npz" else _from_run(path)
-
-
-def _from_run(path: Path) -> Policy:
-    from pg_theano.runs import folder  # and with it the config: a file alone needs NumPy and Gymnasium only
-
-    config, facts, spec, checkpoint = folder.trained(path)
-    if spec["policy"] != "dense":
-        raise UserError(
-            f"{path}: policy.name {spec['policy']} is a graph of your own, which NumPy cannot follow; use "
-            f"pg_theano.evaluate, or python -m pg_theano.export {path} --to stablehlo"
-        )
-    about = About(
-        config.environment.dynamics or config.environment.id,
-        config.algorithm.name,
-        config.model_dump(mode="json"),
-        path.name,
-        checkpoint.path.stem,
-    )
-    with _said_of(f"{path / 'run.json'}: not what a run records of its spaces"):
-        return _sound(*acting_part(spec, checkpoint.state), spaces_from(facts, path), about)
-
-
-def spaces_from(facts: Mapping[str, Any], path: Path) -> dict[str, Any]:
-    """The spaces that a run folder recorded."""
-    if not facts.get("task", {}).get("spaces"):
-        raise UserError(f"{path}: a run of an older version, which does not say its spaces; train it again")
-    return facts["task"]["spaces"]
-
-
-def acting_part(spec: dict[str, Any], state: State) -> tuple[dict[str, Any], State]:
-    """Spec and state with what acts, and nothing else."""
-    named = parameters.views(np.asarray(state["params"]), spec["layout"])
-    layout = [entry for entry in spec["layout"] if entry[0].startswith(("shared/", "policy/"))]
-    kept = {name: np.asarray(state[name]) for name in NORMALIZER if spec["normalize_observations"]}
+def acting_part(spec: Spec, state: State) -> tuple[Acting, State]:
+    """Policy and state with what acts, and nothing else: no value network, no code of the user's."""
+    acting = spec.acting
+    named = parameters.views(np.asarray(state["params"]), acting.layout)
+    layout = [entry for entry in acting.layout if not parameters.is_value(entry[0])]
+    kept = {name: np.asarray(state[name]) for name in NORMALIZER if acting.normalize_observations}
     params = np.concatenate([named[name].ravel() for name, *_ in layout])
-    return {key: spec[key] for key in ACTING} | {"layout": layout}, {"params": params} | kept
+    return dataclasses.replace(acting, layout=layout), {"params": params} | kept
 
 
 def arrays_of(policy: Policy) -> dict[str, Array]:
     """What a npz file of a policy holds: its arrays by name, and `about`, JSON."""
-    about = {"format": FORMAT, "spec": policy.spec, "spaces": policy.described, "about": policy.about._asdict()}
-    named = parameters.views(policy.state["params"], policy.spec["layout"])
+    about = {
+        "format": FORMAT,
+        "spec": policy.acting.plain(),
+        "spaces": policy.described,
+        "about": policy.about._asdict(),
+    }
+    named = parameters.views(policy.state["params"], policy.acting.layout)
     kept = {name: array for name, array in policy.state.items() if name != "params"}
     return {"about": np.frombuffer(json.dumps(about).encode(), np.uint8), **named, **kept}
 
@@ -233,7 +195,7 @@ def _check_space(data: Any) -> None:
         raise ValueError(f"a space of more than {MOST_CHOICES:,} choices")
 
 
-def _from_file(path: Path) -> Policy:
+def from_file(path: Path) -> Policy:
     """Read as a file from a stranger is: sizes before memory, nothing evaluated, every shape compared."""
     try:
         content = opening.read(path, opening.most_bytes())
@@ -241,7 +203,7 @@ def _from_file(path: Path) -> Policy:
         raise UserError(f"{path}: no such file; expected one of python -m pg_theano.export RUN --to npz") from None
     except OSError as error:
         raise UserError(f"{path}: cannot be read: {error.strerror}") from None
-    with _said_of(f"{path}: not a policy of python -m pg_theano.export RUN --to npz"):
+    with said_of(f"{path}: not a policy of python -m pg_theano.export RUN --to npz"):
         arrays = opening.arrays_of(content)
         about = opening.parsed(arrays.pop("about").tobytes())
         if about["format"] != FORMAT:
@@ -250,7 +212,7 @@ def _from_file(path: Path) -> Policy:
 
 
 @contextlib.contextmanager
-def _said_of(what: str) -> Iterator[None]:
+def said_of(what: str) -> Iterator[None]:
     """Whatever follows from a description that describes nothing is an error of the file."""
     try:
         yield
@@ -261,25 +223,23 @@ def _said_of(what: str) -> Iterator[None]:
 
 
 def _checked(about: dict[str, Any], arrays: dict[str, Array]) -> Policy:
-    spec = {key: about["spec"][key] for key in (*ACTING, "layout")}
-    wanted = {name: tuple(shape) for name, shape, *_ in spec["layout"]}
-    if spec["dtype"] not in ("float32", "float64"):
-        raise ValueError(f"dtype {spec['dtype']}")
-    kept = NORMALIZER if spec["normalize_observations"] else ()
-    shapes = wanted | dict.fromkeys(kept, (spec["obs_size"],))
+    acting = Acting.of_plain(about["spec"])
+    wanted = {name: shape for name, shape, *_ in acting.layout}
+    kept = NORMALIZER if acting.normalize_observations else ()
+    shapes = wanted | dict.fromkeys(kept, (acting.obs_size,))
     if {name: array.shape for name, array in arrays.items()} != shapes:
         raise ValueError("its arrays have other names or shapes than it says")
-    if not all(array.dtype == spec["dtype"] and np.isfinite(array).all() for array in arrays.values()):
-        raise ValueError(f"its arrays are not all finite numbers of {spec['dtype']}")
+    if not all(array.dtype == acting.dtype and np.isfinite(array).all() for array in arrays.values()):
+        raise ValueError(f"its arrays are not all finite numbers of {acting.dtype}")
     params = np.concatenate([arrays[name].ravel() for name in wanted])
     state = {"params": params} | {name: arrays[name] for name in kept}
-    return _sound(spec, state, about["spaces"], About(**about["about"]))
+    return sound(acting, state, about["spaces"], About(**about["about"]))
 
 
-def _sound(spec: dict[str, Any], state: State, described: dict[str, Any], about: About) -> Policy:
+def sound(acting: Acting, state: State, described: dict[str, Any], about: About) -> Policy:
     """A policy that a file describes. Errors: any, where its parts do not belong together."""
     for one in described.values():
         _check_space(one)
-    found = Policy(spec, state, described, about)
-    found.probs(np.zeros((1, spec["obs_size"])))  # what does not fit together says so here
+    found = Policy(acting, state, described, about)
+    found.probs(np.zeros((1, acting.obs_size)))  # what does not fit together says so here
     return found

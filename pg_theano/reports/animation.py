@@ -14,7 +14,7 @@ import numpy as np
 from pg_theano.config import schedules, user_code
 from pg_theano.environments import making, singles
 from pg_theano.runs import folder
-from pg_theano.training import programs
+from pg_theano.training import programs, seeding
 from pg_theano.types import GREEDY, SAMPLE, UserError
 
 MOST_FRAMES = 1000
@@ -58,7 +58,7 @@ def watch(
         os.environ.setdefault("SDL_VIDEODRIVER", "dummy")
     seeds, noise = (
         np.random.default_rng(child)
-        for child in np.random.SeedSequence(seed, spawn_key=(programs.EVALUATE_COMMAND,)).spawn(2)
+        for child in np.random.SeedSequence(seed, spawn_key=(seeding.EVALUATE_COMMAND,)).spawn(2)
     )
     env = singles.Slot(
         making.single(

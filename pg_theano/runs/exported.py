@@ -10,9 +10,12 @@ from typing import Any
 
 import numpy as np
 
+from pg_theano.compiler import user_parts
 from pg_theano.config import user_code
+from pg_theano.config.declared import declared
 from pg_theano.policies import policy
-from pg_theano.runs import folder, records
+from pg_theano.runs import folder, policy_of_run, records
+from pg_theano.spec import Spec
 from pg_theano.system import writing
 from pg_theano.types import State, UserError
 
@@ -46,14 +49,14 @@ def export(run: str | Path, kind: str, out: str | Path | None = None) -> Path:
 
 def _npz(path: Path) -> bytes:
     buffer = io.BytesIO()
-    np.savez(buffer, allow_pickle=False, **policy.arrays_of(policy.load(path)))
+    np.savez(buffer, allow_pickle=False, **policy.arrays_of(policy_of_run.load(path)))
     return buffer.getvalue()
 
 
 def _onnx(path: Path) -> bytes:
     from pg_theano.policies import onnx
 
-    return onnx.model_of(policy.load(path))
+    return onnx.model_of(policy_of_run.load(path))
 
 
 def _csv(path: Path) -> bytes:
@@ -70,24 +73,23 @@ def _csv(path: Path) -> bytes:
 def _stablehlo(path: Path) -> bytes:
     config, facts, spec, checkpoint = folder.trained(path)
     user_code.check_run(config, facts)
-    described = policy.spaces_from(facts, path)
-    return stablehlo_of(spec, checkpoint.state, described, [Path(facts["folder"])])
+    described = policy_of_run.spaces_from(facts, path)
+    return stablehlo_of(declared(config, spec), checkpoint.state, described, [Path(facts["folder"])])
 
 
-def stablehlo_of(spec: dict[str, Any], state: State, described: dict[str, Any], folders: Sequence[Path]) -> bytes:
+def stablehlo_of(spec: Spec, state: State, described: dict[str, Any], folders: Sequence[Path]) -> bytes:
     """The likeliest action of rows [E, F], as the environment takes it, but for its dtype where that is whole."""
     from pg_theano.compiler import program
-    from pg_theano.training import programs
 
     def finish(np: Any, action: Any) -> Any:
         taken = described["action"]
-        if spec["action"]["kind"] == "box":
-            low, high = np.array(spec["action"]["low"]), np.array(spec["action"]["high"])
-            inside = low + (high - low) / 2 * (np.tanh(action) + 1) if spec["squash"] else action
+        if spec.acting.action.kind == "box":
+            low, high = np.array(spec.acting.action.low), np.array(spec.acting.action.high)
+            inside = low + (high - low) / 2 * (np.tanh(action) + 1) if spec.acting.squash else action
             action = np.minimum(np.maximum(inside, low), high)
             action = np.rint(action) if taken["dtype"].lstrip("<|>=")[0] in "iu" else action
         elif "start" in taken:
             action = action + np.array(taken["start"])
         return action.reshape(action.shape[0], *taken["shape"])
 
-    return program.likeliest_action(spec, state, finish, around=programs.around(spec, folders))
+    return program.likeliest_action(spec, state, finish, around=user_parts.around(spec, folders))

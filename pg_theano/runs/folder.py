@@ -12,6 +12,7 @@ from pg_theano.config.knobs import Config
 from pg_theano.config.reading import from_dict, read_config, to_dict
 from pg_theano.runs import checkpoints, recorded
 from pg_theano.runs.records import Records
+from pg_theano.spec import Spec, is_older
 from pg_theano.system import console, locks, opening, seals, writing
 from pg_theano.system import versions as fingerprints
 from pg_theano.system.versions import versions
@@ -136,8 +137,8 @@ def read_run(path: Path, *, force: bool = False) -> tuple[Config, dict[str, Any]
             )
         ) from None
     recorded.checked(recorded.Facts, facts, path / "run.json")
-    if "action" in facts["spec"]:  # else it is of an older version, which `spec_from` says
-        recorded.checked(recorded.Spec, spec_from(facts), path / "run.json", "spec")
+    if not is_older(facts["spec"]):  # whose figures can be read all the same
+        recorded.spec_in(facts, path / "run.json")
     document = read_file(opening.own_file(path / "config.yaml"))
     config = from_dict(document.data, document.lines, document.name)
     if not force and "config.yaml" in facts.get("sealed", ()) and not seals.yaml_is_whole(path / "config.yaml"):
@@ -153,30 +154,19 @@ def read_run(path: Path, *, force: bool = False) -> tuple[Config, dict[str, Any]
     return config, facts
 
 
-def spec_from(facts: Mapping[str, Any]) -> dict[str, Any]:
-    """The spec as a run folder recorded it. Errors: `UserError` for a run of before there were other algorithms."""
-    spec = {"logistic": False} | facts["spec"]  # which runs of before there was one do not say
-    if "action" not in spec:
-        raise UserError(
-            "the run was made by an older version of pg_theano, whose policies this one does not read; expected one of "
-            "this version; try the version that wrote it, or a new run"
-        )
-    return spec
-
-
 class Trained(NamedTuple):
     """A run whose policy can act."""
 
     config: Config
     facts: dict[str, Any]
-    spec: dict[str, Any]
+    spec: Spec
     checkpoint: checkpoints.Checkpoint  # the best; before any evaluation, the newest
 
 
 def trained(path: Path) -> Trained:
     """What a run folder holds of its best policy. Errors: `UserError`: no run, no checkpoint, a damaged one."""
     config, facts = read_run(path)
-    spec = spec_from(facts)
+    spec = recorded.spec_in(facts, path / "run.json")
     checkpoint = checkpoints.best(path / "checkpoints")
     recorded.fits(spec, checkpoint.state, checkpoint.path)
     return Trained(config, facts, spec, checkpoint)

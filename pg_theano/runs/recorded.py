@@ -11,19 +11,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Any
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from pg_theano import parameters
-from pg_theano.config import knobs
-from pg_theano.config import reading as configs
-from pg_theano.policies import acting
+from pg_theano.policies.acting import numpy_act
 from pg_theano.runs.checkpoints import AS_WRITTEN, WHOLE
+from pg_theano.spec import Spec, Unreadable, is_older, shown
 from pg_theano.types import GREEDY, Problem, State, UserError
-
-MOST_SHOWN = 40
 
 Natural = Annotated[int, Field(ge=0, le=2**62)]
 Size = Annotated[int, Field(ge=1, le=2**40)]
@@ -31,44 +27,10 @@ Number = Annotated[float, Field(allow_inf_nan=False)]
 Seconds = Annotated[float, Field(ge=0, le=1e12)]
 
 
-def _values_of(section: type[BaseModel], knob: str) -> Any:
-    """Text that is a value of this knob, and no other."""
-    return Field(pattern=f"^({'|'.join(get_args(section.model_fields[knob].annotation))})$")
-
-
 class Recorded(BaseModel):
     """Entries that are read; what else is there, of another version, is let be."""
 
     model_config = ConfigDict(strict=True, extra="ignore")
-
-
-class Action(Recorded):
-    kind: Literal["discrete", "box", "multi_discrete", "multi_binary"]
-    size: Natural
-    choices: list[Size]
-    low: list[float]
-    high: list[float]
-
-
-class Spec(Recorded):
-    """Of a run's spec, what acting reads: `pg_theano.training.programs.spec_of`."""
-
-    obs_size: Annotated[int, Field(ge=0, le=2**32)]
-    action: Action
-    squash: bool
-    log_std: Annotated[str, _values_of(knobs.Policy, "log_std")]
-    noise: Annotated[str, _values_of(knobs.Policy, "noise")]
-    policy: str
-    policy_kwargs: dict[str, Any] = {}
-    policy_source: str | None = None
-    logistic: bool
-    num_outputs: Natural
-    layout: list[Annotated[tuple[str, list[Size], Any], Field(strict=False)]]  # JSON has no tuples
-    num_params: Size
-    activation: Annotated[str, _values_of(knobs.Policy, "activation")]
-    exploration: Annotated[str, _values_of(knobs.Exploration, "name")]
-    normalize_observations: bool
-    dtype: Annotated[str, _values_of(configs.Config, "dtype")]
 
 
 class Tasks(Recorded):
@@ -138,38 +100,41 @@ def checked(model: type[Recorded], found: Any, path: Path, at: str = "") -> Any:
     except ValidationError as error:
         first = error.errors()[0]
         entry = ".".join([*([at] if at else []), *map(str, first["loc"])])
-        got = "nothing" if first["type"] == "missing" else _shown(first["input"])
+        got = "nothing" if first["type"] == "missing" else shown(first["input"])
         raise UserError(Problem(str(path), f"{entry}: got {got}: {first['msg'][:100]}", *WHOLE)) from None
     return found
 
 
-def _shown(value: Any) -> str:
-    if isinstance(value, dict | list):
-        return "an object" if isinstance(value, dict) else "a list"
-    return repr(value)[:MOST_SHOWN]
-
-
-def fits(spec: Mapping[str, Any], state: State, path: Path) -> None:
-    """A policy of this spec can act by these arrays. Errors: `UserError`: another name, shape or kind of number."""
-    counted = parameters.count(spec["layout"])
-    if spec["num_params"] != counted:
+def spec_in(facts: Mapping[str, Any], path: Path) -> Spec:
+    """The spec that run.json recorded. Errors: `UserError` that names the first entry that is not what it must be."""
+    if is_older(facts["spec"]):
         raise UserError(
-            f"{path}: its run.json says {spec['num_params']:,} parameters, and layers of {counted:,}; {AS_WRITTEN}"
+            "the run was made by an older version of pg_theano, whose policies this one does not read; expected one of "
+            "this version; try the version that wrote it, or a new run"
         )
-    wanted = {"params": (counted,)}
-    if spec["normalize_observations"]:
-        wanted |= dict.fromkeys(("normalizer/mean", "normalizer/variance"), (spec["obs_size"],))
+    try:
+        return Spec.of_plain(facts["spec"])
+    except Unreadable as error:
+        raise UserError(f"{path}: {error}; {AS_WRITTEN}") from None
+
+
+def fits(spec: Spec, state: State, path: Path) -> None:
+    """A policy of this spec can act by these arrays. Errors: `UserError`: another name, shape or kind of number."""
+    acting = spec.acting
+    wanted: dict[str, tuple[int, ...]] = {"params": (acting.num_params,)}
+    if acting.normalize_observations:
+        wanted |= dict.fromkeys(("normalizer/mean", "normalizer/variance"), (acting.obs_size,))
     for name, shape in wanted.items():
         array = state.get(name)
         got = "nothing" if array is None else f"{array.dtype} {list(array.shape)}"
-        if array is None or array.shape != shape or array.dtype != spec["dtype"]:
-            raise UserError(f"{path}: {name}: got {got}; expected {spec['dtype']} {list(shape)}, as its run.json says")
+        if array is None or array.shape != shape or array.dtype != acting.dtype:
+            raise UserError(f"{path}: {name}: got {got}; expected {acting.dtype} {list(shape)}, as its run.json says")
         if not np.isfinite(array).all():
             raise UserError(f"{path}: {name}: not all of it is finite; {AS_WRITTEN}")
-    if spec["policy"] == "dense":
+    if acting.own is None:
         try:
-            obs = np.zeros((1, spec["obs_size"]), spec["dtype"])
-            acting.numpy_act(dict(spec), with_log_prob=False)(state, obs, None, {"exploration_rate": 0.0}, GREEDY)
+            obs = np.zeros((1, acting.obs_size), acting.dtype)
+            numpy_act(acting, with_log_prob=False)(state, obs, None, {"exploration_rate": 0.0}, GREEDY)
         except Exception as error:  # whatever follows from layers that do not belong together
             reason = " ".join(str(error).split())[:100]
             raise UserError(f"{path}: its layers do not fit together ({reason}); {AS_WRITTEN}") from None

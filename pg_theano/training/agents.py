@@ -23,7 +23,7 @@ from pg_theano.config.knobs import Config
 from pg_theano.config.reading import to_dict
 from pg_theano.environments import making
 from pg_theano.system import stopping
-from pg_theano.training import minibatches, programs, shared_calls, shared_evaluation
+from pg_theano.training import minibatches, programs, seeding, shared_calls, shared_evaluation, specs
 from pg_theano.training.loop import Trainer
 from pg_theano.training.playing.collecting import Collector, collector_of
 from pg_theano.training.setting import Environment, Setting
@@ -61,13 +61,13 @@ def batches(configs: Sequence[Config], folders: Sequence[Path]) -> list[tuple[li
         data = to_dict(config)
         where = json.dumps([data[name] for name in ("environment", "backend", "dtype", "gradients")])
         if where not in shared:
-            shared[where] = programs.environment_of(config, folders)
+            shared[where] = specs.environment_of(config, folders)
         environment = shared[where]
         if hindrance(config, environment):
             groups[f"alone {place}"], found[f"alone {place}"] = [place], environment
             continue
-        spec = programs.spec_of(config, environment.task, environment, folders)
-        what = (where, spec, data["policy"], data["evaluation"], config.agents_per_process)
+        spec = specs.spec_of(config, environment.task, environment, folders)
+        what = (where, spec.plain(), data["policy"], data["evaluation"], config.agents_per_process)
         name = json.dumps(what, sort_keys=True)
         groups.setdefault(name, []).append(place)
         found[name] = environment
@@ -128,7 +128,7 @@ def train(trainers: Sequence[Trainer], say: Say) -> list[dict[str, Any]]:
                 stopped = [place for place, one in going.items() if one.stop_asked]
                 over = stopped or [place for place, one in going.items() if one.budget_spent()]
                 if over:
-                    evaluator.play((going[place], programs.CONFIRMATION, GREEDY, "best") for place in over)
+                    evaluator.play((going[place], seeding.CONFIRMATION, GREEDY, "best") for place in over)
                     _leave(going, figures, over, "stopped" if stopped else "budget", say)
                     continue
                 solved = _update(going, figures, evaluator, say)
@@ -194,11 +194,11 @@ def _update(going: Going, figures: Figures, evaluator: shared_evaluation.Evaluat
 
 def _evaluate(due: Sequence[Trainer], evaluator: shared_evaluation.Evaluator) -> None:
     """Play beforehand what `finish_update` is going to ask for, of all agents that are due at once."""
-    evaluator.play((one, programs.EVALUATION, GREEDY, "newest") for one in due)
-    evaluator.play((one, programs.EVALUATION, SAMPLE, "newest") for one in due if one.config.evaluation.sampled)
-    found = ((one, one.judge.beforehand.get((programs.EVALUATION, GREEDY))) for one in due)
+    evaluator.play((one, seeding.EVALUATION, GREEDY, "newest") for one in due)
+    evaluator.play((one, seeding.EVALUATION, SAMPLE, "newest") for one in due if one.config.evaluation.sampled)
+    found = ((one, one.judge.beforehand.get((seeding.EVALUATION, GREEDY))) for one in due)
     likely = [one for one, greedy in found if greedy and one.judge.solves(greedy)]
-    evaluator.play((one, programs.CONFIRMATION, GREEDY, "newest") for one in likely)
+    evaluator.play((one, seeding.CONFIRMATION, GREEDY, "newest") for one in likely)
 
 
 @contextlib.contextmanager

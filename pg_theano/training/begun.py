@@ -114,7 +114,12 @@ def _setting(
     setting = setting_of(begun.config, begun.folder, folders, screen, environment)
     closing.callback(setting.environment.close)
     if begun.checkpoint is None:
-        facts = {"folder": str(folder_of_config), "spec": setting.spec, "task": setting.task._asdict(), "code": code}
+        facts = {
+            "folder": str(folder_of_config),
+            "spec": setting.spec.plain(),
+            "task": setting.task._asdict(),
+            "code": code,
+        }
         begun.folder.begin(begun.config, facts)
     return setting
 

@@ -15,7 +15,8 @@ from pg_theano.config import reading as configs
 from pg_theano.config import schedules, user_code
 from pg_theano.config.algorithms import ALGORITHMS
 from pg_theano.config.knobs import Config
-from pg_theano.training import programs
+from pg_theano.spec import Spec
+from pg_theano.training import programs, seeding, specs
 from pg_theano.training.differences import BY_HAND, Row, compare, largest, passes
 from pg_theano.training.playing import collecting
 from pg_theano.types import RETURN_SO_FAR, Array, Record, Rollout, UserError
@@ -76,11 +77,11 @@ def check(
     asked = config.model_copy(update={"gradients": "symbolic"})
     small, environment = _small(asked, [folder])
     try:
-        spec = programs.spec_of(small, environment.task, environment, [folder])
+        spec = specs.spec_of(small, environment.task, environment, [folder])
         state, rollout = _played(small, spec, environment, [folder])
     finally:
         environment.close()
-    learning = spec | {"dynamics": None, "chunk": None}  # the same loss, from fields instead of a record
+    learning = spec._replace(engine=None)  # the same loss, from fields instead of a record
     symbolic = _loaded(small, learning, [folder])
     twin, not_by_hand = _twin(small, learning)
 
@@ -96,9 +97,9 @@ def check(
     places, tried = 0, False
     while not tried and places < MOST_PLACES:
         places += 1
-        at = state["params"] + _moves(rng, spec["layout"])
+        at = state["params"] + _moves(rng, spec.acting.layout)
         gradients = {"symbolic": found_by(symbolic, at)} | ({"by_hand": found_by(twin, at)} if twin else {})
-        rows, total = compare(loss, at, spec["layout"], gradients, points=points, rng=rng)
+        rows, total = compare(loss, at, spec.acting.layout, gradients, points=points, rng=rng)
         tried = all(row.compared for row in rows)
     wider = state
     if RETURN_SO_FAR in state:  # a number for each environment
@@ -135,11 +136,11 @@ def _small(config: Config, folders: Sequence[Path]) -> tuple[Config, Any]:
     if environment.dynamics is None:
         changes["environment"]["engine"] = "gymnasium"
     small = changed(config, changes)
-    made = programs.environment_of(small, folders)
+    made = specs.environment_of(small, folders)
     if made.task.time_limit is None or made.task.time_limit > MOST_EPISODE:
         made.close()
         small = changed(small, {"environment": {"max_episode_steps": MOST_EPISODE}})
-        made = programs.environment_of(small, folders)
+        made = specs.environment_of(small, folders)
     return small, made
 
 
@@ -155,16 +156,16 @@ def changed(config: Config, changes: Mapping[str, Any]) -> Config:
     return configs.from_dict(over(configs.to_dict(config), changes))
 
 
-def _played(config: Config, spec: dict[str, Any], environment: Any, folders: Sequence[Path]) -> tuple[Any, Rollout]:
+def _played(config: Config, spec: Spec, environment: Any, folders: Sequence[Path]) -> tuple[Any, Rollout]:
     """Fresh parameters, and what they play for one update."""
     program = _loaded(config, spec, folders)
-    state = program.init(programs.generator(config.seed, programs.INITIAL_WEIGHTS))
+    state = program.init(seeding.generator(config.seed, seeding.INITIAL_WEIGHTS))
     collector = collecting.collector_of(config, spec, environment, program)
     played = collector.collect(state, schedules.knobs_at(config, 0), 0).rollout
     return state, _fields(played, spec) if isinstance(played, Record) else played
 
 
-def _fields(record: Record, spec: dict[str, Any]) -> Rollout:
+def _fields(record: Record, spec: Spec) -> Rollout:
     """The record of a compiled environment as a rollout: [T, K, E] to fields [E, T, ...]."""
 
     def field(name: str) -> Array | None:
@@ -172,8 +173,8 @@ def _fields(record: Record, spec: dict[str, Any]) -> Rollout:
             return None
         values = np.moveaxis(record.field(name), -1, 0)  # [E, T] or [E, T, F]
         if name == "action":
-            values = values.reshape(*values.shape[:2], *([-1] if spec["action"]["kind"] != "discrete" else []))
-            return values if spec["action"]["kind"] == "box" else values.astype(np.int32)
+            values = values.reshape(*values.shape[:2], *([-1] if spec.acting.action.kind != "discrete" else []))
+            return values if spec.acting.action.kind == "box" else values.astype(np.int32)
         return values.astype(bool) if name in ("terminated", "truncated") else values
 
     found = {name: field(name) for name in Rollout._fields}
@@ -199,17 +200,17 @@ def padded(rollout: Rollout, rng: np.random.Generator) -> Rollout:
     return Rollout(**fields)
 
 
-def _twin(config: Config, spec: dict[str, Any]) -> tuple[Any, str | None]:
+def _twin(config: Config, spec: Spec) -> tuple[Any, str | None]:
     """(the by-hand program, None), or (None, why there is none)."""
     try:
         by_hand = changed(config, {"gradients": "by_hand"})
     except UserError as error:
         knob = ".".join(map(str, error.problem.knob))
         return None, str(error.problem._replace(where=knob))
-    if spec["action"]["kind"] not in ("discrete", "box"):
-        return None, f"gradients: by_hand has no {spec['action']['kind']} actions"
+    if spec.acting.action.kind not in ("discrete", "box"):
+        return None, f"gradients: by_hand has no {spec.acting.action.kind} actions"
     return _loaded(by_hand, spec, ()), None
 
 
-def _loaded(config: Config, spec: dict[str, Any], folders: Sequence[Path]) -> Any:
+def _loaded(config: Config, spec: Spec, folders: Sequence[Path]) -> Any:
     return programs.load(config, spec, lambda what, seconds: None, folders, first="act")

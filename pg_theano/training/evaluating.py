@@ -12,7 +12,8 @@ from pg_theano.config import schedules, user_code
 from pg_theano.config.knobs import Config
 from pg_theano.environments import making
 from pg_theano.runs import folder
-from pg_theano.training import programs
+from pg_theano.spec import Spec
+from pg_theano.training import programs, seeding
 from pg_theano.training.playing import episodes as rollout
 from pg_theano.types import GREEDY, SAMPLE, Array, Knobs, State
 
@@ -22,7 +23,7 @@ MOST_ENVIRONMENTS = 32
 class Evaluator:
     """Environments of its own, that training never touches; made when first needed, kept for the next evaluation."""
 
-    def __init__(self, config: Config, spec: dict[str, Any], folders: Sequence[Path] = ()):
+    def __init__(self, config: Config, spec: Spec, folders: Sequence[Path] = ()):
         self.config, self.folders = config, folders
         self.draw = programs.noise_of(config, spec)
         self.environment: Any = None
@@ -94,7 +95,7 @@ def evaluate(run: str | Path, *, episodes: int = 100, seed: int = 0, sampled: bo
                 checkpoint.state,
                 schedules.constant_knobs(config),
                 episodes=episodes,
-                seed=np.random.SeedSequence(seed, spawn_key=(programs.EVALUATE_COMMAND,)),
+                seed=np.random.SeedSequence(seed, spawn_key=(seeding.EVALUATE_COMMAND,)),
                 choice=SAMPLE if sampled else GREEDY,
             ),
             "run": str(path),

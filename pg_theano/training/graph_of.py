@@ -9,12 +9,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from pg_theano.compiler import building
+from pg_theano.compiler import building, user_parts
 from pg_theano.config import reading as configs
 from pg_theano.config import user_code
 from pg_theano.config.algorithms import ALGORITHMS
 from pg_theano.config.knobs import Config
-from pg_theano.training import programs
+from pg_theano.training import specs
 from pg_theano.types import UserError
 
 FUNCTIONS = ("act", "train", "rollout")
@@ -59,16 +59,16 @@ def graph(
         raise UserError(f"--function train: {config.algorithm.name} has no such graph; expected act or rollout")
     if config.gradients == "by_hand":
         raise UserError("gradients: by_hand has no graph; expected symbolic")
-    environment = programs.environment_of(config, [folder])
+    environment = specs.environment_of(config, [folder])
     try:
-        spec = programs.spec_of(config, environment.task, environment, [folder])
+        spec = specs.spec_of(config, environment.task, environment, [folder])
     finally:
         environment.close()
-    if function == "rollout" and not spec["dynamics"]:
+    if function == "rollout" and not spec.engine:
         raise UserError(
             f"--function rollout: {environment.task.id} is stepped by Gymnasium here; expected act or train"
         )
-    pair = building.graphs_of(programs.declared(config, spec), function, around=programs.around(spec, [folder]))
+    pair = building.graphs_of(spec, function, around=user_parts.around(spec, [folder]))
 
     from pg_theano.compiler import pictures
 

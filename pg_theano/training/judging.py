@@ -10,7 +10,7 @@ import numpy as np
 from pg_theano.config import schedules
 from pg_theano.runs import figures
 from pg_theano.system import stopping
-from pg_theano.training import programs
+from pg_theano.training import seeding
 from pg_theano.training.evaluating import Evaluator
 from pg_theano.training.setting import Evaluation, Progress, Setting
 from pg_theano.types import GREEDY, SAMPLE, State
@@ -33,10 +33,10 @@ class Judge:
     def evaluate(self, now: Progress, record: dict[str, Any]) -> tuple[Progress, bool]:
         """Add an evaluation to the record; returns (the progress with its best State, whether the run may stop)."""
         with self.setting.parts.of("evaluate"):
-            greedy = self.evaluation(now, programs.EVALUATION, GREEDY)
+            greedy = self.evaluation(now, seeding.EVALUATION, GREEDY)
             record |= {f"evaluation_{name}": greedy[name] for name in ("mean", "std", "min", "max")}
             if self.setting.config.evaluation.sampled:
-                record["evaluation_sampled_mean"] = self.evaluation(now, programs.EVALUATION, SAMPLE)["mean"]
+                record["evaluation_sampled_mean"] = self.evaluation(now, seeding.EVALUATION, SAMPLE)["mean"]
         if now.counters.best is None or greedy["mean"] > now.counters.best:
             now = now.with_best(greedy["mean"])
         return now, self.solves(greedy)
@@ -51,7 +51,7 @@ class Judge:
             now.state if state is None else state,
             schedules.constant_knobs(config),
             episodes=config.evaluation.episodes,
-            seed=programs.child(config.seed, purpose, now.counters.updates),
+            seed=seeding.child(config.seed, purpose, now.counters.updates),
             choice=choice,
         )
 
@@ -68,7 +68,7 @@ class Judge:
         The policy that solved the task is the best, whatever a luckier evaluation gave another.
         """
         with self.setting.parts.of("evaluate"):
-            second = self.evaluation(now, programs.CONFIRMATION, GREEDY)
+            second = self.evaluation(now, seeding.CONFIRMATION, GREEDY)
         reached = self.reaches(second)
         verdict = "confirmed" if reached else f"not confirmed (threshold {self.setting.threshold:g}); going on"
         self.setting.display.event(f"second evaluation on fresh seeds: {figures.mean_and_std(second)}, {verdict}")
@@ -82,7 +82,7 @@ class Judge:
         """The progress with the evaluation that the result reports: of the best State, on seeds that chose none."""
         if status in ("budget", "stopped") and now.counters.updates:
             with self.setting.parts.of("evaluate"):
-                return now._replace(final=self.evaluation(now, programs.CONFIRMATION, GREEDY, now.best()))
+                return now._replace(final=self.evaluation(now, seeding.CONFIRMATION, GREEDY, now.best()))
         return now if status == "solved" else now._replace(final=None)
 
     def reason(self, status: str) -> str:

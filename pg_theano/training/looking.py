@@ -64,7 +64,7 @@ def check_finite(setting: Setting, measured: dict[str, float], played: Played, u
     """Errors: `UserError` where an update, counted from 1, gave or read what is not finite, or an absurd reward."""
     finite, cost = measured.pop("finite"), measured["cost"]
     if isinstance(played.rollout, Record):
-        column = "environment" if setting.spec["num_steps"] else "episode"
+        column = "environment" if setting.spec.learning.num_steps else "episode"
         check_record(played.rollout, f"{setting.task.id}, update {update}, {column}", everything=not finite)
     if not finite:
         raise UserError(

@@ -54,7 +54,7 @@ class Trainer:
         self.looker.look(played, self.collector.replays)
         counts = {"env_steps": self.now.counters.env_steps, "episodes": self.now.counters.episodes}
         rates = {name: knobs[name] for name in ("learning_rate", "exploration_rate")}
-        whole = {} if self.setting.spec["num_steps"] else {"episodes_per_update": len(played.returns)}
+        whole = {} if self.setting.spec.learning.num_steps else {"episodes_per_update": len(played.returns)}
         returned = figures.of_episodes(played.returns, played.lengths)
         return {"update": before.updates, **counts, **returned, **measured, **rates, **whole}
 

@@ -15,6 +15,7 @@ from typing import Any
 from pg_theano.config import schedules
 from pg_theano.config.algorithms import ALGORITHMS, Algorithm
 from pg_theano.config.knobs import Config
+from pg_theano.spec import Spec
 from pg_theano.types import Problem, UserError
 
 SLOTS = {"sgd": 0, "momentum": 1, "rmsprop": 1, "adam": 2}
@@ -40,33 +41,33 @@ LONGEST_COUNTED = 10_000
 CGROUPS = Path("/sys/fs/cgroup")
 
 
-def needed(config: Config, spec: dict[str, Any]) -> dict[str, float]:
+def needed(config: Config, spec: Spec) -> dict[str, float]:
     """Bytes by what they are for: parameters, rollout, layers."""
     algorithm, size = config.algorithm, {"float32": 4, "float64": 8}[config.dtype]
     record = ALGORITHMS[algorithm.name]
-    learned = spec["num_params"] * (1 + (0 if record.searches else SLOTS[config.optimizer.name]))
-    parts = {"parameters": float((COPIES * learned + 2 * spec["num_params"]) * size)}
-    actions = spec["action"]["size"]
+    learned = spec.acting.num_params * (1 + (0 if record.searches else SLOTS[config.optimizer.name]))
+    parts = {"parameters": float((COPIES * learned + 2 * spec.acting.num_params) * size)}
+    actions = spec.acting.action.size
     if record.searches:
         population = algorithm.population_size * algorithm.episodes_per_candidate
-        parts["population"] = float(spec["num_params"] * (16.0 * algorithm.population_size + 2 * size * population))
+        parts["population"] = float(spec.acting.num_params * (16.0 * algorithm.population_size + 2 * size * population))
         if record.full_covariance or algorithm.covariance == "full":
             held = COVARIANCES_OF_CMAES if record.full_covariance else 3
-            parts["covariance"] = held * 8.0 * spec["num_params"] ** 2
-        units = sum(shape[1] for _, shape, *_ in spec["layout"] if len(shape) == 2)
+            parts["covariance"] = held * 8.0 * spec.acting.num_params**2
+        units = sum(shape[1] for _, shape, *_ in spec.acting.layout if len(shape) == 2)
         parts["layers"] = float(2 * size * population * units)
-        steps = spec["chunk"] or _longest(spec)
-        parts["rollout"] = float(size * population * steps * (spec["obs_size"] + 4))
+        longest = spec.engine.chunk if spec.engine else _longest(spec)
+        parts["rollout"] = float(size * population * longest * (spec.acting.obs_size + 4))
         return parts
     steps = _steps(config, spec)
-    parts["rollout"] = float(2 * size * steps * (2 * spec["obs_size"] + 2 * actions + 5))
+    parts["rollout"] = float(2 * size * steps * (2 * spec.acting.obs_size + 2 * actions + 5))
     wide = {head: [shape[1] for _, shape, *_ in _of(spec, head) if len(shape) == 2] for head in ("policy", "value")}
-    units = {head: sum(widths) for head, widths in wide.items()}
+    sums = {head: sum(widths) for head, widths in wide.items()}
     at_once = steps / (algorithm.num_minibatches if _in_minibatches(record) else 1)
-    if not spec["step_by_step"]:
-        learning = sum(units.values()) if record.one_loss else max(units.values())
+    if not (spec.engine and spec.engine.step_by_step):
+        learning = sum(sums.values()) if record.one_loss else max(sums.values())
         judging = max(wide["value"], default=0)  # V of every step, before the first gradient
-        kept = KEPT if spec["num_steps"] or spec["dynamics"] else KEPT_OF_EPISODES
+        kept = KEPT if spec.learning.num_steps or spec.engine else KEPT_OF_EPISODES
         parts["layers"] = float(size * (kept * at_once * learning + KEPT_JUDGING * steps * judging))
     return parts
 
@@ -76,12 +77,12 @@ def _in_minibatches(record: Algorithm) -> bool:
     return record.one_loss and record.reads("algorithm.num_minibatches")
 
 
-def _of(spec: dict[str, Any], head: str) -> list[Any]:
+def _of(spec: Spec, head: str) -> list[Any]:
     """Entries of the layout: of the value network, or of all else."""
-    return [entry for entry in spec["layout"] if entry[0].startswith("value/") == (head == "value")]
+    return [entry for entry in spec.acting.layout if entry[0].startswith("value/") == (head == "value")]
 
 
-def check(config: Config, spec: dict[str, Any]) -> None:
+def check(config: Config, spec: Spec) -> None:
     """Errors: `UserError` where a run needs more than there is: how much, for what, and which knob makes it less."""
     parts, there = needed(config, spec), available()
     if there is None or sum(parts.values()) <= there:
@@ -135,8 +136,8 @@ def in_words(size: float) -> str:
     return f"{size / 10**6:,.0f} MB"
 
 
-def _longest(spec: dict[str, Any]) -> int:
-    return min(spec["time_limit"] or LONGEST_COUNTED, LONGEST_COUNTED)
+def _longest(spec: Spec) -> int:
+    return min(spec.learning.time_limit or LONGEST_COUNTED, LONGEST_COUNTED)
 
 
 def _episodes(config: Config) -> int:
@@ -147,14 +148,14 @@ def _episodes(config: Config) -> int:
     return 1 << max(most - 1, 0).bit_length()
 
 
-def _steps(config: Config, spec: dict[str, Any]) -> float:
+def _steps(config: Config, spec: Spec) -> float:
     """Of one update's rollout, padding included."""
-    if spec["num_steps"]:
-        return float(config.environment.num_envs * spec["num_steps"])
+    if spec.learning.num_steps:
+        return float(config.environment.num_envs * spec.learning.num_steps)
     return float(_episodes(config) * _longest(spec))
 
 
-def _reason(config: Config, spec: dict[str, Any], largest: str) -> tuple[str, str, str]:
+def _reason(config: Config, spec: Spec, largest: str) -> tuple[str, str, str]:
     """(knob, what was got, what to try) for the part that is largest."""
     record = ALGORITHMS[config.algorithm.name]
     if largest in ("parameters", "covariance"):
@@ -164,12 +165,12 @@ def _reason(config: Config, spec: dict[str, Any], largest: str) -> tuple[str, st
             advice = "a smaller one, or pgpe" if record.full_covariance else "algorithm.covariance=diagonal"
         else:
             advice = "[64, 64]" if config.policy.name == "dense" else "fewer numbers in its parameters()"
-        return knob, f"{hidden} ({spec['num_params']:,} parameters)", advice
+        return knob, f"{hidden} ({spec.acting.num_params:,} parameters)", advice
     if record.searches:
         return "algorithm.population_size", f"{config.algorithm.population_size:,}", "fewer, or a smaller policy.hidden"
-    if spec["num_steps"]:
+    if spec.learning.num_steps:
         envs = config.environment.num_envs
-        got = f"{envs:,} environments x {spec['num_steps']:,} steps with policy.hidden={config.policy.hidden}"
+        got = f"{envs:,} environments x {spec.learning.num_steps:,} steps with policy.hidden={config.policy.hidden}"
         advice = "fewer, a shorter algorithm.num_steps, or a smaller policy.hidden"
         if _in_minibatches(record) and largest == "layers":
             advice = f"algorithm.num_minibatches={2 * config.algorithm.num_minibatches} or more, or {advice}"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from pg_theano.training import programs
+from pg_theano.training import seeding
 from pg_theano.training.playing.collecting import mask_of
 from pg_theano.training.setting import Setting
 from pg_theano.types import Array, Played
@@ -42,14 +42,14 @@ def draw(
 def of_update(setting: Setting, played: Played, update: int) -> dict[str, Array] | None:
     """The minibatches of an update of this run; None for an algorithm that takes one gradient step."""
     spec = setting.spec
-    if not spec["num_minibatches"]:
+    if spec.learning.passes is None:
         return None
     mask, columns = mask_of(played.rollout)
     return draw(
-        setting.generator(programs.MINIBATCHES, update),
+        setting.generator(seeding.MINIBATCHES, update),
         mask,
         columns,
-        num_epochs=spec["num_epochs"],
-        num_minibatches=spec["num_minibatches"],
+        num_epochs=spec.learning.passes.num_epochs,
+        num_minibatches=spec.learning.passes.num_minibatches,
         dtype=setting.config.dtype,
     )

@@ -11,7 +11,7 @@ import numpy as np
 from pg_theano.runs import checkpoints
 from pg_theano.runs import folder as runs
 from pg_theano.runs.checkpoints import Checkpoint
-from pg_theano.training import programs
+from pg_theano.training import seeding
 from pg_theano.training.playing import collecting
 from pg_theano.training.playing.collecting import Collector
 from pg_theano.training.setting import Counters, Progress, Setting
@@ -121,7 +121,7 @@ def begin(
 ) -> Saver:
     """Begin anew, or where a checkpoint stands. Errors: `UserError` where it, or the records, are not this run's."""
     if checkpoint is None:
-        progress = Progress(program.init(setting.generator(programs.INITIAL_WEIGHTS, 0)))
+        progress = Progress(program.init(setting.generator(seeding.INITIAL_WEIGHTS, 0)))
     else:
         progress = _resumed(setting, program, collector, checkpoint)
         setting.folder.go_on(setting.config, checkpoint.facts, force=force)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -13,7 +13,8 @@ from pg_theano.config.knobs import Config
 from pg_theano.environments.making import Compiled, Task
 from pg_theano.runs import figures
 from pg_theano.runs.folder import RunFolder
-from pg_theano.training import memory, programs
+from pg_theano.spec import Spec
+from pg_theano.training import memory, seeding, specs
 from pg_theano.training.display import Screen
 from pg_theano.types import RETURN_SO_FAR, Played, State, Steps
 
@@ -83,7 +84,7 @@ class Setting(NamedTuple):
     folders: Sequence[Path]  # where the modules that the config names are looked for
     display: Screen
     environment: Environment
-    spec: dict[str, Any]
+    spec: Spec
     parts: figures.Parts
 
     @property
@@ -97,7 +98,7 @@ class Setting(NamedTuple):
         return self.task.threshold if own is None else own
 
     def generator(self, purpose: int, update: int) -> np.random.Generator:
-        return programs.generator(self.config.seed, purpose, update)
+        return seeding.generator(self.config.seed, purpose, update)
 
     def report(self, what: str, seconds: float) -> None:
         """Say that something is being compiled (0 seconds), or how long it took."""
@@ -115,17 +116,17 @@ def setting_of(
     """Make the environment and the spec. An `environment` that keeps nothing between two calls may be another run's."""
     parts = figures.Parts()
     parts.seconds["import"] = parts.total()
-    made: Any = environment or programs.environment_of(config, folders)
+    made: Any = environment or specs.environment_of(config, folders)
     if config.environment.workers:
         made.report = display.event
-    spec = programs.spec_of(config, made.task, made, folders)
+    spec = specs.spec_of(config, made.task, made, folders)
     memory.check(config, spec)
     return Setting(config, folder, folders, display, made, spec, parts)
 
 
-def described(task: Task, environment: Environment, spec: Mapping[str, Any], gradients: str) -> str:
+def described(task: Task, environment: Environment, spec: Spec, gradients: str) -> str:
     """The task, the policy, who steps how many environments side by side, and whether gradients are by hand."""
-    stretches = f"stretches of {spec['num_steps']} steps" if spec["num_steps"] else ""
+    stretches = f"stretches of {spec.learning.num_steps} steps" if spec.learning.num_steps else ""
     if isinstance(environment, Compiled):
         engine = f"compiled, {stretches or 'all episodes of an update side by side'}"
     else:
@@ -133,6 +134,6 @@ def described(task: Task, environment: Environment, spec: Mapping[str, Any], gra
         engine += f", {stretches}" if stretches else ""
     discrete = task.action.kind == "discrete"
     actions = f"{task.action.choices[0]} actions" if discrete else f"actions of size {task.action.size}"
-    sizes = f"{task.obs_size} features, {actions}, {spec['num_params']} parameters"
+    sizes = f"{task.obs_size} features, {actions}, {spec.acting.num_params} parameters"
     by_hand = "; gradients by hand" if gradients == "by_hand" else ""
     return f"{task.id}, {sizes}; engine {engine}{by_hand}"

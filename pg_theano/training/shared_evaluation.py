@@ -18,7 +18,7 @@ from pg_theano.compiler.padding import power_of_two
 from pg_theano.config import schedules
 from pg_theano.environments import making
 from pg_theano.policies import acting
-from pg_theano.training import programs
+from pg_theano.training import programs, seeding
 from pg_theano.training.evaluating import figures_of
 from pg_theano.training.loop import Trainer
 from pg_theano.training.playing.episodes import NOISE_BLOCK
@@ -123,7 +123,7 @@ class Evaluator:
 
         noises, obs = [], begin(environment, np.zeros(1, int)).copy()
         for one, rows in zip(asked, parts, strict=True):
-            seed = programs.child(one.trainer.config.seed, one.purpose, one.trainer.now.counters.updates)
+            seed = seeding.child(one.trainer.config.seed, one.purpose, one.trainer.now.counters.updates)
             episode_seeds, action_noise = (np.random.default_rng(child) for child in seed.spawn(2))
             obs[rows] = begin(single, episode_seeds.integers(0, 2**31 - 1, size=self.episodes))
             _copy_rows(single.envs.unwrapped, environment.envs.unwrapped, self.episodes, rows)
@@ -146,7 +146,7 @@ class Evaluator:
         going, step, noise = list(range(len(asked))), 0, [np.zeros(0)] * len(asked)
         act = None  # of all agents at once: less is called for each, and nothing is drawn
         if self.in_numpy and all(one.choice == GREEDY for one in asked):
-            act = acting.greedy_of_agents(self.spec, [one.state for one in asked])
+            act = acting.greedy_of_agents(self.spec.acting, [one.state for one in asked])
         while going:
             if act is not None:
                 action[everyone] = act(obs[everyone].reshape(len(asked), self.episodes, -1))

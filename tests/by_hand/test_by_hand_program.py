@@ -13,7 +13,7 @@ from pg_theano.config import knobs as sections
 from pg_theano.config import reading, tables
 from pg_theano.environments import making
 from pg_theano.graphs.algorithms import ppo, vpg
-from pg_theano.training import minibatches, programs
+from pg_theano.training import minibatches, specs
 from pg_theano.training.setting import described
 from pg_theano.types import EXPLORE, GREEDY, SAMPLE, ActionSpace, Rollout, UserError
 
@@ -56,14 +56,14 @@ def experience(spec, rng):
     shape = (ROWS, STEPS)
     mask = rng.random(shape) > 0.1
     terminated, truncated = (rng.random(shape) < 0.15 for _ in range(2))
-    if not spec["num_steps"]:
+    if not spec.learning.num_steps:
         lengths = rng.integers(1, STEPS + 1, (ROWS, 1))
         mask = np.arange(STEPS) < lengths
         last = np.arange(STEPS) == lengths - 1
         terminated, truncated = last & (rng.random((ROWS, 1)) < 0.4), last & (rng.random((ROWS, 1)) < 0.4)
     wild = np.where(mask, 1.0, 1e6)
-    box = spec["action"]["kind"] == "box"
-    choices = 2 if spec["logistic"] else 3
+    box = spec.acting.action.kind == "box"
+    choices = 2 if spec.acting.logistic else 3
     return Rollout(
         obs=wild[..., None] * rng.normal(size=(*shape, 2)),
         action=rng.normal(size=(*shape, 2)) if box else rng.integers(0, choices, shape).astype(np.int32),
@@ -81,9 +81,9 @@ def order_of(spec, rollout, seed):
         np.random.default_rng(seed),
         np.asarray(rollout.mask).T.ravel(),
         rollout.mask.size,
-        num_epochs=spec["num_epochs"],
-        num_minibatches=spec["num_minibatches"],
-        dtype=spec["dtype"],
+        num_epochs=spec.learning.passes.num_epochs,
+        num_minibatches=spec.learning.passes.num_minibatches,
+        dtype=spec.dtype,
     )
 
 
@@ -95,7 +95,7 @@ def starts(spec, seed):
     """A State whose parameters are all random, biases and log-std too."""
     rng = np.random.default_rng(seed)
     state = program.load(spec).init(rng)
-    return state | {"params": 0.5 * rng.normal(size=spec["num_params"])}
+    return state | {"params": 0.5 * rng.normal(size=spec.acting.num_params)}
 
 
 # -- the same numbers as the graph
@@ -189,7 +189,7 @@ def test_the_gradient_is_that_of_differences(name):
     spec = spec_of(*CASES[name])
     state, twin = starts(spec, 2), program.load(spec)
     rollout = experience(spec, np.random.default_rng(3))
-    at = state["params"] + 0.1 * np.random.default_rng(4).normal(size=spec["num_params"])
+    at = state["params"] + 0.1 * np.random.default_rng(4).normal(size=spec.acting.num_params)
     found = twin.gradient(state, rollout, KNOBS, at)
     numerical, step = np.zeros(len(at)), 1e-5
     for i in range(len(at)):
@@ -237,7 +237,7 @@ def test_the_host_is_told_the_same(name):
     """Caught, when planted: an entry of State in another order, a metric missing."""
     spec = spec_of(*CASES[name])
     ours = program.load(spec).manifest
-    theirs = {"vpg": vpg, "ppo": ppo}[spec["algorithm"]].describe(spec)
+    theirs = {"vpg": vpg, "ppo": ppo}[spec.learning.algorithm].describe(spec)
     assert set(ours.pop("knobs")) <= set(theirs.pop("knobs"))
     assert ours == theirs
 
@@ -273,7 +273,7 @@ def test_what_is_not_finite_changes_nothing(algorithm, what):
 @pytest.mark.parametrize("name", ["vpg, no baseline", "ppo, gae, adam, clipped"])
 def test_what_it_is_given_stays_as_it_is_and_its_type_too(name):
     """float32 in, float32 out, all of it arrays. Caught, when planted: Adam's step left a scalar of NumPy's."""
-    spec = spec_of(*CASES[name]) | {"dtype": "float32"}
+    spec = by_definition.changed(spec_of(*CASES[name]), dtype="float32")
     state = {key: value.astype(np.float32) for key, value in starts(spec, 1).items()}
     rollout = Rollout(
         *(f.astype(np.float32) if f.dtype == np.float64 else f for f in experience(spec, np.random.default_rng(0)))
@@ -328,8 +328,8 @@ def test_gymnasium_steps_and_the_screen_says_whose_gradients_they_are():
     lines = []
     for gradients in ("by_hand", "symbolic"):
         chosen = reading.from_dict({"algorithm": {"name": "vpg"}, "gradients": gradients})
-        environment = programs.environment_of(chosen, [])
-        spec = programs.spec_of(chosen, environment.task, environment)
+        environment = specs.environment_of(chosen, [])
+        spec = specs.spec_of(chosen, environment.task, environment)
         lines.append(described(environment.task, environment, spec, gradients))
         environment.close()
     assert "engine gymnasium, 16 environments" in lines[0] and lines[0].endswith("; gradients by hand")
@@ -419,16 +419,18 @@ def test_what_has_no_twin_is_refused_by_name(changes, message, capsys):
     assert message in message_of(as_arguments({"gradients": "by_hand"} | changes), capsys)
 
 
-class Read(dict):
-    """A spec that remembers what was read of it."""
+class Read:
+    """A spec, or a part of one, that remembers which of its entries were read."""
 
-    def __init__(self, spec):
-        super().__init__(spec)
-        self.keys_read = set()
+    def __init__(self, what, names):
+        self.what, self.names = what, names
 
-    def __getitem__(self, key):
-        self.keys_read.add(key)
-        return super().__getitem__(key)
+    def __getattr__(self, name):
+        found = getattr(self.what, name)
+        if name in ("acting", "learning", "passes"):
+            return found and Read(found, self.names)
+        self.names.add(name)
+        return found
 
 
 LOOP = {"num_epochs", "num_minibatches", "num_steps", "chunk", "time_limit", "max_steps", "num_outputs"}
@@ -461,21 +463,22 @@ def test_every_knob_that_shapes_the_graph_is_covered_or_refused(algorithm, id):
             for part in path:
                 inner = inner.setdefault(part, {})
             inner[last] = value
-        return programs.spec_of(reading.from_dict(data), task)
+        return specs.spec_of(reading.from_dict(data), task)
 
-    read = Read(spec_of(algorithm, "softmax", WHOLE, ADAM))
+    names_read = set()
+    read = Read(spec_of(algorithm, "softmax", WHOLE, ADAM), names_read)
     twin, rollout = program.load(read), experience(read, np.random.default_rng(0))
     twin.train(twin.init(np.random.default_rng(0)), rollout, KNOBS, order_of(read, rollout, 0))
-    plain, taken, refused = spec_with(), 0, 0
+    plain, taken, refused = spec_with().plain(), 0, 0
     for key, kind, *_ in tables.knobs():
         for value in other_values(kind):
             try:
-                spec = spec_with(key, value)
+                spec = spec_with(key, value).plain()
             except UserError:
                 refused += 1
                 continue
             taken += 1
-            assert {name for name in spec if spec[name] != plain[name]} <= read.keys_read | LOOP, (key, value)
+            assert {name for name in spec if spec[name] != plain[name]} <= names_read | LOOP, (key, value)
     assert taken > 40 and refused > 15
 
 

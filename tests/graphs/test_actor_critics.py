@@ -33,14 +33,14 @@ def problem(spec, seed=0, ends=MIXED):
     block = remember(spec, state, experience(spec, rng, ends))
     mask = block["mask"].T.ravel()
     order = None
-    if spec["algorithm"] != "a2c":
+    if spec.learning.algorithm != "a2c":
         order = minibatches.draw(
             rng,
             mask,
             mask.size,
-            num_epochs=spec["num_epochs"],
-            num_minibatches=spec["num_minibatches"],
-            dtype=spec["dtype"],
+            num_epochs=spec.learning.passes.num_epochs,
+            num_minibatches=spec.learning.passes.num_minibatches,
+            dtype=spec.dtype,
         )
     return state, block, order
 
@@ -94,9 +94,9 @@ def test_loss_and_gradient_are_those_of_a_loop_over_steps(algorithm, kind, chang
     spec = make_spec(algorithm, kind, **changes)
     state, block, _ = problem(spec)
     steps, _ = by_definition.steps_of(spec, state, block)
-    at = state["params"] + RNG(1).normal(0, 0.1, spec["num_params"])
+    at = state["params"] + RNG(1).normal(0, 0.1, spec.acting.num_params)
     run = interpreted_graph(spec, "gradient")
-    squashed = spec["squash"]
+    squashed = spec.acting.squash
     knobs = KNOBS | {"entropy_coefficient": 0.0 if squashed else 0.3}
     got = run(state, block, knobs=knobs, at=at)
 
@@ -123,7 +123,7 @@ def test_the_complex_steps_are_central_differences():
         return by_definition.losses(spec, params, steps)["loss"].real
 
     got = interpreted_graph(spec, "gradient")(state, block)["gradient"]
-    for i, unit in enumerate(np.eye(spec["num_params"]) * 1e-5):
+    for i, unit in enumerate(np.eye(spec.acting.num_params) * 1e-5):
         difference = (loss(state["params"] + unit) - loss(state["params"] - unit)) / 2e-5
         np.testing.assert_allclose(got[i], difference, rtol=1e-6, atol=1e-8)
 
@@ -384,7 +384,7 @@ def expected_estimate(spec, state, knobs):
 def task(algorithm, **changes):
     """(spec, State, where the policy's parameters are) of an algorithm on the task."""
     spec = make_spec(algorithm, action="two", **changes)
-    return spec, settled(spec, RNG(7)), slice(spec["num_params"] - spec["num_value_params"])
+    return spec, settled(spec, RNG(7)), slice(spec.acting.num_params - spec.acting.num_value_params)
 
 
 ALONE = {"entropy_coefficient": 0.0, "value_coefficient": 0.0}

@@ -150,7 +150,7 @@ def expected_and_true(trajectories, discount, *, baseline, signal="reward_to_go"
     knobs = by_definition.KNOBS | {"discount": discount}
     probs = {actions: probability(spec, state, actions) for actions in trajectories}
     assert abs(sum(probs.values()) - 1) < 1e-12
-    expected = np.zeros(spec["num_params"])
+    expected = np.zeros(spec.acting.num_params)
     for batch in itertools.product(trajectories, repeat=num_episodes):
         rollout = by_definition.pad([episode_of(a) for a in batch], num_episodes, 2)
         gradient = run(state | rollout._asdict() | {"knobs": knobs})["gradient"]
@@ -161,7 +161,7 @@ def expected_and_true(trajectories, discount, *, baseline, signal="reward_to_go"
         returns = {a: sum(discount**t * r for t, r in enumerate(episode_of(a).reward)) for a in trajectories}
         return sum(probability(spec, moved, a) * returns[a] for a in trajectories)
 
-    true = np.zeros(spec["num_params"])
+    true = np.zeros(spec.acting.num_params)
     for i, unit in enumerate(np.eye(len(true)) * 1e-5):
         true[i] = -(expected_return(state["params"] + unit) - expected_return(state["params"] - unit)) / 2e-5
     return expected, true

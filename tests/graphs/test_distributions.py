@@ -70,7 +70,7 @@ def compiled(name, dtype="float64"):
     """Functions of arrays: log_prob, entropy, kl, sample, mode; and the same with their gradients."""
     with by_definition.floats(dtype):
         spec = by_definition.make_spec(**SPECS[name], dtype=dtype)
-        distribution = distributions.of(spec)
+        distribution = distributions.of(spec.acting)
         parts, inputs = symbols_of(name, dtype)
         old_parts, old = symbols_of(name, dtype)
         action = pt.ivector() if name == "discrete" else pt.imatrix() if name not in BOXES else pt.matrix(dtype=dtype)
@@ -491,10 +491,10 @@ def test_the_number_of_outputs():
     """A logit a choice; a mean a number of a box, and as many log-stds where the network gives them."""
     expected = {"discrete": 4, "multi_discrete": 9, "multi_binary": 3, "gaussian": 3}
     for name, number in expected.items():
-        action = by_definition.make_spec(**SPECS[name])["action"]
+        action = by_definition.make_spec(**SPECS[name]).acting.action
         assert parameters.num_outputs(action, "state_independent") == number
         assert parameters.num_outputs(action, "state_dependent") == (6 if name == "gaussian" else number)
-    two = by_definition.make_spec(num_actions=2)["action"]
+    two = by_definition.make_spec(num_actions=2).acting.action
     assert parameters.num_outputs(two, "state_independent", True) == 1
     assert parameters.num_outputs(two, "state_independent", False) == 2
 
@@ -509,7 +509,7 @@ def test_the_likeliest_action_can_be_read_off_the_networks_outputs(name):
     z = np.random.default_rng(3).normal(size=({"gaussian": 6, "logistic": 1}.get(name, 9), 40))
     z = z[: {"discrete": 4, "multi_binary": 3}.get(name, len(z))]
     symbol = pt.tensor(shape=(len(z), None), dtype="float64")
-    got = by_definition.interpreted([symbol], distributions.mode_of(spec, symbol))(z)
+    got = by_definition.interpreted([symbol], distributions.mode_of(spec.acting, symbol))(z)
     expected = {
         "discrete": lambda: z.argmax(axis=0),
         "logistic": lambda: z[0] > 0,
@@ -530,7 +530,7 @@ def test_inputs_are_the_networks_outputs_in_their_places():
         symbols = [pt.tensor(shape=(a.shape[0], *[None] * (a.ndim - 1)), dtype="float64") for a in arrays]
         given = iter(symbols)
         three = [None if a is None else next(given) for a in (outputs, vector, features)]
-        return by_definition.interpreted(symbols, list(distributions.inputs_of(spec, *three)))(*arrays)
+        return by_definition.interpreted(symbols, list(distributions.inputs_of(spec.acting, *three)))(*arrays)
 
     z = rng.normal(size=(9, 4))
     np.testing.assert_allclose(inputs(z, num_actions=9), [special.log_softmax(z, axis=0)], atol=1e-14)
@@ -577,6 +577,6 @@ def test_a_networks_log_std_stays_between_its_bounds_and_can_return(dtype):
 @pytest.mark.parametrize("name", SPECS)
 def test_the_noise_is_what_the_host_is_told_to_draw(name):
     spec = by_definition.make_spec(hidden=(H,), **SPECS[name])
-    kind, size = parameters.noise_of(spec)
-    assert kind == distributions.of(spec).noise
+    kind, size = spec.acting.noise_kind
+    assert kind == distributions.of(spec.acting).noise
     assert size == {"discrete": 1}.get(name, H * C if "state_dependent" in name else C)

@@ -106,12 +106,11 @@ def test_a_norm_and_a_spread_of_zero_divide_nothing():
 
 
 def finished(mode):
-    """`skeleton.finished` of two entries: (State before, updated, cost, norm) to (State after, finite)."""
-    spec = {"dtype": "float64"}
+    """`common.finished` of two entries: (State before, updated, cost, norm) to (State after, finite)."""
     before = {"params": pt.dvector("params"), "count": pt.dscalar("count")}
     after = {name: value.type(f"new {name}") for name, value in before.items()}
     metrics = {"cost": pt.dscalar("cost"), "gradient_norm": pt.dscalar("norm")}
-    outputs = common.finished(spec, before, after, metrics)
+    outputs = common.finished("float64", before, after, metrics)
     inputs = [*before.values(), *after.values(), *metrics.values()]
     run = pytensor.function(inputs, [outputs["params"], outputs["count"], outputs["metrics"][-1]], mode=mode)
     return lambda *values: run(*map(np.asarray, values))

@@ -18,7 +18,7 @@ def fisher_by_definition(spec, params, observations):
 
     Exact: all actions there are, or Gauss and Hermite's rule for the squares of the noise in it.
     """
-    number = spec["num_params"] - spec["num_value_params"]
+    number = spec.acting.num_params - spec.acting.num_value_params
     fisher = np.zeros((number, number))
     for obs in observations:
         for weight, action in by_definition.policy(spec, params, obs).actions():
@@ -40,8 +40,8 @@ def test_the_product_is_that_of_the_matrix(kind):
     """
     rng = np.random.default_rng(0)
     spec = make_spec("trpo", kind, hidden=(2,))
-    number = spec["num_params"] - spec["num_value_params"]
-    params, directions = rng.normal(0, 0.7, spec["num_params"]), rng.normal(size=(3, number))
+    number = spec.acting.num_params - spec.acting.num_value_params
+    params, directions = rng.normal(0, 0.7, spec.acting.num_params), rng.normal(size=(3, number))
     obs, weight = rng.normal(size=(2, 4)), np.array([1.0, 1, 0, 1])
     theta, vector, w = pt.tensor(shape=(number,)), pt.dvector(), pt.dvector()
     x = pt.tensor(shape=(2, None))
@@ -108,7 +108,7 @@ class Problem:
         mask = self.block["mask"].T.ravel()
         self.order = minibatches.draw(rng, mask, mask.size, num_epochs=2, num_minibatches=3, dtype="float64")
         self.steps, self.after = by_definition.steps_of(spec, self.state, self.block, self.knobs)
-        self.number = spec["num_params"] - spec["num_value_params"]
+        self.number = spec.acting.num_params - spec.acting.num_value_params
         self.params = self.state["params"]
 
     def surrogate(self, params):
@@ -194,7 +194,7 @@ def test_a_natural_step_is_as_long_as_its_divergence_says(kind, changes):
 def verdicts(problem, step):
     """Of each trial 0.8ʲ: (the surrogate is better, KL(π_old || π) is within the bound)."""
     before, bound = problem.surrogate(problem.params), problem.knobs["target_kl"]
-    trials = [problem.moved(0.8**j * step) for j in range(problem.spec["num_line_search_steps"])]
+    trials = [problem.moved(0.8**j * step) for j in range(problem.spec.learning.num_line_search_steps)]
     return [(problem.surrogate(trial) < before, problem.kl(trial) <= bound) for trial in trials]
 
 

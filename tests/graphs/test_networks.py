@@ -20,12 +20,12 @@ def test_the_forward_pass_is_that_of_a_loop_over_units(activation, hidden):
     rng = np.random.default_rng(0)
     spec = by_definition.make_spec(hidden=hidden, activation=activation, obs_size=3, num_actions=2)
     params, obs = pt.dvector(), pt.dmatrix()
-    layers = list(networks.views(params, spec["layout"]).values())
+    layers = list(networks.views(params, spec.acting.layout).values())
     outputs = [
         networks.dense(layers, obs, activation=activation, multiply=m) for m in (networks.product, networks.in_scan)
     ]
     forward = by_definition.interpreted([params, obs], outputs)
-    weights, x = rng.normal(size=spec["num_params"]), rng.normal(0, 2, (3, 6))
+    weights, x = rng.normal(size=spec.acting.num_params), rng.normal(0, 2, (3, 6))
     expected = [by_definition.logits_by_definition(spec, weights, column) for column in x.T]
     for got in forward(weights, x):
         np.testing.assert_allclose(got.T, expected, rtol=0, atol=1e-12)
@@ -73,9 +73,9 @@ def test_loss_and_gradient_are_those_of_the_definition(changes):
     spec = by_definition.make_spec(**changes)
     episodes, earlier = by_definition.random_episodes(rng, [5, 1, 3]), [rng.normal(size=3)]
     state = by_definition.initial_state(spec, rng)
-    if spec["baseline"] == "mean_so_far":
+    if spec.learning.baseline == "mean_so_far":
         state["baseline/mean"] = np.array(earlier[0].mean())
-    if spec["normalize_observations"]:
+    if spec.acting.normalize_observations:
         state |= {"normalizer/mean": rng.normal(size=2), "normalizer/variance": rng.uniform(0.5, 2, 2)}
     rollout = by_definition.pad(episodes, 4, 8, garbage=rng)
     out = by_definition.interpreted_graph(spec, "gradient")(state | rollout._asdict() | {"knobs": by_definition.KNOBS})

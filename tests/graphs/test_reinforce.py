@@ -104,7 +104,7 @@ def test_padding_has_no_effect_on_anything(signal, baseline):
 def score(spec, params, obs, action):
     """∇θ log π(a|o) of a linear softmax policy, on paper: ∂/∂W = o·(1[a] − π)ᵀ, ∂/∂b = 1[a] − π."""
     log_p = by_definition.log_probs_by_definition(spec, {"params": params}, obs)
-    error = np.eye(spec["num_outputs"])[action] - np.exp(log_p)
+    error = np.eye(spec.acting.num_outputs)[action] - np.exp(log_p)
     return np.concatenate([np.outer(obs, error).ravel(), error])
 
 
@@ -119,7 +119,7 @@ def test_the_compiled_gradient_is_the_sum_of_scores_weighted_by_advantages(plain
     episodes = by_definition.random_episodes(rng, [6, 64, 9, 1])
     state = by_definition.initial_state(spec, rng)
     advantages = by_definition.advantages_by_definition(spec, episodes, KNOBS["discount"])
-    expected = np.zeros(spec["num_params"])
+    expected = np.zeros(spec.acting.num_params)
     for episode, advantage in zip(episodes, advantages, strict=True):
         for t in range(len(advantage)):
             expected -= advantage[t] * score(spec, state["params"], episode.obs[t], episode.action[t]) / 4
@@ -196,13 +196,13 @@ def test_compiled_updates_are_the_definitions(rich):
     spec, program, _ = rich
     rng = np.random.default_rng(6)
     state = by_definition.initial_state(spec, rng)
-    first, second, earlier, seen = np.zeros(spec["num_params"]), np.zeros(spec["num_params"]), [], []
+    first, second, earlier, seen = np.zeros(spec.acting.num_params), np.zeros(spec.acting.num_params), [], []
     for update, lengths in enumerate(([8, 3, 5], [2, 7, 1, 4]), start=1):
         episodes = by_definition.random_episodes(rng, lengths)
         rollout = by_definition.pad(episodes, 4, 8, garbage=rng)
         gradient = by_definition.gradient_by_differences(spec, state, episodes, KNOBS, earlier)
         log_p = [by_definition.log_probs_by_definition(spec, state, o) for e in episodes for o in e.obs]
-        signals = [by_definition.signal_by_definition(spec["signal"], e.reward, 0.9) for e in episodes]
+        signals = [by_definition.signal_by_definition(spec.learning.signal, e.reward, 0.9) for e in episodes]
         advantages = by_definition.advantages_by_definition(spec, episodes, 0.9, earlier)
         got, metrics = program.train(state, rollout, KNOBS)
         expected = {

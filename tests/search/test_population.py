@@ -1,5 +1,7 @@
 """A population in the loop: who plays it, what it saw, and that nobody can tell afterwards who played."""
 
+import dataclasses
+
 import gymnasium
 import numpy as np
 import pytest
@@ -12,7 +14,7 @@ from pg_theano.compiler import program as compiling
 from pg_theano.config import reading, schedules
 from pg_theano.graphs import normalizers
 from pg_theano.policies import acting
-from pg_theano.training import programs
+from pg_theano.training import programs, seeding, specs
 from pg_theano.training.playing import generations
 from pg_theano.training.population import learner
 from pg_theano.types import GREEDY, ActionSpace, UserError
@@ -32,29 +34,29 @@ def player_of(chosen, dtype="float64"):
     """(config, spec, Player) of a config's changes over the defaults of cem."""
     plain = {"algorithm": {"name": "cem", "population_size": 4}, "normalize": {"observations": False}}
     made = reading.from_dict(plain | {"dtype": dtype} | chosen)
-    environment = programs.environment_of(made, [])
-    spec = programs.spec_of(made, environment.task, environment)
+    environment = specs.environment_of(made, [])
+    spec = specs.spec_of(made, environment.task, environment)
     program = programs.load(made, spec, lambda what, seconds: None)
     return made, spec, generations.Player(made, spec, environment, program)
 
 
 def forward(spec, params, obs):
     """The network's outputs for one observation, from the layout: a loop over layers."""
-    named = list(parameters.views(params, spec["layout"]).values())
+    named = list(parameters.views(params, spec.acting.layout).values())
     x = obs
     for place in range(0, len(named), 2):
         x = x @ named[place] + named[place + 1]
         if place < len(named) - 2:
-            x = {"sigmoid": expit, "tanh": np.tanh, "relu": lambda y: np.maximum(y, 0)}[spec["activation"]](x)
+            x = {"sigmoid": expit, "tanh": np.tanh, "relu": lambda y: np.maximum(y, 0)}[spec.acting.activation](x)
     return x
 
 
 def likeliest(spec, outputs):
-    kind = spec["action"]["kind"]
+    kind = spec.acting.action.kind
     if kind == "discrete":
         return np.argmax(outputs)
     if kind == "multi_discrete":
-        ends = np.cumsum(spec["action"]["choices"])
+        ends = np.cumsum(spec.acting.action.choices)
         return np.array([np.argmax(part) for part in np.split(outputs, ends[:-1])])
     return (outputs > 0).astype(int) if kind == "multi_binary" else outputs
 
@@ -70,15 +72,17 @@ def test_each_column_acts_by_its_own_parameters(kind, hidden, activation, how):
     if how == "compiled" and (kind, hidden) not in [("discrete", (20, 5)), ("box", (4, 3))]:
         pytest.skip("two graphs are enough: the outputs differ in nothing but the mode")
     changes = {"action": ACTIONS[kind]._asdict(), "hidden": hidden, "activation": activation, "algorithm": "population"}
-    spec = make_spec(**changes, normalize_observations=True, log_std="state_dependent" if kind == "box" else "none")
+    spec = make_spec(
+        **changes, normalize_observations=True, log_std="state_dependent" if kind == "box" else "state_independent"
+    )
     spec = dense(spec, hidden)
     rng = np.random.default_rng(0)
-    columns, obs = rng.normal(size=(spec["num_params"], 7)), rng.normal(size=(7, spec["obs_size"]))
+    columns, obs = rng.normal(size=(spec.acting.num_params, 7)), rng.normal(size=(7, spec.acting.obs_size))
     state = {"params": columns, "normalizer/mean": np.array([0.5, -1.0]), "normalizer/variance": np.array([2.0, 0.3])}
     if how == "numpy":
-        actions = acting.numpy_population_act(spec)(state, obs)
+        actions = acting.numpy_population_act(spec.acting)(state, obs)
     else:
-        functions = compiling.functions(spec, "act", report=lambda what, seconds: None)
+        functions = compiling.functions(spec.module, spec, "act", report=lambda what, seconds: None)
         actions = np.asarray(functions.call("act", {"E": 7}, state, {"obs": obs})["action"])
     seen = np.clip((obs - state["normalizer/mean"]) / np.sqrt(state["normalizer/variance"] + 1e-8), -10, 10)
     expected = [likeliest(spec, forward(spec, columns[:, i], seen[i])) for i in range(7)]
@@ -88,13 +92,10 @@ def test_each_column_acts_by_its_own_parameters(kind, hidden, activation, how):
 
 def dense(spec, hidden):
     """The spec with the layout of a policy without chance: no log-std, and one output a number of a box."""
-    outputs = parameters.num_outputs(spec["action"], "none")
-    layout = parameters.dense_layout([spec["obs_size"], *hidden, outputs])
-    return spec | {
-        "layout": [[name, list(shape), how] for name, shape, how in layout],
-        "num_params": parameters.count(layout),
-        "num_outputs": outputs,
-    }
+    outputs = parameters.num_outputs(spec.acting.action, "none")
+    layout = parameters.dense_layout([spec.acting.obs_size, *hidden, outputs])
+    acting = dataclasses.replace(spec.acting, layout=layout, log_std="state_independent")
+    return spec._replace(acting=acting)
 
 
 @pytest.mark.parametrize(("id", "hidden"), [("CartPole-v1", []), ("Pendulum-v1", [3])])
@@ -106,9 +107,9 @@ def test_the_compiled_population_plays_what_gymnasium_would(id, hidden):
         "policy": {"hidden": hidden},
         "algorithm": {"name": "cem", "population_size": 3, "episodes_per_candidate": 2},
     })  # fmt: skip
-    candidates = np.random.default_rng(1).normal(size=(3, spec["num_params"]))
+    candidates = np.random.default_rng(1).normal(size=(3, spec.acting.num_params))
     tried = player.play(candidates, {}, update=5)
-    noise = programs.generator(made.seed, programs.EPISODE_SEEDS, 5).random(
+    noise = seeding.generator(made.seed, seeding.EPISODE_SEEDS, 5).random(
         (player.program.manifest["environment"]["num_initial_noise"], 2)
     )
     env = gymnasium.make(id).unwrapped
@@ -142,7 +143,7 @@ def test_all_candidates_meet_the_same_episodes(engine):
         "environment": {"id": "CartPole-v1", "engine": engine},
         "algorithm": {"name": "cem", "population_size": 4, "episodes_per_candidate": 3},
     })  # fmt: skip
-    one, other = np.random.default_rng(0).normal(size=(2, spec["num_params"]))
+    one, other = np.random.default_rng(0).normal(size=(2, spec.acting.num_params))
     tried = player.play(np.stack([one, other, one]), {}, update=0)
     again = player.play(np.stack([one, other, one]), {}, update=1)
     player.close()
@@ -161,7 +162,7 @@ def test_the_normaliser_counts_what_was_seen_and_nothing_else(engine):
         "normalize": {"observations": True},
         "algorithm": {"name": "cem", "population_size": 5, "episodes_per_candidate": 1},
     })  # fmt: skip
-    candidates = np.random.default_rng(0).normal(size=(5, spec["num_params"]))
+    candidates = np.random.default_rng(0).normal(size=(5, spec.acting.num_params))
     fresh = {"normalizer/mean": np.zeros(4), "normalizer/variance": np.ones(4), "normalizer/count": np.zeros(())}
     tried = player.play(candidates, fresh, update=0)
     player.close()

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from pg_theano.graphs import actors, advantages, distributions, objectives, own
+from pg_theano.graphs import actors, networks, objectives
 from pg_theano.graphs.algorithms import common, minibatches
-from pg_theano.graphs.algorithms.common import act, graph, rollout
+from pg_theano.graphs.algorithms.common import act, rollout
 from pg_theano.graphs.common import total
+from pg_theano.spec import Spec
 
 __all__ = ["act", "describe", "gradient", "rollout", "train"]
 
@@ -21,24 +22,20 @@ METRICS = [
 ]
 
 
-def describe(spec):
+def describe(spec: Spec):
     return common.describe(spec, METRICS)
 
 
-def loss_of(spec, layers, batch, knobs):
+def loss_of(spec: Spec, layers, batch, knobs):
     """The loss of a rollout, and what to measure of it.
 
     L = −𝔼[ log π(a|o)·Â ] + c_v·𝔼[ (V − target)² ] − c_e·𝔼[H]              Mnih et al. 2016, section 4
     """
-    inputs = actors.inputs(spec, layers, batch.obs)
-    log_prob = common.log_prob_of(spec, inputs, batch.action, knobs)  # [N]
-    entropy = objectives.masked_mean(distributions.of(spec).entropy(inputs), batch.weight)
-    value = actors.value(spec, layers, batch.obs)  # [N]
-    advantage = batch.advantage
-    if spec["standardize_advantages"]:
-        advantage = advantages.standardize(advantage, batch.weight)
-    if spec["objective"]:
-        policy_loss = -own.objective(spec, log_prob, batch.log_prob, advantage, value, batch.weight)
+    _, log_prob, entropy = common.probability_of(spec.acting, layers, batch, knobs)
+    value = actors.value(spec.acting, layers, batch.obs)  # [N]
+    advantage = common.advantage_of(spec, batch)
+    if spec.learning.objective:
+        policy_loss = -common.own_objective(spec, log_prob, batch, advantage, value)
     else:
         policy_loss = objectives.policy_gradient_loss(log_prob, advantage, batch.weight, number=total(batch.weight))
     value_loss = objectives.value_loss(value, batch.target, batch.weight)
@@ -46,35 +43,17 @@ def loss_of(spec, layers, batch, knobs):
     return loss, {"policy_loss": policy_loss, "value_loss": value_loss, "entropy": entropy}
 
 
-def train(spec):
+def train(spec: Spec):
     """(State, knobs, rollout) to (State, metrics [M]); what is not finite changes nothing."""
-    state, vector, knobs, rollout = common.symbols(spec)
-    block = common.block_of(spec, rollout)
-    estimates, updated = common.estimates(spec, state, knobs, block)
-    batch = minibatches.whole(spec, state, block, estimates)
-
-    layers = common.layers_of(spec, state["params"])
-    loss, measured = loss_of(spec, layers, batch, knobs)
-    params, optimiser, norm = common.descend(
-        spec,
-        state["params"],
-        common.flat_gradient(loss, layers),
-        common.optimizer_state(state),
-        knobs,
-        learning_rate=knobs["learning_rate"],
-    )
-    updated |= {"params": params} | {f"optimizer/{name}": value for name, value in optimiser.items()}
-    updated |= common.observations_counted(spec, state, block)
-    metrics = {
-        "cost": loss,
-        **measured,
-        "gradient_norm": norm,
-        "explained_variance": common.explained_variance(batch.value, batch.target, batch.weight),
-        "advantage_mean": objectives.masked_mean(batch.advantage, batch.weight),
-    }
-    return graph(state | {"knobs": vector} | rollout, common.finished(spec, state, updated, metrics))
+    update = common.opened(spec)
+    state, knobs = update.state, update.knobs
+    layers = networks.views(state["params"], spec.acting.layout)
+    loss, measured = loss_of(spec, layers, update.batch, knobs)
+    gradient = common.flat_gradient(loss, layers)
+    params, optimiser, norm = common.stepped(spec, state["params"], gradient, state, knobs)
+    return common.closed(update, {"params": params} | optimiser, {"cost": loss, **measured, "gradient_norm": norm})
 
 
-def gradient(spec):
+def gradient(spec: Spec):
     """(State, at [D], knobs, rollout) to the loss of the whole rollout and its gradient [D] at the parameters `at`."""
     return minibatches.gradient_at(spec, lambda layers, batch, knobs: loss_of(spec, layers, batch, knobs)[0])

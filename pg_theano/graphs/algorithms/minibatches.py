@@ -6,31 +6,14 @@ weight 0 (`pg_theano/training/minibatches.py`): so any number of minibatches, an
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
-
 import pytensor
 import pytensor.tensor as pt
 
-from pg_theano.graphs import actors, objectives
+from pg_theano.graphs import actors, networks, objectives
 from pg_theano.graphs.algorithms import common
-
-
-class Batch(NamedTuple):
-    """Steps to learn from together, B columns. All but the networks' outputs are constants."""
-
-    obs: Any  # [F, B]  as the networks see it
-    action: Any  # [B], or [C, B]
-    log_prob: Any  # [B]  of the behaviour policy
-    advantage: Any  # [B]
-    target: Any  # [B]
-    value: Any  # [B]  of the network that estimated
-    weight: Any  # [B]  1 where a step is real, else 0
-
-
-def whole(spec, state, block, estimates):
-    """All of a rollout as one batch, B = T·E."""
-    flat = [part.reshape((-1,)) for part in (estimates.advantage, estimates.target, estimates.value, block.mask)]
-    return Batch(common.observed(spec, state, block.obs), block.action, block.log_prob, *flat)
+from pg_theano.graphs.algorithms.blocks import Batch
+from pg_theano.parameters import is_value
+from pg_theano.spec import Spec
 
 
 def packed(batch):
@@ -41,33 +24,34 @@ def packed(batch):
     return pt.concatenate(rows, axis=0).T
 
 
-def taken(spec, data, index, weight):
+def taken(spec: Spec, data, index, weight):
     """The `Batch` of some rows of `packed`."""
-    features, components = spec["obs_size"], spec["action"]["size"]
+    features, components = spec.acting.obs_size, spec.acting.action.size
     columns = data[index].T  # [R, B]
     end = features + components
     action = columns[features:end]
-    if spec["action"]["kind"] != "box":
+    if spec.acting.action.kind != "box":
         action = action.astype("int32")
-    if spec["action"]["kind"] == "discrete":
+    if spec.acting.action.kind == "discrete":
         action = action[0]
     return Batch(columns[:features], action, *(columns[end + i] for i in range(4)), weight)
 
 
-def descend(spec, knobs_vector, state, batch, minibatches, *, loss, metrics):
+def descend(update, order, *, loss, metrics):
     """One gradient step a minibatch, in order: (params, optimiser state, metrics [M] averaged over the steps taken).
 
     `loss(layers, batch, knobs)` gives (scalar to descend, dict of metrics, KL of the policy). With a target for KL, the
     first minibatch whose KL is over 1.5 times the target ends the update: it and all after it change nothing, as in
     Stable-Baselines3 and Spinning Up.
     """
+    spec, state = update.spec, update.state
     names = list(common.optimizer_state(state))
 
     def step(index, weight, params, going, *rest):
         optimiser = dict(zip(names, rest[: len(names)], strict=True))
         data, vector = rest[len(names) :]
         knobs = common.named(spec, vector)
-        layers = common.layers_of(spec, params)
+        layers = networks.views(params, spec.acting.layout)
         cost, measured, kl = loss(layers, taken(spec, data, index, weight), knobs)
         gradient = common.flat_gradient(cost, layers)
         moved, following, norm = common.descend(
@@ -76,18 +60,18 @@ def descend(spec, knobs_vector, state, batch, minibatches, *, loss, metrics):
         measured |= {"cost": cost, "gradient_norm": norm}
         row = pt.stack([measured[name] for name in metrics])
         after = [moved, *(following[name] for name in names)]
-        if spec["uses_target_kl"]:
+        if spec.learning.uses_target_kl:
             going = going * pt.le(kl, 1.5 * knobs["target_kl"]).astype(going.dtype)
             after = [pt.switch(going > 0, new, old) for new, old in zip(after, (params, *rest), strict=False)]
         return [after[0], going, *after[1:], pt.concatenate([row, going[None]])]
 
-    start = [state["params"], pt.ones((), dtype=spec["dtype"]), *common.optimizer_state(state).values()]
+    start = [state["params"], pt.ones((), dtype=spec.dtype), *common.optimizer_state(state).values()]
     traces = pytensor.scan(
         step,
-        sequences=[minibatches["index"], minibatches["weight"]],
+        sequences=[order["index"], order["weight"]],
         outputs_info=[*start, None],
-        non_sequences=[packed(batch), knobs_vector],
-        n_steps=spec["num_epochs"] * spec["num_minibatches"],
+        non_sequences=[packed(update.batch), update.vector],
+        n_steps=spec.learning.passes.gradient_steps,
         strict=True,
         return_updates=False,
     )
@@ -98,21 +82,22 @@ def descend(spec, knobs_vector, state, batch, minibatches, *, loss, metrics):
     return params, dict(zip(names, optimiser, strict=True)), dict(zip(metrics, averaged, strict=True))
 
 
-def fit_value(spec, knobs_vector, state, batch, minibatches):
+def fit_value(update, order):
     """The value network's own gradient steps, one a minibatch: (its parameters [D'], optimiser state, mean loss).
 
     It is fitted after the advantages were taken from it, or it would have seen what it is to predict.
     """
+    spec, state = update.spec, update.state
     names = list(common.optimizer_state(state, "value_optimizer"))
-    layout = [entry for entry in spec["layout"] if common.is_value(entry[0])]
+    layout = [entry for entry in spec.acting.layout if is_value(entry[0])]
 
     def step(index, weight, params, *rest):
         optimiser = dict(zip(names, rest[: len(names)], strict=True))
         data, vector = rest[len(names) :]
         knobs = common.named(spec, vector)
         part = taken(spec, data, index, weight)
-        layers = common.layers_of(spec | {"layout": layout}, params)
-        loss = objectives.value_loss(actors.value(spec, layers, part.obs), part.target, part.weight)
+        layers = networks.views(params, layout)
+        loss = objectives.value_loss(actors.value(spec.acting, layers, part.obs), part.target, part.weight)
         moved, following, _ = common.descend(
             spec,
             params,
@@ -123,33 +108,32 @@ def fit_value(spec, knobs_vector, state, batch, minibatches):
         )
         return [moved, *(following[name] for name in names), loss]
 
-    start = state["params"][spec["num_params"] - spec["num_value_params"] :]
+    start = state["params"][spec.acting.num_params - spec.acting.num_value_params :]
     traces = pytensor.scan(
         step,
-        sequences=[minibatches["index"], minibatches["weight"]],
+        sequences=[order["index"], order["weight"]],
         outputs_info=[start, *common.optimizer_state(state, "value_optimizer").values(), None],
-        non_sequences=[packed(batch), knobs_vector],
-        n_steps=spec["num_epochs"] * spec["num_minibatches"],
+        non_sequences=[packed(update.batch), update.vector],
+        n_steps=spec.learning.passes.gradient_steps,
         strict=True,
         return_updates=False,
     )
     params, *optimiser = (trace[-1] for trace in traces[:-1])
     kept = {f"value_optimizer/{name}": value for name, value in zip(names, optimiser, strict=True)}
-    return params, kept, pt.mean(traces[-1], acc_dtype=spec["dtype"])
+    return params, kept, pt.mean(traces[-1], acc_dtype=spec.dtype)
 
 
-def gradient_at(spec, loss):
+def gradient_at(spec: Spec, loss):
     """(State, at [D], knobs, rollout) to loss and gradient [D] at the parameters `at`: for checks and parity.
 
     Advantages and targets are those that State's own parameters give, so that a difference of two losses is that of the
     networks' alone. `loss(layers, batch, knobs)` gives the scalar, of the whole rollout as one batch.
     """
-    state, vector, knobs, rollout = common.symbols(spec)
-    at = pt.tensor("at", shape=(spec["num_params"],), dtype=spec["dtype"])
-    block = common.block_of(spec, rollout)
-    batch = whole(spec, state, block, common.estimates(spec, state, knobs, block)[0])
-    layers = common.layers_of(spec, at)
-    cost = loss(layers, batch, knobs)
-    used = {name: value for name, value in state.items() if "optimizer/" not in name}
+    update = common.opened(spec)
+    at = pt.tensor("at", shape=(spec.acting.num_params,), dtype=spec.dtype)
+    layers = networks.views(at, spec.acting.layout)
+    cost = loss(layers, update.batch, update.knobs)
+    inputs = {name: value for name, value in update.inputs.items() if "optimizer/" not in name}
+    state = {name: value for name, value in inputs.items() if name in update.state}
     outputs = {"loss": cost, "gradient": common.flat_gradient(cost, layers)}
-    return common.graph(used | {"at": at, "knobs": vector} | rollout, outputs)
+    return common.graph(state | {"at": at} | inputs, outputs)

@@ -14,6 +14,7 @@ import pytensor.tensor as pt
 from pg_theano.graphs import distributions, optimizers
 from pg_theano.graphs.algorithms.common import OPTIMIZER_KNOBS, graph, optimizer_state
 from pg_theano.graphs.common import total
+from pg_theano.spec import Gaussian
 
 __all__ = ["describe", "gradient", "tell"]
 
@@ -22,24 +23,24 @@ MOST_CHANGE = 0.2
 """Of a std, in one generation: evotorch's `stdev_max_change`, by the authors of Toklu et al. 2020."""
 
 
-def state_entries(spec):
+def state_entries(gaussian: Gaussian):
     """(name, shape, initial value) of all that a generation changes; where the mean and the std begin is the host's."""
-    size = spec["num_params"]
+    size = gaussian.num_params
     entries = [("mean", (size,), "given"), ("std", (size,), "given")]
-    for name, like in optimizers.STATE[spec["optimizer"]].items():
+    for name, like in optimizers.STATE[gaussian.optimizer].items():
         entries.append((f"optimizer/{name}", (size,) if like == "params" else (), "zeros"))
     return entries
 
 
-def describe(spec):
-    return {"state": [[name, list(shape), how] for name, shape, how in state_entries(spec)], "knobs": KNOBS}
+def describe(gaussian: Gaussian):
+    return {"state": [[name, list(shape), how] for name, shape, how in state_entries(gaussian)], "knobs": KNOBS}
 
 
-def symbols(spec):
+def symbols(gaussian: Gaussian):
     """(State, candidates [2, E, D], signal [2, E]): pairs side by side; the signal is the fitness, or its ranks."""
-    dtype = spec["dtype"]
-    state = {name: pt.tensor(name, shape=shape, dtype=dtype) for name, shape, _ in state_entries(spec)}
-    candidates = pt.tensor("candidates", shape=(2, None, spec["num_params"]), dtype=dtype)
+    dtype = gaussian.dtype
+    state = {name: pt.tensor(name, shape=shape, dtype=dtype) for name, shape, _ in state_entries(gaussian)}
+    candidates = pt.tensor("candidates", shape=(2, None, gaussian.num_params), dtype=dtype)
     return state, candidates, pt.tensor("signal", shape=(2, None), dtype=dtype)
 
 
@@ -70,15 +71,15 @@ def gradients_of(candidates, signal, mean, std):
     return pytensor.grad(expected, [mean, log_std])
 
 
-def gradient(spec):
+def gradient(gaussian: Gaussian):
     """(mean, std, candidates, signal) to the two gradients, for checks."""
-    state, candidates, signal = symbols(spec)
+    state, candidates, signal = symbols(gaussian)
     by_mean, by_log_std = gradients_of(candidates, signal, state["mean"], state["std"])
     inputs = {"mean": state["mean"], "std": state["std"], "candidates": candidates, "signal": signal}
     return graph(inputs, {"mean": by_mean, "log_std": by_log_std})
 
 
-def tell(spec):
+def tell(gaussian: Gaussian):
     """(State, candidates, signal, knobs) to State: one step uphill of the mean, and one of the std.
 
         μ' = μ + σ·step(σ·∂J/∂μ),      σ' = σ·exp(clip(η_σ·½·∂J/∂log σ, log 0.8, log 1.2))
@@ -87,8 +88,8 @@ def tell(spec):
     2014, section 3.4), so that the learning rates are pure numbers, in units of σ. The mean's step is the optimiser's;
     the std's is plain.
     """
-    state, candidates, signal = symbols(spec)
-    vector = pt.tensor("knobs", shape=(len(KNOBS),), dtype=spec["dtype"])
+    state, candidates, signal = symbols(gaussian)
+    vector = pt.tensor("knobs", shape=(len(KNOBS),), dtype=gaussian.dtype)
     knobs = {name: vector[index] for index, name in enumerate(KNOBS)}
     mean, std = state["mean"], state["std"]
     by_mean, by_log_std = gradients_of(candidates, signal, mean, std)
@@ -96,7 +97,7 @@ def tell(spec):
     downhill = -std * by_mean
     norm = pt.sqrt(total(downhill * downhill))
     downhill = optimizers.clip_by_global_norm(downhill, norm, max_norm=knobs["max_gradient_norm"])
-    step, optimiser = optimizers.BY_NAME[spec["optimizer"]](
+    step, optimiser = optimizers.BY_NAME[gaussian.optimizer](
         pt.zeros_like(mean),
         downhill,
         optimizer_state(state),
@@ -108,5 +109,5 @@ def tell(spec):
     )
     updated = {"mean": mean + std * step, "std": std * pt.exp(change)}
     updated |= {f"optimizer/{name}": value for name, value in optimiser.items()}
-    outputs = {name: updated[name].astype(spec["dtype"]) for name in state}
+    outputs = {name: updated[name].astype(gaussian.dtype) for name in state}
     return graph(state | {"candidates": candidates, "signal": signal, "knobs": vector}, outputs)

@@ -8,36 +8,37 @@ from __future__ import annotations
 
 import pytensor.tensor as pt
 
-from pg_theano.graphs import actors, distributions, environments, networks
+from pg_theano.graphs import actors, distributions, environments, networks, normalizers
 from pg_theano.graphs import rollout as rollouts
 from pg_theano.graphs.algorithms import common
+from pg_theano.spec import Spec
 
 
-def candidates_and_normalizer(spec):
+def candidates_and_normalizer(spec: Spec):
     """(candidates [D, N], one column for each episode; the observation normaliser's entries that acting reads)."""
-    dtype, features = spec["dtype"], spec["obs_size"]
-    entries = {"params": pt.tensor("params", shape=(spec["num_params"], None), dtype=dtype)}
-    if spec["normalize_observations"]:
-        entries |= {name: pt.tensor(name, shape=(features,), dtype=dtype) for name in common.NORMALIZER[:2]}
+    dtype, features = spec.dtype, spec.acting.obs_size
+    entries = {"params": pt.tensor("params", shape=(spec.acting.num_params, None), dtype=dtype)}
+    if spec.acting.normalize_observations:
+        entries |= {name: pt.tensor(name, shape=(features,), dtype=dtype) for name in normalizers.OBSERVATIONS[:2]}
     return entries
 
 
-def act(spec):
+def act(spec: Spec):
     """(candidates [D, N], normaliser, obs [N, F]) to the likeliest action of each, [N] or [N, C]."""
     entries = candidates_and_normalizer(spec)
-    obs = pt.tensor("obs", shape=(None, spec["obs_size"]), dtype=spec["dtype"])
-    layers = networks.views(entries["params"], spec["layout"])
-    seen = common.observed(spec, entries, obs.T)
-    outputs, _ = actors.outputs(spec, layers, seen, multiply=networks.columnwise)
-    action = distributions.mode_of(spec, outputs).astype(common.action_dtype(spec))
+    obs = pt.tensor("obs", shape=(None, spec.acting.obs_size), dtype=spec.dtype)
+    layers = networks.views(entries["params"], spec.acting.layout)
+    seen = normalizers.observed(spec.acting, entries, obs.T)
+    outputs, _ = actors.outputs(spec.acting, layers, seen, multiply=networks.columnwise)
+    action = distributions.mode_of(spec.acting, outputs).astype(common.action_dtype(spec.acting))
     return common.graph(entries | {"obs": obs}, {"action": action.T})
 
 
-def rollout(spec):
+def rollout(spec: Spec):
     """C steps of N episodes on a symbolic environment, each by its own column of the candidates."""
     entries = candidates_and_normalizer(spec)
-    environment = environments.load(spec["dynamics"], spec["dtype"])
-    never = {"exploration_rate": pt.zeros((), dtype=spec["dtype"])}
+    environment = environments.load(spec.engine.dynamics, spec.dtype)
+    never = {"exploration_rate": pt.zeros((), dtype=spec.dtype)}
     given, outputs = rollouts.rollout(spec, environment, entries, never)
     return common.graph(entries | given, outputs)
 

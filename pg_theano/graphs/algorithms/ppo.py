@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from pg_theano.graphs import actors, advantages, distributions, objectives, own
+from pg_theano.graphs import actors, objectives
 from pg_theano.graphs.algorithms import common, minibatches
-from pg_theano.graphs.algorithms.common import act, graph, rollout
+from pg_theano.graphs.algorithms.common import act, rollout
+from pg_theano.spec import Spec
 
 __all__ = ["act", "describe", "gradient", "rollout", "train"]
 
@@ -12,32 +13,27 @@ MEASURED = ["cost", "policy_loss", "value_loss", "entropy", "kl", "clip_fraction
 METRICS = [*MEASURED, "explained_variance", "advantage_mean", "finite"]
 
 
-def describe(spec):
+def describe(spec: Spec):
     return common.describe(spec, METRICS)
 
 
-def loss_of(spec, layers, batch, knobs):
+def loss_of(spec: Spec, layers, batch, knobs):
     """The loss of a batch, what to measure of it, and the KL from the behaviour policy.
 
     L = L_clip + c_v·L_value − c_e·H                                             Schulman et al. 2017, eq. 9
 
     Advantages are standardised over the minibatch, where the spec says so.
     """
-    inputs = actors.inputs(spec, layers, batch.obs)
-    log_prob = common.log_prob_of(spec, inputs, batch.action, knobs)  # [B]
-    entropy = objectives.masked_mean(distributions.of(spec).entropy(inputs), batch.weight)
-    value = actors.value(spec, layers, batch.obs)  # [B]
-    advantage = batch.advantage
-    if spec["standardize_advantages"]:
-        advantage = advantages.standardize(advantage, batch.weight)
-
-    if spec["objective"]:
-        policy_loss = -own.objective(spec, log_prob, batch.log_prob, advantage, value, batch.weight)
+    _, log_prob, entropy = common.probability_of(spec.acting, layers, batch, knobs)
+    value = actors.value(spec.acting, layers, batch.obs)  # [B]
+    advantage = common.advantage_of(spec, batch)
+    if spec.learning.objective:
+        policy_loss = -common.own_objective(spec, log_prob, batch, advantage, value)
     else:
         policy_loss = objectives.ppo_clip_loss(
             log_prob, batch.log_prob, advantage, batch.weight, clip_range=knobs["clip_range"]
         )
-    if spec["clips_value"]:
+    if spec.learning.clips_value:
         value_loss = objectives.clipped_value_loss(
             value, batch.value, batch.target, batch.weight, value_clip_range=knobs["value_clip_range"]
         )
@@ -56,33 +52,17 @@ def loss_of(spec, layers, batch, knobs):
     return loss, measured, kl
 
 
-def train(spec):
+def train(spec: Spec):
     """(State, knobs, rollout, minibatches) to (State, metrics [M]); what is not finite changes nothing."""
-    state, vector, knobs, rollout = common.symbols(spec)
     order = common.minibatch_symbols(spec)
-    block = common.block_of(spec, rollout)
-    estimates, updated = common.estimates(spec, state, knobs, block)
-    batch = minibatches.whole(spec, state, block, estimates)
-
+    update = common.opened(spec, **order)
     params, optimiser, metrics = minibatches.descend(
-        spec,
-        vector,
-        state,
-        batch,
-        order,
-        loss=lambda layers, batch, knobs: loss_of(spec, layers, batch, knobs),
-        metrics=MEASURED,
+        update, order, loss=lambda layers, batch, knobs: loss_of(spec, layers, batch, knobs), metrics=MEASURED
     )
-    updated |= {"params": params} | {f"optimizer/{name}": value for name, value in optimiser.items()}
-    updated |= common.observations_counted(spec, state, block)
-    metrics |= {
-        "explained_variance": common.explained_variance(batch.value, batch.target, batch.weight),
-        "advantage_mean": objectives.masked_mean(batch.advantage, batch.weight),
-    }
-    outputs = common.finished(spec, state, updated, metrics)
-    return graph(state | {"knobs": vector} | rollout | order, outputs)
+    entries = {"params": params} | {f"optimizer/{name}": value for name, value in optimiser.items()}
+    return common.closed(update, entries, metrics)
 
 
-def gradient(spec):
+def gradient(spec: Spec):
     """(State, at [D], knobs, rollout) to the loss of the whole rollout and its gradient [D] at the parameters `at`."""
     return minibatches.gradient_at(spec, lambda layers, batch, knobs: loss_of(spec, layers, batch, knobs)[0])

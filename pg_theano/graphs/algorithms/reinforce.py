@@ -8,26 +8,28 @@ from pytensor.gradient import disconnected_grad
 
 from pg_theano.graphs import advantages, baselines, distributions, networks, objectives, own
 from pg_theano.graphs import rollout as rollouts
-from pg_theano.graphs.algorithms import common
+from pg_theano.graphs.algorithms import blocks, common
 from pg_theano.graphs.algorithms.common import act, graph, rollout
 from pg_theano.graphs.common import total
+from pg_theano.spec import Spec
 
 __all__ = ["act", "describe", "gradient", "rollout", "train"]
 
 METRICS = ["cost", "entropy", "gradient_norm", "signal_mean", "advantage_mean", "finite"]
 
 
-def describe(spec):
+def describe(spec: Spec):
     return common.describe(spec, METRICS)
 
 
-def loss_and_gradient(spec, state, params, knobs, rollout):
+def loss_and_gradient(spec: Spec, state, params, knobs, rollout):
     """The loss at `params`, its gradient [D], and what else an update needs, from one rollout."""
-    block = common.block_of(spec, rollout)
+    acting, learning = spec.acting, spec.learning
+    block = blocks.block_of(spec, rollout)
     reward, mask = block.reward, block.mask
 
     signal = advantages.signal(
-        spec["signal"], reward, discount=knobs["discount"], max_steps=spec["max_steps"]
+        learning.signal, reward, discount=knobs["discount"], max_steps=learning.max_steps
     )  # [T, E]
     baseline = {
         "none": lambda: pt.zeros_like(signal),
@@ -35,44 +37,46 @@ def loss_and_gradient(spec, state, params, knobs, rollout):
         "mean_so_far": lambda: state["baseline/mean"],
         "per_timestep": lambda: baselines.per_timestep(signal, mask),
         "leave_one_out": lambda: baselines.leave_one_out(signal, mask),
-    }[spec["baseline"]]()
+    }[learning.baseline]()
     advantage = (signal - baseline) * mask  # [T, E]
-    if spec["standardize_advantages"]:
+    if learning.standardize_advantages:
         advantage = advantages.standardize(advantage, mask)
 
     flat_mask, weight = mask.reshape((-1,)), (advantage * mask).reshape((-1,))
     steps = total(flat_mask)
-    number = pt.maximum(steps if spec["average"] == "steps" else total(pt.max(mask, axis=0)), 1.0)
-    if spec["step_by_step"]:
+    number = pt.maximum(steps if learning.average == "steps" else total(pt.max(mask, axis=0)), 1.0)
+    if spec.engine and spec.engine.step_by_step:
         weight = advantage * mask
         weighted, entropy, gradient = sums_over_steps(spec, state, params, knobs, rollout["record"], weight)
         loss, gradient = -weighted / number, -gradient / number
         return loss, gradient, block, signal, advantage, entropy / pt.maximum(steps, 1.0)
 
-    layers = common.layers_of(spec, params)
-    inputs = common.distribution(spec, layers, state, block.obs)
-    log_prob = common.log_prob_of(spec, inputs, block.action, knobs)  # [T*E]
-    entropy = objectives.masked_mean(distributions.of(spec).entropy(inputs), flat_mask)
-    if spec["objective"]:
-        played = common.distribution(spec, common.layers_of(spec, state["params"]), state, block.obs)
-        old_log_prob = disconnected_grad(common.log_prob_of(spec, played, block.action, knobs))
+    layers = networks.views(params, acting.layout)
+    inputs = common.distribution(acting, layers, state, block.obs)
+    log_prob = common.log_prob_of(acting, inputs, block.action, knobs)  # [T*E]
+    entropy = objectives.masked_mean(distributions.of(acting).entropy(inputs), flat_mask)
+    if learning.objective:
+        played = common.distribution(acting, networks.views(state["params"], acting.layout), state, block.obs)
+        old_log_prob = disconnected_grad(common.log_prob_of(acting, played, block.action, knobs))
         value = pt.zeros_like(log_prob)
-        loss = -own.objective(spec, log_prob, old_log_prob, advantage.reshape((-1,)), value, flat_mask)
+        loss = -own.objective(
+            learning.objective, spec.dtype, log_prob, old_log_prob, advantage.reshape((-1,)), value, flat_mask
+        )
     else:
         loss = objectives.policy_gradient_loss(log_prob, weight, flat_mask, number=number)
-    if spec["uses_entropy"]:
+    if learning.uses_entropy:
         loss = loss - knobs["entropy_coefficient"] * entropy
     return loss, common.flat_gradient(loss, layers), block, signal, advantage, entropy
 
 
-def sums_over_steps(spec, state, params, knobs, record, weight):
+def sums_over_steps(spec: Spec, state, params, knobs, record, weight):
     """(Σ w·log π(a|o), Σ m·H, gradient [D] of the first), one time step of all episodes after the other.
 
     So what is computed on the way stays in the cache. Every episode has parameters of its own, and so a gradient of
     its own. They are summed over time first and over episodes last: XLA adds vectors quickly, and the numbers within a
     vector slowly. Shapes: `record` [T, K, E], `weight` [T, E].
     """
-    layers = common.layers_of(spec, params)
+    acting, layers = spec.acting, networks.views(params, spec.acting.layout)
     sizes = [layer.type.shape[0] if layer.type.ndim == 2 else 0 for layer in layers.values()]
     by_layer = zip(layers.values(), sizes, strict=True)
     rows = [row for layer, size in by_layer for row in ([layer[i] for i in range(size)] or [layer])]
@@ -88,12 +92,12 @@ def sums_over_steps(spec, state, params, knobs, record, weight):
         of_step, rate = {name: next(rest) for name in normalizer}, next(rest)
         ungrouped = iter(own_rows)
         own_layers = [[next(ungrouped) for _ in range(size)] or next(ungrouped) for size in sizes]
-        obs = fields[: spec["obs_size"]]  # [F, E]
+        obs = fields[: acting.obs_size]  # [F, E]
         action, mask = fields[columns["action"][0]].astype("int32"), fields[columns["mask"][0]]
         named = dict(zip(layers, own_layers, strict=True))
-        inputs = common.distribution(spec, named, of_step, obs, multiply=networks.own_product)
-        log_prob = common.log_prob_of(spec, inputs, action, {"exploration_rate": rate})
-        weighted, entropy = log_prob * weight, distributions.of(spec).entropy(inputs) * mask
+        inputs = common.distribution(acting, named, of_step, obs, multiply=networks.own_product)
+        log_prob = common.log_prob_of(acting, inputs, action, {"exploration_rate": rate})
+        weighted, entropy = log_prob * weight, distributions.of(acting).entropy(inputs) * mask
         added = [*pytensor.grad(total(weighted), own_rows), weighted, entropy]
         return [time + 1, *(before + more for before, more in zip(sums, added, strict=True))]
 
@@ -115,21 +119,14 @@ def sums_over_steps(spec, state, params, knobs, record, weight):
     return weighted, entropy, pt.concatenate(gradient)
 
 
-def train(spec):
+def train(spec: Spec):
     """(State, knobs, rollout) to (State, metrics [M]); a loss or gradient that is not finite changes nothing."""
     state, vector, knobs, rollout = common.symbols(spec)
     loss, gradient, block, signal, advantage, entropy = loss_and_gradient(spec, state, state["params"], knobs, rollout)
 
-    params, optimiser, norm = common.descend(
-        spec,
-        state["params"],
-        gradient,
-        common.optimizer_state(state),
-        knobs,
-        learning_rate=knobs["learning_rate"],
-    )
-    updated = {"params": params} | {f"optimizer/{name}": value for name, value in optimiser.items()}
-    if spec["baseline"] == "mean_so_far":
+    params, optimiser, norm = common.stepped(spec, state["params"], gradient, state, knobs)
+    updated = {"params": params} | optimiser
+    if spec.learning.baseline == "mean_so_far":
         updated["baseline/mean"], updated["baseline/count"] = baselines.next_mean_so_far(
             state["baseline/mean"], state["baseline/count"], signal, block.mask
         )
@@ -141,13 +138,13 @@ def train(spec):
         "signal_mean": objectives.masked_mean(signal, block.mask),
         "advantage_mean": objectives.masked_mean(advantage, block.mask),
     }
-    return graph(state | {"knobs": vector} | rollout, common.finished(spec, state, updated, metrics))
+    return graph(state | {"knobs": vector} | rollout, common.finished(spec.dtype, state, updated, metrics))
 
 
-def gradient(spec):
+def gradient(spec: Spec):
     """(State, at [D], knobs, rollout) to the loss and its gradient [D] at the parameters `at`."""
     state, vector, knobs, rollout = common.symbols(spec)
-    at = pt.tensor("at", shape=(spec["num_params"],), dtype=spec["dtype"])
+    at = pt.tensor("at", shape=(spec.acting.num_params,), dtype=spec.dtype)
     loss, flat, *_ = loss_and_gradient(spec, state, at, knobs, rollout)
     used = {name: value for name, value in state.items() if "optimizer/" not in name}
     return graph(used | {"at": at, "knobs": vector} | rollout, {"loss": loss, "gradient": flat})

@@ -6,11 +6,12 @@ import pytensor.tensor as pt
 
 from pg_theano.graphs.common import Graph
 from pg_theano.graphs.environments import load
+from pg_theano.spec import Stepped
 
 
-def describe(spec):
+def describe(stepped: Stepped):
     """Spaces, sizes and time limit, as plain data."""
-    environment = load(spec["dynamics"], spec["dtype"])
+    environment = load(stepped.dynamics, stepped.dtype)
     return {"environment": task(environment), "state": [], "knobs": [], "metrics": [], "noise": {}}
 
 
@@ -32,25 +33,25 @@ def task(environment):
     }
 
 
-def reset(spec):
+def reset(stepped: Stepped):
     """initial_noise [U, E], uniform in [0, 1), to env_state [S, E] and obs [E, F]."""
-    environment = load(spec["dynamics"], spec["dtype"])
-    noise = pt.tensor("initial_noise", shape=(environment.num_initial_noise, None), dtype=spec["dtype"])
+    environment = load(stepped.dynamics, stepped.dtype)
+    noise = pt.tensor("initial_noise", shape=(environment.num_initial_noise, None), dtype=stepped.dtype)
     state = environment.initial(tuple(noise[i] for i in range(environment.num_initial_noise)))
     outputs = {"env_state": pt.stack(state, axis=0), "obs": pt.stack(environment.observation(state), axis=0).T}
     return Graph({"initial_noise": noise}, outputs, {"initial_noise": [environment.num_initial_noise, "E"]})
 
 
-def step(spec):
+def step(stepped: Stepped):
     """env_state [S, E], action ([E] int32, or [E, A] of a box) to env_state, obs [E, F], reward [E], terminated [E]."""
-    environment = load(spec["dynamics"], spec["dtype"])
-    packed = pt.tensor("env_state", shape=(environment.state_size, None), dtype=spec["dtype"])
+    environment = load(stepped.dynamics, stepped.dtype)
+    packed = pt.tensor("env_state", shape=(environment.state_size, None), dtype=stepped.dtype)
     state = tuple(packed[i] for i in range(environment.state_size))
     if environment.action_kind == "discrete":
         given = action = pt.tensor("action", shape=(None,), dtype="int32")
         dims = ["E"]
     else:
-        given = pt.tensor("action", shape=(None, environment.num_actions), dtype=spec["dtype"])
+        given = pt.tensor("action", shape=(None, environment.num_actions), dtype=stepped.dtype)
         action = tuple(given[:, i] for i in range(environment.num_actions))
         dims = ["E", environment.num_actions]
     following = environment.transition(state, action)

@@ -9,7 +9,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from pg_theano import parameters
-from pg_theano.policies import acting, policy
+from pg_theano.policies import acting as forward
+from pg_theano.policies import policy
 from pg_theano.reports.pages import figures, html
 from pg_theano.types import Array
 
@@ -46,26 +47,24 @@ class Channel(NamedTuple):
 
 def values(found: policy.Policy, obs: Array) -> Array:
     """Every channel at `obs` [N, F]: probabilities, or means and then standard deviations. [N, K]"""
-    given = acting.probs(found.spec, found.state, obs.astype(found.spec["dtype"]))
+    given = forward.probs(found.acting, found.state, obs.astype(found.acting.dtype))
     return np.concatenate(given, axis=1) if isinstance(given, list | tuple) else given
 
 
 def channels(found: policy.Policy) -> list[Channel]:
     """In the order of `values`."""
-    action, task = found.spec["action"], _bare(found)
+    action, task = found.acting.action, _bare(found)
     named = next((names for key, names in ACTIONS.items() if task.startswith(key)), ())
-    if action["kind"] == "discrete":
-        count, start = action["choices"][0], int(found.described["action"].get("start", 0))
+    if action.kind == "discrete":
+        count, start = action.choices[0], int(found.described["action"].get("start", 0))
         names = named if len(named) == count else tuple(f"action {start + i}" for i in range(count))
         return [Channel(f"P({name})", (0.0, 1.0), count > 2 or i == 1) for i, name in enumerate(names)]
-    if action["kind"] == "multi_discrete":
-        return [
-            Channel(f"P(part {c} = {i})", (0.0, 1.0), True) for c, n in enumerate(action["choices"]) for i in range(n)
-        ]
-    if action["kind"] == "multi_binary":
-        return [Channel(f"P(part {c} = 1)", (0.0, 1.0), True) for c in range(found.spec["num_outputs"])]
-    size, moving = action["size"], _spread(found) != "constant"
-    after = ", before squashing" if found.spec["squash"] else ", before clipping"
+    if action.kind == "multi_discrete":
+        return [Channel(f"P(part {c} = {i})", (0.0, 1.0), True) for c, n in enumerate(action.choices) for i in range(n)]
+    if action.kind == "multi_binary":
+        return [Channel(f"P(part {c} = 1)", (0.0, 1.0), True) for c in range(found.acting.num_outputs)]
+    size, moving = action.size, _spread(found) != "constant"
+    after = ", before squashing" if found.acting.squash else ", before clipping"
     return [Channel(f"mean of action {c}{after}", None, True) for c in range(size)] + [
         Channel(f"std of action {c}{after}", None, moving) for c in range(size)
     ]
@@ -76,37 +75,37 @@ def _bare(found: policy.Policy) -> str:
 
 
 def names_of(found: policy.Policy) -> list[str]:
-    size = found.spec["obs_size"]
+    size = found.acting.obs_size
     known = next((names for key, names in NAMES.items() if _bare(found).startswith(key) and len(names) == size), None)
     return list(known) if known else [f"observation {i}" for i in range(size)]
 
 
 def _spread(found: policy.Policy) -> str:
-    if found.spec["noise"] == "state_dependent":
+    if found.acting.noise == "state_dependent":
         return "features"
-    return "network" if found.spec["log_std"] == "state_dependent" else "constant"
+    return "network" if found.acting.log_std == "state_dependent" else "constant"
 
 
 def network(found: policy.Policy) -> dict[str, Any]:
     """All that the page's script needs to compute `values`."""
-    spec = found.spec
-    named = parameters.views(np.asarray(found.state["params"]), spec["layout"])
+    acting = found.acting
+    named = parameters.views(np.asarray(found.state["params"]), acting.layout)
     arrays = [part for name, part in named.items() if name != "policy/log_std"]
     net = {
         "layers": [[_short(w), _short(b)] for w, b in zip(arrays[::2], arrays[1::2], strict=True)],
-        "activation": spec["activation"],
-        "kind": spec["action"]["kind"],
-        "logistic": spec["logistic"],
-        "choices": list(spec["action"]["choices"]),
-        "size": spec["action"]["size"],
+        "activation": acting.activation,
+        "kind": acting.action.kind,
+        "logistic": acting.logistic,
+        "choices": list(acting.action.choices),
+        "size": acting.action.size,
     }
-    if spec["normalize_observations"]:
-        mean, std = acting.normalizer(found.state)
+    if acting.normalize_observations:
+        mean, std = forward.normalizer(found.state)
         net |= {"mean": _short(mean), "std": _short(std)}
-    if spec["action"]["kind"] == "box":
+    if acting.action.kind == "box":
         net["spread"] = _spread(found)
         if net["spread"] == "constant":
-            net["spread"] = _short(values(found, np.zeros((1, spec["obs_size"])))[0, spec["action"]["size"] :])
+            net["spread"] = _short(values(found, np.zeros((1, acting.obs_size)))[0, acting.action.size :])
         elif net["spread"] == "features":
             net["variance"] = _short(np.exp(2 * named["policy/log_std"]))
     return net
@@ -124,7 +123,7 @@ def _short(array: Array) -> Any:
 
 def maps(found: policy.Policy, rows: Array) -> str:
     """Maps of the policy over two dimensions, the others held; sliders where scripts run."""
-    names, size = names_of(found), found.spec["obs_size"]
+    names, size = names_of(found), found.acting.obs_size
     ranges, at = _ranges(rows, size)
     first, second = pair = chosen(found, rows) if size > 1 else (0, 0)
     every = [(k, channel) for k, channel in enumerate(channels(found)) if channel.shown]
@@ -140,7 +139,7 @@ def maps(found: policy.Policy, rows: Array) -> str:
     ends = [[figures.number(end) for end in ranges[d]] for d in (first, second)]
     below = f"{ends[0][0]} … {names[first]} → … {ends[0][1]}", f"{names[second]} ↑ from {ends[1][0]} to {ends[1][1]}"
     drawn = [_map(k, channel, over[:, k], table, seen, below, key) for k, channel in shown]
-    weights = sum(int(np.prod(shape)) for _, shape, *_ in found.spec["layout"])
+    weights = sum(int(np.prod(shape)) for _, shape, *_ in found.acting.layout)
     wide = weights > MOST_WEIGHTS
     others = [
         f"{n} {figures.number(v)}" for i, (n, v) in enumerate(zip(names, at, strict=True)) if i not in (first, second)
@@ -219,7 +218,7 @@ def chosen(found: policy.Policy, rows: Array) -> tuple[int, int]:
 
     Permutation importance: Breiman 2001, section 10; of the policy's own numbers instead of an error.
     """
-    size = found.spec["obs_size"]
+    size = found.acting.obs_size
     if len(rows) < 3 or size < 3:
         return 0, min(1, size - 1)
     some = rows[:: max(len(rows) // 300, 1)]

@@ -9,13 +9,13 @@ from typing import Any
 
 import numpy as np
 
-from pg_theano import parameters
 from pg_theano.config import user_code
 from pg_theano.environments import making, singles, watchdog
 from pg_theano.policies import acting, policy
 from pg_theano.reports.pages import html, policies
 from pg_theano.reports.pages.training import Trained
 from pg_theano.runs import folder as runs
+from pg_theano.runs import policy_of_run
 from pg_theano.types import GREEDY, SAMPLE, Array, UserError
 
 EPISODES, MOST_STEPS, SECONDS = 6, 4000, 0.8
@@ -45,18 +45,18 @@ def section(trained: Sequence[Trained], left_out: Sequence[Path] = ()) -> str:
 
 def part(folder: Path) -> str:
     """A run's best policy: an episode, and its maps. Errors: `UserError` without a checkpoint, or for an own policy."""
-    found = policy.load(folder)
+    found = policy_of_run.load(folder)
     config, facts = runs.read_run(folder)
     user_code.check_run(config, facts)
-    rows, folders = np.zeros((0, found.spec["obs_size"])), [Path(facts["folder"])]
+    rows, folders = np.zeros((0, found.acting.obs_size)), [Path(facts["folder"])]
     try:
         with watchdog.watching(config.environment.timeout):
             rows = played(found, config.environment, folders)
             episode = _episode(found, config.environment, folders)
     except Exception as error:  # an environment may do anything; the page has all else
         episode = f'<p class="soft">The environment could not be played here: {html.text(error)}</p>'
-    if found.spec["obs_size"] > MOST_FEATURES:
-        words = f"Observations of {found.spec['obs_size']:,} numbers: no two of them say much, and no map is drawn."
+    if found.acting.obs_size > MOST_FEATURES:
+        words = f"Observations of {found.acting.obs_size:,} numbers: no two of them say much, and no map is drawn."
         over = f'<p class="soft">{words}</p>'
     else:
         over = policies.maps(found, rows)
@@ -67,9 +67,9 @@ def played(found: policy.Policy, config: Any, folders: Sequence[Path]) -> Array:
     """Observations [N, F] that the policy meets while it plays for at most `SECONDS`."""
     rows: list[Array] = []
     rng = np.random.default_rng(policies.SEED)
-    env = singles.Slot(making.single(config, folders=folders), config.id, 0, found.spec["dtype"])
+    env = singles.Slot(making.single(config, folders=folders), config.id, 0, found.acting.dtype)
     try:
-        row, given = making.converters(env, config.id, found.spec["dtype"], found.spec["squash"])
+        row, given = making.converters(env, config.id, found.acting.dtype, found.acting.squash)
         began = time.perf_counter()  # only now: making it may take longer than playing
         for episode in range(EPISODES):
             obs, _ = env.reset(seed=policies.SEED + episode)
@@ -84,11 +84,11 @@ def played(found: policy.Policy, config: Any, folders: Sequence[Path]) -> Array:
 
 
 def _drawn(found: policy.Policy, obs: Array, rng: np.random.Generator, greedy: bool) -> Array:
-    act = acting.numpy_act(found.spec, with_log_prob=False)
+    act = acting.numpy_act(found.acting, with_log_prob=False)
     if greedy:
         return act(found.state, obs, None, {"exploration_rate": 0.0}, GREEDY)[0]
-    kind, size = parameters.noise_of(found.spec)
-    noise = (rng.random((1, size)) if kind == "uniform" else rng.standard_normal((1, size))).astype(found.spec["dtype"])
+    kind, size = found.acting.noise_kind
+    noise = (rng.random((1, size)) if kind == "uniform" else rng.standard_normal((1, size))).astype(found.acting.dtype)
     return act(found.state, obs, noise, {"exploration_rate": 0.0}, SAMPLE)[0]
 
 
@@ -102,7 +102,7 @@ def _episode(found: policy.Policy, config: Any, folders: Sequence[Path]) -> str:
     bars = [(channel.label.partition(", before")[0], channel.range) for channel in moving[: animation.MOST_BARS]]
     try:
         gif, steps, total = animation.animation(
-            config, folders, found.spec["dtype"], found.spec["squash"], policies.SEED,
+            config, folders, found.acting.dtype, found.acting.squash, policies.SEED,
             lambda obs: (_drawn(found, obs, np.random.default_rng(0), True), policies.values(found, obs)[0]), bars,
         )  # fmt: skip
     except (UserError, ImportError) as error:  # the environment has no picture, or Pillow is missing

@@ -19,7 +19,8 @@ from pg_theano.config import schedules
 from pg_theano.config.algorithms import ALGORITHMS
 from pg_theano.config.knobs import Config
 from pg_theano.environments import making
-from pg_theano.training import programs
+from pg_theano.spec import Spec
+from pg_theano.training import programs, seeding
 from pg_theano.training.playing.compiled import CompiledSegments, Playing, drive, episodes_compiled, rungs
 from pg_theano.training.playing.episodes import NothingOpen, collect
 from pg_theano.training.playing.stretches import Replayed, Segments
@@ -48,14 +49,14 @@ class Collector(Protocol):
 
 
 def collector_of(
-    config: Config, spec: dict[str, Any], environment: making.Playable, program: Program, folders: Sequence[Path] = ()
+    config: Config, spec: Spec, environment: making.Playable, program: Program, folders: Sequence[Path] = ()
 ) -> Collector:
     """The collector that the algorithm needs."""
     if program.ask is not None:
         from pg_theano.training.playing.generations import Population
 
         return Population(config, spec, environment, program, folders)
-    if spec["num_steps"]:
+    if spec.learning.num_steps:
         return Stretches(config, spec, environment, program)
     return WholeEpisodes(config, spec, environment, program)
 
@@ -92,13 +93,13 @@ def parted(arrays: Mapping[str, Array]) -> tuple[State, dict[str, Array]]:
 
 
 class _Common:
-    def __init__(self, config: Config, spec: dict[str, Any], environment: making.Playable, program: Program):
+    def __init__(self, config: Config, spec: Spec, environment: making.Playable, program: Program):
         self.config, self.spec, self.environment, self.program = config, spec, environment, program
         self.compiled = isinstance(environment, making.Compiled)
         self.draw = programs.noise_of(config, spec)
 
     def generator(self, purpose: int, update: int) -> np.random.Generator:
-        return programs.generator(self.config.seed, purpose, update)
+        return seeding.generator(self.config.seed, purpose, update)
 
     def close(self) -> None:
         """Does nothing: whoever made the environment closes it."""
@@ -120,21 +121,22 @@ class WholeEpisodes(_Common, NothingOpen):
     def _drawn(self, update: int) -> dict[str, Any]:
         return {
             "num_episodes": schedules.episodes_at(self.config, update),
-            "episode_seeds": self.generator(programs.EPISODE_SEEDS, update),
-            "action_noise": self.generator(programs.ACTION_NOISE, update),
+            "episode_seeds": self.generator(seeding.EPISODE_SEEDS, update),
+            "action_noise": self.generator(seeding.ACTION_NOISE, update),
             "draw": self.draw,
             "dtype": self.config.dtype,
         }
 
     def first_calls(self) -> list[tuple]:
-        if not self.compiled:
+        engine = self.spec.engine
+        if not self.compiled or engine is None:
             return []
         rows = power_of_two(schedules.episodes_at(self.config, 0))
-        steps = rungs(self.spec["chunk"], self.environment.task.time_limit)
+        steps = rungs(engine.chunk, self.environment.task.time_limit)
 
         def learning(length: int) -> tuple:
-            batches = self.spec["num_minibatches"]
-            return ("train", rows, length, *([-(-rows * length // batches)] if batches else []))
+            passes = self.spec.learning.passes
+            return ("train", rows, length, *([-(-rows * length // passes.num_minibatches)] if passes else []))
 
         return [learning(steps[0]), ("rollout", rows, None), *(learning(later) for later in steps[1:2])]
 
@@ -142,15 +144,15 @@ class WholeEpisodes(_Common, NothingOpen):
 class Stretches(_Common):
     """`algorithm.num_steps` steps of every environment, each going on where the last update left it."""
 
-    def __init__(self, config: Config, spec: dict[str, Any], environment: making.Playable, program: Program):
+    def __init__(self, config: Config, spec: Spec, environment: making.Playable, program: Program):
         super().__init__(config, spec, environment, program)
-        self.rows, self.steps = config.environment.num_envs, spec["num_steps"]
+        self.rows, self.steps = config.environment.num_envs, spec.learning.num_steps or 0
         self.segments: Any
         if self.compiled:
             self.segments = CompiledSegments(program, num_envs=self.rows, num_steps=self.steps, dtype=config.dtype)
         else:
             keep = program.manifest["takes"]
-            stepped = cast(Replayed, environment)  # `programs.environment_of` makes single ones for stretches
+            stepped = cast(Replayed, environment)  # `specs.environment_of` makes single ones for stretches
             self.segments = Segments(stepped, dtype=config.dtype, keep=keep)
 
     def collect(self, state: State, knobs: Knobs, update: int) -> Played:
@@ -162,12 +164,12 @@ class Stretches(_Common):
         return self.segments.playing(**self._drawn(update))
 
     def _drawn(self, update: int) -> dict[str, Any]:
-        noise = self.draw(self.generator(programs.ACTION_NOISE, update), self.steps, self.rows)
-        return {"noise": noise, "episode_seeds": self.generator(programs.EPISODE_SEEDS, update)}
+        noise = self.draw(self.generator(seeding.ACTION_NOISE, update), self.steps, self.rows)
+        return {"noise": noise, "episode_seeds": self.generator(seeding.EPISODE_SEEDS, update)}
 
     def first_calls(self) -> list[tuple]:
-        batches = self.spec["num_minibatches"]
-        batch = [-(-self.rows * self.steps // batches)] if batches else []
+        passes = self.spec.learning.passes
+        batch = [-(-self.rows * self.steps // passes.num_minibatches)] if passes else []
         train = ("train", self.rows, self.steps, *batch)
         return [train, ("rollout", self.rows, None)] if self.compiled else [train]
 

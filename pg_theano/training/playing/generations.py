@@ -16,8 +16,9 @@ from pg_theano.compiler.padding import power_of_two
 from pg_theano.config.knobs import Config
 from pg_theano.config.reading import from_dict, to_dict
 from pg_theano.environments import making, sound
+from pg_theano.spec import Spec
 from pg_theano.system import distribute
-from pg_theano.training import programs
+from pg_theano.training import programs, seeding, specs
 from pg_theano.training.playing.episodes import NothingOpen, collect
 from pg_theano.training.population import learner
 from pg_theano.training.population.learner import Generation, Moments
@@ -38,7 +39,7 @@ class Population(NothingOpen):
     def __init__(
         self,
         config: Config,
-        spec: dict[str, Any],
+        spec: Spec,
         environment: making.Playable,
         program: Program,
         folders: Sequence[Path] = (),
@@ -52,7 +53,7 @@ class Population(NothingOpen):
 
     def collect(self, state: State, knobs: Knobs, update: int) -> Played:
         assert self.program.ask is not None  # noqa: S101  only a search comes here
-        candidates = self.program.ask(state, programs.generator(self.config.seed, programs.CANDIDATES, update), knobs)
+        candidates = self.program.ask(state, seeding.generator(self.config.seed, seeding.CANDIDATES, update), knobs)
         acting = {name: np.asarray(value) for name, value in state.items() if name.startswith("normalizer/")}
         play = self.by_workers if self.workers else self.player.play
         tried = play(candidates, acting, update)
@@ -88,7 +89,7 @@ class Player:
     def __init__(
         self,
         config: Config,
-        spec: dict[str, Any],
+        spec: Spec,
         environment: making.Playable,
         program: Program,
         folders: Sequence[Path] = (),
@@ -99,9 +100,9 @@ class Player:
 
     def play(self, candidates: Array, acting: dict[str, Array], update: int) -> Tried:
         """Episodes of one update. They depend on the seed and the update alone, not on the worker that plays them."""
-        rng = programs.generator(self.config.seed, programs.EPISODE_SEEDS, update)
+        rng = seeding.generator(self.config.seed, seeding.EPISODE_SEEDS, update)
         each = self.config.algorithm.episodes_per_candidate
-        columns = np.repeat(candidates, each, axis=0).T.astype(self.spec["dtype"])
+        columns = np.repeat(candidates, each, axis=0).T.astype(self.spec.dtype)
         return (self._compiled if self.compiled else self._stepped)(columns, acting, rng)
 
     def first_calls(self, population: int) -> list[tuple]:
@@ -109,7 +110,7 @@ class Player:
         return [("rollout", rows, None)] if self.compiled else []
 
     def _compiled(self, columns: Array, acting: dict[str, Array], rng: np.random.Generator) -> Tried:
-        facts, kind = self.program.manifest["environment"], np.dtype(self.spec["dtype"])
+        facts, kind = self.program.manifest["environment"], np.dtype(self.spec.dtype)
         number, each = columns.shape[1], self.config.algorithm.episodes_per_candidate
         rows, chunk, rewards = rows_of(number), facts["chunk"], facts["columns"]["reward"][0]
         initial = rng.random((facts["num_initial_noise"], each), kind)
@@ -148,7 +149,7 @@ class Player:
 
     def _stepped(self, columns: Array, acting: dict[str, Array], rng: np.random.Generator) -> Tried:
         number, each = columns.shape[1], self.config.algorithm.episodes_per_candidate
-        normalizes = self.spec["normalize_observations"]
+        normalizes = self.spec.acting.normalize_observations
         seeds = np.tile(rng.integers(0, 2**31 - 1, size=each), number // each)
         act_all: Any = self.program.act_all
         act: Any = lambda state, obs, noise, knobs, choice: (act_all(state, obs), None)  # noqa: E731
@@ -158,10 +159,10 @@ class Player:
             acting | {"params": columns},
             {},
             num_episodes=number,
-            draw=lambda rng, steps, rows: np.zeros((steps, rows, 0), self.spec["dtype"]),
+            draw=lambda rng, steps, rows: np.zeros((steps, rows, 0), self.spec.dtype),
             episode_seeds=seeds,
             action_noise=rng,
-            dtype=self.spec["dtype"],
+            dtype=self.spec.dtype,
             keep=("obs", "reward", "mask") if normalizes else (),
             with_lost=True,
         )
@@ -178,7 +179,7 @@ class Player:
             self.environment = making.make(
                 self.config.environment,
                 num_envs=number,
-                dtype=self.spec["dtype"],
+                dtype=self.spec.dtype,
                 folders=self.folders,
                 squash=self.config.policy.squash,
                 single_environments=True,
@@ -202,8 +203,8 @@ def play_task(task: dict[str, Any]) -> Tried:
     key = repr((task["config"], task["folders"]))
     if key not in _players:
         config, folders = from_dict(task["config"]), [Path(one) for one in task["folders"]]
-        environment = programs.environment_of(config, folders)
-        spec = programs.spec_of(config, environment.task, environment, folders)
+        environment = specs.environment_of(config, folders)
+        spec = specs.spec_of(config, environment.task, environment, folders)
         _players.clear()
         program = programs.load(config, spec, lambda what, seconds: None, folders)
         _players[key] = Player(config, spec, environment, program, folders)

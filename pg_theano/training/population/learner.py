@@ -20,6 +20,7 @@ from pg_theano.compiler import building, program
 from pg_theano.compiler import functions as backends
 from pg_theano.config.knobs import Config
 from pg_theano.policies import acting
+from pg_theano.spec import Spec
 from pg_theano.training.population import searchers
 from pg_theano.types import Array, Knobs, Program, Searcher, State, UserError
 
@@ -46,21 +47,23 @@ class Generation(NamedTuple):
 
 def load(
     config: Config,
-    spec: dict[str, Any],
+    spec: Spec,
     report: backends.Report,
     around: building.Around = contextlib.nullcontext,
 ) -> Program:
     """The program of an algorithm that searches. `around`: see `compiling.functions`."""
     algorithm, search = config.algorithm, _searcher_of(config, spec, report)
-    dtype, features = spec["dtype"], spec["obs_size"]
+    dtype, features = spec.dtype, spec.acting.obs_size
     compiled = _Compiled(config, spec, report, around)
     rows = algorithm.population_size * algorithm.episodes_per_candidate
-    in_numpy = config.policy.act == "numpy" or (config.policy.act == "auto" and acting.quicker_in_numpy(spec, rows))
+    in_numpy = config.policy.act == "numpy" or (
+        config.policy.act == "auto" and acting.quicker_in_numpy(spec.acting, rows)
+    )
 
     def init(rng: np.random.Generator) -> State:
-        start = parameters.initial(rng, spec["layout"], "float64")
+        start = parameters.initial(rng, spec.acting.layout, "float64")
         state = _state_of(search.init(start), dtype)
-        if spec["normalize_observations"]:
+        if spec.acting.normalize_observations:
             fresh = (np.zeros(features), np.ones(features), np.zeros(()))
             state |= dict(zip(NORMALIZER, (part.astype(dtype) for part in fresh), strict=True))
         return state
@@ -81,14 +84,14 @@ def load(
     def gradient(*arguments: Any) -> Any:
         raise UserError(f"algorithm.name: {algorithm.name} follows no gradient of a loss; there is none to give")
 
-    act: Any = acting.numpy_act(spec, with_log_prob=False)
+    act: Any = acting.numpy_act(spec.acting, with_log_prob=False)
     example = init(np.random.default_rng(0))
     manifest = {
         "state": [[name, list(np.shape(value)), "search"] for name, value in example.items()],
-        "takes": spec["takes"],
+        "takes": spec.learning.takes,
         "metrics": METRICS,
     }
-    if spec["dynamics"]:
+    if spec.engine:
         manifest["environment"] = compiled.functions("rollout").manifest["environment"]
     return Program(
         init=init,
@@ -99,15 +102,15 @@ def load(
         prepare=compiled.prepare,
         manifest=manifest,
         ask=ask,
-        act_all=acting.numpy_population_act(spec) if in_numpy else compiled.act,
+        act_all=acting.numpy_population_act(spec.acting) if in_numpy else compiled.act,
     )
 
 
-def _searcher_of(config: Config, spec: dict[str, Any], report: backends.Report) -> Searcher:
+def _searcher_of(config: Config, spec: Spec, report: backends.Report) -> Searcher:
     algorithm = config.algorithm
     return searchers.make(
         algorithm.name,
-        size=spec["num_params"],
+        size=spec.acting.num_params,
         population_size=algorithm.population_size,
         initial_std=algorithm.initial_std,
         covariance=algorithm.covariance,
@@ -143,8 +146,10 @@ def _state_of(searching: dict[str, Any], dtype: str) -> State:
 class _Compiled:
     """The compiled functions of a population, built at the first call: a run on Gymnasium may need none."""
 
-    def __init__(self, config: Config, spec: dict[str, Any], report: backends.Report, around: building.Around):
-        self._make = lambda first: program.functions(spec, first, report=report, backend=config.backend, around=around)
+    def __init__(self, config: Config, spec: Spec, report: backends.Report, around: building.Around):
+        self._make = lambda first: program.functions(
+            spec.module, spec, first, report=report, backend=config.backend, around=around
+        )
         self._functions: Any = None
 
     def functions(self, first: str) -> Any:

@@ -7,6 +7,7 @@ import math
 import numpy as np
 
 from pg_theano.compiler import functions, program
+from pg_theano.spec import Gaussian
 from pg_theano.training.population import ranking
 from pg_theano.types import Array, Problem, Searcher, SearchState, UserError
 
@@ -44,8 +45,8 @@ def make(
     ranking.check_even(population_size)
     if optimizer not in OPTIMIZERS:
         raise UserError(Problem.of("optimizer", f"got {optimizer}; pgpe expects one of {', '.join(OPTIMIZERS)}"))
-    spec = {"algorithm": "pgpe", "num_params": size, "optimizer": optimizer, "dtype": dtype}
-    compiled = program.functions(spec, "tell", report=report, backend=backend)
+    gaussian = Gaussian(size, optimizer, dtype)
+    compiled = program.functions("algorithms.pgpe", gaussian, "tell", report=report, backend=backend)
     pairs = population_size // 2
     compiled.prepare([("tell", pairs, None)])
     entries, names = compiled.manifest["state"], compiled.manifest["knobs"]

@@ -1,0 +1,27 @@
+"""What graphs must know of an algorithm's declaration: laid on a spec, whether made now or read from a run."""
+
+from __future__ import annotations
+
+import dataclasses
+
+from pg_theano.config import schedules
+from pg_theano.config.algorithms import ALGORITHMS
+from pg_theano.config.knobs import Config
+from pg_theano.spec import Spec
+
+
+def declared(config: Config, spec: Spec) -> Spec:
+    """The spec with what graphs must know of the algorithm's declaration, which is no part of a run's file.
+
+    takes        fields of a rollout that it learns from
+    optimizers   see `Algorithm.optimizers`
+    knobs        names of the inputs of graphs
+    """
+    record = ALGORITHMS[config.algorithm.name]
+    seen = ("obs",) if record.searches and spec.acting.normalize_observations else ()
+    of_graphs = [one for one in ALGORITHMS.values() if not one.searches]
+    knobs = [name for name, section in schedules.INPUTS.items() if any(r.reads(f"{section}.{name}") for r in of_graphs)]
+    learning = dataclasses.replace(
+        spec.learning, takes=(*seen, *record.takes), optimizers=tuple(record.optimizers), knobs=tuple(knobs)
+    )
+    return spec._replace(learning=learning)

@@ -1,0 +1,69 @@
+"""A rollout as learning reads it: time first, in columns; and the steps of it to learn from together."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import pytensor.tensor as pt
+
+from pg_theano.graphs import normalizers
+from pg_theano.graphs import rollout as rollouts
+from pg_theano.spec import Spec
+
+
+class Block(NamedTuple):
+    """A rollout as learning reads it: features and time first, N = T·E columns, column t·E + e."""
+
+    obs: Any  # [F, N]
+    action: Any  # [N], or [C, N]
+    log_prob: Any  # [N]
+    reward: Any  # [T, E], 0 where nothing happened
+    next_obs: Any  # [F, N]
+    terminated: Any  # [T, E]
+    truncated: Any  # [T, E]
+    mask: Any  # [T, E]
+
+
+class Batch(NamedTuple):
+    """Steps to learn from together, B columns. All but the networks' outputs are constants."""
+
+    obs: Any  # [F, B]  as the networks see it
+    action: Any  # [B], or [C, B]
+    log_prob: Any  # [B]  of the behaviour policy
+    advantage: Any  # [B]
+    target: Any  # [B]
+    value: Any  # [B]  of the network that estimated
+    weight: Any  # [B]  1 where a step is real, else 0
+
+
+def block_of(spec: Spec, rollout):
+    """The `Block` of a rollout; a field that the algorithm does not take is None."""
+    fields = dict.fromkeys(Block._fields)
+    if spec.engine:
+        record, rows = rollout["record"], rollouts.columns(spec)
+        for name, (start, size) in rows.items():
+            fields[name] = record[:, start] if size == 1 else record[:, start : start + size].transpose(1, 0, 2)
+        for name in ("obs", "next_obs"):
+            if name in rows and rows[name][1] == 1:
+                fields[name] = fields[name][None]
+        if spec.acting.action.kind != "discrete" and rows["action"][1] == 1:
+            fields["action"] = fields["action"][None]
+        if spec.acting.action.kind != "box":
+            fields["action"] = fields["action"].astype("int32")
+        if "mask" not in rows:
+            fields["mask"] = pt.ones_like(fields["reward"])
+    else:
+        for name, value in rollout.items():
+            value = value.astype(spec.dtype) if value.dtype == "bool" else value
+            fields[name] = value.transpose(2, 1, 0) if value.ndim == 3 else value.T
+    for name in ("obs", "next_obs", "action", "log_prob"):
+        value = fields[name]
+        if value is not None:
+            fields[name] = value.reshape((value.type.shape[0], -1)) if value.ndim == 3 else value.reshape((-1,))
+    return Block(**fields)._replace(reward=fields["reward"] * fields["mask"])
+
+
+def whole(spec: Spec, state, block, estimates):
+    """All of a rollout as one batch, B = T·E."""
+    flat = [part.reshape((-1,)) for part in (estimates.advantage, estimates.target, estimates.value, block.mask)]
+    return Batch(normalizers.observed(spec.acting, state, block.obs), block.action, block.log_prob, *flat)

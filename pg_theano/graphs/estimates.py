@@ -1,0 +1,87 @@
+"""What each step of a rollout was worth: advantages and targets from rewards and values, by the spec's estimator."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import pytensor.tensor as pt
+
+from pg_theano.graphs import actors, advantages, networks, normalizers
+from pg_theano.graphs.common import total
+from pg_theano.spec import Spec
+from pg_theano.types import RETURN_SO_FAR
+
+
+class Estimates(NamedTuple):
+    """What each step was worth, and what the value network should have said. Constants to every gradient."""
+
+    value: Any  # [T, E]
+    advantage: Any  # [T, E]
+    target: Any  # [T, E]
+
+
+def estimates(spec: Spec, state, knobs, block):
+    """Advantages and targets of a rollout, and the reward normaliser's entries after it.
+
+    The network that predicts is the one before this update. Shapes: [T, E].
+    """
+    acting, learning = spec.acting, spec.learning
+    reward, updated = block.reward, {}
+    if learning.normalize_rewards:
+        reward, updated = normalized_reward(spec, state, knobs, block)
+    layers, shape = networks.views(state["params"], acting.layout), reward.shape
+
+    def valued(obs):
+        return actors.value(acting, layers, normalizers.observed(acting, state, obs)).reshape(shape)
+
+    value, next_value = valued(block.obs), valued(block.next_obs)
+    ends = (block.terminated, block.truncated, block.mask)
+    common = {"discount": knobs["discount"], "max_steps": learning.num_steps or learning.max_steps}
+    if learning.advantage == "monte_carlo":
+        target = advantages.bootstrapped_reward_to_go(reward, next_value, *ends, **common)
+        advantage = (target - value if learning.baseline == "value" else target) * block.mask
+        return Estimates(value, advantage, target), updated
+    if learning.advantage == "gae":
+        advantage = advantages.gae(reward, value, next_value, *ends, gae_lambda=knobs["gae_lambda"], **common)
+    elif learning.advantage == "n_step":
+        advantage = advantages.n_step(reward, value, next_value, *ends, num_steps=learning.bootstrap_steps, **common)
+    else:
+        advantage = advantages.td_error(
+            reward, value, next_value, block.terminated, block.mask, discount=knobs["discount"]
+        )
+    return Estimates(value, advantage, advantage + value), updated
+
+
+def normalized_reward(spec: Spec, state, knobs, block):
+    """Rewards over the running standard deviation of the discounted return, this rollout's included; and that."""
+    begins = state.get(RETURN_SO_FAR, pt.zeros_like(block.reward[0]))
+    so_far, carry = normalizers.discounted_return_so_far(
+        block.reward,
+        begins,
+        block.terminated,
+        block.truncated,
+        block.mask,
+        discount=knobs["discount"],
+        max_steps=spec.learning.num_steps or spec.learning.max_steps,
+    )
+    mask = block.mask.reshape((-1,))
+    moments = normalizers.updated(*(state[name] for name in normalizers.REWARDS), so_far.reshape((1, -1)), mask)
+    updated = dict(zip(normalizers.REWARDS, moments, strict=True))
+    if RETURN_SO_FAR in state:
+        updated[RETURN_SO_FAR] = carry
+    return normalizers.normalize_reward(block.reward, moments[1][0]), updated
+
+
+def explained_variance(value, target, mask):
+    """1 − Var[target − V] / Var[target] over real steps: 1 predicts perfectly, 0 as well as the mean would.
+
+    0 where the targets are all equal.
+    """
+    number = pt.maximum(total(mask), 1.0)
+
+    def variance(x):
+        centred = (x - total(x * mask) / number) * mask
+        return total(centred * centred) / number
+
+    spread = variance(target)
+    return pt.switch(spread > 1e-12, 1.0 - variance(target - value) / pt.maximum(spread, 1e-12), 0.0)

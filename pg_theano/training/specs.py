@@ -1,0 +1,245 @@
+"""From a config and a task to a spec: the part of the config that shapes the graph."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from pg_theano import parameters
+from pg_theano.compiler import cached
+from pg_theano.config import rules, schedules
+from pg_theano.config.algorithms import ALGORITHMS
+from pg_theano.config.declared import declared
+from pg_theano.config.knobs import Config
+from pg_theano.environments import making
+from pg_theano.environments.sound import LONGEST_EPISODE
+from pg_theano.spec import Acting, Engine, Learning, Own, Passes, Spec
+from pg_theano.system.importing import fingerprint, importable
+from pg_theano.training.playing.compiled import chunk_of
+from pg_theano.types import NARROW, Problem, Task, UserError
+
+MANY_EPISODES = 64
+"""From as many on, learning from one time step of a record after the other saves more than its graph takes to build."""
+
+
+def environment_of(config: Config, folders: Sequence[Path]) -> Any:
+    """The compiled engine, where it is wanted and is the same task; else Gymnasium's environments."""
+    knobs, engine = config.environment, None
+    if config.gradients == "symbolic":
+        engine = making.engine_of(knobs, dtype=config.dtype, backend=config.backend, folders=folders)
+    try:
+        return engine or making.make(
+            knobs,
+            num_envs=knobs.num_envs,
+            dtype=config.dtype,
+            folders=folders,
+            squash=config.policy.squash,
+            single_environments=config.algorithm.num_steps is not None or ALGORITHMS[config.algorithm.name].searches,
+        )
+    except UserError as error:
+        if error.problem.where != knobs.id:
+            raise
+        raise UserError(Problem.of(f"environment.{'kwargs' if knobs.kwargs else 'id'}", str(error))) from error
+
+
+def spec_of(config: Config, task: Task, environment: object = None, folders: Sequence[Path] = ()) -> Spec:
+    """All that shapes the graph. What is missing here (rates, discounts, schedules) is an input of it.
+
+    `environment` is the compiled engine, where there is one: its dynamics are part of the graph. What an algorithm does
+    not read is left at one value, so that it compiles nothing anew.
+    """
+    algorithm, policy = config.algorithm, config.policy
+    rules.check_actions(config, task)
+    record = ALGORITHMS[algorithm.name]
+    learns_values, searches = record.learns_values, record.searches
+    acting = _acting(config, task, folders)
+
+    def switched_on(knob: str, on: bool) -> bool:
+        return f"algorithm.{knob}" in record.switches and on
+
+    def read(knob: str) -> int | None:
+        return getattr(algorithm, knob) if record.reads(f"algorithm.{knob}") else None
+
+    minibatches = record.reads("algorithm.num_minibatches")
+    learning = Learning(
+        algorithm="population" if searches else algorithm.name,
+        objective=_own("algorithm.objective", algorithm.objective, algorithm.objective_kwargs, folders),
+        shared=policy.shared,
+        signal=algorithm.signal,
+        baseline=algorithm.baseline if not searches else "none",
+        standardize_advantages=algorithm.standardize_advantages,
+        average=algorithm.average,
+        advantage=algorithm.advantage if learns_values else None,
+        bootstrap_steps=algorithm.bootstrap_steps if algorithm.advantage == "n_step" else None,
+        num_steps=algorithm.num_steps if learns_values else None,
+        passes=Passes(algorithm.num_epochs, algorithm.num_minibatches) if minibatches else None,
+        clips_value=switched_on("value_clip_range", algorithm.value_clip_range is not None),
+        uses_target_kl=switched_on("target_kl", algorithm.target_kl is not None),
+        uses_entropy=switched_on("entropy_coefficient", algorithm.entropy_coefficient > 0),
+        num_cg_iterations=read("num_cg_iterations"),
+        num_line_search_steps=read("num_line_search_steps"),
+        optimizer=config.optimizer.name if not searches else "sgd",
+        clips_gradient=config.optimizer.max_gradient_norm is not None,
+        normalize_rewards=config.normalize.rewards,
+        time_limit=task.time_limit,
+        max_steps=task.time_limit or LONGEST_EPISODE,
+    )
+    dynamics, engine = getattr(environment, "dynamics", None), None
+    if dynamics:
+        chunk = algorithm.num_steps or chunk_of(task.time_limit)
+        by_step = _learns_step_by_step(config, acting)
+        engine = Engine(dynamics, getattr(environment, "source", None), chunk, by_step)
+    return declared(config, Spec(acting, learning, engine))
+
+
+def _acting(config: Config, task: Task, folders: Sequence[Path]) -> Acting:
+    policy, box = config.policy, task.action.kind == "box"
+    layout = _layout(config, task, folders)
+    _check_size(parameters.count(layout), "policy.hidden")
+    return Acting(
+        obs_size=task.obs_size,
+        action=task.action,
+        layout=layout,
+        activation=policy.activation,
+        exploration=config.exploration.name,
+        squash=policy.squash and box,
+        log_std=policy.log_std if box else "state_independent",
+        noise=policy.noise if box else "white",
+        logistic=policy.logistic,
+        normalize_observations=config.normalize.observations,
+        dtype=config.dtype,
+        own=_own("policy.name", policy.name, policy.name_kwargs, folders),
+    )
+
+
+def _own(knob: str, name: str, kwargs: Mapping[str, Any], folders: Sequence[Path]) -> Own | None:
+    """The user's function that a knob names; None where it names one of ours."""
+    return None if name in ("dense", "default") else Own(name, kwargs, _source(knob, name, folders))
+
+
+def _learns_step_by_step(config: Config, acting: Acting) -> bool:
+    """Whether one time step after the other is quicker: many episodes, narrow layers, the plain loss of a softmax."""
+    algorithm = config.algorithm
+    plain = algorithm.objective == "default" and algorithm.entropy_coefficient == 0
+    of_a_softmax = acting.own is None and acting.action.kind == "discrete" and max(acting.widths) <= NARROW
+    return (
+        ALGORITHMS[algorithm.name].step_by_step
+        and plain
+        and of_a_softmax
+        and schedules.episodes_at(config, 0) >= MANY_EPISODES
+    )
+
+
+def _layout(config: Config, task: Task, folders: Sequence[Path]) -> parameters.Layout:
+    """Names, shapes and initial values of the policy's parameters, then of the value network's."""
+    policy, how = config.policy, config.policy.initialization
+    inputs, space = task.obs_size, task.action
+    record = ALGORITHMS[config.algorithm.name]
+    outputs = parameters.num_outputs(space, policy.log_std, policy.logistic)
+    value_hidden = policy.hidden if policy.value_hidden is None else policy.value_hidden
+
+    def dense(sizes: list[int], prefix: str, last_gain: float) -> parameters.Layout:
+        return parameters.dense_layout(sizes, prefix, initialization=how, last_gain=last_gain)
+
+    layout: parameters.Layout = []
+    if policy.name != "dense":
+        layout += own_parameters(policy.name, inputs, outputs, policy.name_kwargs, folders)
+    elif policy.shared and policy.hidden:
+        layout += dense([inputs, *policy.hidden], "shared", 2**0.5)
+        layout += dense([policy.hidden[-1], outputs], "policy", 0.01)
+    else:
+        layout += dense([inputs, *policy.hidden, outputs], "policy", 0.01)
+    chance = not record.searches  # a search's policy has none, and so no log σ
+    if chance and space.kind == "box" and policy.log_std == "state_independent":
+        shape = (policy.hidden[-1], space.size) if policy.noise == "state_dependent" else (space.size,)
+        layout.append(("policy/log_std", shape, ["constant", policy.initial_log_std]))
+    if record.learns_values:
+        if policy.shared and policy.hidden:
+            layout += dense([policy.hidden[-1], 1], "value", 1.0)
+        else:
+            layout += dense([inputs, *value_hidden, 1], "value", 1.0)
+    return layout
+
+
+def own_parameters(
+    name: str, obs_size: int, num_outputs: int, kwargs: Mapping[str, Any], folders: Sequence[Path] = ()
+) -> parameters.Layout:
+    """What the `parameters` beside a user's policy says: (name, shape, initialiser), checked.
+
+    Kept in the cache folder under the fingerprint of its sources, so that the next run need not import them, nor
+    PyTensor with them.
+    """
+    facts = {
+        "parameters": name,
+        "source": _source("policy.name", name, folders),
+        "sizes": [obs_size, num_outputs],
+        "kwargs": kwargs,
+    }
+
+    def asked() -> list[Any]:
+        with importable(folders, [name]):
+            return _asked_for_parameters(name, obs_size, num_outputs, kwargs)
+
+    return [(key, tuple(shape), how) for key, shape, how in cached.remembered(facts, asked)]
+
+
+def _asked_for_parameters(name: str, obs_size: int, num_outputs: int, kwargs: Mapping[str, Any]) -> parameters.Layout:
+    module, _, function = name.partition(":")
+    where = f"parameters() of {module}"
+    try:
+        found = importlib.import_module(module)
+    except Exception as error:
+        raise UserError(
+            Problem.of(
+                "policy.name",
+                f"{module} cannot be imported ({type(error).__name__}: {error})",
+                "a module of this Python",
+                f"python -c 'import {module}'",
+            )
+        ) from error
+    for wanted in (function, "parameters"):
+        if not callable(getattr(found, wanted, None)):
+            raise UserError(Problem.of("policy.name", f"{module} has no function {wanted!r}"))
+    try:
+        entries = [*found.parameters(obs_size, num_outputs, **kwargs)]
+    except Exception as error:
+        raise UserError(Problem.of("policy.name", f"{where} raised {type(error).__name__}: {error}")) from error
+    layout: parameters.Layout = []
+    for entry in entries:
+        match entry:
+            case [str() as key, [*sizes], how] if all(isinstance(size, int) and size > 0 for size in sizes):
+                layout.append((f"policy/{key}", tuple(sizes), how))
+            case _:
+                expected = "(name, shape, initialiser), sizes from 1"
+                raise UserError(Problem.of("policy.name", f"{where} gave {entry!r:.80}", expected))
+    if not layout:
+        raise UserError(Problem.of("policy.name", f"{where} gave nothing; {function} has nothing to learn"))
+    names = [key for key, *_ in layout]
+    twice = next((key for key in names if names.count(key) > 1), None)
+    if twice or "policy/log_std" in names:
+        which = f"two arrays {twice[7:]!r}" if twice else "an array 'log_std', which a Box gets from us"
+        raise UserError(Problem.of("policy.name", f"{where} gave {which}", "another name"))
+    _check_size(parameters.count(layout), "policy.name", f"{where}: ")
+    try:
+        parameters.initial(np.random.default_rng(0), layout, "float32")
+    except UserError as error:
+        array = error.problem.where.removeprefix("policy/")
+        raise UserError(Problem.of("policy.name", str(error.problem._replace(where=f"{where}: {array}")))) from None
+    return layout
+
+
+def _check_size(size: int, knob: str, whose: str = "") -> None:
+    if size > 200_000_000:
+        got = f"{whose}got {size:,} parameters, which need {size * 12 / 1e9:,.0f} GB of memory with their optimiser"
+        raise UserError(Problem.of(knob, got, "at most 200,000,000", "smaller layers"))
+
+
+def _source(knob: str, name: str, folders: Sequence[Path]) -> str | None:
+    """The fingerprint of a user's own function: its file, and all that it imports from beside it."""
+    if ":" not in name:
+        return None
+    return fingerprint(name, folders, knob=knob)
