@@ -246,7 +246,7 @@ def test_another_start_is_the_same_graph():
 @pytest.mark.parametrize(
     "path",
     [
-        "graphs/reinforce.py",
+        "graphs/algorithms/reinforce.py",
         "graphs/common.py",
         "graphs/objectives.py",
         "graphs/environments/cartpole.py",
