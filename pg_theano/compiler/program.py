@@ -34,14 +34,13 @@ def functions(
     first: str,
     *,
     report: Report,
-    steps: int | None = None,
     around: Around = contextlib.nullcontext,
     backend: str = "jax",
     agents: bool = False,
 ) -> JaxFunctions | PyTensorFunctions:
     """The functions of a module of graphs/ for a spec, each built when it is first called.
 
-    The manifest of `first` is read now; `steps` is its T, where it learns from a rollout. In the context `around` a
+    The manifest of `first` is read now. In the context `around` a
     user's own module can be imported; it is entered only while a graph is built. With `agents`, what collects and
     learns does so for several agents at once (see `agent_axis`).
     """
@@ -50,6 +49,7 @@ def functions(
     cached.check_cache()
 
     def made() -> JaxFunctions:
+        steps = steps_of(spec) if first == "train" and isinstance(spec, Spec) else None
         return JaxFunctions(module, spec, first, steps=steps, report=report, around=around, agents=agents)
 
     if _kept is None:
@@ -61,6 +61,11 @@ def functions(
         _kept[key] = made()
     _kept[key].report, _kept[key].around = report, around  # of the run that uses them now
     return _kept[key]
+
+
+def steps_of(spec: Spec) -> int:
+    """T of the rollouts that an update learns from, as they are padded."""
+    return spec.engine.chunk if spec.engine else padding.bucket(1, spec.learning.time_limit)
 
 
 def keep() -> None:
@@ -96,17 +101,7 @@ def load(
     `rows` is the number of environments, of which State may keep something each; `first` is the function built now,
     "act" where nothing will be trained. Errors: `UserError` where the backend cannot work on this machine.
     """
-    steps = spec.engine.chunk if spec.engine else padding.bucket(1, spec.learning.time_limit)
-    compiled = functions(
-        spec.module,
-        spec,
-        first,
-        report=report,
-        steps=steps if first == "train" else None,
-        around=around,
-        backend=backend,
-        agents=agents,
-    )
+    compiled = functions(spec.module, spec, first, report=report, around=around, backend=backend, agents=agents)
     manifest, dtype = compiled.manifest, spec.dtype
 
     def init(rng: np.random.Generator) -> State:

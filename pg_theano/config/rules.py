@@ -127,41 +127,41 @@ def _beyond_the_policy(config: Any) -> Iterator[Problem]:
         )
 
 
-def _beyond_workers(environment: Any) -> Iterator[Problem]:
+def _beyond_workers(knobs: Any) -> Iterator[Problem]:
     """Knobs of the environment that exclude each other, or that need worker processes."""
-    if environment.api == "gym":
-        if environment.dynamics is not None:
+    if knobs.api == "gym":
+        if knobs.dynamics is not None:
             yield Problem.of(
                 "environment.api", "got gym; environment.dynamics is symbolic: expected gymnasium; try leaving it out"
             )
-        elif not re.fullmatch(r"[\w.]+:\w+", environment.id):
+        elif not re.fullmatch(r"[\w.]+:\w+", knobs.id):
             yield Problem.of(
-                "environment.id", f"got {environment.id}; environment.api=gym expected module:Class; try mine:MyEnv"
+                "environment.id", f"got {knobs.id}; environment.api=gym expected module:Class; try mine:MyEnv"
             )
-        if environment.engine == "compiled":
+        if knobs.engine == "compiled":
             yield Problem.of(
                 "environment.engine", "got compiled; environment.api=gym expected auto, as it has a step; try auto"
             )
-    if environment.dynamics is not None:
-        for knob, value in (("kwargs", environment.kwargs), ("wrappers", environment.wrappers)):
+    if knobs.dynamics is not None:
+        for knob, value in (("kwargs", knobs.kwargs), ("wrappers", knobs.wrappers)):
             if value:
                 yield Problem.of(
                     f"environment.{knob}",
                     f"got {value}; environment.dynamics is a graph, which takes none; expected "
                     "none; try leaving it out",
                 )
-        if environment.engine == "gymnasium":
+        if knobs.engine == "gymnasium":
             yield Problem.of(
                 "environment.engine", "got gymnasium; environment.dynamics is a graph: expected auto; try auto"
             )
-    if environment.workers and environment.dynamics is not None:
+    if knobs.workers and knobs.dynamics is not None:
         yield Problem.of("environment.workers", "environment.dynamics is stepped by a compiled graph; expected 0")
-    if environment.workers and environment.engine == "compiled":
+    if knobs.workers and knobs.engine == "compiled":
         yield Problem.of(
             "environment.engine", "got compiled; environment.workers step Gymnasium's: expected auto or gymnasium"
         )
-    if environment.on_fault != "stop" and not environment.workers:
-        yield Problem.of("environment.on_fault", f"{environment.on_fault} needs environment.workers, such as 2; got 0")
+    if knobs.on_fault != "stop" and not knobs.workers:
+        yield Problem.of("environment.on_fault", f"{knobs.on_fault} needs environment.workers, such as 2; got 0")
 
 
 def _minibatches_too_small(config: Any) -> Iterator[Problem]:

@@ -65,13 +65,11 @@ def check_env(
     return Report(environment.id, findings, time.monotonic() - began)
 
 
-def _played(environment: dict[str, Any], folder: str, timeout: float) -> list[Finding]:
+def _played(knobs: dict[str, Any], folder: str, timeout: float) -> list[Finding]:
     memory = children.Memory()
     memory.resize(24)
     place = np.frombuffer(memory.map(), np.int64, 3)
-    child = children.Child(
-        "pg_theano.environments.inspection", {"environment": environment, "folders": [folder]}, memory
-    )
+    child = children.Child("pg_theano.environments.inspection", {"environment": knobs, "folders": [folder]}, memory)
     findings: list[Finding] = []
     call, since = 0, time.monotonic()
 

@@ -1,10 +1,9 @@
 """A user's own modules: whether they may be imported, where they are found, which sources they have, and the import.
 
-    refused(), allowed()               what the user has said: `--no-user-code`, `--allow-import`
-    facts_of(module, folders)          what is recorded of a module, found by reading
-    with importable(folders, names):   their sources are imported anew, from beside the config
-
-Nothing here runs a module: that is done by the code inside `importable`.
+refused(), allowed()               what the user has said: `--no-user-code`, `--allow-import`
+facts_of(module, folders)          what is recorded of a module, found by reading
+with importable(folders, names):   their sources are imported anew, from beside the config
+    module_named(name)             the import itself, which runs the module
 """
 
 from __future__ import annotations
@@ -12,6 +11,7 @@ from __future__ import annotations
 import ast
 import contextlib
 import hashlib
+import importlib
 import importlib.abc
 import importlib.machinery
 import os
@@ -264,3 +264,8 @@ def _imported_from(sources: Collection[Path]) -> dict[str, Any]:
         and name.partition(".")[0] != "pg_theano"
         and Path(str(module.__file__)).resolve() in sources
     }
+
+
+def module_named(name: str) -> Any:
+    """Import a module whose name is data. It runs the module."""
+    return importlib.import_module(name)

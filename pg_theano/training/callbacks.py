@@ -9,7 +9,6 @@ pg_theano.run("configs/cartpole.yaml", callbacks=[stop_early, TensorBoard()])
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
@@ -17,6 +16,7 @@ from typing import Any, Protocol
 from pg_theano.config.knobs import Config
 from pg_theano.config.reading import to_dict
 from pg_theano.policies.policy import About, Policy, acting_part
+from pg_theano.system.importing import module_named
 from pg_theano.training.setting import Setting
 from pg_theano.types import State, UserError
 
@@ -194,7 +194,7 @@ def of_logs(names: Sequence[str]) -> list[Callback]:
 
 def _imported(name: str, extra: str | None) -> Any:
     try:
-        return importlib.import_module(name)
+        return module_named(name)
     except ImportError:
         wanted = f'"pg_theano[{extra}]"' if extra else name
         raise UserError(f"{name}: not installed; try pip install {wanted}") from None

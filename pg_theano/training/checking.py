@@ -19,6 +19,7 @@ from pg_theano.spec import Spec
 from pg_theano.training import programs, seeding, specs
 from pg_theano.training.differences import BY_HAND, Row, compare, largest, passes
 from pg_theano.training.playing import collecting
+from pg_theano.training.setting import Environment
 from pg_theano.types import RETURN_SO_FAR, Array, Record, Rollout, UserError
 
 MOST_ENVS, MOST_STEPS, MOST_EPISODE = 4, 32, 200
@@ -156,7 +157,7 @@ def changed(config: Config, changes: Mapping[str, Any]) -> Config:
     return configs.from_dict(over(configs.to_dict(config), changes))
 
 
-def _played(config: Config, spec: Spec, environment: Any, folders: Sequence[Path]) -> tuple[Any, Rollout]:
+def _played(config: Config, spec: Spec, environment: Environment, folders: Sequence[Path]) -> tuple[Any, Rollout]:
     """Fresh parameters, and what they play for one update."""
     program = _loaded(config, spec, folders)
     state = program.init(seeding.generator(config.seed, seeding.INITIAL_WEIGHTS))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -18,7 +17,7 @@ from pg_theano.config.knobs import Config
 from pg_theano.environments import making
 from pg_theano.environments.sound import LONGEST_EPISODE
 from pg_theano.spec import Acting, Engine, Learning, Own, Passes, Spec
-from pg_theano.system.importing import fingerprint, importable
+from pg_theano.system.importing import fingerprint, importable, module_named
 from pg_theano.training.playing.compiled import chunk_of
 from pg_theano.types import NARROW, Problem, Task, UserError
 
@@ -191,7 +190,7 @@ def _asked_for_parameters(name: str, obs_size: int, num_outputs: int, kwargs: Ma
     module, _, function = name.partition(":")
     where = f"parameters() of {module}"
     try:
-        found = importlib.import_module(module)
+        found = module_named(module)
     except Exception as error:
         raise UserError(
             Problem.of(
