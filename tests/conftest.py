@@ -65,6 +65,22 @@ def nothing_kept():
         sys.modules["pg_theano.compiling"]._kept = None
 
 
+_functions = {}
+
+
+@pytest.fixture
+def functions_kept(nothing_kept, monkeypatch):
+    """Runs of this process share their compiled functions, with those of other tests too, as the trials of a search do.
+
+    For tests of what is done with them: to trace, lower and load a function anew costs more than to train with it for
+    a few updates.
+    """
+    from pg_theano import compiling
+
+    monkeypatch.setattr(compiling, "MOST_KEPT", 1024)
+    monkeypatch.setattr(compiling, "_kept", _functions)
+
+
 @pytest.fixture
 def elsewhere(tmp_path, monkeypatch):
     """The test runs in an empty folder, from which the probe environments can be imported."""

@@ -17,7 +17,7 @@ from helpers_runs import merged, ran
 
 from pg_theano import checkpoints, parameters, runs
 
-pytestmark = [pytest.mark.usefixtures("elsewhere"), pytest.mark.slow]
+pytestmark = [pytest.mark.usefixtures("elsewhere", "functions_kept"), pytest.mark.slow]
 
 DISCOUNT = 0.8
 

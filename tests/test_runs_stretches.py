@@ -25,7 +25,7 @@ from test_runs import started
 
 from pg_theano import checkpoints, collecting, plots, runs, screen, seeds, train
 
-pytestmark = pytest.mark.usefixtures("elsewhere")
+pytestmark = pytest.mark.usefixtures("elsewhere", "functions_kept")
 
 COMMON = {
     "environment": {"num_envs": 3},
