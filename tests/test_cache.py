@@ -4,8 +4,6 @@ import json
 import os
 import time
 import warnings
-from concurrent.futures import ProcessPoolExecutor
-from multiprocessing import get_context
 
 import numpy as np
 import pytest
@@ -108,15 +106,6 @@ def test_what_a_killed_writer_left_is_cleared_and_a_live_ones_is_not(tmp_path):
         os.utime(tmp_path / name, (time.time() - age,) * 2)
     cached.write_whole(tmp_path / "file", b"content")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["file", "new.tmp"]
-
-
-@pytest.mark.slow
-def test_processes_that_start_at_once_share_one_empty_folder(tmp_path):
-    """Four of them build, write and read the same artifacts: no clash, and the same parameters bit for bit."""
-    with ProcessPoolExecutor(4, mp_context=get_context("spawn")) as pool:
-        results = list(pool.map(train_once, [str(tmp_path / "shared")] * 4))
-    assert len(set(results)) == 1
-    assert not list((tmp_path / "shared").rglob("*.tmp"))
 
 
 def test_pytensors_function_still_gives_its_jax_function():

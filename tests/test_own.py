@@ -1,6 +1,8 @@
 """A policy or an objective of the user's own: found, held to its contract, compiled once, trained."""
 
+import contextlib
 import importlib
+import io
 import json
 import os
 import subprocess
@@ -12,7 +14,7 @@ import pytest
 from helpers_graphs import changed, floats, interpreted, make_spec
 from helpers_runs import assert_equal_runs, command
 
-from pg_theano import train
+from pg_theano import evaluate, train
 from pg_theano.compiler import building, cached, user_parts
 from pg_theano.config import reading
 from pg_theano.environments import making
@@ -320,6 +322,20 @@ def test_the_documentation_shows_the_examples_that_run():
 
 
 def trained(folder, *words):
+    """`pg_theano.train` in this process, from a folder."""
+    with contextlib.chdir(folder), contextlib.redirect_stdout(io.StringIO()):
+        assert train.main([*words, "--no-plot"]) == 0
+
+
+def evaluated(folder, *words):
+    """(exit code, stdout, stderr) of `pg_theano.evaluate` in this process, from a folder."""
+    out, err = io.StringIO(), io.StringIO()
+    with contextlib.chdir(folder), contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+        code = evaluate.main([*words])
+    return code, out.getvalue(), err.getvalue()
+
+
+def trained_apart(folder, *words):
     """`pg_theano.train` in a process of its own; returns (its result, what heavy or of the user's was imported)."""
     code = (
         "import sys, json; from pg_theano.train import main; status = main(sys.argv[1:]);"
@@ -342,15 +358,16 @@ def trained(folder, *words):
 @pytest.mark.parametrize("name", ["mirror", "spo"])
 def test_the_worked_examples_of_the_documentation_solve_cartpole(name, tmp_path):
     """The second run imports neither PyTensor nor the user's file, and is the same run."""
-    first, _ = trained(tmp_path, str(EXAMPLES / f"{name}.yaml"), "--run-dir", "first")
+    first, _ = trained_apart(tmp_path, str(EXAMPLES / f"{name}.yaml"), "--run-dir", "first")
     assert first["status"] == "solved"
-    again, heavy = trained(tmp_path, str(EXAMPLES / f"{name}.yaml"), "--run-dir", "again")
+    again, heavy = trained_apart(tmp_path, str(EXAMPLES / f"{name}.yaml"), "--run-dir", "again")
     assert heavy == []
     assert_equal_runs(tmp_path / "first", tmp_path / "again")
     assert again["seconds"]["total"] < first["seconds"]["total"] + 1
 
 
-FEW = ["budget.updates=4", "evaluation.every_updates=2", "evaluation.episodes=3", "policy.value_hidden=[4]"]
+SHORT = "environment.max_episode_steps=50"  # one length of a graph for all episodes
+FEW = [SHORT, "budget.updates=4", "evaluation.every_updates=2", "evaluation.episodes=3", "policy.value_hidden=[4]"]
 
 
 @pytest.mark.slow
@@ -364,16 +381,19 @@ FEW = ["budget.updates=4", "evaluation.every_updates=2", "evaluation.episodes=3"
     ],
 )
 def test_every_algorithm_trains_ones_own_policy_resumes_it_and_evaluates_it(algorithm, engine, id, mine, tmp_path):
+    """One of them by processes, which know nothing of the user's module but what the run's folder says."""
+    apart = algorithm == "vpg"
+    train_by = trained_apart if apart else trained
     Path("mine.yaml").write_text("policy: {name: 'mine:policy'}\n")
     words = ["mine.yaml", f"algorithm.name={algorithm}", f"environment.engine={engine}", f"environment.id={id}", *FEW]
-    trained(tmp_path, *words, "checkpoint.every_updates=2", "checkpoint.keep=9", "--run-dir", "whole")
-    trained(
-        tmp_path, *words, "checkpoint.every_updates=2", "checkpoint.keep=9", "budget.updates=2", "--run-dir", "half"
-    )
-    trained(tmp_path, "--resume", "half", "budget.updates=4")
+    often = ["checkpoint.every_updates=2", "checkpoint.keep=9"]
+    train_by(tmp_path, *words, *often, "--run-dir", "whole")
+    train_by(tmp_path, *words, *often, "budget.updates=2", "--run-dir", "half")
+    train_by(tmp_path, "--resume", "half", "budget.updates=4")
     states = [checkpoints.newest(tmp_path / run / "checkpoints").state for run in ("whole", "half")]
     assert all(np.array_equal(states[0][name], states[1][name]) for name in states[0])
-    code, out, err = command("evaluate", "whole", "--episodes", "3", "--json", cwd=tmp_path)
+    asked = ["whole", "--episodes", "3", "--json"]
+    code, out, err = command("evaluate", *asked, cwd=tmp_path) if apart else evaluated(tmp_path, *asked)
     assert code == 0 and all(line.startswith("imports mine:") for line in err.splitlines())
     assert json.loads(out)["n"] == 3
 
@@ -382,7 +402,7 @@ def test_every_algorithm_trains_ones_own_policy_resumes_it_and_evaluates_it(algo
 @pytest.mark.parametrize("algorithm", ["reinforce", "vpg", "a2c"])
 def test_the_default_objective_written_by_hand_learns_what_the_default_does(algorithm, mine, tmp_path):
     """`objective` above is that of the policy gradient. Caught, when planted: its sign."""
-    words = [f"algorithm.name={algorithm}", *FEW[:3], "environment.engine=gymnasium"]
+    words = [f"algorithm.name={algorithm}", *FEW[:4], "environment.engine=gymnasium"]
     trained(tmp_path, *words, "--run-dir", "default")
     trained(tmp_path, *words, "algorithm.objective=mine:objective", "--run-dir", "own")
     states = [checkpoints.newest(tmp_path / run / "checkpoints").state for run in ("default", "own")]

@@ -19,7 +19,7 @@ from pg_theano import parameters
 from pg_theano.runs import checkpoints
 from pg_theano.runs import folder as runs
 
-pytestmark = [pytest.mark.usefixtures("elsewhere"), pytest.mark.slow]
+pytestmark = [pytest.mark.usefixtures("elsewhere", "functions_kept"), pytest.mark.slow]
 
 DISCOUNT = 0.8
 

@@ -32,7 +32,7 @@ from pg_theano.system import writing
 from pg_theano.training import display, judging, looking, minibatches, saving
 from pg_theano.training.playing import collecting
 
-pytestmark = pytest.mark.usefixtures("elsewhere")
+pytestmark = pytest.mark.usefixtures("elsewhere", "functions_kept")
 
 COMMON = {
     "environment": {"num_envs": 3},
