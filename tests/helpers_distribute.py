@@ -279,7 +279,7 @@ INTERRUPTED = """
 import sys, time, multiprocessing
 sys.path.insert(0, {here!r})
 import helpers_distribute
-from pg_theano import distribute
+from pg_theano.system import distribute
 
 if __name__ == "__main__":
     with distribute.opened(workers=2) as workers:

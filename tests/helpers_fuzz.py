@@ -193,7 +193,7 @@ def corpus(folder):
     judged = {"mean": 1.0, "std": 0.1, "min": 0.9, "max": 1.1, "n": 5}
     files = [
         b"environment: {id: CartPole-v1}\n",
-        json.dumps({"folder": "/", "spec": spec_of_run()[0], "sealed": []}).encode(),
+        json.dumps({"folder": "/", "spec": spec_of_run()[0].plain(), "sealed": []}).encode(),
         json.dumps(result | {"threshold": 475.0, "evaluation": judged}).encode(),
         b"".join(json.dumps(record | {"update": number}).encode() + b"\n" for number in range(2)),
     ]

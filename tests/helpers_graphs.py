@@ -399,16 +399,17 @@ def interpreted(inputs, outputs):
     return pytensor.function(list(inputs), outputs, mode=Mode("py", None), on_unused_input="ignore")
 
 
-def interpreted_graph(spec, function):
+def interpreted_graph(spec, function, module=None):
     """One function of the algorithm's graph: dict of arrays in, dict of arrays out."""
     with floats(spec.dtype):
-        module = importlib.import_module(f"pg_theano.graphs.{spec.module}")
+        module = importlib.import_module(f"pg_theano.graphs.{module or spec.module}")
         graph = getattr(module, function)(spec)
         run = interpreted(graph.inputs.values(), list(graph.outputs.values()))
 
     def call(values):
         values = {"at": values.get("params")} | values
-        values["knobs"] = [values["knobs"][name] for name in module.common.knobs_of(spec)]
+        if "knobs" in graph.inputs:
+            values["knobs"] = [values["knobs"][name] for name in module.common.knobs_of(spec)]
         arguments = [np.asarray(values[name], v.type.dtype) for name, v in graph.inputs.items()]
         return dict(zip(graph.outputs, run(*arguments), strict=True))
 

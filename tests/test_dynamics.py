@@ -136,7 +136,7 @@ def test_an_update_step_by_step_is_the_update_at_once(words):
 @pytest.mark.slow
 def test_many_episodes_are_learned_from_in_turn():
     words = ["environment.id=MountainCar-v0", "schedules.episodes_per_update.initial=64"]
-    assert compiled_program(*words)[2]["step_by_step"]
+    assert compiled_program(*words)[2].engine.step_by_step
 
 
 def test_rows_that_are_no_episode_never_count(played):

@@ -348,9 +348,10 @@ PARENT = """
 import sys, time
 sys.path[:0] = {path!r}
 import numpy as np
-from pg_theano import environments, sections
-knobs = sections.Environment(id="faulty_environments:Untrusted-v0", workers=2, kwargs={{"how": {how!r}, "share": 1.0}})
-environment = environments.make(knobs, num_envs=2, dtype="float32")
+from pg_theano.config.knobs import Environment
+from pg_theano.environments import making
+knobs = Environment(id="faulty_environments:Untrusted-v0", workers=2, kwargs={{"how": {how!r}, "share": 1.0}})
+environment = making.make(knobs, num_envs=2, dtype="float32")
 print(*[child.process.pid for child in environment._children], flush=True)
 environment.begin(np.ones(2, bool), np.arange(2), all_over=True)
 for _ in range(9):

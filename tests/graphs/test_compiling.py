@@ -99,7 +99,7 @@ FRESH = """
 import json, sys
 import numpy as np
 import test_compiling as t
-from pg_theano import compiling
+from pg_theano.compiler import program
 params, reports = t.one_update(t.small())
 loaded = sorted(n for n in sys.modules if n.split(".")[0] == "pytensor" or n.startswith("pg_theano.graphs"))
 print(json.dumps({"params": params.tolist(), "reports": reports, "loaded": loaded}))
@@ -107,7 +107,7 @@ print(json.dumps({"params": params.tolist(), "reports": reports, "loaded": loade
 
 
 def in_a_fresh_process(folder, code=FRESH, **environment):
-    path = [str(Path(compiling.__file__).parents[1]), str(TESTS), str(TESTS / "graphs")]
+    path = [str(Path(compiling.__file__).parents[2]), str(TESTS), str(TESTS / "graphs")]
     return subprocess.run(
         [sys.executable, "-c", code],
         env=os.environ | {"PG_THEANO_CACHE": str(folder), "PYTHONPATH": os.pathsep.join(path)} | environment,

@@ -6,15 +6,16 @@ import helpers_graphs as by_definition
 import numpy as np
 import pytest
 
+from pg_theano.spec import Gaussian
 from pg_theano.training.population import ranking, searchers
 
-SPEC = {"algorithm": "pgpe", "num_params": 3, "optimizer": "sgd", "dtype": "float64"}
+SPEC = Gaussian(num_params=3, optimizer="sgd", dtype="float64")
 
 
 @pytest.fixture(scope="module")
 def gradient():
     """(mean, std, candidates [P, D], signal [P]) to the gradients by the mean and by log std, by the interpreter."""
-    call = by_definition.interpreted_graph(SPEC, "gradient")
+    call = by_definition.interpreted_graph(SPEC, "gradient", "algorithms.pgpe")
 
     def found(mean, std, candidates, signal):
         pairs = {"candidates": candidates.reshape(2, -1, 3), "signal": signal.reshape(2, -1)}

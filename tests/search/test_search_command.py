@@ -223,7 +223,9 @@ def test_trials_that_share_a_graph_share_its_functions(elsewhere, monkeypatch):
     monkeypatch.setattr(program, "_kept", None)
     made = []
     real = functions.JaxFunctions.__init__
-    monkeypatch.setattr(functions.JaxFunctions, "__init__", lambda self, *a: (made.append(a[0]), real(self, *a))[1])
+    monkeypatch.setattr(
+        functions.JaxFunctions, "__init__", lambda self, *a, **k: (made.append(a[0]), real(self, *a, **k))[1]
+    )
 
     def score(number, rate, hidden):
         task = {"number": number, "base": {"budget": {"updates": 2}, "evaluation": {"episodes": 2}}, "seeds": [0]}
