@@ -224,7 +224,7 @@ class Spec(NamedTuple):
 
     @property
     def about(self) -> str:
-        """The program in a few words, for whoever lists the cache."""
+        """The program in a few words, as the list of the cache shows it."""
         dynamics, learning = self.engine.dynamics if self.engine else "", self.learning
         words = [learning.algorithm, dynamics, self.acting.exploration, learning.signal, learning.baseline]
         words += [learning.optimizer, self.dtype]

@@ -29,7 +29,7 @@ class Shaping(Protocol):
 
     @property
     def about(self) -> str:
-        """In a few words, for whoever lists the cache."""
+        """The program in a few words, as the list of the cache shows it."""
 
     def shaping(self) -> dict[str, Any]:
         """All that a graph depends on, as plain data, for the cache's key."""

@@ -156,7 +156,7 @@ class JaxFunctions:
         return state_and_rest(outputs, results, state if function == "train" else {})
 
     def prepare(self, wanted: list[tuple]) -> None:
-        """Have (function, E, T), with B and A where there are, compiled side by side, for whoever will call them soon.
+        """Have (function, E, T), with B and A where there are, compiled side by side, before they are called.
 
         Graphs are built here and in turn, because PyTensor is not thread-safe; XLA works on those already built
         meanwhile, without Python's lock. What comes from the cache is waited for: it takes a tenth of a second, and

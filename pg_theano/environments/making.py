@@ -360,7 +360,7 @@ def _attribute(knob: str, name: str, example: str = "my_module:MyEnv") -> Any:
 
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
-    """Gymnasium warns about versions and spaces in ways that mean nothing to whoever trains."""
+    """Silence Gymnasium's warnings about versions and spaces: they mean nothing to a user who trains."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         yield

@@ -66,7 +66,7 @@ def _filled(folder: Path, path: Path, config: Config, facts: dict[str, Any], jud
 
 
 def _replayed(path: Path, gif: Path) -> bool:
-    """Whether an episode could be drawn: an environment of one's own need not have a picture."""
+    """Draw an episode; returns False if the environment cannot be drawn."""
     from pg_theano.reports.animation import watch
 
     try:

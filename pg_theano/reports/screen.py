@@ -1,4 +1,4 @@
-"""The display of a training run on a terminal, redrawn in place; elsewhere a line for each thing that is said."""
+"""The display of a training run on a terminal, redrawn in place; elsewhere one line for each event."""
 
 from __future__ import annotations
 

@@ -80,7 +80,7 @@ def _columns(path: Path, block: list[dict]) -> dict[str, Array]:
 
 
 def sound(result: dict[str, Any]) -> dict[str, Any]:
-    """Of a result what a figure shows, where it is of the kind that a run writes: whoever wrote it."""
+    """The fields of a result that a figure shows. Fields of another type than a run writes are left out."""
     words = {name: result[name] for name in ("name", "status", "environment") if isinstance(result.get(name), str)}
     evaluation = result.get("evaluation")
     inner = {"evaluation": numbers(evaluation, ("mean", "std", "n"))} if isinstance(evaluation, dict) else {}

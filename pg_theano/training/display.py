@@ -20,7 +20,7 @@ class Screen(Protocol):
         """Something that is worth a line."""
 
     def begins(self, config: Config, path: Path) -> None:
-        """From now on all is said of the run of this config, in this folder."""
+        """Begin to show the run of this config, in this folder."""
 
     def of_agent(self, config: Config, path: Path) -> Screen:
         """The screen of one of several runs that train at once."""

@@ -1,4 +1,4 @@
-"""What is said of a user's environment while a run trains in it."""
+"""Warnings and questions about a user's environment, from what a training run plays in it."""
 
 from __future__ import annotations
 

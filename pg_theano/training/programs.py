@@ -70,7 +70,7 @@ def acts_in_numpy(config: Config, spec: Spec) -> bool:
 
 
 def acting_alone(config: Config, spec: Spec, folders: Sequence[Path]) -> Callable[..., Any]:
-    """Who chooses actions where nothing is trained: NumPy; the compiled graph for a policy of one's own."""
+    """The function that chooses actions outside of training: NumPy's, or the compiled graph of a user's own policy."""
     if spec.acting.own is None:
         return acting_for(config, spec, None)
     return load(config, spec, lambda what, seconds: None, folders, first="act").act
