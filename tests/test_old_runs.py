@@ -194,8 +194,10 @@ def test_the_code_of_an_old_card_runs(old, monkeypatch):
 
 
 def test_an_old_run_has_a_card(old, capsys, monkeypatch):
+    """Caught, when planted: a card without its policy; the code of another environment."""
     said(capsys, "card", "ppo-box", "--out", "new-card", "--episodes", 2, "--no-gif")
-    runs_its_python(old / "new-card", monkeypatch)
+    assert {"README.md", "policy.npz", "config.yaml"} <= {path.name for path in (old / "new-card").iterdir()}
+    assert runs_its_python(old / "new-card", monkeypatch)["env"].spec.id == "Pendulum-v1"
 
 
 # -- searches
