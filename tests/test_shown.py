@@ -108,7 +108,7 @@ def test_names_in_the_figure_of_a_search_are_text(tmp_path):
     pytest.importorskip("optuna")
     from pg_theano.reports import search_figures
     from pg_theano.search import plan as settings
-    from pg_theano.search.storage import Trial
+    from pg_theano.search.stored import Trial
 
     path = tmp_path / "s.yaml"
     space = {"environment.kwargs.$a^{$": {"choices": EVIL[:6]}, "optimizer.beta1": {"low": 0.1, "high": 0.9}}

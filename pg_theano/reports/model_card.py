@@ -14,7 +14,7 @@ from pg_theano.config.reading import to_dict
 from pg_theano.runs import folder as runs
 from pg_theano.runs import places
 from pg_theano.runs.exported import export
-from pg_theano.system import writing
+from pg_theano.system import opening, writing
 from pg_theano.system.versions import versions
 from pg_theano.training.evaluating import evaluate
 from pg_theano.types import UserError
@@ -52,12 +52,12 @@ def card(run: str | Path, out: str | Path | None = None, *, episodes: int = 100,
 def _filled(folder: Path, path: Path, config: Config, facts: dict[str, Any], judged: dict[str, Any], gif: bool) -> None:
     export(path, "npz", folder / "policy.npz")
     for name in ("config.yaml", "result.json"):
-        if (path / name).is_file():
-            shutil.copyfile(path / name, folder / name)
+        if opening.own_file(path / name).is_file():
+            (folder / name).write_bytes(opening.read(path / name, opening.MOST_JSON))
     plot = Path("plots") / f"{path.resolve().name}.png"
-    pictures = {"plot": plot.name if plot.is_file() else None, "gif": None}
+    pictures = {"plot": plot.name if opening.own_file(plot).is_file() else None, "gif": None}
     if pictures["plot"]:
-        shutil.copyfile(plot, folder / plot.name)
+        (folder / plot.name).write_bytes(opening.read(plot, opening.most_bytes()))
     if gif and _replayed(path, folder / "replay.gif"):
         pictures["gif"] = "replay.gif"
     result = _result(path)

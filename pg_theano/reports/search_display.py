@@ -10,7 +10,7 @@ from pg_theano.search import study
 from pg_theano.search.axes import label
 from pg_theano.search.plan import Plan
 from pg_theano.search.samplers import names
-from pg_theano.search.storage import Trial
+from pg_theano.search.stored import Trial
 
 ROWS = 10  # best trials in the table, and as many of the last
 

@@ -14,7 +14,7 @@ from pg_theano.runs.scores import OBJECTIVES
 from pg_theano.search import cho, samplers, storage
 from pg_theano.search.axes import Axis, label
 from pg_theano.search.plan import Plan
-from pg_theano.search.storage import Trial
+from pg_theano.search.stored import Trial
 from pg_theano.types import Array
 
 BLUE, ORANGE, GREEN, GREY = plots.COLOURS[0], plots.COLOURS[1], plots.COLOURS[2], "#999999"

@@ -86,7 +86,7 @@ def newest(folder: Path, kind: str = "update") -> Checkpoint:
 
     `kind` is "update" (written as time goes by) or "best" (written at the best evaluation so far).
     """
-    paths = sorted(folder.glob(f"{kind}-*.npz"), reverse=True)
+    paths = sorted(opening.own_folder(folder).glob(f"{kind}-*.npz"), reverse=True)
     problem = f"{folder}: no checkpoint in it; expected one; try when the run has saved one, or a new run"
     passed = []  # the damaged ones; one that is only half written nobody was told of
     for path in paths:
@@ -127,7 +127,8 @@ def prune(folder: Path, kind: str, keep: int) -> None:
 def forget_after(folder: Path, updates: int) -> None:
     """Remove the checkpoints of later updates, which a resumed run will write again: the newest of them was damaged."""
     for path in [*folder.glob("update-*.*"), *folder.glob("best-*.*")]:
-        if path.stem.rpartition("-")[2].isdigit() and int(path.stem.rpartition("-")[2]) > updates:
+        digits = path.stem.rpartition("-")[2]
+        if digits.isdecimal() and len(digits) < 20 and int(digits) > updates:
             path.unlink(missing_ok=True)
 
 

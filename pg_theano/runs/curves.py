@@ -11,6 +11,7 @@ import numpy as np
 
 from pg_theano.runs import records
 from pg_theano.runs.folder import read_result
+from pg_theano.system import opening
 from pg_theano.types import Array, Problem, UserError
 
 POINTS = 1000  # a curve never has more: longer runs are binned
@@ -98,7 +99,7 @@ def numbers(found: dict[str, Any], names: Sequence[str]) -> dict[str, float]:
 def read_run(folder: Path) -> Run:
     """A run folder, or a folder of `seed-*/` run folders (those without a record yet are left out)."""
     folder = Path(folder)
-    subfolders = sorted(path for path in folder.glob("seed-*") if path.is_dir())
+    subfolders = sorted(opening.own_folder(path) for path in folder.glob("seed-*") if path.is_dir())
     if (folder / "metrics.jsonl").exists() or not subfolders:
         result = sound(read_result(folder, check=False) or {})
         return Run(result.get("name") or folder.resolve().name, [read_metrics(folder)], [result], False)

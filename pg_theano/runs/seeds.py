@@ -45,9 +45,9 @@ def folders_of(path: Path) -> list[Path]:
 
     def number(folder: Path) -> tuple[int, str]:
         digits = folder.name.rpartition("-")[2]
-        return (int(digits) if digits.isdigit() else 0, folder.name)
+        return (int(digits) if digits.isdecimal() and len(digits) < 20 else 0, folder.name)
 
-    return sorted((one for one in path.glob("seed-*") if one.is_dir()), key=number)
+    return sorted((opening.own_folder(one) for one in path.glob("seed-*") if one.is_dir()), key=number)
 
 
 def play(

@@ -8,7 +8,7 @@ from typing import Any
 import yaml
 
 from pg_theano.search.plan import Plan, with_params
-from pg_theano.search.storage import Trial
+from pg_theano.search.stored import Trial
 from pg_theano.system.console import printable
 from pg_theano.system.writing import write_atomically
 

@@ -20,7 +20,7 @@ from pg_theano.runs.scores import OBJECTIVES
 from pg_theano.search import plan as settings
 from pg_theano.search import samplers, study, trials
 from pg_theano.search.plan import Plan
-from pg_theano.search.storage import Trial
+from pg_theano.search.stored import Trial
 from pg_theano.system import distribute, writing
 from pg_theano.types import UserError
 

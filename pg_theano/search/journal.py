@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import contextlib
 import datetime
+import itertools
 import json
 import os
 import time
@@ -21,7 +22,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from pg_theano.system import locks
+from pg_theano.system import locks, opening
 from pg_theano.system.writing import write_atomically
 from pg_theano.types import UserError
 
@@ -48,11 +49,25 @@ def backend_class(file_backend: type) -> Callable[[Path, Callable[[str], None]],
     return Mended
 
 
+class Read:
+    """The same for one who only reads: whole lines up to the first that is damaged. Takes no lock, writes nothing."""
+
+    def __init__(self, path: Path):
+        self.path = path
+
+    def read_logs(self, log_number_from: int) -> Iterator[dict[str, Any]]:
+        lines = opening.read(self.path, opening.most_bytes()).splitlines(keepends=True)
+        yield from map(json.loads, itertools.islice(itertools.takewhile(is_operation, lines), log_number_from, None))
+
+    def append_logs(self, logs: Sequence[dict[str, Any]]) -> None:
+        raise UserError(f"{self.path}: got an operation to write; expected to read only")
+
+
 def append(path: Path, logs: Sequence[dict[str, Any]], say: Callable[[str], None]) -> None:
     """All lines in one write under the lock, on the disk when it returns."""
     with locked(path, say):
         mend_last_line(path, say)  # another process may have been killed since the journal was opened
-        with open(path, "ab") as file:
+        with os.fdopen(opening.opened(path, os.O_WRONLY | os.O_APPEND), "ab") as file:
             file.write(b"".join(json.dumps(log, separators=(",", ":")).encode() + b"\n" for log in logs))
             file.flush()
             os.fsync(file.fileno())
@@ -66,7 +81,7 @@ def mend(path: Path, say: Callable[[str], None]) -> None:
 
     Reads all of it: for the one who opens the journal and holds its lock.
     """
-    content = path.read_bytes()
+    content = opening.read(path, opening.most_bytes())
     kept: list[bytes] = []
     glued, start = False, 0
     while start < len(content):
@@ -95,7 +110,7 @@ def mend(path: Path, say: Callable[[str], None]) -> None:
 
 def mend_last_line(path: Path, say: Callable[[str], None]) -> None:
     """Cut off what a process that was killed left of its last line: what follows the last end of a line."""
-    with open(path, "rb") as file:
+    with os.fdopen(opening.opened(path), "rb") as file:
         size = file.seek(0, os.SEEK_END)
         file.seek(max(0, size - 1))
         if size == 0 or file.read(1) == b"\n":
@@ -117,8 +132,8 @@ def is_operation(line: bytes) -> bool:
     if not line.endswith(b"\n"):
         return False
     try:
-        found = json.loads(line)
-    except (ValueError, RecursionError):
+        found = opening.parsed(line)
+    except ValueError:
         return False
     return (
         isinstance(found, dict)
@@ -129,7 +144,7 @@ def is_operation(line: bytes) -> bool:
 
 
 def _cut(path: Path, size: int) -> None:
-    with open(path, "r+b") as file:
+    with os.fdopen(opening.opened(path, os.O_RDWR), "r+b") as file:
         file.seek(size)
         _set_aside(path, file.read())
         file.truncate(size)
@@ -138,7 +153,8 @@ def _cut(path: Path, size: int) -> None:
 
 
 def _set_aside(path: Path, content: bytes) -> None:
-    with contextlib.suppress(OSError), open(f"{path}.cut", "ab") as file:  # a full disk: it is mended all the same
+    aside, flags = Path(f"{path}.cut"), os.O_WRONLY | os.O_APPEND | os.O_CREAT
+    with contextlib.suppress(OSError), os.fdopen(opening.opened(aside, flags), "ab") as file:  # or a full disk
         file.write(content)
 
 

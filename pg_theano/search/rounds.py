@@ -15,8 +15,9 @@ from typing import Any, NamedTuple
 
 from pg_theano.search import samplers, trials
 from pg_theano.search.plan import Plan
-from pg_theano.search.storage import Store, Trial, TrialState
-from pg_theano.system import distribute
+from pg_theano.search.storage import Store
+from pg_theano.search.stored import Trial, TrialState
+from pg_theano.system import distribute, opening
 from pg_theano.types import UserError
 
 Shown = Callable[[Plan, Sequence[Trial], float], None]
@@ -200,12 +201,13 @@ def survivors(here: Mapping[int, float], earlier: Sequence[float], pruning: str)
 
 
 def task(plan: Plan, folder: Path, trial: Trial, share: float) -> dict[str, Any]:
+    path = opening.own_folder(folder.resolve() / "trials" / f"{trial.number:05}", above=1)
     return {
         "number": trial.number,
         "base": plan.base,
         "params": trial.params,
         "seeds": trial.facts["seeds"],
-        "path": str((folder / "trials" / f"{trial.number:05}").resolve()),
+        "path": str(path),
         "folder": str(plan.folder),
         "objective": plan.search.objective,
         "share": share,

@@ -17,7 +17,7 @@ from pg_theano.search import axes as spaces
 from pg_theano.search import cho, storage
 from pg_theano.search.axes import Axis
 from pg_theano.search.plan import Plan
-from pg_theano.search.storage import Trial
+from pg_theano.search.stored import Trial
 
 CANDIDATE = 100
 """The purpose of these draws beside those of a run (`programs.py`): candidate i of a search."""

@@ -7,38 +7,24 @@ all that is known of it: a process killed anywhere leaves trials that are whole,
 from __future__ import annotations
 
 import json
-import math
 import time
 import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any
+from urllib.parse import quote
 
 import numpy as np
 
 from pg_theano.search import journal
 from pg_theano.search.axes import Axis, label
-from pg_theano.system import opening
+from pg_theano.search.stored import STATES, Trial, TrialState, decoded, trials_of, unreadable
+from pg_theano.system import importing, opening
 from pg_theano.types import UserError
 
-TrialState = Literal["running", "complete", "pruned", "failed"]
-STATES: dict[str, TrialState] = {
-    "RUNNING": "running", "WAITING": "running", "COMPLETE": "complete", "PRUNED": "pruned", "FAIL": "failed",
-}  # fmt: skip
 JOURNAL = "study.journal"
 BEING_MADE = 10.0
 """Seconds that a study in a shared storage may take from being made to saying whose it is."""
-
-
-class Trial(NamedTuple):
-    """One candidate and what became of it."""
-
-    number: int
-    params: dict[str, Any]
-    state: TrialState = "running"
-    score: float | None = None  # of a pruned one, at its last rung
-    facts: dict[str, Any] = {}  # batch, repeat, seeds, scores, seconds, env_steps, reason
-    rungs: dict[int, float] = {}  # rung -> score there
 
 
 class Store:
@@ -59,8 +45,10 @@ class Store:
         try:
             self.storage = _journal(optuna, folder / JOURNAL, say) if address is None else _rdb(optuna, address)
             self.study, self.made = _study(optuna, self.storage, name, maximise)
-        except (optuna.exceptions.OptunaError, ValueError, KeyError, TypeError, AttributeError) as error:
-            raise UserError(f"{self.place}: not a storage that Optuna can open ({error})") from None
+        except (UserError, OSError):
+            raise
+        except Exception as error:  # whatever follows from operations that are none
+            raise unreadable(self.place, error) from None
         self.id = self.study._study_id
 
     def claim(self, identity: dict[str, Any], holder: str) -> None:
@@ -78,7 +66,10 @@ class Store:
             self.study.set_user_attr("holder", holder)
             self.study.set_user_attr("identity", json.dumps(identity, sort_keys=True))
             return
-        before = json.loads(found["identity"])
+        try:
+            before = dict(opening.parsed(found["identity"]))
+        except (ValueError, TypeError) as error:
+            raise unreadable(self.place, error) from None
         if before != json.loads(json.dumps(identity)):
             differ = sorted(key for key in before | identity if before.get(key) != _plain(identity.get(key)))
             space = ", ".join(before.get("space", {}))
@@ -94,7 +85,7 @@ class Store:
             )
 
     def trials(self) -> list[Trial]:
-        return [_thawed(one, self.axes) for one in self.study.get_trials(deepcopy=False)]
+        return trials_of(self.study, self.axes, self.place)
 
     def begin(self, trial: Trial) -> None:
         self.study.add_trial(_frozen(trial, self.axes))
@@ -115,6 +106,25 @@ class Store:
         return self.storage.get_trial_id_from_study_id_trial_number(self.id, number)
 
 
+def read(folder: Path, address: str | None, name: str, axes: Sequence[Axis]) -> list[Trial]:
+    """The trials of a search, for one who only reads: nothing is made, mended or locked.
+
+    Errors: `UserError`: no such study or storage; with `--no-user-code`, a database that is no file.
+    """
+    optuna, place = _optuna(), str(folder / JOURNAL) if address is None else address
+    try:
+        if address is None:
+            storage = optuna.storages.JournalStorage(journal.Read(folder / JOURNAL))
+        else:
+            storage = optuna.storages.RDBStorage(_to_read(address), skip_table_creation=True)
+        study = optuna.load_study(storage=storage, study_name=name)
+    except (UserError, OSError):
+        raise
+    except Exception as error:  # and those of each database's driver
+        raise unreadable(place, error) from None
+    return trials_of(study, axes, place)
+
+
 def proposals(
     axes: Sequence[Axis], trials: Sequence[Trial], count: int, maximise: bool, sampler_of: Callable[[int], Any]
 ) -> list[dict[str, Any]]:
@@ -132,7 +142,7 @@ def proposals(
         warnings.simplefilter("ignore")  # that this option of a sampler is experimental
         for number in range(len(trials), len(trials) + count):
             study.sampler = sampler_of(number)
-            made.append(_decoded(study.ask(distributions).params, axes))
+            made.append(decoded(study.ask(distributions).params, axes))
     return made
 
 
@@ -208,6 +218,21 @@ def _rdb(optuna: Any, address: str) -> Any:
         raise UserError(f"search.storage: {address} cannot be opened ({first})") from None
 
 
+def _to_read(address: str) -> str:
+    """The address of a database that is read. One that is a file has to be there, and is not written to."""
+    from sqlalchemy.engine import make_url
+
+    url = make_url(address)
+    if url.get_backend_name() == "sqlite":
+        path = opening.own_file(Path(url.database or ""))
+        if not path.is_file():
+            raise UserError(f"{address}: no such file; expected the storage of the search; try from its folder")
+        return f"sqlite:///file:{quote(str(path.resolve()))}?mode=ro&uri=true"
+    if importing.refused():
+        raise UserError(f"search.storage: got {address}; expected a file with --no-user-code; try it without")
+    return address
+
+
 def _state_of(state: TrialState) -> Any:
     optuna = _optuna()
     return optuna.trial.TrialState[next(name for name, ours in STATES.items() if ours == state)]
@@ -231,29 +256,6 @@ def _frozen(trial: Trial, axes: Sequence[Axis]) -> Any:
         user_attrs=trial.facts,
         intermediate_values=trial.rungs,
     )
-
-
-def _thawed(frozen: Any, axes: Sequence[Axis]) -> Trial:
-    values = frozen.values
-    score = values[0] if values and math.isfinite(values[0]) else None
-    return Trial(
-        frozen.number,
-        _decoded(frozen.params, axes),
-        STATES[frozen.state.name],
-        score,
-        {name: value for name, value in frozen.user_attrs.items() if name != "result"}
-        | (frozen.user_attrs.get("result", {}) if frozen.state.is_finished() else {}),
-        {int(rung): float(value) for rung, value in frozen.intermediate_values.items()},
-    )
-
-
-def _decoded(params: dict[str, Any], axes: Sequence[Axis]) -> dict[str, Any]:
-    return {
-        axis.name: params[axis.name]
-        if axis.choices is None
-        else next(choice for choice in axis.choices if label(choice) == params[axis.name])
-        for axis in axes
-    }
 
 
 def _plain(value: Any) -> Any:

@@ -17,7 +17,8 @@ from pg_theano.search import rounds, samplers, trials
 from pg_theano.search.best import by_itself
 from pg_theano.search.plan import CHANGEABLE, PLAN, Plan, read_plan, written
 from pg_theano.search.rounds import Search, Shown
-from pg_theano.search.storage import Store, Trial
+from pg_theano.search.storage import Store
+from pg_theano.search.stored import Trial
 from pg_theano.system import distribute, locks, opening, seals
 from pg_theano.types import UserError
 
@@ -141,8 +142,8 @@ def alone(plan: Plan, folder: Path, trial: Trial) -> Trial:
     Agents that train together round differently from one that trains alone, and a rounding may change an action. The
     reported score of the best trial is the one that its config reproduces.
     """
-    path = folder / "best" / f"{trial.number:05}"
-    task = rounds.task(plan, folder, trial, 1.0) | {"base": by_itself(plan.base), "path": str(path.resolve())}
+    path = opening.own_folder(folder.resolve() / "best" / f"{trial.number:05}", above=1)
+    task = rounds.task(plan, folder, trial, 1.0) | {"base": by_itself(plan.base), "path": str(path)}
     result = trials.evaluate(task)
     return trial if result["score"] is None else trial._replace(score=result["score"])
 

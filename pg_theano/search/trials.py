@@ -19,7 +19,7 @@ from pg_theano.runs import folder as runs
 from pg_theano.runs import records
 from pg_theano.runs.scores import learning_curve, steps_to_solve
 from pg_theano.search.plan import with_params
-from pg_theano.system import locks
+from pg_theano.system import locks, opening
 from pg_theano.training import run as training
 from pg_theano.types import UserError
 
@@ -42,7 +42,8 @@ def evaluate(task: Mapping[str, Any]) -> dict[str, Any]:
             data = with_params(task["base"], task["params"])
             whole = configs.from_dict(data | {"seed": seed}, {}, f"trial {task['number']}")
             config = whole if task["share"] >= 1 else _shortened(whole, task["share"])
-            path, force = Path(task["path"]) / f"seed-{seed}", bool(task.get("force"))
+            path = opening.own_folder(Path(task["path"]) / f"seed-{seed}")
+            force = bool(task.get("force"))
             figures = _figures(config, path, Path(task["folder"]), force)
             made["scores"].append(_score(task["objective"], figures, whole, path))
             made["env_steps"] += figures["env_steps"]
@@ -66,7 +67,8 @@ def evaluate_group(tasks: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
         with contextlib.suppress(UserError):  # which `evaluate` finds too, and records
             data = with_params(task["base"], task["params"])
             for seed in task["seeds"]:
-                config, path = configs.from_dict(data | {"seed": seed}), Path(task["path"]) / f"seed-{seed}"
+                config = configs.from_dict(data | {"seed": seed})
+                path = opening.own_folder(Path(task["path"]) / f"seed-{seed}")
                 if task["share"] >= 1 and config.agents_per_process > 1 and not path.exists():
                     path.mkdir(parents=True)
                     together.append((config, path))

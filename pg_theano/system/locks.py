@@ -50,11 +50,15 @@ def unlocked(descriptor: int) -> None:
 
 def holder_of(folder: Path) -> str | None:
     """The process that has a folder's lock, as it names itself; None where nobody has. Writes nothing there."""
-    with contextlib.suppress(OSError), open(folder / "lock", "rb") as file:
-        problem = _taken(file.fileno(), fcntl.LOCK_SH)
-        if problem is not None and _is_held(problem):
-            return _holder(file.fileno())
-    return None
+    try:
+        descriptor = opening.opened(folder / "lock")
+    except (OSError, UserError):  # none, or no file, which nobody can have locked
+        return None
+    try:
+        problem = _taken(descriptor, fcntl.LOCK_SH)
+        return _holder(descriptor) if problem is not None and _is_held(problem) else None
+    finally:
+        os.close(descriptor)
 
 
 def refuse_in_use(folder: Path) -> None:

@@ -45,7 +45,7 @@ HEADER = re.compile(
 def most_bytes() -> int:
     """The largest file that is read whole."""
     own = os.environ.get("PG_THEANO_MOST_BYTES", "")
-    if own.isdigit() and len(own) < 20:
+    if own.isdecimal() and len(own) < 20:
         return int(own)
     return min(MOST_BYTES, os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2)
 
@@ -94,10 +94,12 @@ def own_file(path: Path) -> Path:
     return path
 
 
-def own_folder(folder: Path) -> Path:
-    """The folder itself. Errors: `UserError` for a link, behind which files would be written and cleared elsewhere."""
-    if folder.is_symlink():
-        raise UserError(Problem(str(folder), "is a link", "a folder of the run's own: copy what it points to here"))
+def own_folder(folder: Path, above: int = 0) -> Path:
+    """The folder itself. Errors: `UserError` where it, or one of so many above it, is a link, behind which files would
+    be written, cleared, or read and published."""
+    for one in (folder, *folder.parents[:above]):
+        if one.is_symlink():
+            raise UserError(Problem(str(one), "is a link", "a folder of the run's own: copy what it points to here"))
     return folder
 
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import secrets
 import tempfile
 import time
 from collections.abc import Iterator
@@ -69,7 +70,7 @@ def write_atomically(path: Path, content: bytes, *, durable: bool = True, mode: 
 @contextlib.contextmanager
 def replacing(path: Path) -> Iterator[Path]:
     """A path beside this one, of a file that takes its place at the end. Nothing is synced. Errors: `OSError`."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}.tmp")  # no link was laid there beforehand
     try:
         yield temporary
         os.replace(temporary, path)

@@ -16,6 +16,7 @@ from typing import Any, Protocol
 from pg_theano.config.knobs import Config
 from pg_theano.config.reading import to_dict
 from pg_theano.policies.policy import About, Policy, acting_part
+from pg_theano.system import opening
 from pg_theano.system.importing import module_named
 from pg_theano.training.setting import Setting
 from pg_theano.types import State, UserError
@@ -147,7 +148,7 @@ class TensorBoard:
         self._module = _imported("tensorboardX", "tensorboard")
 
     def begin(self, config: Config, folder: Path) -> None:
-        self._writer = self._module.SummaryWriter(str(folder / "tensorboard"))
+        self._writer = self._module.SummaryWriter(str(opening.own_folder(folder / "tensorboard")))
         self._writer.add_text("config", _as_markdown(to_dict(config)), 0)
 
     def __call__(self, update: int, metrics: Mapping[str, Any], policy: Policy | None) -> None:

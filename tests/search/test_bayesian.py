@@ -6,7 +6,7 @@ from scipy import integrate, stats
 
 from pg_theano.search import axes, bayesian, samplers
 from pg_theano.search import plan as settings
-from pg_theano.search.storage import Trial
+from pg_theano.search.stored import Trial
 from pg_theano.system.yaml_lines import Document
 
 

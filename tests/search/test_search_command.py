@@ -10,7 +10,7 @@ from helpers_search import DISCOUNT, HIDDEN, RATE, REAL, written
 from pg_theano.compiler import functions
 from pg_theano.config import reading as configs
 from pg_theano.search import compare, trials
-from pg_theano.search.storage import Trial
+from pg_theano.search.stored import Trial
 from pg_theano.types import UserError
 
 

@@ -18,7 +18,7 @@ from pg_theano.runs.scores import OBJECTIVES
 from pg_theano.search import best, cho, samplers, storage, study
 from pg_theano.search.axes import Axis, label
 from pg_theano.search.plan import Plan
-from pg_theano.search.storage import Trial
+from pg_theano.search.stored import Trial
 from pg_theano.types import Array, UserError
 
 BEST, PARABOLAS = 10, 4  # rows of the best configs; rounds whose parabola is drawn, the last ones
@@ -28,7 +28,7 @@ TRIAL, TOP, GREEN, OTHER = 0, 1, 2, 5  # colours
 def section(path: Path) -> str:
     """The page of one search. Errors: `UserError` without a search, a readable storage or a trial."""
     plan = study.read_folder(path)
-    trials = storage.Store(path, plan.search.storage, plan.name, plan.axes, plan.maximise).trials()
+    trials = storage.read(path, plan.search.storage, plan.name, plan.axes)
     if not trials:
         raise UserError(f"{path}: no trials yet; report again after the first batch")
     seconds = sum(trial.facts.get("seconds", 0.0) for trial in trials)
