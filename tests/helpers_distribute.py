@@ -66,6 +66,33 @@ def population(count, *, id="CartPole-v1", size=2, steps=60, seed=0):
     ]
 
 
+class Program:
+    """What unpickles as a call, which leaves the process's number in a folder."""
+
+    def __init__(self, folder):
+        self.folder = folder
+
+    def __reduce__(self):
+        return trace_of_this_process, (self.folder,)
+
+
+def trace_of_this_process(folder):
+    Path(folder, str(os.getpid())).touch()
+    return RuntimeError("unpickled")
+
+
+class ProgramError(Program, Exception):
+    pass
+
+
+def gives_a_program(folder):
+    return Program(folder)
+
+
+def raises_a_program(folder):
+    raise ProgramError(folder)
+
+
 def watched(task):
     """Any function, as one that takes a while and leaves a trace: {folder, function, task, seconds}."""
     trace = Path(task["folder"]) / f"begun-{os.getpid()}-{time.monotonic_ns()}"

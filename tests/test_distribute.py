@@ -11,7 +11,7 @@ import helpers_distribute as helpers
 import numpy as np
 import pytest
 
-from pg_theano.system import distribute, importing
+from pg_theano.system import dask_client, distribute, importing, plain
 from pg_theano.types import UserError
 
 TASKS = helpers.population(24)
@@ -215,6 +215,63 @@ def test_a_cluster_gives_the_result_of_one_process(on_cluster, expected):
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("how", [helpers.gives_a_program, helpers.raises_a_program])
+def test_what_a_worker_of_a_cluster_sends_is_no_program(how, on_cluster, tmp_path):
+    """It was unpickled, with --no-user-code too. Caught, when planted: Dask's own client; its errors unpickled."""
+    client = on_cluster._engine._client
+    with pytest.raises(Exception, match=r"msgpack|trace_of_this_process"):
+        client.submit(how, str(tmp_path), pure=False).result(timeout=30)
+    assert str(os.getpid()) not in os.listdir(tmp_path)
+    assert on_cluster.map(helpers.square, range(3)) == [0, 1, 4]
+    with pytest.raises(TypeError, match="got Program; expected plain data"):
+        on_cluster.map(helpers.gives_a_program, [str(tmp_path)])
+
+
+@pytest.mark.parametrize(
+    "value",
+    [None, True, -1, 10**30, 0.1, float("inf"), "\ud800", [1, [2]], (1, (2,)), {"a": {1: [2.5]}, "tuple": 3}, {}, ()],
+    ids=repr,
+)
+def test_plain_data_comes_back_as_it_was(value):
+    """Caught, when planted: tuples as lists; keys as text; a dict whose key is one of the words."""
+    found = plain.decoded(plain.encoded(value))
+    assert found == value
+    assert type(found) is type(value)
+
+
+@pytest.mark.parametrize(
+    "array", [np.zeros((2, 0)), np.arange(6, dtype=">i4").reshape(2, 3).T, np.array(1.5), np.int8(3)]
+)
+def test_arrays_come_back_bit_for_bit(array):
+    """Caught, when planted: the memory of a transposed array as it lies."""
+    found = plain.decoded(plain.encoded([array]))[0]
+    assert (found.dtype, found.shape, found.tobytes()) == (array.dtype, array.shape, array.tobytes())
+    assert isinstance(found, np.ndarray) == isinstance(array, np.ndarray)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "", "{}", '{"tuple": 3}', '{"dict": [[1]]}', '{"dict": [[[], 1]]}', '{"array": ["|O", [1], "AAAA"]}',
+        '{"array": ["<f8", [9999999999], "AAAA"]}', '{"array": ["<f99", [1], "AAAA"]}', '{"os": ["<f8", [1], ""]}', "[" * 9999,
+    ],
+)  # fmt: skip
+def test_what_is_no_plain_data_is_refused(text):
+    with pytest.raises(ValueError):
+        plain.decoded(text)
+
+
+def test_errors_come_back_as_what_they_were():
+    """Caught, when planted: any name looked up; an exception that takes other arguments."""
+    for error in (UserError("a: got b"), ValueError("x", 3), KeyError("k"), ZeroDivisionError()):
+        error.add_note("there")
+        found = plain.error_of(plain.of_error(error))
+        assert (type(found), str(found), found.__notes__) == (type(error), str(error), ["there"])
+    for name in ("SystemExit", "eval", "UnicodeDecodeError", "Evil", "__import__"):
+        assert type(plain.error_of([name, ["x"], []])) is RuntimeError
+
+
+@pytest.mark.slow
 def test_a_killed_worker_of_a_cluster_loses_nothing(on_cluster, expected, tmp_path):
     with helpers.killed_in_the_middle(pids_of(on_cluster), at_work=tracing(tmp_path)) as killed:
         results = on_cluster.map(helpers.watched, watched(TASKS, tmp_path))
@@ -292,7 +349,7 @@ def test_a_cluster_that_goes_just_as_it_is_asked_is_no_traceback(dask_cluster, m
 
     Caught, when planted: a worker that is gone refused as one of other versions; the scheduler's loss let through.
     """
-    client = distribute._client_class()
+    client = dask_client.client_class()
     gone = dict.fromkeys(["tcp://10.0.0.1:1"], OSError("connection closed"))
     asked = client.run
     monkeypatch.setattr(client, "run", lambda self, *args, **kwargs: asked(self, *args, **kwargs) | gone)

@@ -1,15 +1,19 @@
 """Run folders from a stranger: what lies in them is neither written through, published nor called."""
 
 import shutil
+from pathlib import Path
 
 import pytest
+import yaml
 from helpers_runs import ran, resumed, small
 
 import pg_theano
 from pg_theano import evaluate
+from pg_theano.config import reading
 from pg_theano.reports import model_card
 from pg_theano.runs import checkpoints, curves, seeds
-from pg_theano.system import writing
+from pg_theano.search import plan, study
+from pg_theano.system import importing, seals, writing
 from pg_theano.types import UserError
 
 
@@ -97,3 +101,78 @@ def test_a_seed_that_is_no_number_has_no_number(tmp_path):
     for name in ("seed-\u00b2", "seed-1", "seed-" + "9" * 240):
         (tmp_path / name).mkdir()
     assert len(seeds.folders_of(tmp_path)) == 3
+
+
+# -- addresses
+
+CEM = {
+    "environment": {"id": "CartPole-v1"}, "policy": {"hidden": [4]},
+    "algorithm": {"name": "cem", "population_size": 4}, "budget": {"updates": 1}, "evaluation": {"episodes": 1},
+}  # fmt: skip
+ADDRESS = "tcp://203.0.113.1:8786"
+
+
+@pytest.mark.parametrize("knob", ["distribute.cluster", "search.cluster"])
+def test_no_file_chooses_whose_code_runs(knob, tmp_path, monkeypatch):
+    """A config named the cluster, whose answers were unpickled. Caught, when planted: no look at one of the knobs; at
+    the base of a search; a search that is resumed."""
+    section, name = knob.split(".")
+    space = {"method": "random", "space": {"policy.hidden": {"choices": [[4], [8]]}}, "budget": {"trials": 1}}
+    data = {"search": space, "algorithm": {"name": "cem"}, "budget": {"updates": 1}}
+    data[section] = data.get(section, {}) | {name: ADDRESS}
+    path = tmp_path / "strange.yaml"
+    path.write_text(yaml.safe_dump(data))
+    refused = rf"strange\.yaml:\d+ {knob}: got {ADDRESS}; expected it on the command line; try {knob}={ADDRESS} there"
+    with pytest.raises(UserError, match=refused):
+        plan.read_plan(path)
+    assert plan.read_plan(path, [f"{knob}={ADDRESS}"])
+    if section == "distribute":
+        del data["search"]
+        path.write_text(yaml.safe_dump(data))
+        for read in (reading.read_config, reading.resolved):
+            with pytest.raises(UserError, match=refused):
+                read(path)
+            assert read(path, [f"{knob}=null"])
+        (tmp_path / "search.yaml").write_text(yaml.safe_dump({"base": "strange.yaml", "search": space}))
+        with pytest.raises(UserError, match=refused):
+            plan.read_plan(tmp_path / "search.yaml")
+        assert reading.resolved(data)  # of plain data: who writes Python chooses
+    monkeypatch.setenv("PG_THEANO_CLUSTER", ADDRESS)
+    assert plan.read_plan(path) if section == "search" else reading.read_config(path)
+
+
+def test_no_run_and_no_search_goes_on_where_its_folder_says(tmp_path, monkeypatch):
+    """Caught, when planted: what was recorded believed by `--resume`."""
+    run = tmp_path / "run"
+    ran(CEM, run)
+    text = yaml.safe_load((run / "config.yaml").read_text())
+    text["distribute"] = {"cluster": ADDRESS}
+    seals.write_yaml(run / "config.yaml", text)
+    with pytest.raises(UserError, match=r"distribute\.cluster: got tcp.*expected it on the command line"):
+        resumed(run, "budget.updates=2")
+    assert evaluate.evaluate(run, episodes=1)
+    assert resumed(run, "budget.updates=2", "distribute.cluster=null").figures["updates"] == 2
+    monkeypatch.syspath_prepend(Path(__file__).parent / "search")
+    from helpers_search import plan_of, searched
+
+    with pytest.MonkeyPatch.context() as patch:
+        searched(plan_of("random", budget={"trials": 1}), tmp_path / "search", patch)
+    written = (tmp_path / "search" / "search.yaml").read_text().partition("# sha256")[0]
+    seals.write_text(
+        tmp_path / "search" / "search.yaml", written.replace("cluster: null", f"cluster: {ADDRESS}").encode()
+    )
+    assert study.read_folder(tmp_path / "search").search.cluster == ADDRESS
+    with pytest.raises(UserError, match=r"search\.cluster: got tcp.*expected it on the command line"):
+        study.resume(tmp_path / "search", (), lambda *_: None, lambda _: None)
+
+
+def test_without_user_code_no_file_chooses_a_database(tmp_path):
+    """A search made it, wherever it was to be. Caught, when planted: storage left out of the addresses."""
+    path, made = tmp_path / "strange.yaml", f"sqlite:///{tmp_path}/made.db"
+    space = {"method": "random", "space": {"policy.hidden": {"choices": [[4], [8]]}}, "storage": made}
+    path.write_text(yaml.safe_dump({"search": space}))
+    assert plan.read_plan(path).search.storage == made
+    with importing.consenting(no_user_code=True):
+        with pytest.raises(UserError, match=r"search\.storage: got sqlite"):
+            plan.read_plan(path)
+        assert plan.read_plan(path, [f"search.storage={made}"]).search.storage == made

@@ -23,8 +23,12 @@ from pg_theano.config.errors import explain, where
 from pg_theano.config.kinds import Section
 from pg_theano.config.knobs import Config
 from pg_theano.config.tables import section, type_name
-from pg_theano.system import yaml_lines
-from pg_theano.types import UserError
+from pg_theano.system import importing, yaml_lines
+from pg_theano.types import Problem, UserError
+
+CLUSTER = "PG_THEANO_CLUSTER"
+STORAGE = ("search", "storage")
+ADDRESSES = (("distribute", "cluster"), ("search", "cluster"), STORAGE)
 
 
 def with_defaults(data: dict[str, Any]) -> dict[str, Any]:
@@ -47,7 +51,9 @@ def read_config(
 ) -> Config:
     """The config of a file (or the defaults), with `a.b=value` overrides in turn and a seed on top."""
     document = read_data(path, overrides, seed)
-    return from_dict(document.data, document.lines, document.name)
+    found = from_dict(document.data, document.lines, document.name)
+    check_addresses(document)
+    return found
 
 
 def read_data(
@@ -59,6 +65,22 @@ def read_data(
     if path is not None and "name" not in document.data:
         document.data["name"] = re.sub(r"[^A-Za-z0-9._-]", "-", Path(path).stem).lstrip("._-")[:64] or None
     return document
+
+
+def check_addresses(document: yaml_lines.Document) -> None:
+    """Refuse an address that a file chooses: whoever answers there has code run here. The command line may choose one,
+    and a variable of the environment may name one that files may have. Errors: `UserError`."""
+    for path in ADDRESSES:
+        inner = document.data.get(path[0])
+        address = inner.get(path[1]) if isinstance(inner, dict) else None
+        of_a_file = document.lines.get(path, document.lines.get(path[:1], 0)) != 0
+        trusted = path == STORAGE and not importing.refused()  # a database is read as data
+        if address is not None and of_a_file and not trusted and address != os.environ.get(CLUSTER):
+            knob, place = ".".join(path), where(path, document.lines, document.name)
+            advice = "it without --no-user-code" if path == STORAGE else f"{CLUSTER}={address}"
+            raise UserError(
+                Problem(place, f"got {address}", "it on the command line", f"{knob}={address} there, or {advice}")
+            )
 
 
 def _laid_over(
@@ -134,6 +156,7 @@ def resolved(
         if config is not None:
             folder = Path(config).resolve().parent
     found = from_dict(document.data, document.lines, document.name)
+    check_addresses(document)
     return Resolved(found, folder or Path.cwd(), document.lines, document.name)
 
 

@@ -19,8 +19,8 @@ from pg_theano.system.versions import versions
 from pg_theano.system.yaml_lines import read_file
 from pg_theano.types import Problem, UserError
 
-RESUMABLE = ("budget.", "solved.", "checkpoint.")
-"""Knobs that a resumed run may change: when it stops and what it keeps, nothing that it learns from."""
+RESUMABLE = ("budget.", "solved.", "checkpoint.", "distribute.")
+"""Knobs that a resumed run may change: when it stops, what it keeps, who works; nothing that it learns from."""
 
 
 def fingerprint(config: Config) -> dict[str, Any]:

@@ -55,8 +55,9 @@ class _File(Section):
 def read_plan(path: str | os.PathLike[str], overrides: Iterable[str] = (), seed: int | None = None) -> Plan:
     """The search of a file. Errors: `UserError` with file, line and key."""
     document = configs.read_data(path, overrides, seed)
-    folder = Path(path).resolve().parent
-    return plan_of(document, folder)
+    plan = plan_of(document, Path(path).resolve().parent)
+    configs.check_addresses(document)
+    return plan
 
 
 def plan_of(document: Document, folder: Path) -> Plan:

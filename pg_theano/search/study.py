@@ -10,12 +10,13 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from pg_theano.config import reading as configs
 from pg_theano.config import user_code
 from pg_theano.runs import folder as runs
 from pg_theano.runs import places
 from pg_theano.search import rounds, samplers, trials
 from pg_theano.search.best import by_itself
-from pg_theano.search.plan import CHANGEABLE, PLAN, Plan, read_plan, written
+from pg_theano.search.plan import CHANGEABLE, PLAN, Plan, plan_of, written
 from pg_theano.search.rounds import Search, Shown
 from pg_theano.search.storage import Store
 from pg_theano.search.stored import Trial
@@ -69,7 +70,7 @@ def resume(
     read_folder(path)  # before the lock is made in a folder that is none
     lock = locks.locked(path)
     try:
-        plan = read_folder(path, overrides)
+        plan = read_folder(path, overrides, to_run=True)
         then = seals.read_json(path / "search.json")
         code = then.get("code")
         then = then.get("fingerprint", {"versions": then.get("versions", {})})
@@ -83,8 +84,8 @@ def resume(
         locks.unlocked(lock)
 
 
-def read_folder(path: Path, overrides: Sequence[str] = ()) -> Plan:
-    """The plan of a search's folder. Errors: `UserError` where it is none."""
+def read_folder(path: Path, overrides: Sequence[str] = (), *, to_run: bool = False) -> Plan:
+    """The plan of a search's folder. Errors: `UserError` where it is none; `to_run`: an address that its file chose."""
     if not (path / PLAN).is_file():
         raise UserError(f"{path}: no search in it (no {PLAN}); expected a folder such as runs/search-cartpole")
     try:
@@ -97,7 +98,10 @@ def read_folder(path: Path, overrides: Sequence[str] = ()) -> Plan:
             f"{path / PLAN}: not as the search wrote it (its checksum does not agree); expected no change by hand; try "
             "putting it back and --resume with search.budget.trials=..., or a new search"
         )
-    return read_plan(opening.own_file(path / PLAN), overrides)._replace(folder=folder)
+    document = configs.read_data(opening.own_file(path / PLAN), overrides)
+    if to_run:
+        configs.check_addresses(document)
+    return plan_of(document, folder)
 
 
 def _kept(path: Path, found: Sequence[Trial]) -> str:

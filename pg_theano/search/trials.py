@@ -99,6 +99,8 @@ def _figures(config: Config, path: Path, folder: Path, force: bool) -> dict[str,
     if (path / "config.yaml").exists():
         limits = config.budget.model_dump(exclude_none=True)
         overrides = [f"budget.{name}={limit}" for name, limit in limits.items()]
+        if config.distribute.cluster is not None:  # which the user chose, and no file does
+            overrides.append(f"distribute.cluster={config.distribute.cluster}")
         figures = training.resume(path, overrides, training.How(force=force)).figures
     else:
         shutil.rmtree(path, ignore_errors=True)  # begun by a process that was killed before its config was written

@@ -10,18 +10,24 @@ Everything goes through `concurrent.futures.Executor`: that of the standard libr
 from __future__ import annotations
 
 import contextlib
-import functools
 import logging
 import math
-import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import FIRST_COMPLETED, CancelledError, Future, wait
 from typing import Any, Protocol
 
-from pg_theano.system import importing
-from pg_theano.system.processes import MOST_DEATHS, SECONDS_PER_BATCH, Answer, Lost, Processes, evaluate
+from pg_theano.system import dask_client, importing
+from pg_theano.system.processes import (
+    MOST_DEATHS,
+    SECONDS_PER_BATCH,
+    Answer,
+    Lost,
+    Processes,
+    answer_of,
+    evaluate_as_text,
+)
 from pg_theano.system.versions import versions
 from pg_theano.types import UserError
 
@@ -205,21 +211,14 @@ class _Cluster:
     exact = False
 
     def __init__(self, address: str, timeout: float):
-        try:
-            import distributed
-        except ImportError:
-            raise UserError(
-                f"cluster {address}: Dask is not installed; expected the extra cluster; "
-                'try pip install "pg_theano[cluster]"'
-            ) from None
-        self._killed = distributed.KilledWorker
+        dask_client.check_installed(address)
         self._address = address
         self._timeout = timeout
         self._versions = versions()
         self._running: dict[Future[Answer], Any] = {}  # and Dask's own future of each
         self._gone_since: float | None = None
         began = time.monotonic()
-        self._client = _connected(address, timeout)
+        self._client = dask_client.connected(address, timeout)
         try:
             self._client.wait_for_workers(1, timeout=max(1.0, timeout - (time.monotonic() - began)))
             self._refuse_others()
@@ -241,7 +240,11 @@ class _Cluster:
             raise
 
     def _refuse_others(self) -> None:
-        for worker, found in sorted(self._client.run(versions, on_error="return").items()):
+        try:
+            answers = self._client.run(versions, on_error="return")
+        except TypeError as error:  # of a worker an error came, which is not read
+            raise UserError(f"cluster {self._address}: {self._unreadable('a worker', error)}") from None
+        for worker, found in sorted(answers.items()):
             if isinstance(found, OSError):  # it is gone, or comes again: each task compares, too
                 continue
             if isinstance(found, Exception):
@@ -275,16 +278,16 @@ class _Cluster:
     def submit(self, function: Callable[[Any], Any], tasks: list[Any]) -> Future[Answer]:
         future: Future[Answer] = Future()
         words = (function, tasks, self._versions, importing.consent())
-        self._running[future] = self._client.submit(evaluate, *words, pure=False)
-        self._client.loop.add_callback(_hand_over, self._running[future], future)
+        self._running[future] = self._client.submit(evaluate_as_text, *words, pure=False)
+        self._client.loop.add_callback(dask_client.hand_over, self._running[future], future)
         return future
 
     def answer(self, future: Future[Answer]) -> Answer | Lost:
         self._running.pop(future, None)
         try:
-            answer = future.result()
-        except self._killed as error:
-            return Lost(error.allowed_failures + 1, "as Dask says: KilledWorker")
+            answer = answer_of(str(future.result()))
+        except dask_client.Killed:
+            return Lost(1, "as Dask says: KilledWorker")
         except CancelledError:
             raise UserError(
                 f"cluster {self._address}: the scheduler is gone or has dropped the tasks; expected it to stay; start "
@@ -319,72 +322,3 @@ class _Cluster:
         if self._client.status != "running":  # it logs the traceback of its own attempts to connect again
             logging.getLogger("distributed.client").setLevel(logging.CRITICAL)
         self._client.close()
-
-
-async def _hand_over(theirs: Any, future: Future[Answer]) -> None:
-    """Dask's answer, whatever became of its worker since.
-
-    Dask's own executor asks after the worker's answer is here whether it is done, and takes an answer whose worker has
-    died in between for an error.
-    """
-    try:
-        answer = await theirs
-    except BaseException as error:
-        future.set_exception(error)
-    else:
-        future.set_result(answer)
-
-
-class _Interrupted(OSError):
-    """The scheduler said something else between our registration and its answer."""
-
-
-@functools.cache
-def _client_class() -> Any:
-    from distributed import Client
-
-    class Patient(Client):
-        """Dask's, but for an assertion that the scheduler's first message comes alone.
-
-        It does not where another client of the same cluster cancels a task within those 2 ms, since the scheduler
-        tells every client of that: a search that ends could end the start of the next. An OSError, unlike an
-        AssertionError, makes Dask close what it has begun, or try again where it connects anew.
-        """
-
-        async def _ensure_connected(self, timeout: float | None = None) -> None:
-            try:
-                await super()._ensure_connected(timeout)
-            except AssertionError:
-                raise _Interrupted("the scheduler was interrupted as it answered") from None
-
-    return Patient
-
-
-def _connected(address: str, timeout: float) -> Any:
-    """A client. In a thread, because Dask waits for ever for somebody who takes the call and says nothing."""
-    found: list[Any] = []
-    deadline = time.monotonic() + timeout
-
-    def connect() -> None:
-        while not found:
-            try:
-                found.append(_client_class()(address, timeout=timeout, set_as_default=False))
-            except Exception as error:
-                if not isinstance(error, _Interrupted) or time.monotonic() > deadline:
-                    found.append(error)
-
-    thread = threading.Thread(target=connect, daemon=True)
-    thread.start()
-    thread.join(timeout + 1.0)
-    outcome = found[0] if found else OSError("it takes the connection and says nothing")
-    if isinstance(outcome, OSError):
-        raise UserError(
-            f"cluster {address}: no answer within {timeout:g} seconds ({outcome}); expected a running scheduler; start "
-            "one with: dask scheduler"
-        )
-    if isinstance(outcome, Exception):
-        raise UserError(
-            f"cluster: got {address} ({outcome or type(outcome).__name__}); expected a scheduler's address, such as "
-            "tcp://host:8786"
-        )
-    return outcome

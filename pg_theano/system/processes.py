@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import multiprocessing
 import os
 import signal
@@ -16,7 +17,7 @@ from multiprocessing import resource_tracker
 from multiprocessing.reduction import ForkingPickler
 from typing import Any, NamedTuple
 
-from pg_theano.system import importing
+from pg_theano.system import importing, opening, plain
 from pg_theano.system.versions import versions
 from pg_theano.types import UserError
 
@@ -69,6 +70,22 @@ def evaluate(
             except Exception as error:
                 return Answer(results, _sendable(error))
         return Answer(results, seconds=time.perf_counter() - began)
+
+
+def evaluate_as_text(*batch: Any) -> str:
+    """The same for a worker of a cluster, whose answer is read as plain data. See `answer_of`."""
+    answer = evaluate(*batch)
+    try:
+        results = plain.encoded(answer.results)
+    except TypeError as error:
+        answer, results = Answer([], error), "[]"
+    return json.dumps([results, plain.of_error(answer.error), answer.seconds, answer.refused])
+
+
+def answer_of(text: str) -> Answer:
+    """Errors: `ValueError` for anything else than `evaluate_as_text` gives."""
+    results, error, seconds, refused = opening.parsed(text)
+    return Answer(plain.decoded(results), plain.error_of(error), float(seconds), refused)
 
 
 def _sendable(error: Exception) -> Exception:

@@ -15,6 +15,7 @@ from pg_theano.config.knobs import Config
 from pg_theano.runs import figures, places, seeds
 from pg_theano.runs import folder as runs
 from pg_theano.system import clock, locks, writing
+from pg_theano.system.yaml_lines import read_file
 from pg_theano.training import agents, begun
 from pg_theano.training.begun import How
 from pg_theano.types import UserError
@@ -71,6 +72,7 @@ def resume(path: Path, overrides: Sequence[str] = (), how: How = SILENT) -> Resu
         lock = locks.locked(path)
         try:
             config, folder_of_config, code = seeds.read_plan(path)
+            configs.check_addresses(read_file(path / seeds.PLAN))
             user_code.check(config, [folder_of_config], begun.say_nothing, code)
             return Result(path, _several(config, path, folder_of_config, how))
         finally:

@@ -68,8 +68,9 @@ class Population(NothingOpen):
         """The same, in parts that workers play; the parts are joined in the candidates' order."""
         parts = np.array_split(candidates, min(self.config.distribute.tasks, len(candidates)))
         common = {"config": to_dict(self.config), "folders": self.folders, "acting": acting, "update": update}
-        tried = self.workers.map(play_task, [common | {"candidates": part} for part in parts])
-        seen = [one.seen for one in tried if one.seen is not None]
+        found = self.workers.map(play_task, [common | {"candidates": part} for part in parts])
+        tried = [Tried(*one) for one in found]  # of a cluster's workers they come as plain tuples
+        seen = [Moments(*one.seen) for one in tried if one.seen is not None]
         together = Moments(*(np.concatenate(parts) for parts in zip(*seen, strict=True))) if seen else None
         returns, lengths = (np.concatenate([one[index] for one in tried]) for index in range(2))
         return Tried(returns, lengths, together)
