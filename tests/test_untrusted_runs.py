@@ -3,13 +3,16 @@
 import shutil
 from pathlib import Path
 
+import gymnasium
+import old_gym_environments as old
 import pytest
 import yaml
 from helpers_runs import ran, resumed, small
 
 import pg_theano
-from pg_theano import evaluate
-from pg_theano.config import reading
+from pg_theano import evaluate, report
+from pg_theano.config import reading, user_code
+from pg_theano.environments import making, old_gym
 from pg_theano.reports import model_card
 from pg_theano.runs import checkpoints, curves, seeds
 from pg_theano.search import plan, study
@@ -176,3 +179,72 @@ def test_without_user_code_no_file_chooses_a_database(tmp_path):
         with pytest.raises(UserError, match=r"search\.storage: got sqlite"):
             plan.read_plan(path)
         assert plan.read_plan(path, [f"search.storage={made}"]).search.storage == made
+
+
+# -- what is called
+
+
+def naming(run, id, **more):
+    """The run, whose author named that environment and recorded its module as it is here."""
+    config = yaml.safe_load((run / "config.yaml").read_text())
+    config["environment"] |= {"id": id, "api": "gym", **more}
+    seals.write_yaml(run / "config.yaml", config)
+    facts = seals.read_json(run / "run.json")
+    seals.write_json(
+        run / "run.json", facts | {"code": {id.partition(":")[0]: importing.facts_of(id.partition(":")[0], [])}}
+    )
+    return run
+
+
+@pytest.mark.parametrize(
+    ("id", "how"),
+    [
+        ("subprocess:Popen", {"args": "touch mark", "shell": True}),
+        ("os:system", {"command": "touch mark"}),
+        ("concurrent.futures:ThreadPoolExecutor", {}),
+        ("numpy:save", {"file": "mark", "arr": 1}),
+        ("numpy:memmap", {"filename": "mark", "mode": "w+", "shape": [1]}),
+        ("helpers_runs:command", {"name": "train"}),
+    ],
+)
+def test_what_is_called_is_an_environment(id, how, run, tmp_path, monkeypatch):
+    """`subprocess:Popen` ran a command in `evaluate`, with what it was to be in `kwargs`. Caught, when planted: any
+    class; any function; a module of Python's own."""
+    monkeypatch.chdir(tmp_path)
+    naming(run, id, kwargs=how)
+    for read in (lambda: evaluate.evaluate(run, episodes=1), lambda: resumed(run, "budget.updates=3")):
+        with pytest.raises(UserError, match=r"of Python's own module|is no environment"):
+            read()
+    report.report([run], tmp_path / "report.html")  # which says on its page why nothing was played
+    assert not (tmp_path / "mark").exists()
+    assert not (tmp_path / "mark.npy").exists()
+
+
+@pytest.mark.parametrize(
+    "name", ["subprocess:Popen", "numpy:save", "numpy:float64", "numpy:load", "helpers_runs:small"]
+)
+def test_what_wraps_is_a_wrapper(name):
+    """Caught, when planted: whatever can be called."""
+    environment = reading.from_dict({"environment": {"id": "CartPole-v1", "wrappers": [name]}}).environment
+    with pytest.raises(UserError, match=r"of Python's own module|is no wrapper"):
+        making.single(environment)
+
+
+def test_environments_and_wrappers_of_every_make_are_taken():
+    """Caught, when planted: spaces looked for in the class alone; a wrapper that is a function refused."""
+    kinds = [old.FourValues, old.FiveValues, old.Wrapped, old.New, old.OldCartPole, gymnasium.Env]
+    assert all(old_gym.is_environment(kind, "observation_space", "action_space") for kind in kinds)
+    assert not old_gym.is_environment(old.FourValues(), "observation_space")
+    assert not old_gym.is_environment(old.FourValues, "no_such_space")
+    for one in (gymnasium.wrappers.FlattenObservation, old.Wrapped, lambda env, size=3: env):
+        assert old_gym.wrapper(one, "name") is one
+
+
+def test_a_module_of_pythons_own_is_nobodys(tmp_path):
+    """Caught, when planted: `json.py` beside a config, for which Python's own is taken. Nothing is imported."""
+    (tmp_path / "json.py").write_text("")
+    config = reading.from_dict({"policy": {"name": "json:policy"}})
+    with pytest.raises(UserError, match=r"policy.name: got json:policy, of Python's own module json; expected"):
+        user_code.check(config, [tmp_path], lambda said: None)
+    with pytest.raises(UserError, match="of Python's own"), importing.importable([tmp_path], ["json.tool:policy"]):
+        pass

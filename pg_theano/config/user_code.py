@@ -62,6 +62,7 @@ def check(
                     "have read that module",
                 )
             )
+        importing.refuse_pythons_own(name, knob)
         module = name.partition(":")[0]
         if module not in found:
             found[module] = facts_of(module, folders)

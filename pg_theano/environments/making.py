@@ -339,7 +339,7 @@ def _spec_of_module(id: str) -> Any:
 
 
 def _wrapper(name: str) -> Any:
-    return _attribute("environment.wrappers", name, "gymnasium.wrappers:FlattenObservation")
+    return old_gym.wrapper(_attribute("environment.wrappers", name, "gymnasium.wrappers:FlattenObservation"), name)
 
 
 def _attribute(knob: str, name: str, example: str = "my_module:MyEnv") -> Any:

@@ -18,7 +18,7 @@ from typing import Any
 import gymnasium
 import numpy as np
 
-from pg_theano.types import UserError
+from pg_theano.types import Problem, UserError
 
 
 class OldGym(gymnasium.Env):
@@ -66,11 +66,42 @@ class OldGym(gymnasium.Env):
 
 
 def made(of: type, kwargs: Mapping[str, Any], render_mode: str | None = None) -> OldGym:
-    """An environment of a class; its constructor is given `render_mode` where it takes one, and remembers it else."""
+    """An environment of a class; its constructor is given `render_mode` where it takes one, and remembers it else.
+
+    Errors: `UserError` for what is no environment, before it is called.
+    """
+    if not is_environment(of, "observation_space", "action_space"):
+        got = f"got {of!r:.80}, which is no environment"
+        wanted = "a class with reset, step, observation_space and action_space"
+        raise UserError(Problem.of("environment.id", got, wanted, "another"))
     given = dict(kwargs)
     if render_mode is not None and _takes(of, "__init__", "render_mode"):
         given["render_mode"] = render_mode
     return OldGym(of(**given), render_mode)
+
+
+def is_environment(found: Any, *attributes: str) -> bool:
+    """Whether it is a class that has `reset`, `step` and these attributes, which its methods may set. Calls nothing."""
+    methods = [getattr(found, name, None) for name in ("reset", "step")]
+    if not isinstance(found, type) or not all(map(callable, methods)):
+        return False
+    inner = [one for kind in found.__mro__[:-1] for one in vars(kind).values()]
+    named = {name for one in inner if inspect.isfunction(one) for name in one.__code__.co_names}
+    hands_on = issubclass(found, gymnasium.Env) or hasattr(found, "__getattr__")
+    return hands_on or all(hasattr(found, name) or name in named for name in attributes)
+
+
+def wrapper(found: Any, name: str) -> Any:
+    """The wrapper itself: a class that has `reset` and `step`, or what is called with an `env`. Errors: `UserError`."""
+    if not is_environment(found):
+        try:
+            parameters = [*inspect.signature(found).parameters]
+        except (TypeError, ValueError):  # not callable, or written in C
+            parameters = []
+        if isinstance(found, type) or parameters[:1] != ["env"]:
+            wanted = "a class with reset and step, or a function of env"
+            raise UserError(Problem.of("environment.wrappers", f"got {name}, which is no wrapper", wanted, "another"))
+    return found
 
 
 def space_of(space: Any, name: str) -> gymnasium.Space:

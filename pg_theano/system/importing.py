@@ -64,6 +64,16 @@ def is_own(name: str) -> bool:
     return ":" in name and name not in BUILT_IN_DYNAMICS.values()
 
 
+def refuse_pythons_own(name: str, knob: str) -> None:
+    """Errors: `UserError` for a module of the standard library, which no user has written and no environment is in."""
+    module = name.partition(":")[0]
+    if module.partition(".")[0] in sys.stdlib_module_names:
+        got = f"got {name}, of Python's own module {module}"
+        raise UserError(
+            Problem.of(knob, got, "one of a module of yours, or of a package", "another name for the module")
+        )
+
+
 def sources_of(name: str, folders: Sequence[Path], knob: str = "environment.dynamics") -> list[Path]:
     """The file of a user's `module:name`, and every file beside it that it imports, directly or not.
 
@@ -202,6 +212,8 @@ def importable(folders: Sequence[Path], names: Iterable[str | None], *, anew: bo
     own = [name for name in names if name and is_own(name)]
     if own and refused():
         raise UserError(f"got {own[0]}, which runs code; expected none with --no-user-code; try it without")
+    for name in own:
+        refuse_pythons_own(name, "module:name")
     if not own:
         yield
         return
