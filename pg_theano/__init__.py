@@ -7,7 +7,11 @@ result = pg_theano.run("configs/cartpole.yaml")
 import os
 import sys
 
-from pg_theano.system.clock import BEGAN
+from pg_theano.system import path
+
+path.take_off(os.path.dirname(__path__[0]))
+
+from pg_theano.system.clock import BEGAN  # noqa: E402
 
 # Our matrices in NumPy are small: two threads of OpenBLAS only wait for each other, and beside another process for long
 # (PPO by hand on a busy machine: 157 instead of 5 s). Read when NumPy is first imported; who has set it keeps it.

@@ -1,13 +1,15 @@
 """Run folders from a stranger: what lies in them is neither written through, published nor called."""
 
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import gymnasium
 import old_gym_environments as old
 import pytest
 import yaml
-from helpers_runs import ran, resumed, small
+from helpers_runs import command, ran, resumed, small
 
 import pg_theano
 from pg_theano import evaluate, report
@@ -248,3 +250,104 @@ def test_a_module_of_pythons_own_is_nobodys(tmp_path):
         user_code.check(config, [tmp_path], lambda said: None)
     with pytest.raises(UserError, match="of Python's own"), importing.importable([tmp_path], ["json.tool:policy"]):
         pass
+
+
+# -- where one stands
+
+
+SHADOWS = [
+    "__future__",
+    "json",
+    "argparse",
+    "logging",
+    "numpy",
+    "yaml",
+    "pydantic",
+    "rich",
+    "gymnasium",
+    "multiprocessing",
+]
+SHADOWS += ["no_such_extra"]
+
+
+@pytest.fixture
+def stranger(run):
+    """A run, and beside it modules that leave a mark where they are imported."""
+    for name in SHADOWS:
+        (run / f"{name}.py").write_text(f"open({str(run / 'mark')!r}, 'a').write({name!r})\n")
+    return run
+
+
+@pytest.mark.parametrize("words", [["evaluate", ".", "--episodes", "1"], ["plot", "."], ["train", "--help"]], ids=str)
+def test_nothing_is_imported_from_where_one_stands(words, stranger):
+    """`numpy.py` beside a run was imported, because `python -m` puts the current folder first. Caught, when planted: the
+    folder taken off after the first import of the standard library's."""
+    code, _, err = command(*words, cwd=stranger)
+    assert code == 0, err
+    assert not (stranger / "mark").exists(), (stranger / "mark").read_text()
+
+
+def test_worker_processes_import_nothing_from_there(stranger):
+    """Those of a search are started by `python -c`, which puts it first again. Caught, when planted: SAFE_PATH left out."""
+    script = "import sys; sys.path.pop(0); from pg_theano.system import distribute\nif __name__ == '__main__':\n"
+    script += (
+        " with distribute.opened(workers=2) as workers: print(workers.map(abs, [-1, -2]), workers.map(repr, [3]))\n"
+    )
+    (stranger.parent / "elsewhere").mkdir()
+    (stranger.parent / "elsewhere" / "script.py").write_text(script)
+    done = subprocess.run(
+        [sys.executable, stranger.parent / "elsewhere" / "script.py"],
+        cwd=stranger,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert done.stdout == "[1, 2] ['3']\n", done.stderr
+    assert not (stranger / "mark").exists(), (stranger / "mark").read_text()
+
+
+OWN = """
+import gymnasium
+class Env(gymnasium.wrappers.TimeLimit):
+    def __init__(self):
+        super().__init__(gymnasium.make("CartPole-v1"), 5)
+    def step(self, action):
+        import own_helper_of_where_one_stands
+        return super().step(action)
+gymnasium.register("Own-v0", entry_point=Env)
+"""
+
+
+@pytest.mark.parametrize("beside", [True, False], ids=["beside the config", "where one stands"])
+def test_ones_own_modules_are_found(beside, tmp_path):
+    """What they import later is, too, where one stands. Caught, when planted: the folder not put back."""
+    here = tmp_path / "here"
+    here.mkdir()
+    (here if not beside else tmp_path).joinpath("own_of_where_one_stands.py").write_text(OWN)
+    (here / "own_helper_of_where_one_stands.py").write_text("")
+    (tmp_path / "own.yaml").write_text(
+        "environment: {id: 'own_of_where_one_stands:Own-v0', num_envs: 1}\ngradients: by_hand\n"
+        "algorithm: {name: vpg}\nbudget: {updates: 1}\nevaluation: {episodes: 1}\n"
+    )
+    code, _, err = command("train", "../own.yaml", "--run-dir", "run", "--no-plot", cwd=here)
+    assert code == 0, err
+
+
+def test_a_file_beside_a_config_takes_no_packages_place(tmp_path, monkeypatch):
+    """Nor is its folder on the path for what that package imports. Caught, when planted: the folder before all others."""
+    for name in ("gymnasium", "own_of_a_stranger"):
+        (tmp_path / f"{name}.py").write_text("")
+    assert "package" in importing.facts_of("gymnasium.wrappers", [tmp_path])
+    with importing.importable([tmp_path], ["gymnasium.wrappers:TimeLimit"], anew=False):
+        assert str(tmp_path) not in sys.path
+    with importing.importable([tmp_path], ["own_of_a_stranger:Env"], anew=False):
+        assert sys.path[0] == str(tmp_path)
+    with pytest.raises(UserError, match="gymnasium is an installed package"):
+        importing.sources_of("gymnasium:policy", [tmp_path])
+    here = tmp_path / "here"
+    here.mkdir()
+    monkeypatch.chdir(here)
+    monkeypatch.syspath_prepend(here)
+    (here / "own_of_mine.py").write_text("")
+    with importing.importable([tmp_path], ["own_of_mine:Env"], anew=False):
+        assert str(tmp_path) not in sys.path

@@ -176,6 +176,7 @@ def test_what_a_search_may_choose_counts_as_named(tmp_path, monkeypatch):
 def test_a_file_beside_a_config_that_names_no_code_is_never_run(tmp_path, monkeypatch):
     """`scipy.py` beside a stranger's config."""
     (tmp_path / "pg_theano_shadow.py").write_text("raise SystemExit")
+    (tmp_path / "mine.py").write_text("")
     with importable([tmp_path], ["CartPole-v1", "dense", None]):
         assert str(tmp_path) not in sys.path
     with importable([tmp_path], ["mine:Env"], anew=False):

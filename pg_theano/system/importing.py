@@ -14,6 +14,7 @@ import hashlib
 import importlib
 import importlib.abc
 import importlib.machinery
+import itertools
 import os
 import platform
 import sys
@@ -81,7 +82,10 @@ def sources_of(name: str, folders: Sequence[Path], knob: str = "environment.dyna
     no part of it. Errors: `UserError` where the module's file is not found.
     """
     module = name.partition(":")[0]
-    first = _file_of(module, folders)
+    first, there = _file_of(module, folders), located(module, folders)
+    if there is not None and there.files and is_installed(there.files[-1]):
+        got = f"got {name}, and {module} is an installed package"
+        raise UserError(Problem.of(knob, got, "a file of your own", "another name for the file"))
     packages = [".".join(module.split(".")[:depth]) for depth in range(1, module.count(".") + 1)]
     if first is None:
         where = ", ".join(dict.fromkeys(map(str, folders))) or "the current folder"
@@ -135,8 +139,14 @@ class Located(NamedTuple):
 
 
 def located(module: str, folders: Sequence[Path]) -> Located | None:
-    """Where Python would find a module, as `importable` has it look; found without running anything."""
-    places: Any = [str(Path(folder).resolve()) for folder in [*folders, Path.cwd()]] + [one for one in sys.path if one]
+    """Where Python would find a module, as `importable` has it look; found without running anything.
+
+    What is installed comes before the user's folders: a file beside a config takes nobody's place.
+    """
+    beside = [str(Path(folder).resolve()) for folder in [*folders, Path.cwd()]]
+    others = [one for one in sys.path if one and one not in beside]
+    installed = [one for one in others if is_installed(Path(one, "x"))]
+    places: Any = [*installed, *beside, *others]
     files: list[Path] = []
     root = None
     parts = module.split(".")
@@ -199,10 +209,10 @@ def _version(top: str) -> str | None:
 
 @contextlib.contextmanager
 def importable(folders: Sequence[Path], names: Iterable[str | None], *, anew: bool = True) -> Iterator[None]:
-    """A user's modules are found beside the YAML, then in the current folder; where none is named, nothing is.
+    """A user's modules are found beside the YAML, then in the current folder, from where a named one is.
 
-    Else a file `scipy.py` beside a stranger's config would be run, though the config names no code. Errors: `UserError`
-    where there is user code and `--no-user-code`.
+    Else a file `scipy.py` beside a stranger's config would be run, though the config names no code, or that of a
+    package. Errors: `UserError` where there is user code and `--no-user-code`.
 
     With `anew`, the sources of `names` (each module:name; others are passed over) are read anew, and forgotten
     afterwards: what is built is what is on disk, and so in its fingerprint, whatever this process has imported before.
@@ -217,7 +227,9 @@ def importable(folders: Sequence[Path], names: Iterable[str | None], *, anew: bo
     if not own:
         yield
         return
-    extra = [str(Path(folder).resolve()) for folder in [*folders, Path.cwd()]]
+    roots = {found.root for name in own if (found := located(name.partition(":")[0], folders)) is not None}
+    beside = [Path(folder).resolve() for folder in [*folders, Path.cwd()]]
+    extra = [str(folder) for folder in itertools.dropwhile(lambda folder: folder not in roots, beside)]
     sources = {path for name in own if anew for path in sources_of(name, [*folders, Path.cwd()])}
     hidden, finder = _imported_from(sources), _Sources(extra)
     for name in hidden:
@@ -231,6 +243,8 @@ def importable(folders: Sequence[Path], names: Iterable[str | None], *, anew: bo
         sys.meta_path.remove(finder)
         for folder in extra:
             sys.path.remove(folder)
+        if extra and extra[-1] not in sys.path:  # the current folder, for what a module of the user's imports later
+            sys.path.append(extra[-1])
         for name in _imported_from(sources):
             del sys.modules[name]
         sys.modules.update(hidden)

@@ -28,6 +28,9 @@ MOST_DEATHS = 3
 ONE_THREAD = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NPROC")
 """1 in a worker process, unless the user has set it: the workers share the cores already. NPROC is read by XLA."""
 
+SAFE_PATH = "PYTHONSAFEPATH"
+"""Set as a process starts, so that it imports nothing of the folder that it stands in, as `multiprocessing` would."""
+
 
 class Answer(NamedTuple):
     """What a worker sends back for a batch: results up to the first error, or its versions where they are others."""
@@ -106,6 +109,7 @@ def _begin() -> None:
 
     A worker waits for work at a pipe that it holds open itself, so it would never notice that the coordinator is gone.
     """
+    os.environ.pop(SAFE_PATH, None)  # which is not meant for what the user's own code may start
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
     threading.Thread(target=_end_with_parent, daemon=True).start()
@@ -125,8 +129,9 @@ class _Process:
     """An executor of a single process."""
 
     def __init__(self, function: Callable[[Any], Any] | None) -> None:
-        self.executor = ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn"), initializer=_begin)
-        with _surroundings_of_a_worker():
+        with _surroundings_of_a_worker():  # its queues start the resource tracker
+            spawning = multiprocessing.get_context("spawn")
+            self.executor = ProcessPoolExecutor(1, mp_context=spawning, initializer=_begin)
             self.began: Future[Any] = (
                 self.executor.submit(evaluate, function, [], None) if function else self.executor.submit(os.getpid)
             )
@@ -141,9 +146,9 @@ class _Process:
 @contextlib.contextmanager
 def _surroundings_of_a_worker() -> Iterator[None]:
     """What a process inherits that is started meanwhile: one thread; and no Ctrl-C before it can ignore it itself."""
-    resource_tracker.ensure_running()  # it starts with the first process, and would unblock the signal again
-    added = {name: "1" for name in ONE_THREAD if name not in os.environ}
+    added = {name: "1" for name in (*ONE_THREAD, SAFE_PATH) if name not in os.environ}
     os.environ.update(added)
+    resource_tracker.ensure_running()  # it starts with the first process, and would unblock the signal again
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         yield
