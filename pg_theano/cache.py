@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import shutil
+import stat
 import sys
 import time
 from collections.abc import Sequence
@@ -12,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from pg_theano.compiler.cached import cache_folder, read_manifest
-from pg_theano.system import commands
+from pg_theano.system import commands, opening
 from pg_theano.system.console import say
 from pg_theano.types import UserError
 
@@ -41,8 +42,15 @@ def machine_code(folder: Path | None = None) -> tuple[int, int]:
 
 
 def clear(folder: Path | None = None) -> int:
-    """Remove artifacts and machine code, and nothing else; returns the bytes freed."""
+    """Remove artifacts and machine code, and others' right to write there; returns the bytes freed."""
     folder = folder or cache_folder()
+    if opening.others_may_write(folder):
+        try:
+            folder.chmod(stat.S_IMODE(folder.stat().st_mode) & ~0o022)
+        except OSError as error:
+            raise UserError(
+                f"{folder}: cannot be made yours alone ({error.strerror}); expected a folder of yours"
+            ) from None
     freed = machine_code(folder)[1] + sum(row["bytes"] for row in entries(folder))
     for name in ("artifacts", "xla"):
         try:

@@ -53,8 +53,8 @@ def check_cache() -> None:
         problem = opening.others_may_write(one)
         if problem:
             raise UserError(
-                f"{one}: {problem}, and what is in it runs as code; expected a folder that is yours alone: "
-                "chmod go-w, or name another in $PG_THEANO_CACHE"
+                f"{one}: {problem}, and what is in it runs as code; expected a folder that is yours alone; try "
+                "python -m pg_theano.cache --clear, or another in $PG_THEANO_CACHE"
             )
 
 
@@ -96,7 +96,7 @@ def remembered(facts: dict[str, Any], make: Callable[[], Any]) -> Any:
 def read_manifest(path: Path) -> dict[str, Any] | None:
     """The manifest of an artifact file, None where it is damaged."""
     try:
-        head, _, payload = opening.read(path, opening.most_bytes()).partition(b"\n")
+        head, _, payload = opening.read(path, opening.most_bytes(), mine=True).partition(b"\n")
         manifest = _manifest(head)
         return manifest if seals.agrees(manifest, payload, key="sha256") else None
     except (OSError, ValueError, AttributeError, TypeError, UserError):
@@ -106,7 +106,7 @@ def read_manifest(path: Path) -> dict[str, Any] | None:
 def read(path: Path, key: str) -> tuple[dict[str, Any], bytes] | None:
     """(manifest, bytes) of an artifact, or None. A damaged or foreign file is a miss with a warning."""
     try:
-        head, _, payload = opening.read(path, opening.most_bytes()).partition(b"\n")
+        head, _, payload = opening.read(path, opening.most_bytes(), mine=True).partition(b"\n")
     except FileNotFoundError:
         return None
     except (OSError, UserError) as error:
@@ -155,7 +155,7 @@ class MachineCode:
     def get(self, key: str) -> bytes | None:
         path = self._folder() / key
         try:
-            head, _, code = opening.read(path, opening.most_bytes()).partition(b"\n")
+            head, _, code = opening.read(path, opening.most_bytes(), mine=True).partition(b"\n")
         except FileNotFoundError:
             return None
         except (OSError, UserError) as error:

@@ -73,10 +73,14 @@ def opened(path: Path, flags: int = os.O_RDONLY, mode: int = 0o644) -> int:
     return descriptor
 
 
-def read(path: Path, most: int) -> bytes:
-    """The content of a regular file. Errors: `OSError`; `UserError`: a link, a pipe, more than `most` bytes."""
+def read(path: Path, most: int, *, mine: bool = False) -> bytes:
+    """The content of a regular file. Errors: `OSError`; `UserError`: a link, a pipe, more than `most` bytes; `mine`:
+    one that another user may have written."""
     with os.fdopen(opened(path), "rb") as file:
-        size = os.fstat(file.fileno()).st_size
+        found = os.fstat(file.fileno())
+        size, problem = found.st_size, _of_others(found) if mine else None
+        if problem:
+            raise UserError(Problem(str(path), problem))
         if size > most:
             raise UserError(Problem(str(path), f"has {size:,} bytes", f"at most {most:,}"))
         content = file.read(most + 1)
@@ -184,6 +188,10 @@ def others_may_write(folder: Path) -> str | None:
         found = os.stat(folder)
     except OSError:
         return None
+    return _of_others(found)
+
+
+def _of_others(found: os.stat_result) -> str | None:
     if found.st_uid not in (os.getuid(), 0):
         return f"belongs to user {found.st_uid}"
     if found.st_mode & 0o022:
