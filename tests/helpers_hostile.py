@@ -12,7 +12,8 @@ import numpy as np
 from helpers_runs import ran, resumed, small
 
 import pg_theano
-from pg_theano import evaluate, export
+from pg_theano import evaluate, export, report
+from pg_theano.reports import model_card
 from pg_theano.runs import checkpoints
 from pg_theano.system import seals
 from pg_theano.types import UserError
@@ -85,6 +86,8 @@ READERS = {
     "evaluate": lambda run: evaluate.evaluate(run, episodes=1),
     "export": lambda run: export.export(run, "npz", run.parent / "policy.npz"),
     "resume": lambda run: resumed(run, "budget.updates=4"),
+    "card": lambda run: model_card.card(run, run.parent / "card", episodes=1, gif=False),
+    "report": lambda run: report.report([run], run.parent / "report.html", play=False),
 }
 
 
@@ -99,6 +102,7 @@ def tried(folder, kind, part, parts):
             shutil.rmtree(run, ignore_errors=True)
             shutil.copytree(folder / "kept", run)
             (folder / "policy.npz").unlink(missing_ok=True)
+            shutil.rmtree(folder / "card", ignore_errors=True)
             change(run, what, at, value)
             try:
                 with contextlib.redirect_stderr(io.StringIO()):

@@ -1,6 +1,7 @@
 """Files from strangers: nothing runs, nothing hangs, nothing fills the memory, nothing leads elsewhere."""
 
 import contextlib
+import csv
 import io
 import json
 import os
@@ -18,6 +19,7 @@ from hypothesis import strategies as st
 from pg_theano import cache
 from pg_theano.compiler import cached
 from pg_theano.reports import plots
+from pg_theano.runs import exported, records
 from pg_theano.system import opening, yaml_lines
 from pg_theano.types import UserError
 
@@ -225,6 +227,62 @@ def test_records_are_lines_of_few_fields(tmp_path):
             plots.read_metrics(tmp_path)
     path.write_text(json.dumps({"update": 1, "huge": 10**400, "list": [1, 2], "x": 2}) + "\n")
     assert set(plots.read_metrics(tmp_path)) == {"record", "update", "x"}
+
+
+def test_the_fields_of_all_records_count_together(tmp_path):
+    """150 in each block of 2,000 lines were a column each. Caught, when planted: each block by itself."""
+    lines = [json.dumps({f"{block}-{i}": 1 for i in range(150)}) for block in range(2) for _ in range(2_000)]
+    (tmp_path / "metrics.jsonl").write_text("\n".join(lines))
+    for read in (plots.read_metrics, lambda folder: records.read(folder / "metrics.jsonl")):
+        with pytest.raises(UserError, match="records of 300 different fields; expected at most 200"):
+            read(tmp_path)
+
+
+def test_a_table_has_few_columns_and_no_formulas(tmp_path, monkeypatch):
+    """6 MB of records made a table for over 240 s; a spreadsheet ran what began with `=`. Caught, when planted: a column
+    for each name; the names not quoted; numbers quoted."""
+    monkeypatch.setattr(exported.folder, "read_run", lambda path: None)
+    path = tmp_path / "metrics.jsonl"
+    path.write_text("\n".join(json.dumps({f"x{i}": 1}) for i in range(100_000)))
+    with pytest.raises(UserError, match="different fields; expected at most 200"):
+        exported.export(tmp_path, "csv", tmp_path.parent / "a.csv")
+    values = [
+        "=cmd|' /C calc'!A0",
+        "+1",
+        "@SUM(1)",
+        " =1",
+        "\t=1",
+        -1.5,
+        -3,
+        1e-9,
+        None,
+        True,
+        "plain - text",
+        [-1],
+        "é",
+    ]
+    record = {f"={name}": value for name, value in enumerate(values)} | {"deep": json.loads("[" * 900 + "]" * 900)}
+    path.write_text(json.dumps(record) + "\n")
+    with open(exported.export(tmp_path, "csv", tmp_path.parent / "b.csv"), newline="", encoding="utf-8") as file:
+        head, row = csv.reader(file)
+    assert head[:2] == ["'=0", "'=1"]
+    assert row[:5] == [f"'{value}" for value in values[:5]]
+    assert row[5:-1] == ["-1.5", "-3", "1e-09", "", "True", "plain - text", "[-1]", "é"]
+
+
+@pytest.mark.parametrize("half", ["\\ud800", "\\uDFFF", "\\udc00\\ud800"])
+def test_half_a_character_is_one_line(half, tmp_path, capsys):
+    """It was a UnicodeEncodeError wherever it was printed, written or taken for a file's name. Caught, when planted: one
+    of the three doors without a look."""
+    with pytest.raises(ValueError):
+        opening.parsed(f'{{"a": ["{half}"]}}'.encode())
+    with pytest.raises(UserError, match=r"x\.yaml:1: got half a character"):
+        yaml_lines.read_text(f'name: "{half}"', "x.yaml")
+    (tmp_path / "metrics.jsonl").write_text(f'{{"{half}": 1}}\n{{"update": 1}}\n')
+    with pytest.raises(UserError, match=r"metrics\.jsonl:1 is not JSON"):
+        records.read(tmp_path / "metrics.jsonl")
+    assert opening.parsed('{"a": "\\ud83d\\ude00 \\u00e9"}') == {"a": "😀 é"}
+    assert yaml_lines.read_text('name: "\\u00e9"', "x.yaml").data == {"name": "é"}
 
 
 # -- the cache

@@ -15,7 +15,6 @@ from pg_theano.system import opening
 from pg_theano.types import Array, Problem, UserError
 
 POINTS = 1000  # a curve never has more: longer runs are binned
-MOST_FIELDS = 200  # of the records of one file: each is a column in memory
 EVALUATION_POINTS = 60  # more markers than these cover each other
 
 
@@ -49,7 +48,7 @@ def read_metrics(folder: Path) -> dict[str, Array]:
     path = Path(folder) / "metrics.jsonl"
     if not path.is_file():
         raise UserError(Problem(str(folder), "no metrics.jsonl in it", "a run folder such as runs/cartpole"))
-    blocks = [_columns(path, block) for block in records.blocks(path)]
+    blocks = [_columns(block) for block in records.blocks(path)]
     if not blocks:
         raise UserError(Problem(str(path), "no records yet", hint="plot again after the first update"))
     names = dict.fromkeys(name for block in blocks for name in block)
@@ -66,13 +65,10 @@ def read_metrics(folder: Path) -> dict[str, Array]:
     return columns
 
 
-def _columns(path: Path, block: list[dict]) -> dict[str, Array]:
+def _columns(block: list[dict]) -> dict[str, Array]:
     """One float64 array a field; fields that hold no numbers are left out."""
     columns = {"record": np.zeros(len(block))}
-    names = {name for names in {tuple(record) for record in block} for name in names}
-    if len(names) > MOST_FIELDS:
-        raise UserError(Problem(str(path), f"records of {len(names):,} different fields", f"at most {MOST_FIELDS}"))
-    for name in names:
+    for name in {name for names in {tuple(record) for record in block} for name in names}:
         with suppress(TypeError, ValueError, OverflowError):
             column = np.array([record.get(name) for record in block], dtype=np.float64)  # None becomes NaN
             if column.ndim == 1:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -64,10 +65,22 @@ def _csv(path: Path) -> bytes:
     found = records.read(path / "metrics.jsonl")
     columns = list(dict.fromkeys(name for record in found for name in record))
     text = io.StringIO(newline="")
-    writer = csv.DictWriter(text, columns)
-    writer.writeheader()
-    writer.writerows(found)
+    writer = csv.writer(text)
+    writer.writerow(map(_cell, columns))
+    writer.writerows([_cell(record.get(name)) for name in columns] for record in found)
     return text.getvalue().encode()
+
+
+def _cell(value: Any) -> Any:
+    """A value of a table. Text that a program would take for a formula, and run, begins with a quote."""
+    if isinstance(value, list | dict):
+        try:
+            value = json.dumps(value)
+        except RecursionError:
+            value = "nested too deeply"
+    if isinstance(value, str) and value.lstrip()[:1] in ("=", "+", "-", "@"):
+        return "'" + value
+    return value
 
 
 def _stablehlo(path: Path) -> bytes:

@@ -15,6 +15,8 @@ from pg_theano.system import opening
 from pg_theano.types import Problem, UserError
 
 MOST_OF_A_LINE = 1_000_000  # characters
+MOST_FIELDS = 200
+"""Of all records of one file: each is a column in memory, or of a table."""
 BLOCK = 8192
 """Bytes that wait in memory at most."""
 
@@ -38,9 +40,10 @@ def blocks(path: Path, size: int = 2_000) -> Iterator[list[dict]]:
     Half a last line, of a process that was killed, is none. Errors: `UserError` for any other that is no record.
     """
     start, found = 0, lines(path)
+    names: set[str] = set()
     while block := list(islice(found, size)):
         try:
-            records = json.loads(f"[{','.join(filter(str.strip, block))}]")
+            records = _parsed(f"[{','.join(filter(str.strip, block))}]")
         except (ValueError, RecursionError):
             bad = next(i for i, line in enumerate(block) if line.strip() and not is_json(line))
             if any(line.strip() for line in block[bad + 1 :]) or next(found, None) is not None:
@@ -50,14 +53,24 @@ def blocks(path: Path, size: int = 2_000) -> Iterator[list[dict]]:
             records = [json.loads(line) for line in block[:bad] if line.strip()]
         if not all(isinstance(record, dict) for record in records):
             raise UserError(Problem(str(path), "got a line that is no record", 'objects such as {"update": 0}'))
+        names.update(name for fields in {tuple(record) for record in records} for name in fields)
+        if len(names) > MOST_FIELDS:
+            raise UserError(Problem(str(path), f"records of {len(names):,} different fields", f"at most {MOST_FIELDS}"))
         if records:
             yield records
         start += len(block)
 
 
+def _parsed(text: str) -> Any:
+    found = json.loads(text)
+    if opening.has_halves(text):
+        json.dumps(found, ensure_ascii=False).encode()  # a UnicodeError is a ValueError
+    return found
+
+
 def is_json(line: str) -> bool:
     try:
-        json.loads(line)
+        _parsed(line)
     except (ValueError, RecursionError):
         return False
     return True

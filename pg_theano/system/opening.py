@@ -36,6 +36,8 @@ MOST_BYTES = 8_000_000_000
 
 NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]*(/[A-Za-z0-9_-][A-Za-z0-9._-]*)*")
 """The name of an array, such as `optimizer/count`: a key of a dict. Even as a path it could not leave its folder."""
+SURROGATE = re.compile("[\ud800-\udfff]")
+"""Half of a character: no file, screen or name of a file can hold it."""
 HEADER = re.compile(
     rb"\{'descr': '([<>|=][biuf][0-9]{1,2})', 'fortran_order': (False|True), 'shape': \(([0-9, ]{0,200})\), \} *\n"
 )
@@ -108,7 +110,7 @@ def own_folder(folder: Path, above: int = 0) -> Path:
 
 
 def parsed(content: bytes | str) -> Any:
-    """The value of a JSON text. Errors: `ValueError` for anything else, numbers of over 4,300 digits, deep nesting."""
+    """The value of a JSON text. Errors: `ValueError` for numbers of 4,301 digits, deep nesting, half a character too."""
     try:
         value = json.loads(content)
         level, depth = [value], 0
@@ -116,9 +118,16 @@ def parsed(content: bytes | str) -> Any:
             depth += 1
             if depth > MOST_DEPTH:
                 raise ValueError(f"nested deeper than {MOST_DEPTH} levels")
+        if has_halves(content):
+            json.dumps(value, ensure_ascii=False).encode()  # a UnicodeError is a ValueError
         return value
     except RecursionError:
         raise ValueError("nested too deeply") from None
+
+
+def has_halves(content: bytes | str) -> bool:
+    """Whether a JSON text may hold half a character."""
+    return b"\\u" in content if isinstance(content, bytes) else "\\u" in content or not content.isascii()
 
 
 def _inside(value: Any) -> Any:

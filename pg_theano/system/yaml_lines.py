@@ -27,6 +27,7 @@ from typing import Any, NamedTuple
 
 import yaml
 
+from pg_theano.system.opening import SURROGATE
 from pg_theano.types import Problem, UserError
 
 MAX_BYTES = 1_000_000
@@ -138,6 +139,8 @@ class _Composer(yaml.SafeLoader):
         ):
             tag = tag.replace("tag:yaml.org,2002:", "!!")
             raise self.source.error(line, f"got the tag {tag}", "plain values", "the value without it")
+        if SURROGATE.search(getattr(event, "value", None) or ""):
+            raise self.source.error(line, "got half a character (U+D800 to U+DFFF)", "whole ones", "without it")
         self.count += 1
         _check_size(self.source, line, self.depth, self.count)
         self.depth += 1
