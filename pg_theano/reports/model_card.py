@@ -12,7 +12,7 @@ import yaml
 from pg_theano.config.knobs import Config
 from pg_theano.config.reading import to_dict
 from pg_theano.runs import folder as runs
-from pg_theano.runs import places
+from pg_theano.runs import places, recorded
 from pg_theano.runs.exported import export
 from pg_theano.system import opening, writing
 from pg_theano.system.versions import versions
@@ -79,7 +79,9 @@ def _result(path: Path) -> dict[str, Any]:
     """What the run said at its end; of one that was killed, how far its policy had come."""
     if (found := runs.read_result(path)) is not None:
         return found
-    counters = runs.trained(path).checkpoint.facts["counters"]
+    checkpoint = runs.trained(path).checkpoint
+    recorded.checked(recorded.Counted, checkpoint.facts, checkpoint.path.with_suffix(".json"), "facts")
+    counters = checkpoint.facts["counters"]
     return {"env_steps": counters["env_steps"], "killed_after": counters["updates"]}
 
 
@@ -169,8 +171,11 @@ def _rows(
         ("algorithm", config.algorithm.name),
         ("mean reward", f"{figure} ({judged['n']} greedy episodes in fresh environments, seed {judged['seed']})"),
         ("env steps", f"{result['env_steps']:,}{later}" if "env_steps" in result else None),
-        ("seconds, start to end", f"{result['seconds']['total']:.1f}" if "seconds" in result else None),
-        ("parameters", f"{facts['spec']['num_params']:,}"),
+        (
+            "seconds, start to end",
+            f"{result['seconds']['total']:.1f}" if "total" in result.get("seconds", {}) else None,
+        ),
+        ("parameters", f"{recorded.spec_in(facts, Path('run.json')).acting.num_params:,}"),
         ("seed", config.seed),
         ("made with", ", ".join(f"{key} {value}" for key, value in result.get("versions", versions()).items())),
     ]

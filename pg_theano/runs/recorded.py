@@ -64,10 +64,15 @@ class Counters(Recorded):
     best_update: Natural | None
 
 
-class Checkpoint(Recorded):
-    """The facts of a checkpoint that a run goes on from."""
+class Counted(Recorded):
+    """What is read of any checkpoint."""
 
     counters: Counters
+
+
+class Checkpoint(Counted):
+    """The facts of a checkpoint that a run goes on from."""
+
     final: Evaluation | None
     metrics_bytes: Natural
     metrics_sha256: str | None = None

@@ -110,7 +110,7 @@ def own_folder(folder: Path, above: int = 0) -> Path:
 
 
 def parsed(content: bytes | str) -> Any:
-    """The value of a JSON text. Errors: `ValueError` for numbers of 4,301 digits, deep nesting, half a character too."""
+    """The value of a JSON text. Errors: `ValueError`, for 4,301 digits, deep nesting, half a character too."""
     try:
         value = json.loads(content)
         level, depth = [value], 0
