@@ -78,6 +78,11 @@ class UserError(Exception):
         self.problem = Problem("", problem) if isinstance(problem, str) else problem
         super().__init__(str(problem))
 
+    @classmethod
+    def of(cls, knob: str, got: str, expected: str = "", advice: str = "") -> UserError:
+        """One about a knob: see `Problem.of`."""
+        return cls(Problem.of(knob, got, expected, advice))
+
     def _render_traceback_(self) -> list[str]:
         """What a notebook shows of it: the line; of others' code that lies behind it the traceback too."""
         line = "".join(c if c.isprintable() else "�" for c in f"error: {' '.join(str(self).split())}")

@@ -17,7 +17,7 @@ from pg_theano.compiler import building
 from pg_theano.compiler import cached as artifacts
 from pg_theano.compiler.building import Around, Shaping
 from pg_theano.system import stopping
-from pg_theano.types import NARROW, Problem, State, UserError
+from pg_theano.types import NARROW, State, UserError
 
 Report = Callable[[str, float], None]
 """Called with what was compiled, and the seconds it took; with 0 seconds before a long compilation begins."""
@@ -34,10 +34,8 @@ class PyTensorFunctions:
 
     def __init__(self, module: str, spec: Shaping, first: str, backend: str, report: Report, around: Around):
         if backend == "c" and not (shutil.which("g++") or shutil.which("clang++")):
-            raise UserError(
-                Problem.of(
-                    "backend", "got c, but no C++ compiler (g++) is on the PATH; install one, or use backend: jax"
-                )
+            raise UserError.of(
+                "backend", "got c, but no C++ compiler (g++) is on the PATH; install one, or use backend: jax"
             )
         self.module, self.spec, self.backend, self.report, self.around = module, spec, backend, report, around
         self.compiled: dict[str, Any] = {}

@@ -9,7 +9,7 @@ from pathlib import Path
 from pg_theano.compiler.building import Around
 from pg_theano.spec import Spec
 from pg_theano.system.importing import fingerprint, importable
-from pg_theano.types import Problem, UserError
+from pg_theano.types import UserError
 
 
 def around(spec: Spec, folders: Sequence[Path]) -> Around:
@@ -28,7 +28,7 @@ def around(spec: Spec, folders: Sequence[Path]) -> Around:
         for knob, name, source in named:
             if source is not None and fingerprint(name, folders, knob=knob) != source:
                 got = f"{name} has changed since, and what was compiled of it is not kept here"
-                raise UserError(Problem.of(knob, got))
+                raise UserError.of(knob, got)
         with importable(folders, [name for _, name, _ in named]):
             yield
 

@@ -256,45 +256,35 @@ def check_actions(config: Any, task: Any) -> None:
     """Raises `UserError` for a knob that the task's action space rules out."""
     kind = task.action.kind
     if kind != "discrete" and config.exploration.name != "softmax":
-        raise UserError(
-            Problem.of(
-                "exploration.name",
-                f"got {config.exploration.name}; expected softmax, as {task.id} has a {kind} action space; try softmax",
-            )
+        raise UserError.of(
+            "exploration.name",
+            f"got {config.exploration.name}; expected softmax, as {task.id} has a {kind} action space; try softmax",
         )
     if kind != "box":
         plain = type(config.policy)()
         for knob in ("squash", "log_std", "noise", "noise_every", "initial_log_std"):
             if (got := getattr(config.policy, knob)) != getattr(plain, knob):
                 expected = shown(getattr(plain, knob))
-                raise UserError(
-                    Problem.of(
-                        f"policy.{knob}",
-                        f"got {shown(got)}, which is for actions that are real numbers, and {task.id} "
-                        f"has a {kind} action space; expected {expected}; try leaving it out",
-                    )
+                raise UserError.of(
+                    f"policy.{knob}",
+                    f"got {shown(got)}, which is for actions that are real numbers, and {task.id} "
+                    f"has a {kind} action space; expected {expected}; try leaving it out",
                 )
     if config.policy.squash and kind == "box" and not all(map(math.isfinite, (*task.action.low, *task.action.high))):
-        raise UserError(
-            Problem.of(
-                "policy.squash",
-                f"got true, and the actions of {task.id} have the bounds {task.action.low} to "
-                f"{task.action.high}; "
-                "expected finite bounds to squash into; try false",
-            )
+        raise UserError.of(
+            "policy.squash",
+            f"got true, and the actions of {task.id} have the bounds {task.action.low} to "
+            f"{task.action.high}; "
+            "expected finite bounds to squash into; try false",
         )
     if config.policy.logistic and (kind != "discrete" or task.action.choices != [2]):
         has = f"{task.action.choices[0]} actions" if kind == "discrete" else f"a {kind} action space"
-        raise UserError(
-            Problem.of(
-                "policy.logistic",
-                f"got true, which is for two actions, and {task.id} has {has}; expected false; try false",
-            )
+        raise UserError.of(
+            "policy.logistic",
+            f"got true, which is for two actions, and {task.id} has {has}; expected false; try false",
         )
     if config.gradients == "by_hand" and kind not in ("discrete", "box"):
-        raise UserError(
-            Problem.of(
-                "gradients",
-                f"by_hand has no {kind} actions, which {task.id} has; expected Discrete or Box; try symbolic",
-            )
+        raise UserError.of(
+            "gradients",
+            f"by_hand has no {kind} actions, which {task.id} has; expected Discrete or Box; try symbolic",
         )

@@ -122,11 +122,9 @@ def action_of(space: Any, id: str, squash: bool = False) -> Action:
     box                        min(max(a, low), high), or low + (high − low)·(tanh a + 1)/2 where squashed
     """
     if squash and not (isinstance(space, gymnasium.spaces.Box) and space.is_bounded()):
-        raise UserError(
-            Problem.of(
-                "policy.squash",
-                f"got true, and {id} has the action space {space}; expected a Box with finite bounds; try false",
-            )
+        raise UserError.of(
+            "policy.squash",
+            f"got true, and {id} has the action space {space}; expected a Box with finite bounds; try false",
         )
     if isinstance(space, gymnasium.spaces.Discrete):
         start = int(space.start)
