@@ -83,6 +83,11 @@ class UserError(Exception):
         """One about a knob: see `Problem.of`."""
         return cls(Problem.of(knob, got, expected, advice))
 
+    @classmethod
+    def at(cls, where: object, got: str, expected: str = "", advice: str = "", hint: str = "") -> UserError:
+        """One about a file, a folder or whatever else has a name."""
+        return cls(Problem(str(where), got, expected, advice, hint=hint))
+
     def _render_traceback_(self) -> list[str]:
         """What a notebook shows of it: the line; of others' code that lies behind it the traceback too."""
         line = "".join(c if c.isprintable() else "�" for c in f"error: {' '.join(str(self).split())}")

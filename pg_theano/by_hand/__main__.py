@@ -200,16 +200,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = commands.parser(
         "by_hand", __doc__, "python -m pg_theano.by_hand --algo ppo --gae --seed 3 --json", knobs=help_text
     )
-    parser.add_argument("--algo", choices=list(SETTINGS), default="vpg", help="policy gradient, or clipped PPO (vpg)")
-    parser.add_argument("--seed", type=commands.natural, default=0, metavar="S", help="of everything random (0)")
-    parser.add_argument(
-        "--max-episodes", type=commands.positive, default=2000, metavar="N", help="give up after so many (2000)"
-    )
-    parser.add_argument("--gae", action="store_true", help="advantages by GAE(0.95) instead of reward-to-go less V")
-    parser.add_argument("--no-baseline", action="store_true", help="weigh by reward-to-go alone, nothing taken from it")
-    parser.add_argument("--watch", action="store_true", help="show one episode in a window at the end")
-    parser.add_argument("--json", action="store_true", help="print one JSON object and nothing else")
-    parser.add_argument("--no-plot", action="store_true", help="leave out plots/by-hand-ALGO.png")
+    add = parser.add_argument
+    add("--algo", choices=list(SETTINGS), default="vpg", help="policy gradient, or clipped PPO (vpg)")
+    add("--seed", type=commands.natural, default=0, metavar="S", help="of everything random (0)")
+    add("--max-episodes", type=commands.positive, default=2000, metavar="N", help="give up after so many (2000)")
+    add("--gae", action="store_true", help="advantages by GAE(0.95) instead of reward-to-go less V")
+    add("--no-baseline", action="store_true", help="weigh by reward-to-go alone, nothing taken from it")
+    add("--watch", action="store_true", help="show one episode in a window at the end")
+    add("--json", action="store_true", help="print one JSON object and nothing else")
+    add("--no-plot", action="store_true", help="leave out plots/by-hand-ALGO.png")
     return commands.run(parser, _command, argv)
 
 

@@ -46,10 +46,7 @@ def init(agent: Agent, rng: np.random.Generator) -> State:
     """Fresh numbers; log σ = 0, so σ = 1."""
     log_std = np.zeros(agent.policy_network.sizes[-1] if agent.policy.name == "gaussian" else 0)
     policy = networks.initial(rng, agent.policy_network)
-    return {
-        "policy": np.concatenate([policy, log_std]),
-        "value": networks.initial(rng, agent.value_network),
-    }
+    return {"policy": np.concatenate([policy, log_std]), "value": networks.initial(rng, agent.value_network)}
 
 
 # -- forward

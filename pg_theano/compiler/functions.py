@@ -121,15 +121,7 @@ class JaxFunctions:
     """
 
     def __init__(
-        self,
-        module: str,
-        spec: Shaping,
-        first: str,
-        *,
-        steps: int | None,
-        report: Report,
-        around: Around,
-        agents: bool,
+        self, module: str, spec: Shaping, first: str, *, steps: int | None, report: Report, around: Around, agents: bool
     ):
         self.module, self.spec, self.report, self.around, self.agents = module, spec, report, around, agents
         self.key = artifacts.key_of(module, spec)

@@ -31,7 +31,7 @@ from pg_theano.environments.spaces import COMPOSITE, action_of, observation_of, 
 from pg_theano.environments.symbolic import Dynamics, SymbolicEnv, SymbolicVectorEnv
 from pg_theano.environments.workers import Workers
 from pg_theano.system.importing import importable
-from pg_theano.types import BUILT_IN_DYNAMICS, Array, Problem, Steps, Task, UserError
+from pg_theano.types import BUILT_IN_DYNAMICS, Array, Steps, Task, UserError
 
 
 def make(
@@ -137,12 +137,10 @@ class VectorClass:
     def __init__(self, config: knobs.Environment, envs: Any, dtype: str, squash: bool):
         mode = envs.metadata.get("autoreset_mode")
         if mode is not AutoresetMode.NEXT_STEP:
-            raise UserError(
-                Problem(
-                    config.id,
-                    f"its vectorised class resets in mode {mode}",
-                    "NEXT_STEP. Name a wrapper in environment.wrappers, and single environments are used instead",
-                )
+            raise UserError.at(
+                config.id,
+                f"its vectorised class resets in mode {mode}",
+                "NEXT_STEP. Name a wrapper in environment.wrappers, and single environments are used instead",
             )
         self.envs, self.kind = envs, "its own vectorised class"
         self.num_envs = num_envs = envs.num_envs
@@ -341,8 +339,7 @@ def _attribute(knob: str, name: str, example: str = "my_module:MyEnv") -> Any:
         if isinstance(error, ModuleNotFoundError) and error.name == "gym":
             example = "import gymnasium as gym in it"
         raise UserError.of(
-            knob,
-            f"{name} cannot be imported ({type(error).__name__}: {error}); expected module:Class; try {example}",
+            knob, f"{name} cannot be imported ({type(error).__name__}: {error}); expected module:Class; try {example}"
         ) from None
 
 
@@ -366,11 +363,6 @@ def _explained(id: str, doing: str, seed: int | None = None, *, old: bool = Fals
         reason = str(error).partition(" was raised from the environment creator")[0]  # Gymnasium repeats id and kwargs
         missing = isinstance(error, gymnasium.error.DependencyNotInstalled)  # which says what to install
         advice = "that" if missing else f"python -m pg_theano.check_env {id}{' environment.api=gym' if old else ''}"
-        raise UserError(
-            Problem(
-                id,
-                f"{verb}{at}: {type(error).__name__}: {reason}",
-                "what Gymnasium can make, reset and step",
-                advice,
-            )
+        raise UserError.at(
+            id, f"{verb}{at}: {type(error).__name__}: {reason}", "what Gymnasium can make, reset and step", advice
         ) from error

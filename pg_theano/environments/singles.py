@@ -13,7 +13,7 @@ import numpy as np
 from pg_theano.config import knobs
 from pg_theano.environments.place import PLACE, Standing, calling
 from pg_theano.environments.spaces import COMPOSITE, action_of, observation_of, spaces_of
-from pg_theano.types import Array, Problem, Task, UserError
+from pg_theano.types import Array, Task, UserError
 
 STEPS_TRIED = 16
 """How many steps are taken twice to see whether an environment replays."""
@@ -36,7 +36,7 @@ class Slots:
         for slot in self.slots:
             if (slot.observation_space, slot.action_space) != (first.observation_space, first.action_space):
                 got = f"the spaces of environment {slot.index} are not those of environment 0"
-                raise UserError(Problem(config.id, got))
+                raise UserError.at(config.id, got)
         limits = [config.max_episode_steps, first.spec.max_episode_steps if first.spec else None]
         time_limit = next((limit for limit in limits if limit), None)
         threshold = first.spec.reward_threshold if first.spec else None
@@ -243,9 +243,8 @@ class Slot(gymnasium.Wrapper):
                 raise self.fault(self._foreign(obs)) from None
         if np.shape(obs) != self._shape:
             raise self.fault(
-                f"the observation has shape {np.shape(obs)}; its space says {self._shape}; expected that; "
-                "try a space of "
-                "the shape that step and reset return"
+                f"the observation has shape {np.shape(obs)}; its space says {self._shape}; expected that; try a space "
+                "of the shape that step and reset return"
             )
         if (obs.dtype.kind not in "fiub") if self._is_box else not self._space.contains(obs):
             raise self.fault(self._foreign(obs))

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import gymnasium
 import numpy as np
 
-from pg_theano.types import ActionSpace, Array, Problem, UserError
+from pg_theano.types import ActionSpace, Array, UserError
 
 COMPOSITE = (gymnasium.spaces.Dict, gymnasium.spaces.Tuple)
 """Observation spaces of several parts, which Gymnasium's own wrapper makes one row of."""
@@ -99,13 +99,11 @@ def observation_of(space: Any, id: str, dtype: str) -> Observation:
             return np.concatenate([table[columns[:, i]] for i, table in enumerate(tables)], axis=1)
 
         return Observation(int(space.nvec.sum()), convert)
-    raise UserError(
-        Problem(
-            id,
-            f"its observation space {space} is not supported",
-            "Box, Discrete, MultiDiscrete, MultiBinary, or a Dict or Tuple that Gymnasium can flatten",
-            "a wrapper in environment.wrappers that makes it one",
-        )
+    raise UserError.at(
+        id,
+        f"its observation space {space} is not supported",
+        "Box, Discrete, MultiDiscrete, MultiBinary, or a Dict or Tuple that Gymnasium can flatten",
+        "a wrapper in environment.wrappers that makes it one",
     )
 
 
@@ -140,13 +138,11 @@ def action_of(space: Any, id: str, squash: bool = False) -> Action:
         return Action(plain, lambda action: np.array(action, space.dtype).reshape(len(action), *shape))
     if isinstance(space, gymnasium.spaces.Box):
         return _box_action(space, id, squash)
-    raise UserError(
-        Problem(
-            id,
-            f"its action space {space} is not supported",
-            "Discrete, Box, MultiDiscrete of one dimension or MultiBinary",
-            "a wrapper in environment.wrappers that makes it one",
-        )
+    raise UserError.at(
+        id,
+        f"its action space {space} is not supported",
+        "Discrete, Box, MultiDiscrete of one dimension or MultiBinary",
+        "a wrapper in environment.wrappers that makes it one",
     )
 
 

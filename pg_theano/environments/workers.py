@@ -37,7 +37,7 @@ from pg_theano.environments.spaces import action_of, from_data
 from pg_theano.system import children
 from pg_theano.system.children import Child, Memory
 from pg_theano.system.console import say
-from pg_theano.types import ActionSpace, Array, Problem, Task, UserError
+from pg_theano.types import ActionSpace, Array, Task, UserError
 
 STARTING = 60.0
 """Seconds in which a worker must have imported and made its environments."""
@@ -132,7 +132,7 @@ class Workers:
             for (first, _), fact in zip(self._shares, facts, strict=True):
                 if fact != facts[0]:
                     got = f"the spaces of environment {first} are not those of environment 0"
-                    raise UserError(Problem(config.id, got))
+                    raise UserError.at(config.id, got)
         except BaseException:
             self.close()
             raise
@@ -271,12 +271,12 @@ class Workers:
         child, (first, end) = self._children[worker], self._shares[worker]
         if not select.select([child.socket], [], [], STARTING)[0]:
             got = f"environments {first} to {end - 1} are not made after {STARTING:g} s"
-            raise UserError(Problem(self.config.id, got, "to be"))
+            raise UserError.at(self.config.id, got, "to be")
         try:
             kind, content = child.receive()
         except EOFError:
             how = children.how_it_ended(child.end(seconds=1.0))
-            raise UserError(Problem(self.config.id, f"cannot be made: its process {how}")) from None
+            raise UserError.at(self.config.id, f"cannot be made: its process {how}") from None
         if kind == b"x":
             raise children.error_of(content)
         return json.loads(content)

@@ -51,9 +51,7 @@ def folders_of(path: Path) -> list[Path]:
 
 
 def play(
-    config: Config,
-    path: Path,
-    train: Callable[[list[Config], list[Path]], list[dict[str, Any]]],
+    config: Config, path: Path, train: Callable[[list[Config], list[Path]], list[dict[str, Any]]]
 ) -> list[dict[str, Any]]:
     """The figures of every seed, in order: read where it is finished, else of `train`, `agents_per_process` at a time.
 

@@ -81,26 +81,23 @@ def main(argv: Sequence[str] | None = None) -> int:
     rows = tables.knobs(settings.Search, "search.") + tables.knobs(settings.Range, "search.space.KNOB.")
     table = "\n".join(["knobs of the search:", *tables.table(rows)])
     parser = commands.parser("search", __doc__, f"{EXAMPLE}\n\n{table}", knobs=help_text)
-    parser.add_argument(
+    add = parser.add_argument
+    add(
         "what",
         nargs="*",
         metavar="CONFIG.yaml | knob=value",
         help="a config with a section `search`, then knobs over it",
     )
-    parser.add_argument("--seed", type=commands.natural, metavar="N", help="everything random follows from it")
-    parser.add_argument("--run-dir", metavar="D", help="exact folder of the search (default: runs/<name>)")
-    parser.add_argument("--resume", metavar="RUN", help="go on with the search of this folder")
-    parser.add_argument(
-        "--force", action="store_true", help="--resume: also where versions, backend or dtype are others"
-    )
+    add("--seed", type=commands.natural, metavar="N", help="everything random follows from it")
+    add("--run-dir", metavar="D", help="exact folder of the search (default: runs/<name>)")
+    add("--resume", metavar="RUN", help="go on with the search of this folder")
+    add("--force", action="store_true", help="--resume: also where versions, backend or dtype are others")
     commands.add_allow_import(parser)
-    parser.add_argument("--no-plot", action="store_true", help="draw no figure at the end")
-    parser.add_argument("--json", action="store_true", help="print the result as one JSON object; progress to stderr")
-    parser.add_argument(
-        "--compare", action="store_true", help="several methods on the same space and budget, over --seeds"
-    )
-    parser.add_argument("--seeds", type=commands.positive, default=5, metavar="N", help="--compare: searches each (5)")
-    parser.add_argument("--page", metavar="FILE.md", help="--compare: where the table is written as well")
+    add("--no-plot", action="store_true", help="draw no figure at the end")
+    add("--json", action="store_true", help="print the result as one JSON object; progress to stderr")
+    add("--compare", action="store_true", help="several methods on the same space and budget, over --seeds")
+    add("--seeds", type=commands.positive, default=5, metavar="N", help="--compare: searches each (5)")
+    add("--page", metavar="FILE.md", help="--compare: where the table is written as well")
     return commands.run(parser, _search, argv)
 
 

@@ -190,9 +190,8 @@ def _check_budget(plan: Plan, name: str) -> None:
     if search.objective == "steps_to_solve":
         if budget.env_steps is None and "budget.env_steps" not in searched:
             raise UserError(
-                f"{name} search.objective: got steps_to_solve without budget.env_steps, of which an "
-                "unsolved run counts twice; expected it; "
-                "try budget.env_steps=200000"
+                f"{name} search.objective: got steps_to_solve without budget.env_steps, of which an unsolved run "
+                "counts twice; expected it; try budget.env_steps=200000"
             )
         if not plan.config.solved.stop:
             raise UserError(

@@ -23,7 +23,7 @@ from typing import Any
 
 import numpy as np
 
-from pg_theano.types import Array, Problem, UserError
+from pg_theano.types import Array, UserError
 
 MOST_JSON = 16_000_000
 """Bytes of a JSON file, or of the manifest of an artifact. 16 MB of `[[],[],...` unfold to 0.4 GB."""
@@ -59,17 +59,15 @@ def opened(path: Path, flags: int = os.O_RDONLY, mode: int = 0o644) -> int:
         descriptor = os.open(path, flags | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, mode)
     except OSError:
         if os.path.islink(path):
-            raise UserError(Problem(str(path), "is a link", "a file of its own: copy what it points to here")) from None
+            raise UserError.at(path, "is a link", "a file of its own: copy what it points to here") from None
         raise
     found = os.fstat(descriptor)
     if not stat.S_ISREG(found.st_mode):
         os.close(descriptor)
-        raise UserError(Problem(str(path), "is not a regular file"))
+        raise UserError.at(path, "is not a regular file")
     if flags & os.O_ACCMODE != os.O_RDONLY and found.st_nlink != 1:
         os.close(descriptor)
-        raise UserError(
-            Problem(str(path), f"has {found.st_nlink} names (hard links)", "one: it would be written to as well")
-        )
+        raise UserError.at(path, f"has {found.st_nlink} names (hard links)", "one: it would be written to as well")
     return descriptor
 
 
@@ -78,26 +76,26 @@ def read(path: Path, most: int) -> bytes:
     with os.fdopen(opened(path), "rb") as file:
         size = os.fstat(file.fileno()).st_size
         if size > most:
-            raise UserError(Problem(str(path), f"has {size:,} bytes", f"at most {most:,}"))
+            raise UserError.at(path, f"has {size:,} bytes", f"at most {most:,}")
         content = file.read(most + 1)
     if len(content) > most:
-        raise UserError(Problem(str(path), f"grew past {most:,} bytes while it was read"))
+        raise UserError.at(path, f"grew past {most:,} bytes while it was read")
     return content
 
 
 def own_file(path: Path) -> Path:
     """The path of a regular file, or of none yet. Errors: `UserError` for a link, a pipe and the like."""
     if path.is_symlink():
-        raise UserError(Problem(str(path), "is a link", "a file of its own: copy what it points to here"))
+        raise UserError.at(path, "is a link", "a file of its own: copy what it points to here")
     if path.exists() and not path.is_file():
-        raise UserError(Problem(str(path), "is not a regular file"))
+        raise UserError.at(path, "is not a regular file")
     return path
 
 
 def own_folder(folder: Path) -> Path:
     """The folder itself. Errors: `UserError` for a link, behind which files would be written and cleared elsewhere."""
     if folder.is_symlink():
-        raise UserError(Problem(str(folder), "is a link", "a folder of the run's own: copy what it points to here"))
+        raise UserError.at(folder, "is a link", "a folder of the run's own: copy what it points to here")
     return folder
 
 

@@ -144,11 +144,7 @@ def compiled(setting: Setting, closing: contextlib.ExitStack) -> tuple[Program, 
 
 
 def _trainer(
-    begun: runs.Resumable,
-    setting: Setting,
-    loaded: tuple[Program, Collector],
-    how: How,
-    closing: contextlib.ExitStack,
+    begun: runs.Resumable, setting: Setting, loaded: tuple[Program, Collector], how: How, closing: contextlib.ExitStack
 ) -> Trainer:
     program, collector = loaded
     saver = saving.begin(setting, program, collector, begun.checkpoint, force=how.force)

@@ -77,12 +77,7 @@ def compare(
 
 
 def _row(
-    name: str,
-    size: int,
-    found: Mapping[str, Array],
-    directions: Array,
-    numerical: Sequence[float | None],
-    scale: float,
+    name: str, size: int, found: Mapping[str, Array], directions: Array, numerical: Sequence[float | None], scale: float
 ) -> Row:
     counts = np.array([value is not None for value in numerical])
     differences = np.array([value for value in numerical if value is not None])

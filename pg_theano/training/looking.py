@@ -68,7 +68,6 @@ def check_finite(setting: Setting, measured: dict[str, float], played: Played, u
         check_record(played.rollout, f"{setting.task.id}, update {update}, {column}", everything=not finite)
     if not finite:
         raise UserError(
-            f"update {update}: the loss, its gradient or the step is not finite "
-            f"(cost {cost:g}); parameters were left as they were; expected finite numbers; try a lower "
-            "schedules.learning_rate, or rewards of a smaller size"
+            f"update {update}: the loss, its gradient or the step is not finite (cost {cost:g}); parameters were left "
+            "as they were; expected finite numbers; try a lower schedules.learning_rate, or rewards of a smaller size"
         )

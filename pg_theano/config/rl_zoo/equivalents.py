@@ -98,10 +98,7 @@ def _registered(environment: str) -> tuple[str, str]:
         ) from None
     if highest is not None and version is not None and highest > version:
         newer = registration.get_env_id(space, name, highest)
-        return (
-            newer,
-            f"Gymnasium has no {environment} any more; {newer} is written, which is not quite the same task",
-        )
+        return (newer, f"Gymnasium has no {environment} any more; {newer} is written, which is not quite the same task")
     return environment, (
         f"{environment} is not registered here; install what has it, and try environment.id=its_module:{environment}"
     )

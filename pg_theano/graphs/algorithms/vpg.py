@@ -13,15 +13,7 @@ from pg_theano.spec import Spec
 
 __all__ = ["act", "describe", "gradient", "rollout", "train"]
 
-METRICS = [
-    "cost",
-    "value_loss",
-    "entropy",
-    "gradient_norm",
-    "explained_variance",
-    "advantage_mean",
-    "finite",
-]
+METRICS = ["cost", "value_loss", "entropy", "gradient_norm", "explained_variance", "advantage_mean", "finite"]
 
 
 def describe(spec: Spec):

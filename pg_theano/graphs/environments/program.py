@@ -62,7 +62,5 @@ def step(stepped: Stepped):
         "terminated": environment.terminated(following),
     }
     return Graph(
-        {"env_state": packed, "action": given},
-        outputs,
-        {"env_state": [environment.state_size, "E"], "action": dims},
+        {"env_state": packed, "action": given}, outputs, {"env_state": [environment.state_size, "E"], "action": dims}
     )

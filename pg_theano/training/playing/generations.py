@@ -37,12 +37,7 @@ class Population(NothingOpen):
     """The collector of a search: asks for candidates and tries them, here or in workers."""
 
     def __init__(
-        self,
-        config: Config,
-        spec: Spec,
-        environment: making.Playable,
-        program: Program,
-        folders: Sequence[Path] = (),
+        self, config: Config, spec: Spec, environment: making.Playable, program: Program, folders: Sequence[Path] = ()
     ):
         self.config, self.spec, self.program, self.folders = config, spec, program, [str(one) for one in folders]
         self.player = Player(config, spec, environment, program, folders)
@@ -87,12 +82,7 @@ class Player:
     """Plays candidates on the compiled environment, or in a single environment of Gymnasium for each episode."""
 
     def __init__(
-        self,
-        config: Config,
-        spec: Spec,
-        environment: making.Playable,
-        program: Program,
-        folders: Sequence[Path] = (),
+        self, config: Config, spec: Spec, environment: making.Playable, program: Program, folders: Sequence[Path] = ()
     ):
         self.config, self.spec, self.environment, self.program = config, spec, environment, program
         self.folders = folders

@@ -46,10 +46,7 @@ class Generation(NamedTuple):
 
 
 def load(
-    config: Config,
-    spec: Spec,
-    report: backends.Report,
-    around: building.Around = contextlib.nullcontext,
+    config: Config, spec: Spec, report: backends.Report, around: building.Around = contextlib.nullcontext
 ) -> Program:
     """The program of an algorithm that searches. `around`: see `compiling.functions`."""
     algorithm, search = config.algorithm, _searcher_of(config, spec, report)
