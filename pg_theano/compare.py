@@ -9,8 +9,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from pg_theano.config.tables import help_text
+from pg_theano.reports.comparing import results
 from pg_theano.reports.comparing.comparing import compare
-from pg_theano.reports.comparing.results import CURVES
 from pg_theano.system import commands, writing
 from pg_theano.system.console import say
 
@@ -44,7 +44,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         "task, solved of several, range where a task has no threshold)",
     )
     add("--bounds", action="append", default=[], metavar="TASK=LOW,HIGH", help="what counts as 0 and as 1 of a task")
-    add("--curve", default="evaluation", choices=tuple(CURVES), help="greedy evaluations, or returns while training")
+    add(
+        "--curve",
+        default="evaluation",
+        choices=tuple(results.CURVES),
+        help="greedy evaluations, or returns while training",
+    )
     add("--seed", type=commands.natural, default=0, metavar="N", help="of the resamples (0)")
     add("--out", type=Path, metavar="FILE", help="the figure, .png, .pdf, .svg (plots/compare.png)")
     add("--no-plot", action="store_true", help="draw no figure")
@@ -63,20 +68,18 @@ def _compare(arguments: argparse.Namespace) -> int:
         curve=arguments.curve,
         seed=arguments.seed,
     )
-    from pg_theano.reports.comparing import table
-
-    for line in table.said(found):
+    for line in results.said(found):
         say(line, sys.stderr)
     out = None
     if not arguments.no_plot:
         from pg_theano.reports.comparing import figure  # late: matplotlib takes half a second to import
 
         out = figure.draw(found, arguments.out or Path("plots") / "compare.png")
-    text = table.markdown(found)
+    text = results.markdown(found)
     if arguments.page is not None:
         writing.write_atomically(arguments.page, f"{text}\n".encode())
     if arguments.json:
-        print(json.dumps(table.plain(found) | {"figure": None if out is None else str(out)}))
+        print(json.dumps(results.plain(found) | {"figure": None if out is None else str(out)}))
     else:
         say(text)
         if out is not None:

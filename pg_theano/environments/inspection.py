@@ -26,11 +26,11 @@ import numpy as np
 
 from pg_theano.config import knobs
 from pg_theano.environments import making, transcripts
-from pg_theano.environments.place import Standing, calling
 from pg_theano.environments.singles import LARGEST_REWARD
 from pg_theano.environments.sound import LONGEST_EPISODE
 from pg_theano.environments.spaces import COMPOSITE, action_of, observation_of
 from pg_theano.environments.transcripts import Told
+from pg_theano.environments.watchdog import Standing, calling
 from pg_theano.system import children
 from pg_theano.types import UserError
 

@@ -25,10 +25,10 @@ from gymnasium.vector import AutoresetMode
 
 from pg_theano.config import knobs
 from pg_theano.environments import old_gym
-from pg_theano.environments.place import Standing, calling
 from pg_theano.environments.singles import Slots
 from pg_theano.environments.spaces import COMPOSITE, action_of, observation_of, spaces_of
 from pg_theano.environments.symbolic import Dynamics, SymbolicEnv, SymbolicVectorEnv
+from pg_theano.environments.watchdog import Standing, calling
 from pg_theano.environments.workers import Workers
 from pg_theano.system.importing import importable
 from pg_theano.types import BUILT_IN_DYNAMICS, Array, Steps, Task, UserError

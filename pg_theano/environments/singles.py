@@ -11,8 +11,8 @@ import gymnasium
 import numpy as np
 
 from pg_theano.config import knobs
-from pg_theano.environments.place import PLACE, Standing, calling
 from pg_theano.environments.spaces import COMPOSITE, action_of, observation_of, spaces_of
+from pg_theano.environments.watchdog import PLACE, Standing, calling, shown_action
 from pg_theano.types import Array, Task, UserError
 
 STEPS_TRIED = 16
@@ -280,9 +280,3 @@ def wrong_reward(reward: float) -> str:
         f"reward is {reward}; a reward must be finite; expected a number; try to find where it comes from, "
         "with that seed"
     )
-
-
-def shown_action(action: Any) -> str:
-    """An action as text of at most 80 characters."""
-    text = str(np.asarray(action).tolist())
-    return text if len(text) <= 80 else f"{text[:77]}..."

@@ -32,8 +32,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from pg_theano.config import knobs
-from pg_theano.environments.singles import shown_action
 from pg_theano.environments.spaces import action_of, from_data
+from pg_theano.environments.watchdog import shown_action
 from pg_theano.system import children
 from pg_theano.system.children import Child, Memory
 from pg_theano.system.console import say

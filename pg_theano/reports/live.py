@@ -13,7 +13,7 @@ import numpy as np
 
 from pg_theano.config.knobs import Config
 from pg_theano.config.reading import to_dict
-from pg_theano.reports.pages import configs, html, training, whole
+from pg_theano.reports.pages import html, training, whole
 from pg_theano.runs import curves, seeds
 from pg_theano.system.console import say
 from pg_theano.system.writing import write_atomically
@@ -85,7 +85,7 @@ class Page:
         if self.seeds > 1 or (len(trained) > 1 and same):
             trained = [_together(trained)]
         if self._configs[0] != len(trained):
-            self._configs = len(trained), configs.config_section(trained)
+            self._configs = len(trained), whole.config_section(trained)
         sections = [training.overview(trained), training.curves_section(trained), said, self._configs[1]]
         self._put(html.page(", ".join(one.name for one in trained), lead, sections, refresh=refresh))
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from pg_theano.reports import plots
 from pg_theano.reports.search_display import headline, number
-from pg_theano.runs.scores import OBJECTIVES
+from pg_theano.runs.figures import OBJECTIVES
 from pg_theano.search import cho, samplers, storage
 from pg_theano.search.axes import Axis, label
 from pg_theano.search.plan import Plan

@@ -13,8 +13,8 @@ from typing import Any
 from pg_theano.config import tables
 from pg_theano.config.tables import help_text
 from pg_theano.reports.search_display import Display, described, headline, number
-from pg_theano.search import best, study
 from pg_theano.search import plan as settings
+from pg_theano.search import study
 from pg_theano.system import commands, stopping
 from pg_theano.system.console import say
 from pg_theano.types import UserError
@@ -65,8 +65,8 @@ def finished(outcome: study.Outcome, plot: bool) -> dict[str, Any]:
         "score": None if top is None else top.score,
         "trial": None if top is None else top.number,
         "params": None if top is None else top.params,
-        "config": None if top is None else best.config_of(plan, top),
-        "best": None if top is None else str(best.write(plan, top, outcome.folder, len(found))),
+        "config": None if top is None else study.config_of(plan, top),
+        "best": None if top is None else str(study.write_best(plan, top, outcome.folder, len(found))),
         "trials": study.counted(found),
         "seconds": outcome.seconds,
         "bookkeeping_seconds": outcome.bookkeeping,

@@ -16,7 +16,7 @@ import numpy as np
 
 from pg_theano.runs import places, statistics
 from pg_theano.runs.curves import number
-from pg_theano.runs.scores import OBJECTIVES
+from pg_theano.runs.figures import OBJECTIVES
 from pg_theano.search import plan as settings
 from pg_theano.search import samplers, study, trials
 from pg_theano.search.plan import Plan

@@ -10,7 +10,7 @@ import numpy as np
 
 from pg_theano.compiler import functions
 from pg_theano.compiler import program as compiling
-from pg_theano.compiler.user_parts import around
+from pg_theano.compiler.building import around
 from pg_theano.config.algorithms import ALGORITHMS
 from pg_theano.config.declared import declared
 from pg_theano.config.knobs import Config

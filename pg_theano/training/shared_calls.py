@@ -11,7 +11,7 @@ from typing import Any, Protocol, cast
 import numpy as np
 
 from pg_theano.compiler.functions import agent_axis
-from pg_theano.compiler.padding import power_of_two
+from pg_theano.compiler.program import power_of_two
 from pg_theano.training.loop import Trainer
 from pg_theano.training.playing.compiled import Playing
 from pg_theano.types import Array, Knobs, Played, Record, State

@@ -11,7 +11,7 @@ import numpy as np
 
 from pg_theano.reports.comparing.results import CURVES, RESAMPLES, Comparison, Estimate, Group, Improvement
 from pg_theano.runs import statistics
-from pg_theano.runs.scores import OBJECTIVES
+from pg_theano.runs.figures import OBJECTIVES
 from pg_theano.types import UserError
 
 if TYPE_CHECKING:

@@ -8,8 +8,8 @@ from typing import Any
 
 from pg_theano.reports import plots
 from pg_theano.reports.comparing.results import Comparison, Estimate, short
-from pg_theano.runs import scores
 from pg_theano.runs.curves import number
+from pg_theano.runs.figures import OBJECTIVES
 
 MOST_PAIRS = 10
 ROW = 0.27  # inches of a bar
@@ -30,7 +30,7 @@ def figure_of(found: Comparison) -> Any:
     figure = plots.Figure(figsize=(plots.WIDTH, height), dpi=plots.DPI, facecolor="white")
     plots.FigureCanvasAgg(figure)
     styles = dict(zip([group.name for group in found.groups], plots.looks(len(found.groups)), strict=True))
-    title = f"{', '.join(found.bounds)}: {scores.OBJECTIVES[found.score]}, by {', '.join(found.by)}"
+    title = f"{', '.join(found.bounds)}: {OBJECTIVES[found.score]}, by {', '.join(found.by)}"
     figure.text(0.5, 1 - 0.12 / height, plots.plain(title), ha="center", va="top", fontsize=12.5, color="black")
     figure.legend(
         [plots.Line2D([], [], color=look.colour, linestyle=look.line, linewidth=2) for look in styles.values()],

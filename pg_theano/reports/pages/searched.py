@@ -14,8 +14,8 @@ from pg_theano.reports.pages import figures, html
 from pg_theano.reports.pages.figures import Mark
 from pg_theano.reports.search_display import headline, number
 from pg_theano.runs.curves import Curve
-from pg_theano.runs.scores import OBJECTIVES
-from pg_theano.search import best, cho, samplers, storage, study
+from pg_theano.runs.figures import OBJECTIVES
+from pg_theano.search import cho, samplers, storage, study
 from pg_theano.search.axes import Axis, label
 from pg_theano.search.plan import Plan
 from pg_theano.search.storage import Trial
@@ -151,5 +151,5 @@ def _best(plan: Plan, trials: Sequence[Trial]) -> str:
     first = complete[0][0]
     if "seeds" not in first.facts:
         return shown
-    config = yaml.safe_dump(best.config_of(plan, first), sort_keys=False)
+    config = yaml.safe_dump(study.config_of(plan, first), sort_keys=False)
     return shown + html.details(f"The config of trial {first.number}, to train", f"<pre>{html.text(config)}</pre>")

@@ -7,7 +7,7 @@ from typing import Any, NotRequired, TypedDict, Unpack
 
 import numpy as np
 
-from pg_theano.compiler.padding import bucket, power_of_two
+from pg_theano.compiler.program import bucket, power_of_two
 from pg_theano.environments import sound
 from pg_theano.environments.sound import check_finite
 from pg_theano.types import EXPLORE, Array, Knobs, Played, Rollout, State, Steps, Task, UserError
