@@ -159,13 +159,11 @@ class JaxFunctions:
                 sizes = dict(zip(_SIZES, key[1:], strict=True))
                 self.pending[key] = self.threads.submit(self._compile, artifact, sizes)
         began = time.perf_counter()
-        cached = [key for key in wanted if key in self.pending and self._cached(key)]
+        waited_for = [key for key in wanted if key in self.pending]
+        cached = [key for key in waited_for if self.artifact(key[0], key[2])[2] == "from the cache"]
         wait([self.pending[key] for key in cached])
         if len(cached) > 1:
             self.report(f"{len(cached)} functions, from the cache", time.perf_counter() - began)
-
-    def _cached(self, key: tuple) -> bool:
-        return self.artifact(key[0], key[2])[2] == "from the cache"
 
     def _wait(self, key: tuple) -> tuple[Any, list, list]:
         began, graphs = time.perf_counter(), self.graph_seconds

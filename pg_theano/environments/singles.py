@@ -200,7 +200,7 @@ class Slot(gymnasium.Wrapper):
             advice = "def reset(self, *, seed=None, options=None)" if "seed" in told else "--debug, which shows where"
             raise self.fault(f"reset raises {told}; expected (observation, info); try {advice}") from error
         if not (isinstance(result, tuple) and len(result) == 2):
-            raise self.fault(f"reset returns {_kind(result)}; expected (observation, info); try return obs, {{}}")
+            raise self.fault(f"reset returns {kind_of(result)}; expected (observation, info); try return obs, {{}}")
         return self._checked(result[0]), {}
 
     def step(self, action: Any) -> tuple[Any, float, bool, bool, dict[str, Any]]:
@@ -216,7 +216,7 @@ class Slot(gymnasium.Wrapper):
         """Check what `step` returned: (observation, reward, terminated, truncated)."""
         if not (isinstance(result, tuple) and len(result) == 5):
             raise self.fault(
-                f"step returns {_kind(result)}; expected (observation, reward, terminated, truncated, "
+                f"step returns {kind_of(result)}; expected (observation, reward, terminated, truncated, "
                 "info); try return "
                 "obs, reward, terminated, truncated, {}"
             )
@@ -268,7 +268,8 @@ class Slot(gymnasium.Wrapper):
         return UserError(f"{self.id}, environment {self.index}, step {self.steps} (seed {self.seed}): {what}")
 
 
-def _kind(result: Any) -> str:
+def kind_of(result: Any) -> str:
+    """What an environment returned, in words."""
     return f"{len(result)} values" if isinstance(result, tuple) else f"one {type(result).__name__}"
 
 

@@ -29,6 +29,13 @@ def endless(steps: int, where: str = "") -> UserError:
     )
 
 
+def check_length(task: Task, lengths: Array) -> None:
+    """Errors: `UserError` for an episode that does not end; `lengths` [N] are the steps of those that are open."""
+    limit = task.time_limit or LONGEST_EPISODE
+    if lengths.max() >= limit:
+        raise endless(limit, f"{task.id}, environment {int(lengths.argmax())}: ")
+
+
 def check_finite(environment: Begun, obs: Array, reward: Array | None, real: Array, time: Array) -> None:
     """Errors: `UserError` for an observation or reward that is not finite, or an absurd reward; it names step and seed.
 

@@ -225,7 +225,8 @@ class Workers:
 
         (observation [F], sum of rewards, steps until the episode ended or the actions did)
         """
-        total, steps = self._insisted(self._worker_of(index), b"r", _as_message(index, seed, given))
+        worker = next(worker for worker, (first, end) in enumerate(self._shares) if first <= index < end)
+        total, steps = self._insisted(worker, b"r", _as_message(index, seed, given))
         self._seeds[index], self._begun[index], self._before[index] = seed, len(self._log), given.copy()
         self._obs = self._obs.copy()
         self._obs[index] = self._shared.obs[index]
@@ -248,9 +249,6 @@ class Workers:
         self._children = []
 
     # -- one worker
-
-    def _worker_of(self, index: int) -> int:
-        return next(worker for worker, (first, end) in enumerate(self._shares) if first <= index < end)
 
     def _begin(self, worker: int) -> None:
         first, end = self._shares[worker]

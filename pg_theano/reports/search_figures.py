@@ -112,7 +112,7 @@ def _importance(axes: Any, plan: Plan, trials: Sequence[Trial]) -> None:
 def _slice(axes: Any, plan: Plan, axis: Axis, trials: Sequence[Trial]) -> None:
     """Every score over this knob's value; the best is ringed."""
     complete = [trial for trial in trials if trial.state == "complete"]
-    x, y = [_place(axis, trial.params[axis.name]) for trial in complete], [trial.score or 0.0 for trial in complete]
+    x, y = [axis.place(trial.params[axis.name]) for trial in complete], [trial.score or 0.0 for trial in complete]
     axes.plot(x, y, "o", color=BLUE, markersize=4, alpha=0.6, markeredgecolor="white", markeredgewidth=0.4)
     if y:
         top = int(np.argmax(y) if plan.maximise else np.argmin(y))
@@ -130,7 +130,7 @@ def _slice(axes: Any, plan: Plan, axis: Axis, trials: Sequence[Trial]) -> None:
         axes.set_xticks(ticks, [f"{tick:.2g}" for tick in ticks])
         axes.minorticks_off()
     ends = np.array([axis.unit(axis.low) - 0.04, axis.unit(axis.high) + 0.04])
-    axes.set_xlim(_values(axis, ends))
+    axes.set_xlim(axis.places(ends))
 
 
 def _parabolas(axes: Any, plan: Plan, axis: Axis, state: cho.State) -> None:
@@ -140,23 +140,11 @@ def _parabolas(axes: Any, plan: Plan, axis: Axis, state: cho.State) -> None:
     for age, one in enumerate(reversed(rounds)):
         fit, alpha = one.fits[axis.name], 1.0 / (1 + age)
         means = sign * np.array(fit.means)
-        axes.plot([_place(axis, v) for v in fit.values], means, "s", color=GREEN, markersize=5, alpha=alpha)
+        axes.plot([axis.place(v) for v in fit.values], means, "s", color=GREEN, markersize=5, alpha=alpha)
         if fit.coefficients is not None and len(fit.values) > 1:
             units = np.linspace(axis.unit(fit.values[0]), axis.unit(fit.values[-1]), 60)
             a, b, c = fit.coefficients
-            axes.plot(
-                _values(axis, units), sign * (a + b * units + c * units**2), color=GREEN, alpha=alpha, linewidth=1.4
-            )
+            over = sign * (a + b * units + c * units**2)
+            axes.plot(axis.places(units), over, color=GREEN, alpha=alpha, linewidth=1.4)
     if rounds and axis is plan.axes[0]:
         axes.set_title("green: CHO's means and quadratics, newest darkest", fontsize=8.2, color=GREEN, loc="left")
-
-
-def _place(axis: Axis, value: Any) -> float:
-    return float(axis.choices.index(value)) if axis.choices is not None else float(value)
-
-
-def _values(axis: Axis, units: Array) -> Array:
-    """Values at unit coordinates, not rounded and not held within the range."""
-    if axis.log:
-        return np.exp(np.log(axis.low) + units * (np.log(axis.high) - np.log(axis.low)))
-    return axis.low + units * (axis.high - axis.low)

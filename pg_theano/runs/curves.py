@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 
@@ -25,6 +25,10 @@ class Run(NamedTuple):
     seeds: list[dict[str, Array]]  # the columns of each run; exactly one unless `is_group`
     results: list[dict[str, Any]]  # their `result.json`; empty where there is none yet
     is_group: bool
+
+
+Named = TypeVar("Named", bound=Any)
+"""A run, or anything else with a name."""
 
 
 class Curve(NamedTuple):
@@ -243,10 +247,8 @@ def _last(columns: dict[str, Array], result: dict[str, Any], key: str, column: s
     return None if np.isnan(last) else last
 
 
-def distinct(runs: list[Run], folders: Sequence[Path]) -> list[Run]:
+def distinct(runs: list[Named], folders: Sequence[Path]) -> list[Named]:
     """Runs of the same name are called by their folder instead."""
     names = [run.name for run in runs]
-    return [
-        run._replace(name=str(folder)) if names.count(run.name) > 1 else run
-        for run, folder in zip(runs, folders, strict=True)
-    ]
+    pairs = zip(runs, folders, strict=True)
+    return [run._replace(name=str(folder)) if names.count(run.name) > 1 else run for run, folder in pairs]

@@ -122,11 +122,6 @@ def resampled_improvement(xs: Sequence[Any], ys: Sequence[Any], rng: np.random.G
     total = np.zeros(resamples)
     for x, y in zip(xs, ys, strict=True):
         table = wins(x, y)
-        of_x, of_y = (_counts(number, rng, resamples) for number in table.shape)
+        of_x, of_y = (rng.multinomial(n, np.full(n, 1 / n), size=resamples).astype(float) for n in table.shape)
         total += np.sum((of_x @ table) * of_y, axis=-1) / table.size
     return total / len(xs)
-
-
-def _counts(number: int, rng: np.random.Generator, resamples: int) -> Array:
-    """How often each of `number` runs is drawn: [resamples, number]."""
-    return rng.multinomial(number, np.full(number, 1 / number), size=resamples).astype(float)

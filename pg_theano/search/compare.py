@@ -53,9 +53,12 @@ def compare(
             outcome = study.new(one, folder / f"{method}-{number_of_seed}", lambda *_: None, say)
             if outcome.status == "interrupted":
                 raise KeyboardInterrupt
-            found[method].append(_figures(one, outcome))
-            say(f"{method}, seed {number_of_seed}: {_words(found[method][-1])}")
-    methods = {method: _summary(plan, figures) for method, figures in found.items()}
+            figures = _figures(one, outcome)
+            found[method].append(figures)
+            scores = f"best {number(figures['score'])}, again {number(figures['again'])}"
+            took = f"{figures['trials']} trials in {figures['seconds']:.1f} s"
+            say(f"{method}, seed {number_of_seed}: {scores}, {took}")
+    methods = {method: _summary(figures) for method, figures in found.items()}
     text = _table(plan, path, overrides, seeds, methods)
     if page is not None:
         writing.write_atomically(Path(page), text.encode())
@@ -116,19 +119,12 @@ def interval(values: Sequence[float]) -> tuple[float, float]:
     return float(low), float(high)
 
 
-def _summary(plan: Plan, figures: list[dict[str, Any]]) -> dict[str, Any]:
+def _summary(figures: list[dict[str, Any]]) -> dict[str, Any]:
     made: dict[str, Any] = {"searches": len(figures), "trials": [one["trials"] for one in figures]}
     for key in ("score", "half", "again", "seconds", "bookkeeping_per_trial"):
         values = [one[key] for one in figures]
         made[key] = {"mean": float(np.mean(values)), "interval": interval(values), "values": values}
     return made
-
-
-def _words(figures: dict[str, Any]) -> str:
-    return (
-        f"best {number(figures['score'])}, again {number(figures['again'])}, {figures['trials']} trials in "
-        f"{figures['seconds']:.1f} s"
-    )
 
 
 def _table(plan: Plan, path: str, overrides: Sequence[str], seeds: int, methods: dict[str, dict[str, Any]]) -> str:

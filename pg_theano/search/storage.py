@@ -14,8 +14,6 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
-import numpy as np
-
 from pg_theano.search import journal
 from pg_theano.search.axes import Axis, label
 from pg_theano.system import opening
@@ -78,9 +76,9 @@ class Store:
             self.study.set_user_attr("holder", holder)
             self.study.set_user_attr("identity", json.dumps(identity, sort_keys=True))
             return
-        before = json.loads(found["identity"])
-        if before != json.loads(json.dumps(identity)):
-            differ = sorted(key for key in before | identity if before.get(key) != _plain(identity.get(key)))
+        before, ours = json.loads(found["identity"]), json.loads(json.dumps(identity))
+        if before != ours:
+            differ = sorted(key for key in before | ours if before.get(key) != ours.get(key))
             space = ", ".join(before.get("space", {}))
             raise UserError(
                 f"{self.place}: study {self.name} is another search's: {before.get('method')} for "
@@ -254,12 +252,3 @@ def _decoded(params: dict[str, Any], axes: Sequence[Axis]) -> dict[str, Any]:
         else next(choice for choice in axis.choices if label(choice) == params[axis.name])
         for axis in axes
     }
-
-
-def _plain(value: Any) -> Any:
-    return json.loads(json.dumps(value))
-
-
-def seed_of(entropy: np.random.SeedSequence) -> int:
-    """The whole number that a sampler is seeded with."""
-    return int(entropy.generate_state(1)[0])

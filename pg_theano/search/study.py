@@ -41,8 +41,7 @@ def new(plan: Plan, run_dir: str | os.PathLike[str] | None, show: Shown, say: Ca
     code = _code(plan, say, user_code.NEW)
     samplers.next_candidates(plan, [], 1)  # a grid over the limit, a missing library: before there is a folder
     folder = places.new_folder(plan.name) if run_dir is None else places.exact_folder(Path(run_dir))
-    lock = locks.locked(folder)
-    try:
+    with locks.held(folder):
         if (folder / PLAN).exists():  # it was empty a moment ago
             raise UserError(f"{folder}: not empty; another process has just searched in it; name another folder")
         facts = {"folder": str(plan.folder), "versions": runs.versions(), "argv": sys.argv, "sealed": [PLAN]}
@@ -53,8 +52,6 @@ def new(plan: Plan, run_dir: str | os.PathLike[str] | None, show: Shown, say: Ca
             seals.write_json(folder / "search.json", facts)
             seals.write_text(folder / PLAN, written(plan).encode())  # last: it makes the folder a search
             return _outcome(Search(plan, folder, store, workers, show, say, False))
-    finally:
-        locks.unlocked(lock)
 
 
 def resume(
@@ -69,8 +66,7 @@ def resume(
                 "may change"
             )
     read_folder(path)  # before the lock is made in a folder that is none
-    lock = locks.locked(path)
-    try:
+    with locks.held(path):
         plan = read_folder(path, overrides)
         then = seals.read_json(path / "search.json")
         code = then.get("code")
@@ -81,8 +77,6 @@ def resume(
             store = _opened(plan, path, say)
             say(_kept(path, store.trials()))
             return _outcome(Search(plan, path, store, workers, show, say, force))
-    finally:
-        locks.unlocked(lock)
 
 
 def read_folder(path: Path, overrides: Sequence[str] = ()) -> Plan:

@@ -9,6 +9,7 @@ import os
 import re
 import socket
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 from pg_theano.system import opening
@@ -46,6 +47,16 @@ def unlocked(descriptor: int) -> None:
     with contextlib.suppress(OSError):
         os.ftruncate(descriptor, 0)
     os.close(descriptor)
+
+
+@contextlib.contextmanager
+def held(folder: Path) -> Iterator[None]:
+    """Hold a folder's lock meanwhile. Errors: `UserError` that names the process that has it."""
+    descriptor = locked(folder)
+    try:
+        yield
+    finally:
+        unlocked(descriptor)
 
 
 def holder_of(folder: Path) -> str | None:

@@ -104,17 +104,14 @@ def parsed(content: bytes | str) -> Any:
     try:
         value = json.loads(content)
         level, depth = [value], 0
-        while level := [inner for one in level if isinstance(one, (dict, list)) for inner in _inside(one)]:
+        while containers := [one for one in level if isinstance(one, (dict, list))]:
+            level = [inner for one in containers for inner in (one.values() if isinstance(one, dict) else one)]
             depth += 1
             if depth > MOST_DEPTH:
                 raise ValueError(f"nested deeper than {MOST_DEPTH} levels")
         return value
     except RecursionError:
         raise ValueError("nested too deeply") from None
-
-
-def _inside(value: Any) -> Any:
-    return value.values() if isinstance(value, dict) else value
 
 
 def arrays_of(content: bytes) -> dict[str, Array]:

@@ -43,7 +43,7 @@ def one(begun: runs.Resumable, folder_of_config: Path, how: How) -> dict[str, An
         setting = _setting(begun, folder_of_config, screen, closing, say=screen.event)
         at = begun.checkpoint and begun.checkpoint.facts["counters"]["updates"]
         where = "new" if at is None else f"resumed at update {at}"
-        screen.event(f"{path}: {where}; {_described(setting)}, seed {config.seed}")
+        screen.event(f"{path}: {where}; {described(setting)}, seed {config.seed}")
         return to_the_end(_trainer(begun, setting, compiled(setting, closing), how, closing))
 
 
@@ -62,7 +62,7 @@ def together(
             begun.append(member)
             told = screen.of_agent(member.config, path)
             settings.append(_setting(member, folder_of_config, told, closing, environment))
-        screen.event(f"{above}: {len(settings)} agents at once; {_described(settings[0])}")
+        screen.event(f"{above}: {len(settings)} agents at once; {described(settings[0])}")
         loaded = agents.load(settings, [folder_of_config], lambda what, took: screen.event(compiled_line(what, took)))
         each = zip(begun, settings, loaded, strict=True)
         return agents.train([_trainer(*member, how, closing) for member in each], screen.event)
@@ -122,10 +122,6 @@ def _setting(
         }
         begun.folder.begin(begun.config, facts)
     return setting
-
-
-def _described(setting: Setting) -> str:
-    return described(setting.task, setting.environment, setting.spec, setting.config.gradients)
 
 
 def compiled(setting: Setting, closing: contextlib.ExitStack) -> tuple[Program, Collector]:

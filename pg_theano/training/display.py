@@ -91,9 +91,6 @@ class Quiet(Plain):
     def update(self, record: Mapping[str, Any], budget: float) -> None:
         pass
 
-    def saved(self, updates: int) -> None:
-        pass
-
 
 def to_go_on(path: Path) -> str:
     return f"python -m pg_theano.train --resume {path}"

@@ -10,6 +10,7 @@ from pg_theano.config.knobs import Config
 from pg_theano.config.reading import from_dict, to_dict
 from pg_theano.reports.pages import html, policy_section, training
 from pg_theano.reports.pages.training import Trained
+from pg_theano.runs import curves
 from pg_theano.system.writing import write_atomically
 from pg_theano.types import UserError
 
@@ -37,12 +38,7 @@ def written(out: Path, content: str) -> Path:
 
 def read(folders: Sequence[Path]) -> list[Trained]:
     """Runs and sets of seeds; equal names become folders. Errors: `UserError` without a run or record."""
-    found = [training.read(path) for path in folders]
-    names = [one.name for one in found]
-    return [
-        one._replace(name=str(path)) if names.count(one.name) > 1 else one
-        for one, path in zip(found, folders, strict=True)
-    ]
+    return curves.distinct([training.read(path) for path in folders], folders)
 
 
 def sections(trained: Sequence[Trained], *, play: bool) -> list[str]:
