@@ -19,30 +19,10 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
-from pg_theano.runs.curves import (
-    POINTS,
-    Curve,
-    Run,
-    bin_curve,
-    curve_of,
-    curve_of_run,
-    distinct,
-    evaluations_of_run,
-    number,
-    outcome,
-    over_seeds,
-    read_metrics,
-    read_run,
-)
+from pg_theano.runs.curves import Curve, Run, curve_of_run, distinct, evaluations_of_run, number, outcome, read_run
 from pg_theano.system import console
 from pg_theano.system.writing import replacing
 from pg_theano.types import Array, UserError
-
-__all__ = [
-    "POINTS", "Curve", "Run", "bin_curve", "curve_of", "curve_of_run", "distinct", "evaluations_of_run", "number",
-    "outcome", "over_seeds", "read_metrics", "read_run",
-]  # fmt: skip
-
 
 WIDTH, PANELS_HEIGHT, DPI = 12.0, 7.6, 100  # inches, inches, dots per inch: 1200 pixels wide
 COLOURS = ("#0b4f8a", "#e08a00", "#1a9c7a", "#8c1d4f", "#6fb7e9", "#3a3a3a")  # of six different greys
