@@ -24,7 +24,7 @@ from pg_theano.system import commands
 from pg_theano.system.console import say
 from pg_theano.training.playing import episodes
 from pg_theano.training.playing.noise import uniforms
-from pg_theano.types import GREEDY, Array, Rollout, State, UserError
+from pg_theano.types import GREEDY, Array, Played, Rollout, State, UserError
 
 ID, SOLVED = "CartPole-v1", 475.0  # Gymnasium's own threshold, of the mean of 100 episodes
 AGENT = vpg.Agent(LOGISTIC, Network((4, 1)), Network((4, 32, 1)))
@@ -75,17 +75,7 @@ class Learner:
 
     def update(self, num_episodes: int) -> float:
         """Play whole episodes, then learn from them. The mean of their returns."""
-        played = episodes.collect(
-            self.environment,
-            acting,
-            self.state,
-            {},
-            num_episodes=num_episodes,
-            draw=uniforms(1, "float64"),
-            episode_seeds=self.episode_seeds,
-            action_noise=self.noise,
-            dtype="float64",
-        )
+        played = self.played(self.environment, num_episodes, episode_seeds=self.episode_seeds, action_noise=self.noise)
         experience = scaled(played.rollout)
         if self.algo == "vpg":
             self.state, metrics = vpg.update(AGENT, self.state, experience, **self.settings)
@@ -104,23 +94,19 @@ class Learner:
         )
         return float(returns.mean())
 
+    def played(self, environment: Any, number: int, **how: Any) -> Played:
+        """Whole episodes in an environment."""
+        draw = uniforms(1, "float64")
+        return episodes.collect(
+            environment, acting, self.state, {}, num_episodes=number, draw=draw, dtype="float64", **how
+        )
+
     def evaluate(self, num_episodes: int = 100) -> Array:
         """The returns of greedy episodes, in fresh environments, on seeds that nothing else has seen."""
         environment = making.make(Environment(id=ID), num_envs=num_episodes, dtype="float64")
         try:
-            returns = episodes.collect(
-                environment,
-                acting,
-                self.state,
-                {},
-                num_episodes=num_episodes,
-                draw=uniforms(1, "float64"),
-                episode_seeds=self.evaluation,
-                action_noise=self.evaluation,
-                dtype="float64",
-                choice=GREEDY,
-                keep=(),
-            ).returns
+            random = {"episode_seeds": self.evaluation, "action_noise": self.evaluation}
+            returns = self.played(environment, num_episodes, **random, choice=GREEDY, keep=()).returns
         finally:
             environment.close()
         self.records[-1]["evaluation_mean"] = float(returns.mean())

@@ -141,12 +141,10 @@ class Inspection:
 
     def said_of_class(self) -> str:
         """Which attributes of the class have changed since it was first looked at."""
-        changed = [
-            name for name, bits in transcripts.attributes_of(self.kind).items() if self.class_bits.get(name) != bits
-        ]
-        return (
-            f" (meanwhile {self.kind.__name__}.{changed[0]}, which all instances share, has changed)" if changed else ""
-        )
+        for name, bits in transcripts.attributes_of(self.kind).items():
+            if self.class_bits.get(name) != bits:
+                return f" (meanwhile {self.kind.__name__}.{name}, which all instances share, has changed)"
+        return ""
 
     def in_turns(
         self, first: gymnasium.Env, second: gymnasium.Env, actions: list[Any], seed: int

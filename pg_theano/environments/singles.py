@@ -49,9 +49,8 @@ class Slots:
         spaces = spaces_of(original, first.action_space)
         self.task = Task(config.id, self._observation.size, self._action.space, time_limit, threshold, spaces)
         # Of anything but a box only the space itself can say whether an observation belongs to it.
-        self._shape = (
-            first.observation_space.shape if isinstance(first.observation_space, gymnasium.spaces.Box) else None
-        )
+        is_box = isinstance(first.observation_space, gymnasium.spaces.Box)
+        self._shape = first.observation_space.shape if is_box else None
         self._obs = np.zeros((self.num_envs, self._observation.size), dtype)  # as last seen; replaced, never written to
         self.real = np.ones(self.num_envs, bool)
         self.lost: Sequence[int] = ()  # environments whose episode a fault has ended: none, as a fault ends the run

@@ -168,8 +168,5 @@ def _line() -> str | None:
 
 
 def _is_library(file: str) -> bool:
-    return (
-        "site-packages" in file
-        or Path(file).is_relative_to(Path(__file__).parents[1])
-        or file.startswith(sys.base_prefix)
-    )
+    ours = Path(file).is_relative_to(Path(__file__).parents[1])
+    return ours or "site-packages" in file or file.startswith(sys.base_prefix)

@@ -59,6 +59,18 @@ def looks(count: int) -> list[Look]:
     ]
 
 
+def bare(axes: Any) -> Any:
+    """The same axes with a pale grid, and with grey spines at the left and below alone."""
+    axes.tick_params(labelsize=8, color="#999999", labelcolor=INK, length=3)
+    axes.grid(True, color="#e4e4e4", linewidth=0.6)
+    axes.set_axisbelow(True)
+    for side in ("top", "right"):
+        axes.spines[side].set_visible(False)
+    for side in ("left", "bottom"):
+        axes.spines[side].set_color("#999999")
+    return axes
+
+
 class Panel:
     """One axes and the entries of its legend; lives while its figure is drawn."""
 
@@ -66,13 +78,7 @@ class Panel:
         self.axes, self.x, self.neutral = axes, x, neutral
         self.entries: dict[str, Any] = {}
         axes.set_ylabel(y_label, fontsize=9, color=INK)
-        axes.tick_params(labelsize=8, color="#999999", labelcolor=INK, length=3)
-        axes.grid(True, color="#e4e4e4", linewidth=0.6)
-        axes.set_axisbelow(True)
-        for side in ("top", "right"):
-            axes.spines[side].set_visible(False)
-        for side in ("left", "bottom"):
-            axes.spines[side].set_color("#999999")
+        bare(axes)
         axes.xaxis.set_major_locator(MaxNLocator(6, integer=True, steps=TICKS))
         axes.yaxis.set_major_locator(MaxNLocator(6, steps=TICKS))
         axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.12g}"))

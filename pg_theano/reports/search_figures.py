@@ -38,12 +38,12 @@ def figure_of(plan: Plan, trials: Sequence[Trial]) -> Any:
     figure.text(0.5, 1 - 0.12 / height, title, ha="center", va="top", fontsize=12)
     margins = {"left": 0.065, "right": 0.985, "top": 1 - 0.75 / height, "bottom": 0.55 / height}
     grid = figure.add_gridspec(1 + rows, PER_ROW, wspace=0.3, hspace=0.45, **margins)
-    _history(_bare(figure.add_subplot(grid[0, :2])), plan, trials)
-    _importance(_bare(figure.add_subplot(grid[0, 3])), plan, trials)
+    _history(plots.bare(figure.add_subplot(grid[0, :2])), plan, trials)
+    _importance(plots.bare(figure.add_subplot(grid[0, 3])), plan, trials)
     state = samplers.cho_of(plan, trials) if plan.search.method == "cho" else None
     shared: Any = None
     for i, axis in enumerate(plan.axes):
-        axes = _bare(figure.add_subplot(grid[1 + i // PER_ROW, i % PER_ROW], sharey=shared))
+        axes = plots.bare(figure.add_subplot(grid[1 + i // PER_ROW, i % PER_ROW], sharey=shared))
         shared = shared or axes
         _slice(axes, plan, axis, trials)
         if state is not None:
@@ -55,17 +55,6 @@ def figure_of(plan: Plan, trials: Sequence[Trial]) -> Any:
         margin = 0.06 * (np.ptp(scores) or max(abs(scores[0]), 1.0))
         shared.set_ylim(scores.min() - margin, scores.max() + margin)
     return figure
-
-
-def _bare(axes: Any) -> Any:
-    axes.tick_params(labelsize=8, color=GREY, labelcolor=plots.INK, length=3)
-    axes.grid(True, color="#e4e4e4", linewidth=0.6)
-    axes.set_axisbelow(True)
-    for side in ("top", "right"):
-        axes.spines[side].set_visible(False)
-    for side in ("left", "bottom"):
-        axes.spines[side].set_color(GREY)
-    return axes
 
 
 def _scores(trials: Sequence[Trial], state: str) -> tuple[Array, Array]:

@@ -262,9 +262,9 @@ def read_result(path: Path, *, check: bool = True) -> dict[str, Any] | None:
     """
     try:
         result = result_of(path)
-        return (
-            recorded.checked(recorded.Result, result, path / "result.json") if result is not None and check else result
-        )
+        if result is not None and check:
+            recorded.checked(recorded.Result, result, path / "result.json")
+        return result
     except (OSError, UserError) as error:
         console.say(f"warning: {error}; taken as a run that has not ended", sys.stderr)
         return None

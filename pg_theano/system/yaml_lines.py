@@ -87,10 +87,8 @@ def read_text(text, name, *, foreign=False) -> Document:
         data = {}
     if not isinstance(data, dict):
         kind = {list: "a list", str: "text", bool: "a boolean"}.get(type(data), "a number")
-        wanted = (
-            ("a mapping", "another file") if foreign else ("a mapping of knobs", "'environment: {id: CartPole-v1}'")
-        )
-        raise source.error(lines[()], f"got {kind}", *wanted)
+        ours = ("a mapping of knobs", "'environment: {id: CartPole-v1}'")
+        raise source.error(lines[()], f"got {kind}", *(("a mapping", "another file") if foreign else ours))
     del lines[()]
     return Document(data, lines, name)
 

@@ -130,11 +130,8 @@ def _groups(
 
 def _without_a_curve(efficiency: Mapping[str, Any], curve: str) -> list[str]:
     names = [name for name, found in efficiency.items() if found is None]
-    return (
-        [f"{', '.join(names)}: no sample-efficiency curve: a run of it has no {curve} while it trained"]
-        if names
-        else []
-    )
+    said = f"{', '.join(names)}: no sample-efficiency curve: a run of it has no {curve} while it trained"
+    return [said] if names else []
 
 
 def _ends(values: Sequence[float]) -> tuple[float, float]:

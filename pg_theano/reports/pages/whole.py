@@ -64,23 +64,17 @@ def config_section(trained: Sequence[Trained]) -> str:
     head = ["knob", *[one.name for one in trained]]
     if len(trained) > 1:
         differ = [name for name in names if len(set(rows[name][1:])) > 1]
-        words = (
-            f"{len(differ)} {'knob differs' if len(differ) == 1 else 'knobs differ'}." if differ else "No knob differs."
-        )
+        words = f"{len(differ) or 'No'} {'knob differs' if len(differ) < 2 else 'knobs differ'}."
     else:
         algorithm = trained[0].config["algorithm"]["name"]  # which has defaults of its own
         usual = flattened(to_dict(from_dict({"algorithm": {"name": algorithm}})))
         usual["algorithm.name"] = Config().algorithm.name
         differ = [name for name in names if flat[0][name] != usual.get(name)]
-        words = (
-            f"{len(differ)} {'knob is not at its' if len(differ) == 1 else 'knobs are not at their'} default."
-            if differ
-            else "Every knob is at its default."
-        )
+        words = f"{len(differ)} {'knob is not at its' if len(differ) == 1 else 'knobs are not at their'} default."
+        words = words if differ else "Every knob is at its default."
     listed = set(differ)
-    first = (
-        html.table(head, [rows[name] for name in differ], numbers=False, marked=[True] * len(differ)) if differ else ""
-    )
+    own = [rows[name] for name in differ]
+    first = html.table(head, own, numbers=False, marked=[True] * len(own)) if own else ""
     whole = html.table(head, list(rows.values()), numbers=False, marked=[name in listed for name in names])
     return html.section("config", "Config", f"<p>{words}</p>", first, html.details(f"Every knob ({len(names)})", whole))
 
