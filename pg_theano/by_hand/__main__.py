@@ -24,7 +24,7 @@ from pg_theano.system import commands
 from pg_theano.system.console import say
 from pg_theano.training.playing import episodes
 from pg_theano.training.playing.noise import uniforms
-from pg_theano.types import GREEDY, Array, Played, Rollout, State, UserError
+from pg_theano.types import GREEDY, Array, Played, Rollout, State, Steps, UserError
 
 ID, SOLVED = "CartPole-v1", 475.0  # Gymnasium's own threshold, of the mean of 100 episodes
 AGENT = vpg.Agent(LOGISTIC, Network((4, 1)), Network((4, 32, 1)))
@@ -94,7 +94,7 @@ class Learner:
         )
         return float(returns.mean())
 
-    def played(self, environment: Any, number: int, **how: Any) -> Played:
+    def played(self, environment: Steps, number: int, **how: Any) -> Played:
         """Whole episodes in an environment."""
         draw = uniforms(1, "float64")
         return episodes.collect(
