@@ -1,7 +1,5 @@
 """Compare symbolic, by-hand and numerical gradients on a real rollout: `python -m pg_theano.check [CONFIG.yaml]`."""
 
-from __future__ import annotations
-
 import argparse
 import json
 from collections.abc import Sequence

@@ -4,8 +4,6 @@ report = check_env("my_module:MyEnv-v0")      # in a notebook
 report.healthy, report.lines()
 """
 
-from __future__ import annotations
-
 import argparse
 import json
 import sys

@@ -1,7 +1,5 @@
 """Compare algorithms, or any knob, fairly: `python -m pg_theano.compare runs/ppo-* runs/vpg-* --by algorithm`."""
 
-from __future__ import annotations
-
 import argparse
 import json
 import sys

@@ -1,7 +1,5 @@
 """Evaluate a trained policy in fresh environments: `python -m pg_theano.evaluate runs/cartpole`."""
 
-from __future__ import annotations
-
 import argparse
 import json
 import sys

@@ -1,7 +1,5 @@
 """The symbolic graph of a config, before and after rewriting: `python -m pg_theano.graph [CONFIG.yaml]`."""
 
-from __future__ import annotations
-
 import argparse
 import json
 from collections.abc import Sequence

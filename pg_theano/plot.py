@@ -1,7 +1,5 @@
 """Draw one run, or compare several: `python -m pg_theano.plot RUN [RUN ...]`."""
 
-from __future__ import annotations
-
 import argparse
 import json
 import sys

@@ -1,7 +1,5 @@
 """One page of what was trained or searched: `python -m pg_theano.report runs/cartpole --out report.html`."""
 
-from __future__ import annotations
-
 import argparse
 import os
 import sys

@@ -1,7 +1,5 @@
 """Watch a trained policy play: `python -m pg_theano.watch runs/cartpole`."""
 
-from __future__ import annotations
-
 import argparse
 import sys
 from collections.abc import Sequence

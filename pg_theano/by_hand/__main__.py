@@ -1,7 +1,5 @@
 """Learn CartPole by hand-derived gradients: `python -m pg_theano.by_hand --algo ppo --gae`."""
 
-from __future__ import annotations
-
 import argparse
 import json
 import os

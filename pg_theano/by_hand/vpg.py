@@ -7,8 +7,6 @@ Two networks: the policy, which acts, and the value network, which predicts rewa
 how much better it did than expected. One update: play, judge (`estimate`), move both networks (`update`).
 """
 
-from __future__ import annotations
-
 from typing import NamedTuple
 
 import numpy as np

@@ -3,8 +3,6 @@
 The only caller of `pytensor.function`.
 """
 
-from __future__ import annotations
-
 import contextlib
 import importlib
 import warnings

@@ -6,8 +6,6 @@
 One file each, so that it is written or not, never half of a pair.
 """
 
-from __future__ import annotations
-
 import contextlib
 import functools
 import hashlib

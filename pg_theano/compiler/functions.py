@@ -1,7 +1,5 @@
 """The functions of a program, built as they are first called: by JAX from artifacts, or by PyTensor's own backends."""
 
-from __future__ import annotations
-
 import contextlib
 import os
 import shutil

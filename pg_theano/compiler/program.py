@@ -8,8 +8,6 @@ of all that the host must know.
     state, metrics = program.train(state, rollout, knobs)
 """
 
-from __future__ import annotations
-
 import contextlib
 from collections.abc import Callable
 from typing import Any

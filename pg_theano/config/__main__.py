@@ -1,7 +1,5 @@
 """The JSON schema of configs, for editors: `python -m pg_theano.config --schema > configs/schema.json`."""
 
-from __future__ import annotations
-
 import argparse
 import json
 import sys

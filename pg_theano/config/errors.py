@@ -1,7 +1,5 @@
 """What is wrong with a config, in one line: file:line key: what was got; what was expected; what to try."""
 
-from __future__ import annotations
-
 import difflib
 import re
 import typing

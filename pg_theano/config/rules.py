@@ -3,8 +3,6 @@
 These are checks of a whole config. The bounds of each knob by itself stand in `knobs.py`.
 """
 
-from __future__ import annotations
-
 import math
 import re
 from collections.abc import Iterator

@@ -1,7 +1,5 @@
 """The values of knobs at an update k = 0, 1, 2, ...: schedules, and what a config has constant."""
 
-from __future__ import annotations
-
 import math
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Knobs as rows, for help texts, the documentation and error messages."""
 
-from __future__ import annotations
-
 import types
 import typing
 from typing import Annotated, Any, Literal

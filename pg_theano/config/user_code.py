@@ -8,8 +8,6 @@ it that it imports (`importing.sources_of` finds them without running anything),
 version. Modules that are imported in other ways, and data, are not covered.
 """
 
-from __future__ import annotations
-
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path

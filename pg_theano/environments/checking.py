@@ -1,7 +1,5 @@
 """Faults of an environment, looked for in a process of its own before anything is trained on it."""
 
-from __future__ import annotations
-
 import json
 import select
 import time

@@ -8,8 +8,6 @@ and in turns; one is reset after use; there is a second seed; every observation 
 again a step later; everything is checked against the spaces. As a module this is the child of `checking.py`.
 """
 
-from __future__ import annotations
-
 import copy
 import json
 import math

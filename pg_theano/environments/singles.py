@@ -1,7 +1,5 @@
 """Single environments side by side in this process, each begun by a seed of its own."""
 
-from __future__ import annotations
-
 import copy
 import math
 from collections.abc import Sequence

@@ -1,7 +1,5 @@
 """What the observations and rewards of an environment must be: finite, and of a size that can be learned from."""
 
-from __future__ import annotations
-
 import math
 from typing import Any, Protocol
 

@@ -1,7 +1,5 @@
 """Spaces of Gymnasium as plain data, and what goes between them and a policy: rows of numbers."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable
 from typing import Any, NamedTuple

@@ -9,8 +9,6 @@ process, with the last checkpoint as it is. C code that keeps the interpreter's 
 there is `environment.workers`.
 """
 
-from __future__ import annotations
-
 import contextlib
 import os
 import signal

@@ -18,8 +18,6 @@ where it is not, the episode is dropped. So a run whose worker was killed and re
 What is stepped is `Slots`, as it is in this process without workers, and the results are the same, bit for bit.
 """
 
-from __future__ import annotations
-
 import contextlib
 import json
 import select

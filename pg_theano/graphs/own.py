@@ -8,8 +8,6 @@ Each is tried on symbols of its own first, so that what its result depends on ca
 depend on; with a number of rows that is known, so that PyTensor works its shape out.
 """
 
-from __future__ import annotations
-
 import importlib
 from typing import Any
 

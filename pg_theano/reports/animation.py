@@ -1,7 +1,5 @@
 """A trained policy at play, as frames: in a window, in a GIF, in an animation of a notebook."""
 
-from __future__ import annotations
-
 import io
 import os
 import sys

@@ -1,7 +1,5 @@
 """A page that is kept up to date while it trains: `python -m pg_theano.train --live live.html`. A file, no server."""
 
-from __future__ import annotations
-
 import os
 import sys
 import time

@@ -1,7 +1,5 @@
 """A model card, and the folder around it that is ready to upload."""
 
-from __future__ import annotations
-
 import re
 import shutil
 from pathlib import Path

@@ -5,8 +5,6 @@ used, so drawing leaves no global state behind and needs no screen. The margins 
 stands above its panel, where no curve can reach it), which saves the second pass of a layout engine.
 """
 
-from __future__ import annotations
-
 import textwrap
 from collections.abc import Callable, Sequence
 from pathlib import Path

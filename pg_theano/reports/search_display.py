@@ -1,7 +1,5 @@
 """What one sees of a search: a live table on a terminal, a line for each trial elsewhere. Changes nothing."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import Any, TextIO
 

@@ -1,7 +1,5 @@
 """The figure of a search: its history, what mattered, and a slice along each hyper-parameter, with CHO's parabolas."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any

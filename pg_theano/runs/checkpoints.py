@@ -8,8 +8,6 @@ Each file is written beside its place, flushed to the disk and renamed, and so i
 killed anywhere leaves the old checkpoint or the new one.
 """
 
-from __future__ import annotations
-
 import contextlib
 import io
 import sys

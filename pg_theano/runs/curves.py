@@ -1,7 +1,5 @@
 """Runs read back: `metrics.jsonl` as columns, curves over seeds, an outcome in words. NumPy only."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path

@@ -1,7 +1,5 @@
 """What was learned as one file for elsewhere: npz, ONNX, StableHLO, CSV."""
 
-from __future__ import annotations
-
 import csv
 import io
 from collections.abc import Sequence

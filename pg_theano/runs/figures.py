@@ -1,7 +1,5 @@
 """Figures of runs: seconds by part, what several seeds have in common, and what a run is worth in one number."""
 
-from __future__ import annotations
-
 import contextlib
 import time
 from collections.abc import Iterator, Mapping, Sequence

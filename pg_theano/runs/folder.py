@@ -1,7 +1,5 @@
 """A run's folder: config.yaml, run.json, metrics.jsonl, checkpoints/, result.json. One process at a time writes."""
 
-from __future__ import annotations
-
 import json
 import sys
 from collections.abc import Mapping, Sequence

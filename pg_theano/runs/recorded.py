@@ -7,8 +7,6 @@ A seal says that a file is as it was written. Whoever wrote it may be a stranger
 names the entry, and nothing that is built from it is made first.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any

@@ -1,7 +1,5 @@
 """metrics.jsonl: read back; and as it is written, whole records, of which a checkpoint states how many bytes count."""
 
-from __future__ import annotations
-
 import contextlib
 import hashlib
 import json

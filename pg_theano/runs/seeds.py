@@ -1,7 +1,5 @@
 """Several runs that differ in nothing but their seed: in turn, each in a run folder of its own, and their summary."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any

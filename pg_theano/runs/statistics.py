@@ -9,8 +9,6 @@ learning at the edge of the statistical precipice", section 4):
     low, high = interval(interquartile_mean(*drawn))          # 95 %, percentile bootstrap
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Search hyper-parameters: `python -m pg_theano.search CONFIG.yaml [knob=value ...]`."""
 
-from __future__ import annotations
-
 import argparse
 import contextlib
 import json

@@ -1,7 +1,5 @@
 """The space of a search: one axis for each hyper-parameter, and its unit interval."""
 
-from __future__ import annotations
-
 import itertools
 import json
 import math

@@ -19,8 +19,6 @@ and is left out of the means. Outcomes are minimised.
         state = tell(state, points[:8], outcomes)
 """
 
-from __future__ import annotations
-
 import functools
 import math
 from collections.abc import Mapping, Sequence

@@ -4,8 +4,6 @@ Each method searches once for each seed, which seeds its candidates and its tria
 trial; as that is the luckiest of many, its config is also trained again on `AGAIN` seeds that no trial has seen.
 """
 
-from __future__ import annotations
-
 import os
 import time
 from collections.abc import Callable, Sequence

@@ -1,7 +1,5 @@
 """A search read from its file: `base`, knobs laid over it, and the section `search`."""
 
-from __future__ import annotations
-
 import copy
 import difflib
 import os

@@ -5,8 +5,6 @@ and recorded as a whole: the outcome is the same with one worker or eight, and a
 nothing from a batch ask for several in a round, so that workers do not wait for each other.
 """
 
-from __future__ import annotations
-
 import math
 import time
 from collections.abc import Callable, Mapping, Sequence

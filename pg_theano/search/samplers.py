@@ -6,8 +6,6 @@ So a search that was killed and resumed asks what the undisturbed one would have
 generator of its own.
 """
 
-from __future__ import annotations
-
 import functools
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple

@@ -4,8 +4,6 @@ One process writes: the coordinator. A trial is begun in one operation, with its
 all that is known of it: a process killed anywhere leaves trials that are whole, or running and evaluated again.
 """
 
-from __future__ import annotations
-
 import json
 import math
 import time

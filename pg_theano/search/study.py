@@ -1,7 +1,5 @@
 """A search from its beginning to its outcome: begun in a new folder, or resumed; its best trial, as a config."""
 
-from __future__ import annotations
-
 import os
 import socket
 import sys

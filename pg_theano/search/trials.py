@@ -1,7 +1,5 @@
 """One trial of a search: a run for each seed. The workers call this."""
 
-from __future__ import annotations
-
 import contextlib
 import math
 import shutil

@@ -1,7 +1,5 @@
 """What all commands share: a parser whose help lists every knob, errors on one line with exit code 2, a way to end."""
 
-from __future__ import annotations
-
 import argparse
 import contextlib
 import os

@@ -6,8 +6,6 @@ with importable(folders, names):   their sources are imported anew, from beside 
     module_named(name)             the import itself, which runs the module
 """
 
-from __future__ import annotations
-
 import ast
 import contextlib
 import hashlib

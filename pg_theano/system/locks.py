@@ -1,7 +1,5 @@
 """The lock of a folder: one process at a time writes in it. The system lets go of it when the process ends."""
 
-from __future__ import annotations
-
 import contextlib
 import errno
 import fcntl

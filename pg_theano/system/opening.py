@@ -8,8 +8,6 @@ Nothing here runs what it reads. A size that a file states is compared with the 
 taken for it. See docs/security.md for what is trusted and what is not.
 """
 
-from __future__ import annotations
-
 import io
 import json
 import math

@@ -1,7 +1,5 @@
 """What happens in a worker, and the worker processes beside this one: `distribute.py` puts them to work."""
 
-from __future__ import annotations
-
 import contextlib
 import multiprocessing
 import os

@@ -7,8 +7,6 @@
 A bit that flipped on the disk, or a cut, is an error where the file is read, and never another learning rate.
 """
 
-from __future__ import annotations
-
 import hashlib
 import json
 import re

@@ -18,8 +18,6 @@ The line of a value is that of its key, or in a list that of the item's first ch
 its anchor holds; the lines inside that copy are the anchor's, where the text stands.
 """
 
-from __future__ import annotations
-
 import difflib
 import re
 from pathlib import Path

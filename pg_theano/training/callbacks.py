@@ -7,8 +7,6 @@ def stop_early(update, metrics, policy):
 pg_theano.run("configs/cartpole.yaml", callbacks=[stop_early, TensorBoard()])
 """
 
-from __future__ import annotations
-
 import contextlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Gradients against differences of their loss: array by array, along single numbers and through all of them."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple

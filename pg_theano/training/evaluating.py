@@ -1,7 +1,5 @@
 """A policy evaluated in fresh environments: its episodes, and the figures of their returns."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any

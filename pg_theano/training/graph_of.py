@@ -1,7 +1,5 @@
 """The graph of one compiled function of a config, before and after rewriting."""
 
-from __future__ import annotations
-
 import importlib.util
 import os
 import shutil

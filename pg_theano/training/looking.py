@@ -1,7 +1,5 @@
 """Warnings and questions about a user's environment, from what a training run plays in it."""
 
-from __future__ import annotations
-
 from pg_theano.environments import inspection, making, watchdog
 from pg_theano.environments.singles import Slots
 from pg_theano.environments.sound import check_record

@@ -1,7 +1,5 @@
 """The program of a spec, and who acts by it: the compiled graph, or NumPy."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any

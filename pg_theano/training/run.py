@@ -1,7 +1,5 @@
 """Runs from a config, or from the folder of an interrupted one, to a result: one, several seeds, or several at once."""
 
-from __future__ import annotations
-
 import json
 import os
 import time

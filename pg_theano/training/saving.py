@@ -1,7 +1,5 @@
 """What a run leaves on the disk: checkpoints, its result; how it goes on from them, and back to a whole update."""
 
-from __future__ import annotations
-
 import time
 from pathlib import Path
 from typing import Any, NamedTuple

@@ -3,8 +3,6 @@
 A call that is not full is filled up with copies of an agent, whose results nobody reads.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Protocol, cast
 

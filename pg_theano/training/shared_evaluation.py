@@ -5,8 +5,6 @@ that `evaluate.Evaluator` gives it alone: the same first states, actions from th
 cannot be, nothing is played here, and each agent evaluates by itself.
 """
 
-from __future__ import annotations
-
 import contextlib
 import time
 from collections.abc import Iterable

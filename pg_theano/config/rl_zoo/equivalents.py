@@ -11,8 +11,6 @@ Conventions of Stable-Baselines3 that an entry does not spell out, and the knobs
     eval_freq                                   every_updates eval_freq/N, rounded
 """
 
-from __future__ import annotations
-
 import difflib
 import math
 import re

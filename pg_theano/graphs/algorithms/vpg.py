@@ -1,7 +1,5 @@
 """The vanilla policy gradient with a value network as baseline: inputs, loss, gradient, updates."""
 
-from __future__ import annotations
-
 import pytensor.tensor as pt
 
 from pg_theano.graphs import actors, networks, objectives

@@ -1,7 +1,5 @@
 """A symbolic environment by itself, for who wants to step it from outside: `reset` and `step` of E episodes."""
 
-from __future__ import annotations
-
 import pytensor.tensor as pt
 
 from pg_theano.graphs.common import Graph

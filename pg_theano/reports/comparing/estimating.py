@@ -1,7 +1,5 @@
 """Scores, profiles and curves of groups of runs, and the warnings that the evidence needs."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 
 import numpy as np

@@ -1,7 +1,5 @@
 """The figure of a comparison: estimates with their intervals, performance profiles, sample efficiency."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any

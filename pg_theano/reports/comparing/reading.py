@@ -1,7 +1,5 @@
 """Finished runs, read and grouped by a knob; and the runs that are left out, with the reason."""
 
-from __future__ import annotations
-
 import difflib
 import json
 from collections.abc import Iterator, Mapping, Sequence

@@ -1,7 +1,5 @@
 """What a comparison finds: groups, their estimates, which is better; as Markdown that reads on a terminal, and JSON."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 

@@ -3,8 +3,6 @@
 score = (x − low) / (high − low)          low and high of the task: what counts as 0, and as 1
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 

@@ -1,7 +1,5 @@
 """The policy as numbers, and as maps over two dimensions of its observations."""
 
-from __future__ import annotations
-
 import base64
 from collections.abc import Sequence
 from typing import Any, NamedTuple

@@ -1,7 +1,5 @@
 """The policy of a run on a page: one episode of it, and its maps over what it met in playing."""
 
-from __future__ import annotations
-
 import time
 from collections.abc import Sequence
 from pathlib import Path

@@ -1,7 +1,5 @@
 """What a page shows of a search: its history, what mattered, a slice along each knob, CHO's parabolas, the best."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 from pathlib import Path

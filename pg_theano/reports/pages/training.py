@@ -1,7 +1,5 @@
 """Runs on a page: their outcome, curves and times."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple

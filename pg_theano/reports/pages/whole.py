@@ -1,7 +1,5 @@
 """A whole page of runs, with their configs, and where it is written to."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any

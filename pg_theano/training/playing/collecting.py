@@ -6,8 +6,6 @@ kept = collector.arrays(collector.settle())            # the open episodes, for 
 collector.restore(kept)
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol, cast

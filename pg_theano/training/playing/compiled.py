@@ -1,7 +1,5 @@
 """Playing on a compiled environment: whole episodes side by side, or stretches of a fixed number of steps."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Generator, Mapping
 from typing import Any, NamedTuple
 

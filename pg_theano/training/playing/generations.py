@@ -4,8 +4,6 @@ All candidates of a generation meet the same episodes (common random numbers), s
 episode. Column p·K + k of a batch is episode k of candidate p.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple

@@ -7,8 +7,6 @@ saved = segments.arrays(picture)                                                
 Segments(other, dtype="float32").restore(saved)                                   # goes on, bit for bit
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, NamedTuple, Protocol

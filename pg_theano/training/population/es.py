@@ -1,7 +1,5 @@
 """Evolution strategy: the gradient of the expected fitness around the mean, from mirrored samples. NumPy alone."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 
 import numpy as np

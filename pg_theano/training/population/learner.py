@@ -8,8 +8,6 @@ The loop's rollout is a `Generation`: candidates, and the fitness of each.
     normalizer/...               running mean and variance of observations, where they are normalised
 """
 
-from __future__ import annotations
-
 import contextlib
 from typing import Any, NamedTuple
 

@@ -1,7 +1,5 @@
 """Policy gradients with parameter-based exploration: draws and ranks. `graphs/algorithms/pgpe.py` is the gradient."""
 
-from __future__ import annotations
-
 import math
 
 import numpy as np
