@@ -14,23 +14,18 @@ State = dict[str, Any]
 Knobs = dict[str, float]
 """Scalars that may change while training, by name: `learning_rate`, `exploration_rate`, `discount`, ..."""
 
-
 EXPLORE, GREEDY, SAMPLE = 0, 1, 2
 """How `act` chooses: as the exploration strategy says, the likeliest action, or a sample of the policy itself."""
-
 
 RETURN_SO_FAR = "reward_normalizer/so_far"
 """Of State: the discounted return [E] of the episodes that are open, where rewards are normalised."""
 
-
 NARROW = 16
 """Inputs of a layer up to which a sum of outer products is quicker than a matrix product, where columns are few."""
-
 
 NUM_UNIFORMS = {"softmax": 1, "epsilon_softmax": 3, "epsilon_greedy": 3, "epsilon_greedy_softmax": 3}
 """Uniforms that a discrete action consumes: one for the sample; two more, whether to explore and which action, where ε
 is drawn."""
-
 
 BUILT_IN_DYNAMICS = {
     "CartPole-v1": "pg_theano.graphs.environments.cartpole:CartPole",

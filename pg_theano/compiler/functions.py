@@ -246,7 +246,6 @@ _WHOLE_LOOPS = "xla_cpu_small_while_loop_byte_threshold"
 touches is below this many bytes (1,024): then the loop is one function of machine code. Raised, it holds for all of
 ours."""
 
-
 _THREADS = "NPROC"
 """The environment variable from which XLA on the CPU takes its number of threads, as it starts."""
 

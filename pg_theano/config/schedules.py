@@ -49,10 +49,8 @@ def constant_knobs(config: Config) -> Knobs:
 
 def knobs_at(config: Config, update: int) -> Knobs:
     """The value of every input at an update."""
-    moving = {
-        name: value_at(getattr(config.schedules, name), update) for name, part in INPUTS.items() if part == "schedules"
-    }
-    return constant_knobs(config) | moving
+    moving = [name for name, part in INPUTS.items() if part == "schedules"]
+    return constant_knobs(config) | {name: value_at(getattr(config.schedules, name), update) for name in moving}
 
 
 def episodes_at(config: Config, update: int) -> int:

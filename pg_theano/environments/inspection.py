@@ -418,9 +418,8 @@ def _described(error: Exception) -> str:
 
 
 def _foreign(file: str) -> bool:
-    return any(Path(file).is_relative_to(Path(str(module.__file__)).parent) for module in (gymnasium, np)) or (
-        Path(file).is_relative_to(Path(__file__).parents[1])
-    )
+    libraries = [Path(str(module.__file__)).parent for module in (gymnasium, np)]
+    return any(map(Path(file).is_relative_to, [*libraries, Path(__file__).parents[1]]))
 
 
 def _short(value: Any) -> str:

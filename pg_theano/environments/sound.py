@@ -40,9 +40,8 @@ def check_finite(environment: Begun, obs: Array, reward: Array | None, real: Arr
     Looks at the environments of `real` [N]; `time` [N] is the step of each, counted from 0.
     """
     # A sum is finite only if all its terms are, and costs less than a look at each of them.
-    if math.isfinite(np.add.reduce(obs, axis=None)) and (
-        reward is None or np.add.reduce(np.abs(reward)) <= LARGEST_REWARD
-    ):
+    small = reward is None or np.add.reduce(np.abs(reward)) <= LARGEST_REWARD
+    if small and math.isfinite(np.add.reduce(obs, axis=None)):
         return
     for index in np.flatnonzero(real):
         where = f"{environment.task.id}, environment {index}, step {time[index] + 1} (seed {environment.seeds[index]})"

@@ -12,7 +12,6 @@ from pg_theano.types import ActionSpace, Array, UserError
 COMPOSITE = (gymnasium.spaces.Dict, gymnasium.spaces.Tuple)
 """Observation spaces of several parts, which Gymnasium's own wrapper makes one row of."""
 
-
 _KINDS: Any = gymnasium.spaces
 
 

@@ -157,18 +157,14 @@ class Workers:
         self._before: dict[int, Array] = {}  # what came before the log, of episodes that were opened by `replay`
         self._last: tuple[int, int, int] | None = None
 
-    # -- what `Slots` does too
+    # -- what `Slots` does too: its words hold here
 
     @property
     def seeds(self) -> list[int]:
-        """The seed of each environment's episode."""
         return self._seeds.tolist()
 
     def begin(self, which: Array, seeds: Array, *, all_over: bool = False) -> Array:
-        """Reset the environments of `which` [N], each with its seed; returns all observations [N, F].
-
-        One whose reset fails for good is lost at its first step.
-        """
+        """One whose reset fails for good is lost at its first step."""
         for worker in [*self._owed]:  # Ctrl-C came while it was waited for: nobody knows what it has done
             self._restart(worker)
         if all_over:
@@ -191,18 +187,13 @@ class Workers:
         return obs
 
     def park(self, which: Array) -> None:
-        """Leave the environments of `which` [N] out: a step of theirs costs nothing and is not real."""
         self._real = self._real & ~which
 
     def step(self, action: Array) -> tuple[Array, Array, Array, Array, Array | None]:
-        """(next_obs [N, F], reward [N], terminated [N], truncated [N], real [N]): the true successors."""
         return *self.take(self.given(action)), self._real
 
     def take(self, given: Array) -> tuple[Array, Array, Array, Array]:
-        """The same, of actions as the environments have them.
-
-        A lost episode is truncated, without reward, where it was seen last; `lost` names its environment.
-        """
+        """A lost episode is truncated, without reward, where it was seen last; `lost` names its environment."""
         self.lost = [int(index) for index in np.flatnonzero(self._absent & self._real)]  # could not be begun
         if self.config.on_fault != "stop":
             self._log.append(given.copy())
@@ -219,10 +210,6 @@ class Workers:
         return results
 
     def replay(self, index: int, seed: int, given: Array) -> tuple[Array, float, int]:
-        """Begin an environment's episode by its seed and take the same actions again, [L, ...] as `given` made them.
-
-        (observation [F], sum of rewards, steps until the episode ended or the actions did)
-        """
         worker = next(worker for worker, (first, end) in enumerate(self._shares) if first <= index < end)
         total, steps = self._insisted(worker, b"r", _as_message(index, seed, given))
         self._seeds[index], self._begun[index], self._before[index] = seed, len(self._log), given.copy()
@@ -231,7 +218,6 @@ class Workers:
         return self._obs[index], total, steps
 
     def replays(self) -> bool:
-        """Whether the same seeds and the same actions give the same steps, bit for bit, a second time."""
         return bool(self._insisted(0, b"p"))
 
     def close(self) -> None:

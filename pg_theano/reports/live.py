@@ -25,7 +25,6 @@ SHARE = 1 / 80
 """Drawing takes at most this share of the time: after a slow page, the next one comes later."""
 MOST_RECORDS, EVENTS = 1000, 14
 
-
 Left = TypeVar("Left", bound=Result)
 
 
@@ -75,10 +74,8 @@ class Page:
         said = html.section("said", "What it said", f"<pre>{html.text(chr(10).join(self.events))}</pre>")
         refresh = EVERY if goes_on else None
         if not trained:
-            self._put(
-                html.page(", ".join(path.name for path in self.seen) or "training", lead, [said], refresh=refresh)
-            )
-            return
+            names = ", ".join(path.name for path in self.seen) or "training"
+            return self._put(html.page(names, lead, [said], refresh=refresh))
         same = len({str(sorted(one.config.items())) for one in map(_seedless, trained)}) == 1
         if self.seeds > 1 or (len(trained) > 1 and same):
             trained = [_together(trained)]

@@ -5,6 +5,7 @@ used, so drawing leaves no global state behind and needs no screen. The margins 
 stands above its panel, where no curve can reach it), which saves the second pass of a layout engine.
 """
 
+import itertools
 import textwrap
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -52,9 +53,8 @@ class Look(NamedTuple):
 def looks(count: int) -> list[Look]:
     """One a run: colour, line style and marker all differ, so that a grey print can still be read."""
     opacity = 0.2 if count == 1 else 0.13 if count <= 4 else 0.05
-    return [
-        Look(COLOURS[i % len(COLOURS)], LINES[i % len(LINES)], MARKERS[i % len(MARKERS)], opacity) for i in range(count)
-    ]
+    every = zip(itertools.cycle(COLOURS), itertools.cycle(LINES), itertools.cycle(MARKERS), range(count))
+    return [Look(colour, line, marker, opacity) for colour, line, marker, _ in every]
 
 
 def bare(axes: Any) -> Any:

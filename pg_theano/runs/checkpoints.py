@@ -21,7 +21,6 @@ from pg_theano.types import State, UserError
 
 FORMAT = 1
 
-
 WHOLE = ("it as it was written", "a copy of the folder, or a new run")
 """What is expected where something is damaged, and the advice."""
 AS_WRITTEN = f"expected {WHOLE[0]}; try {WHOLE[1]}"

@@ -45,9 +45,8 @@ def compare(
     for number_of_seed in range(plan.config.seed, plan.config.seed + seeds):
         for method in METHODS:  # in turn: what else the machine does meets all alike
             words = [*overrides, f"search.method={method}"]
-            one = settings.read_plan(path, words, number_of_seed)._replace(
-                name=f"{plan.name}-{method}-{number_of_seed}"
-            )
+            one = settings.read_plan(path, words, number_of_seed)
+            one = one._replace(name=f"{plan.name}-{method}-{number_of_seed}")
             outcome = study.new(one, folder / f"{method}-{number_of_seed}", lambda *_: None, say)
             if outcome.status == "interrupted":
                 raise KeyboardInterrupt

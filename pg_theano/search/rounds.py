@@ -20,7 +20,6 @@ from pg_theano.types import UserError
 Shown = Callable[[Plan, Sequence[Trial], float], None]
 """Called with the plan, the trials so far and the seconds, whenever some trials have ended."""
 
-
 FAILURES = 8
 """So many trials that fail one after the other, or a whole batch, end a search: a fifth may fail by their nature."""
 TRIALS_A_WORKER = 16

@@ -124,9 +124,8 @@ class _Composer(yaml.SafeLoader):
         event = self.peek_event()
         line = event.start_mark.line + 1
         tag = getattr(event, "tag", None)
-        if tag is not None and not (
-            self.source.foreign and tag in FOREIGN_TAGS and isinstance(event, yaml.ScalarEvent)
-        ):
+        allowed = self.source.foreign and tag in FOREIGN_TAGS and isinstance(event, yaml.ScalarEvent)
+        if tag is not None and not allowed:
             tag = tag.replace("tag:yaml.org,2002:", "!!")
             raise self.source.error(line, f"got the tag {tag}", "plain values", "the value without it")
         self.count += 1

@@ -195,9 +195,7 @@ def _imported(name: str, extra: str | None) -> Any:
 
 def _as_markdown(data: Mapping[str, Any], prefix: str = "") -> str:
     """A line for each knob, indented by four spaces: TensorBoard shows that as it is, as a block of code."""
-    lines = []
-    for key, value in data.items():
-        lines.append(
-            _as_markdown(value, f"{prefix}{key}.") if isinstance(value, dict) else f"    {prefix}{key}: {value}"
-        )
-    return "\n".join(lines)
+    return "\n".join(
+        _as_markdown(value, f"{prefix}{key}.") if isinstance(value, dict) else f"    {prefix}{key}: {value}"
+        for key, value in data.items()
+    )

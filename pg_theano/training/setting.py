@@ -21,7 +21,6 @@ from pg_theano.types import RETURN_SO_FAR, Played, State, Steps
 Evaluation = dict[str, float]
 """Mean, std, min, max and n of episode returns."""
 
-
 Environment = Compiled | Steps
 
 

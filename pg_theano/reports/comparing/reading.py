@@ -94,9 +94,8 @@ def _runs_in(path: Path, left_out: list[LeftOut]) -> list[Path]:
             return folders  # each has its config
         if folders and planned > len(folders):
             missing = planned - len(folders)
-            left_out.append(
-                LeftOut(path, f"{missing} of {planned} seeds {'has' if missing == 1 else 'have'} not begun")
-            )
+            have = "has" if missing == 1 else "have"
+            left_out.append(LeftOut(path, f"{missing} of {planned} seeds {have} not begun"))
     return folders
 
 

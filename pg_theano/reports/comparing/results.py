@@ -12,7 +12,6 @@ FEW = 5
 """Seeds below which such an interval is too narrow to be believed; tests/test_aggregates.py says by how much."""
 CURVES = {"evaluation": "evaluation_mean", "return": "return_mean"}
 
-
 MOST_OF_A_NAME = 40
 """Characters of a group's name that are shown; its values may be a stranger's."""
 

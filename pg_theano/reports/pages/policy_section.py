@@ -94,9 +94,8 @@ def _episode(found: policy.Policy, config: Any, folders: Sequence[Path]) -> str:
     """A greedy episode as a GIF, the policy's numbers beside every picture."""
     from pg_theano.reports import animation
 
-    moving = [
-        one for one in policies.channels(found) if one.shown or one.range
-    ]  # a standard deviation that never changes is left out
+    # A standard deviation that never changes is left out.
+    moving = [one for one in policies.channels(found) if one.shown or one.range]
     bars = [(channel.label.partition(", before")[0], channel.range) for channel in moving[: animation.MOST_BARS]]
     try:
         gif, steps, total = animation.animation(

@@ -159,11 +159,9 @@ class CompiledSegments:
         return returns[by_time], lengths[by_time], rest
 
     def settle(self) -> CompiledOpen:
-        """The episodes that are open now; later stretches do not change the answer."""
         return self._open
 
     def arrays(self, picture: CompiledOpen) -> dict[str, Array]:
-        """The arrays that a checkpoint keeps."""
         return {f"open/{name}": np.asarray(value) for name, value in picture._asdict().items()}
 
     def restore(self, arrays: Mapping[str, Array]) -> None:
