@@ -1,4 +1,4 @@
-"""Names, shapes and initial values of what is learned. NumPy only.
+"""Layers of a network as plain data, and names, shapes and initial values of what is learned. NumPy only.
 
 All parameters live in one flat vector [D]; a layout says which part of it is which array, and how that array starts.
 One vector means one update for the optimiser, one array in a checkpoint, and few nodes in the graph.
@@ -18,7 +18,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, Literal, NamedTuple, Protocol
 
 import numpy as np
 
@@ -27,28 +28,118 @@ from pg_theano.types import ActionSpace, Array, Problem, UserError
 Layout = list[tuple[str, tuple[int, ...], Any]]
 """(name, shape, initialiser) of each array, in order."""
 
+LOG_STD = "policy/log_std"
+"""The array of a box's log σ, where it is a parameter."""
 
-def dense_layout(
-    sizes: Sequence[int], prefix: str = "policy", *, initialization: str = "glorot", last_gain: float = 1.0
-) -> Layout:
-    """Weights [inputs, outputs] and biases [outputs] of a chain of dense layers, first to last. Biases start at 0.
 
-    `initialization` is "glorot", "orthogonal" or "fan_in". Orthogonal weights have gain √2, and those of the last layer
-    `last_gain`: 0.01 for a policy, which then starts out nearly uniform or around 0, and 1 for values
-    (Engstrom et al. 2020; Andrychowicz et al. 2021, section 3.2). Glorot's have none. "fan_in" is uniform within
-    ±1/√inputs, biases too (after LeCun et al. 1998, section 4.6; torch's default).
+Shape = tuple[int, ...]
+Activation = Literal["sigmoid", "tanh", "relu"]
+
+
+class Layer(Protocol):
+    """A layer of a network as plain data. Between layers an observation is flat: ∏ `inputs` numbers.
+
+    The other faces of a kind stand under its name: its expression in `graphs/layers/`, NumPy and ONNX in
+    `policies/layers/`.
     """
-    layout: Layout = []
-    last = len(sizes) - 1
-    for number, (inputs, outputs) in enumerate(zip(sizes[:-1], sizes[1:], strict=True), start=1):
-        gain = last_gain if number == last else math.sqrt(2.0)
+
+    def arrays(self, inputs: Shape, initialization: str, gain: float) -> Layout:
+        """What it learns, in order."""
+
+    def output(self, inputs: Shape) -> Shape:
+        """The shape of what it gives."""
+
+
+@dataclass(frozen=True, slots=True)
+class Dense:
+    """f(Wᵀ·x + b) of all inputs; Wᵀ·x + b where there is no activation: the last layer of a policy or of values."""
+
+    width: int
+    activation: Activation | None = None
+
+    def arrays(self, inputs: Shape, initialization: str, gain: float) -> Layout:
+        """Weights [inputs, outputs] and biases [outputs], which start at 0 but for "fan_in".
+
+        `initialization` is "glorot", "orthogonal" or "fan_in". Orthogonal weights have a `gain`, Glorot's have none.
+        "fan_in" is uniform within ±1/√inputs, biases too (after LeCun et al. 1998, section 4.6; torch's default).
+        """
+        size = math.prod(inputs)
         weights, biases = {
             "glorot": ("glorot", "zeros"),
             "orthogonal": (["orthogonal", gain], "zeros"),
-            "fan_in": (["uniform", 1 / math.sqrt(inputs)],) * 2,
+            "fan_in": (["uniform", 1 / math.sqrt(size)],) * 2,
         }[initialization]
-        layout += [(f"{prefix}/w{number}", (inputs, outputs), weights), (f"{prefix}/b{number}", (outputs,), biases)]
-    return layout
+        return [("w", (size, self.width), weights), ("b", (self.width,), biases)]
+
+    def output(self, inputs: Shape) -> Shape:
+        return (self.width,)
+
+
+LAYERS: dict[str, type[Layer]] = {"dense": Dense}
+"""Each kind of layer by its name, which is that of its modules too."""
+
+
+def kind_of(layer: Layer) -> str:
+    return next(kind for kind, made in LAYERS.items() if type(layer) is made)
+
+
+LAST_GAINS = {"policy": 0.01, "value": 1.0}
+"""Gain of the last orthogonal weights: a policy then starts nearly uniform, or around 0 (Engstrom et al. 2020;
+Andrychowicz et al. 2021, section 3.2). All others have √2."""
+
+
+class Placed(NamedTuple):
+    """A layer where it stands in a network."""
+
+    layer: Layer
+    inputs: Shape  # of what it is given
+    arrays: Layout  # what it learns, under its names in the whole layout: policy/w1, policy/b1, ...
+
+
+class Network(NamedTuple):
+    """Layers of the policy and of the value network, from the observation on; `shared` ones come before both."""
+
+    shared: tuple[Layer, ...] = ()
+    policy: tuple[Layer, ...] = ()  # () for a policy of the user's own
+    value: tuple[Layer, ...] = ()
+
+    def placed(self, obs_size: int, initialization: str = "glorot") -> dict[str, list[Placed]]:
+        """The layers of each part, "shared", "policy" and "value", in their places."""
+        found: dict[str, list[Placed]] = {}
+        for part, layers in self._asdict().items():
+            before = found["shared"][-1] if found and found["shared"] else None
+            shape = before.layer.output(before.inputs) if before else (obs_size,)
+            found[part] = []
+            for number, layer in enumerate(layers, start=1):
+                gain = LAST_GAINS.get(part, math.sqrt(2.0)) if number == len(layers) else math.sqrt(2.0)
+                own = layer.arrays(shape, initialization, gain)
+                found[part].append(Placed(layer, shape, [(f"{part}/{name}{number}", *how) for name, *how in own]))
+                shape = layer.output(shape)
+        return found
+
+
+def dense_layers(widths: Sequence[int], activation: Activation, head: int | None = None) -> tuple[Layer, ...]:
+    """Hidden layers of these widths; after them, if there is one, a `head` of so many outputs."""
+    hidden = [Dense(width, activation) for width in widths]
+    return tuple(hidden if head is None else [*hidden, Dense(head)])
+
+
+def dense_network(layout: Layout, activation: Activation, own: bool = False) -> Network:
+    """The network of a layout that is all of dense layers, but for the policy of a user's `own`."""
+
+    def widths(part: str) -> list[int]:
+        names = [(name, shape) for name, shape, *_ in layout if name.startswith(f"{part}/") and name != LOG_STD]
+        return [shape[1] for _, shape in names if len(shape) == 2]
+
+    def ending(part: str) -> tuple[Layer, ...]:
+        return dense_layers(found[:-1], activation, found[-1]) if (found := widths(part)) else ()
+
+    return Network(dense_layers(widths("shared"), activation), () if own else ending("policy"), ending("value"))
+
+
+def layout_of(placed: Iterable[Placed]) -> Layout:
+    """What layers learn, one after the other."""
+    return [entry for one in placed for entry in one.arrays]
 
 
 def num_outputs(action: ActionSpace, log_std: str, logistic: bool = False) -> int:
@@ -62,11 +153,6 @@ def num_outputs(action: ActionSpace, log_std: str, logistic: bool = False) -> in
     if action.kind in ("discrete", "multi_discrete"):
         return sum(action.choices)
     return action.size * (2 if action.kind == "box" and log_std == "state_dependent" else 1)
-
-
-def path_of(names: Iterable[str], head: str) -> list[str]:
-    """The names of the dense layers from the observation to a head, "policy" or "value": w1, b1, w2, b2, ..."""
-    return [name for name in names if name.startswith(("shared/", f"{head}/")) and not name.endswith("/log_std")]
 
 
 def is_value(name: str) -> bool:

@@ -10,17 +10,18 @@ this module alone.
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal, NamedTuple, get_args
+from types import NoneType
+from typing import Any, Literal, NamedTuple, get_args, get_origin, get_type_hints
 
 from pg_theano import parameters
-from pg_theano.parameters import Layout
+from pg_theano.parameters import LAYERS, LOG_STD, Activation, Layout, Network, Placed
 from pg_theano.types import NUM_UNIFORMS, ActionSpace
 
 Dtype = Literal["float32", "float64"]
-Activation = Literal["sigmoid", "tanh", "relu"]
 LogStd = Literal["state_independent", "state_dependent"]
 Noise = Literal["white", "pink", "state_dependent"]
 Exploration = Literal["softmax", "epsilon_softmax", "epsilon_greedy", "epsilon_greedy_softmax"]
@@ -42,12 +43,13 @@ class Own:
 
 @dataclass(frozen=True, slots=True)
 class Acting:
-    """What a policy is and how it acts. `own` is the user's network; None for dense layers."""
+    """What a policy is and how it acts. `own` is the user's network; None where it is of layers of ours."""
 
     obs_size: int
     action: ActionSpace
     layout: Layout
-    activation: Activation
+    network: Network
+    activation: Activation  # of layers that name none
     exploration: Exploration = "softmax"
     squash: bool = False
     log_std: LogStd = "state_independent"
@@ -72,10 +74,29 @@ class Acting:
         """How many of them are the value network's alone. They come last."""
         return parameters.count([entry for entry in self.layout if parameters.is_value(entry[0])])
 
+    def path(self, head: Literal["policy", "value"]) -> list[Placed]:
+        """The layers from the observation to a head."""
+        placed = self.network.placed(self.obs_size)
+        return placed["shared"] + placed[head]
+
+    def sizes(self, part: Literal["shared", "policy", "value"]) -> list[tuple[int, int]]:
+        """(how many numbers it is given, how many it gives) of each layer; of the user's own, each of its matrices."""
+        if part == "policy" and self.own:
+            return [
+                (shape[0], shape[1]) for name, shape, *_ in self.layout if name[:7] == "policy/" and len(shape) == 2
+            ]
+        placed = self.network.placed(self.obs_size)[part]
+        return [(math.prod(one.inputs), math.prod(one.layer.output(one.inputs))) for one in placed]
+
     @property
     def widths(self) -> list[int]:
         """How many numbers each layer is given."""
-        return [shape[0] for _, shape, *_ in self.layout if len(shape) == 2]
+        return [given for part in ("shared", "policy", "value") for given, _ in self.sizes(part)]
+
+    @property
+    def is_dense(self) -> bool:
+        """Whether all of its layers are dense, those that are hidden with the one activation."""
+        return self.network == parameters.dense_network(self.layout, self.activation, self.own is not None)
 
     @property
     def noise_kind(self) -> tuple[Literal["uniform", "normal"], int]:
@@ -85,23 +106,20 @@ class Acting:
         if self.action.kind != "box":
             return "uniform", self.action.size
         if self.noise == "state_dependent":
-            return "normal", next(math.prod(shape) for name, shape, *_ in self.layout if name == "policy/log_std")
+            return "normal", next(math.prod(shape) for name, shape, *_ in self.layout if name == LOG_STD)
         return "normal", self.action.size
 
     def plain(self) -> dict[str, Any]:
-        """What a file of a policy of dense layers says of it."""
-        return {
+        """What a file says of a policy of ours. Its network follows from layout and activation where it is dense."""
+        named = {
+            part: [[parameters.kind_of(layer), dataclasses.asdict(layer)] for layer in layers]  # type: ignore[call-overload]
+            for part, layers in self.network._asdict().items()
+        }
+        names = ("squash", "log_std", "noise", "logistic", "activation", "exploration", "num_outputs")
+        return ({} if self.is_dense else {"network": named}) | {
             "obs_size": self.obs_size,
             "action": self.action._asdict(),
-            "squash": self.squash,
-            "log_std": self.log_std,
-            "noise": self.noise,
-            "logistic": self.logistic,
-            "activation": self.activation,
-            "exploration": self.exploration,
-            "num_outputs": self.num_outputs,
-            "normalize_observations": self.normalize_observations,
-            "dtype": self.dtype,
+            **{name: getattr(self, name) for name in (*names, "normalize_observations", "dtype")},
             "layout": [[name, list(shape), how] for name, shape, how in self.layout],
         }
 
@@ -118,11 +136,17 @@ class Acting:
         take("num_outputs", _whole(0, 2**62), 0)
         layout: Layout = [(name, tuple(shape), how) for name, shape, how in take("layout", _list_of(_array))]
         stated = take("num_params", _whole(1, 2**40), parameters.count(layout))
-        found = cls(
+        if stated != parameters.count(layout):
+            raise Unreadable(f"its run.json says {stated:,} parameters, and layers of {parameters.count(layout):,}")
+        activation = take("activation", _word(Activation))
+        network = take("network", _network, None) or parameters.dense_network(layout, activation, own is not None)
+        _check_layout(network, layout, obs_size, own)
+        return cls(
             obs_size=obs_size,
             action=action,
             layout=layout,
-            activation=take("activation", _word(Activation)),
+            network=network,
+            activation=activation,
             exploration=take("exploration", _word(Exploration)),
             squash=squash,
             log_std=log_std,
@@ -132,9 +156,6 @@ class Acting:
             dtype=take("dtype", _word(Dtype)),
             own=own,
         )
-        if stated != found.num_params:
-            raise Unreadable(f"its run.json says {stated:,} parameters, and layers of {found.num_params:,}")
-        return found
 
 
 class Passes(NamedTuple):
@@ -231,48 +252,23 @@ class Spec(NamedTuple):
         return " ".join([*(word.rpartition(".")[2] for word in words if word), f"{self.acting.num_params} parameters"])
 
     def plain(self) -> dict[str, Any]:
-        """The entries of a run's file, in their order."""
+        """The entries of a run's file."""
         acting, learning, engine = self
-        named = acting.plain()
-        own, objective = acting.own or Own("dense", {}, None), learning.objective
+        own, objective, passes = acting.own or Own("dense", {}, None), learning.objective, learning.passes
         return {
             "algorithm": learning.algorithm,
-            **{name: named[name] for name in ("obs_size", "action", "squash", "log_std", "noise")},
+            **acting.plain(),
             "policy": own.name,
             "policy_kwargs": own.kwargs,
             "policy_source": own.source,
             "objective": objective.name if objective else None,
             "objective_kwargs": objective.kwargs if objective else {},
             "objective_source": objective.source if objective else None,
-            "logistic": acting.logistic,
-            "shared": learning.shared,
-            "num_outputs": named["num_outputs"],
-            "layout": named["layout"],
             "num_params": acting.num_params,
             "num_value_params": acting.num_value_params,
-            "activation": acting.activation,
-            "signal": learning.signal,
-            "baseline": learning.baseline,
-            "standardize_advantages": learning.standardize_advantages,
-            "average": learning.average,
-            "advantage": learning.advantage,
-            "bootstrap_steps": learning.bootstrap_steps,
-            "num_steps": learning.num_steps,
-            "num_epochs": learning.passes.num_epochs if learning.passes else None,
-            "num_minibatches": learning.passes.num_minibatches if learning.passes else None,
-            "clips_value": learning.clips_value,
-            "uses_target_kl": learning.uses_target_kl,
-            "uses_entropy": learning.uses_entropy,
-            "num_cg_iterations": learning.num_cg_iterations,
-            "num_line_search_steps": learning.num_line_search_steps,
-            "exploration": acting.exploration,
-            "optimizer": learning.optimizer,
-            "clips_gradient": learning.clips_gradient,
-            "normalize_observations": acting.normalize_observations,
-            "normalize_rewards": learning.normalize_rewards,
-            "dtype": acting.dtype,
-            "time_limit": learning.time_limit,
-            "max_steps": learning.max_steps,
+            **{name: getattr(learning, name) for name in _OF_LEARNING},
+            "num_epochs": passes.num_epochs if passes else None,
+            "num_minibatches": passes.num_minibatches if passes else None,
             "dynamics": engine.dynamics if engine else None,
             "dynamics_source": engine.source if engine else None,
             "chunk": engine.chunk if engine else None,
@@ -288,13 +284,8 @@ class Spec(NamedTuple):
     @classmethod
     def of_plain(cls, data: Mapping[str, Any]) -> Spec:
         """Reads a run's file. Raises `Unreadable` for the first entry that is not what it must be."""
-        at = "spec."
-        acting, learning, take, engine = (
-            Acting.of_plain(data, at),
-            Learning.of_plain(data, at),
-            _Entries(data, at),
-            None,
-        )
+        at, engine = "spec.", None
+        acting, learning, take = Acting.of_plain(data, at), Learning.of_plain(data, at), _Entries(data, at)
         dynamics = take("dynamics", _or_none(_text), None)
         if dynamics is not None:
             source = take("dynamics_source", _or_none(_text), None)
@@ -446,6 +437,37 @@ def _array(value: Any, entry: str) -> Any:
     _held(2 <= len(value) <= 3, value, entry, f"Tuple should have 3 items, not {len(value)}")
     name, shape, *how = value
     return _text(name, f"{entry}.0"), _list_of(_whole(1, 2**40))(shape, f"{entry}.1"), how[0] if how else None
+
+
+def _network(value: Any, entry: str) -> Any:
+    _object_of("Network")(value, entry)
+    take = _Entries(value, f"{entry}.")
+    return Network(*(tuple(take(part, _list_of(_layer), [])) for part in Network._fields))
+
+
+def _layer(value: Any, entry: str) -> Any:
+    """[kind, its fields], each held to the type that its class declares."""
+    pair = isinstance(value, list | tuple) and len(value) == 2
+    _held(pair and value[0] in LAYERS, value, entry, f"Input should be [{' or '.join(LAYERS)}, its fields]")
+    made, take = LAYERS[value[0]], _Entries(_object_of("")(value[1], entry), f"{entry}.")
+    return made(**{name: take(name, _of_type(hint)) for name, hint in get_type_hints(made).items()})
+
+
+def _of_type(hint: Any) -> Holds:
+    if NoneType in get_args(hint):
+        return _or_none(_of_type(next(part for part in get_args(hint) if part is not NoneType)))
+    if get_origin(hint) is Literal:
+        return _word(hint)
+    return {int: _whole(1, 2**40), float: _number, bool: _flag, str: _text}[hint]
+
+
+def _check_layout(network: Network, layout: Layout, obs_size: int, own: Own | None) -> None:
+    """Raises `Unreadable` where the layout is not that of the network's layers, which follow one another."""
+    placed = network.placed(obs_size)
+    expected = [entry[:2] for part in placed for entry in parameters.layout_of(placed[part])]
+    ours = [(name, shape) for name, shape, *_ in layout if name != LOG_STD and not (own and name[:7] == "policy/")]
+    if ours != expected:
+        raise Unreadable(f"layout: got {shown(ours)}: its layers do not follow one another from {obs_size} numbers on")
 
 
 def _action(data: Mapping[str, Any], at: str) -> ActionSpace:

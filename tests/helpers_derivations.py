@@ -24,6 +24,8 @@ from pg_theano.by_hand.networks import Network
 from pg_theano.graphs import distributions, exploration, networks, objectives
 from pg_theano.graphs import policies as graph_policies
 from pg_theano.graphs.algorithms import pgpe
+from pg_theano.graphs.layers import dense as dense_graph
+from pg_theano.parameters import Dense, dense_layers
 
 
 class Case(NamedTuple):
@@ -87,11 +89,11 @@ def dense(rng):
     n, inputs, outputs = rows(rng), *sizes(rng, "inputs", "outputs").values()
     x, w, b = rng.normal(size=(n, inputs)), rng.normal(size=(inputs, outputs)), rng.normal(size=outputs)
     weights = rng.normal(size=(n, outputs))
-    multiply = [networks.product, networks.in_scan][rng.integers(2)]
+    multiply = [dense_graph.product, dense_graph.in_scan][rng.integers(2)]
     d_x, d_w, d_b = layers.dense_backward(weights, x, w)
     return Case(
         [x.T, w, b],
-        lambda s: (networks.dense([s[1], s[2]], s[0], activation="tanh", multiply=multiply) * weights.T).sum(),
+        lambda s: (dense_graph.expression(Dense(outputs), s[1:], s[0], multiply=multiply) * weights.T).sum(),
         [d_x.T, d_w, d_b],
         float((weights * layers.dense(x, w, b)).sum()),
     )
@@ -106,7 +108,7 @@ def activation(name):
         y = forward(x)
         gradient = backward(weights, y)
         return Case(
-            [x], lambda s: (networks.ACTIVATIONS[name](s[0]) * weights).sum(), [gradient], float((weights * y).sum())
+            [x], lambda s: (dense_graph.ACTIVATIONS[name](s[0]) * weights).sum(), [gradient], float((weights * y).sum())
         )
 
     return made
@@ -117,12 +119,13 @@ def network(rng):
     shape = tuple(int(size) for size in rng.integers(1, 5, rng.integers(2, 5)))
     twin = Network(shape, str(rng.choice(["sigmoid", "tanh"])))
     params, x = rng.normal(size=by_hand_networks.count(twin)), rng.normal(size=(rows(rng), shape[0]))
-    weights, layout = rng.normal(size=(len(x), shape[-1])), parameters.dense_layout(list(shape))
+    weights = rng.normal(size=(len(x), shape[-1]))
+    placed = parameters.Network(policy=dense_layers(shape[1:-1], twin.activation, shape[-1])).placed(shape[0])["policy"]
     y, trace = by_hand_networks.forward(params, twin, x)
 
     def graph(symbols):
-        views = list(networks.views(symbols[0], layout).values())
-        made = networks.dense(views, pt.constant(x.T), activation=twin.activation, multiply=networks.product)
+        views = networks.views(symbols[0], parameters.layout_of(placed))
+        made = networks.through(placed, views, pt.constant(x.T), multiply=dense_graph.product)
         return (made * weights.T).sum()
 
     gradient = by_hand_networks.backward(weights, params, twin, trace)

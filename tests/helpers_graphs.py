@@ -17,6 +17,7 @@ from scipy.special import expit, log_softmax
 
 from pg_theano import parameters
 from pg_theano.config.algorithms import ALGORITHMS, CEM
+from pg_theano.parameters import Network, dense_layers
 from pg_theano.spec import Spec
 from pg_theano.types import ActionSpace, Rollout
 
@@ -99,15 +100,15 @@ def make_spec(*, hidden=(3,), num_actions=3, value_hidden=None, **changes) -> Sp
     outputs = parameters.num_outputs(action, spec["log_std"], spec["logistic"])
     trunk = [spec["obs_size"], *hidden]
     if spec["shared"]:
-        layout = parameters.dense_layout(trunk, "shared") + parameters.dense_layout([trunk[-1], outputs])
+        layout = dense_layout(trunk, "shared") + dense_layout([trunk[-1], outputs])
     else:
-        layout = parameters.dense_layout([*trunk, outputs])
+        layout = dense_layout([*trunk, outputs])
     if action.kind == "box" and spec["log_std"] == "state_independent":
         shape = (trunk[-1], action.size) if spec["noise"] == "state_dependent" else (action.size,)
         layout.append(("policy/log_std", shape, "zeros"))
     if value_hidden is not None:
         before = [trunk[-1]] if spec["shared"] else [spec["obs_size"], *value_hidden]
-        layout += parameters.dense_layout([*before, 1], "value")
+        layout += dense_layout([*before, 1], "value")
     made = Spec.of_plain(spec | {"layout": [[n, list(s), how] for n, s, how in layout]})
     record = ALGORITHMS.get(spec["algorithm"], CEM)  # a search's graphs are those of a population
     return with_declared(made, tuple(record.takes), tuple(record.optimizers), tuple(KNOBS))
@@ -309,6 +310,12 @@ def returns_so_far(block, carry, discount) -> tuple[np.ndarray, np.ndarray]:
 
 
 # -- the policy by definition
+
+
+def dense_layout(sizes, part="policy", initialization="glorot"):
+    """The arrays of a chain of dense layers, the last of them a head."""
+    network = Network(**{part: dense_layers(sizes[1:-1], "tanh", sizes[-1])})
+    return parameters.layout_of(network.placed(sizes[0], initialization)[part])
 
 
 def logits_by_definition(spec, params, obs) -> np.ndarray:

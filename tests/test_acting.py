@@ -261,18 +261,18 @@ def of_the_graph(spec, state, obs, noise):
     import pytensor.tensor as pt
 
     from pg_theano.graphs import distributions, networks, normalizers
+    from pg_theano.graphs.layers import dense
 
     wide = {name: np.asarray(value, "float64") for name, value in state.items()}
     named = parameters.views(wide["params"], spec.acting.layout)
     spec = by_definition.changed(spec, dtype="float64")
-    layers = [pt.constant(v) for n, v in named.items() if n[:6] != "value/" and n != "policy/log_std"]
     x = pt.constant(obs.T.astype("float64"))
     if spec.acting.normalize_observations:
         x = normalizers.normalize(x, wide["normalizer/mean"], wide["normalizer/variance"])
-    if len(layers) > 2:
-        hidden = networks.dense(layers[:-2], x, activation=spec.acting.activation, multiply=networks.product)
-        x = networks.ACTIVATIONS[spec.acting.activation](hidden)
-    outputs = networks.dense(layers[-2:], x, activation=spec.acting.activation, multiply=networks.product)
+    *hidden, head = spec.acting.path("policy")
+    layers = {name: pt.constant(array) for name, array in named.items()}
+    x = networks.through(hidden, layers, x, multiply=dense.product)
+    outputs = networks.through([head], layers, x, multiply=dense.product)
     log_std = named.get("policy/log_std")
     inputs = distributions.inputs_of(spec.acting, outputs, None if log_std is None else pt.constant(log_std), x)
     distribution = distributions.of(spec.acting)

@@ -5,11 +5,12 @@ import math
 
 import numpy as np
 import pytest
+from helpers_graphs import dense_layout
 
 from pg_theano import parameters
 from pg_theano.types import UserError
 
-LAYOUT = parameters.dense_layout([4, 8, 2])
+LAYOUT = dense_layout([4, 8, 2])
 
 
 def test_a_layout_of_dense_layers_is_the_table():
@@ -21,17 +22,18 @@ def test_a_layout_of_dense_layers_is_the_table():
         ("policy/b2", (2,), "zeros"),
     ]
     assert parameters.count(LAYOUT) == 4 * 8 + 8 + 8 * 2 + 2 == 58
-    assert parameters.dense_layout([3, 2], "value") == [("value/w1", (3, 2), "glorot"), ("value/b1", (2,), "zeros")]
+    assert dense_layout([3, 2], "value") == [("value/w1", (3, 2), "glorot"), ("value/b1", (2,), "zeros")]
 
 
 def test_orthogonal_layers_have_their_gains():
-    """√2, and for the last layer what is asked. Caught, when planted: the last gain on the first layer."""
-    layout = parameters.dense_layout([4, 8, 8, 2], initialization="orthogonal", last_gain=0.01)
+    """√2, and of a policy's last layer 0.01, of values 1. Caught, when planted: the last gain on the first layer."""
+    layout = dense_layout([4, 8, 8, 2], initialization="orthogonal")
     assert [how for _, shape, how in layout if len(shape) == 2] == [
         ["orthogonal", math.sqrt(2)], ["orthogonal", math.sqrt(2)], ["orthogonal", 0.01],
     ]  # fmt: skip
     assert [how for _, shape, how in layout if len(shape) == 1] == ["zeros"] * 3
-    assert [entry[:2] for entry in layout] == [e[:2] for e in parameters.dense_layout([4, 8, 8, 2])]
+    assert dense_layout([4, 2, 1], "value", "orthogonal")[2][2] == ["orthogonal", 1.0]
+    assert [entry[:2] for entry in layout] == [e[:2] for e in dense_layout([4, 8, 8, 2])]
 
 
 def test_views_are_the_vector_in_order_and_share_its_memory():
@@ -60,7 +62,7 @@ def test_weights_start_within_glorots_bound_and_biases_at_zero(inputs, outputs):
 
     Caught, when planted: √(6/inputs); a normal; the bound as the width of the interval.
     """
-    layout = parameters.dense_layout([inputs, outputs])
+    layout = dense_layout([inputs, outputs])
     draws = [parameters.initial(np.random.default_rng(seed), layout, "float64") for seed in range(200)]
     weights = np.concatenate([parameters.views(p, layout)["policy/w1"].ravel() for p in draws[:200]])
     bound = math.sqrt(6 / (inputs + outputs))
@@ -75,7 +77,7 @@ def test_weights_start_within_glorots_bound_and_biases_at_zero(inputs, outputs):
 def test_fan_in_is_torchs_start(inputs, outputs):
     """Weights and biases within ±1/√inputs, as torch.nn.Linear draws them. Caught, when planted: √(1/outputs) for the
     biases; biases at 0; √3 times as wide."""
-    layout = parameters.dense_layout([inputs, outputs], initialization="fan_in")
+    layout = dense_layout([inputs, outputs], initialization="fan_in")
     draws = [parameters.initial(np.random.default_rng(seed), layout, "float64") for seed in range(200)]
     for name in ("policy/w1", "policy/b1"):
         found = np.concatenate([parameters.views(params, layout)[name].ravel() for params in draws])
@@ -98,7 +100,7 @@ def test_a_seed_gives_one_start_in_both_dtypes():
 
 def test_glorots_numbers_are_those_of_every_run_so_far():
     """Recorded before there was a choice of initialisers: a run's seed gives the same start as ever."""
-    params = parameters.initial(np.random.default_rng(0), parameters.dense_layout([3, 2, 2]), "float64")
+    params = parameters.initial(np.random.default_rng(0), dense_layout([3, 2, 2]), "float64")
     assert params.tolist() == [
         0.30006802263971943, -0.5043720396356872, -1.0056766217290054, -1.0592348798055353, 0.6863407064201135,
         0.9043021616442999, 0.0, 0.0, 0.26120323895543396, 0.5621494721343181, 0.10685896912355708, 1.0657054394359542,
@@ -143,9 +145,7 @@ def test_other_initialisers():
 
 
 def test_a_layout_survives_a_file():
-    layout = parameters.dense_layout([4, 8, 2], initialization="orthogonal") + [
-        ("policy/log_std", (2,), ["constant", -1])
-    ]
+    layout = dense_layout([4, 8, 2], initialization="orthogonal") + [("policy/log_std", (2,), ["constant", -1])]
     again = json.loads(json.dumps(layout))
     starts = [parameters.initial(np.random.default_rng(0), one, "float32") for one in (layout, again)]
     assert np.array_equal(*starts)

@@ -18,6 +18,7 @@ from helpers_runs import merged, ran
 from pg_theano import parameters
 from pg_theano.runs import checkpoints
 from pg_theano.runs import folder as runs
+from pg_theano.spec import Spec
 
 pytestmark = [pytest.mark.usefixtures("elsewhere", "functions_kept"), pytest.mark.slow]
 
@@ -72,10 +73,11 @@ class Trained:
     def __init__(self, folder):
         self.state = checkpoints.newest(folder / "checkpoints").state
         _, facts = runs.read_run(folder)
-        self.layers = parameters.views(self.state["params"], facts["spec"]["layout"])
+        self.acting = Spec.of_plain(facts["spec"]).acting
+        self.layers = parameters.views(self.state["params"], self.acting.layout)
 
     def forward(self, head, obs):
-        path = [self.layers[name] for name in parameters.path_of(self.layers, head)]
+        path = [self.layers[name] for placed in self.acting.path(head) for name, *_ in placed.arrays]
         x = np.atleast_2d(np.asarray(obs, float)).T  # [N, 1]
         for weight, bias in zip(path[:-2:2], path[1:-2:2], strict=True):
             x = np.tanh(x @ weight + bias)

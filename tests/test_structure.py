@@ -151,6 +151,7 @@ NAMES_A_MODULE = {
     "pg_theano.environments.workers",
     "pg_theano.environments.checking",
     "pg_theano.environments.making",
+    "pg_theano.policies.networks",
 }
 """Where a module may be imported, or started as a child, by a name that is data."""
 

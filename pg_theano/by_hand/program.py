@@ -17,7 +17,7 @@ puts it together. For ppo that is the same thing, because both optimisers move e
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -95,12 +95,14 @@ def load(spec: Spec) -> Program:
 
 
 def agent_of(spec: Spec) -> Agent:
-    """Policy and networks, their sizes read off the layout."""
-    shapes = {name: shape for name, shape, *_ in spec.acting.layout}
+    """Policy and networks, of the spec's layers."""
 
-    def network(head: str) -> Network:
-        weights = [shapes[name] for name in parameters.path_of(shapes, head) if len(shapes[name]) == 2]
-        return Network((weights[0][0], *(outputs for _, outputs in weights)), spec.acting.activation)
+    def network(head: Literal["policy", "value"]) -> Network:
+        layers = [placed.layer for placed in spec.acting.path(head)]
+        widths = [layer.width for layer in layers if isinstance(layer, parameters.Dense)]
+        if len(widths) < len(layers):
+            raise UserError(Problem.of("gradients", "by_hand derives dense layers alone; expected symbolic"))
+        return Network((spec.acting.obs_size, *widths), spec.acting.activation)
 
     policy = policies.GAUSSIAN if spec.acting.action.kind == "box" else policies.SOFTMAX
     return Agent(policies.LOGISTIC if spec.acting.logistic else policy, network("policy"), network("value"))

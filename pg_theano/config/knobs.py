@@ -213,6 +213,11 @@ class Solved(Section):
 class Evaluation(Section):
     episodes: int = knob(100, "episodes in one evaluation, each to its end", ge=1, le=100_000)
     every_updates: Count = knob(10, "updates between two evaluations")
+    share: Annotated[float, Field(gt=0, le=1000)] | None = knob(
+        0.25,
+        "as many of those episodes, and 5 at least, as take this share of the steps trained since the last "
+        "evaluation; null: all. One that reaches the threshold is played again with all of them",
+    )
     sampled: bool = knob(False, "also evaluate the policy with sampled actions, each time")
 
 

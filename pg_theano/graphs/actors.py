@@ -1,33 +1,32 @@
 """Networks of policy and value: from observations to the inputs of a distribution, and to V.
 
-Separate networks, or one trunk with two heads, or a policy of the user's own beside a dense value network. Which of
-them it is can be read off the names in the layout (see `parameters.py`). Feature-major: obs [F, N].
+Separate networks, or one trunk with two heads, or a policy of the user's own beside a value network. Feature-major:
+obs [F, N].
 """
 
 from __future__ import annotations
 
+from pg_theano import parameters
 from pg_theano.graphs import distributions, networks, own
-from pg_theano.parameters import path_of
+from pg_theano.graphs.layers import dense
 from pg_theano.spec import Acting
 
 
-def inputs(acting: Acting, layers, obs, *, multiply=networks.product):
+def inputs(acting: Acting, layers, obs, *, multiply=dense.product):
     """The inputs of the policy's distribution. `layers` are the layout's arrays by name, `obs` [F, N]."""
     numbers, features = outputs(acting, layers, obs, multiply=multiply)
-    return distributions.inputs_of(acting, numbers, layers.get("policy/log_std"), features)
+    return distributions.inputs_of(acting, numbers, layers.get(parameters.LOG_STD), features)
 
 
-def outputs(acting: Acting, layers, obs, *, multiply=networks.product):
+def outputs(acting: Acting, layers, obs, *, multiply=dense.product):
     """(what the policy's network gives [K, N], what its last layer is given [H, N]; None for a policy of one's own)."""
     if acting.own is not None:
         return own.policy_outputs(acting, layers, obs), None
-    path = [layers[name] for name in path_of(layers, "policy")]
-    features = networks.hidden(path, obs, activation=acting.activation, multiply=multiply)
-    return networks.head(path, features, multiply=multiply), features
+    *hidden, head = acting.path("policy")
+    features = networks.through(hidden, layers, obs, multiply=multiply)
+    return networks.through([head], layers, features, multiply=multiply), features
 
 
-def value(acting: Acting, layers, obs, *, multiply=networks.product):
+def value(acting: Acting, layers, obs, *, multiply=dense.product):
     """V of each column. [F, N] to [N]."""
-    path = [layers[name] for name in path_of(layers, "value")]
-    features = networks.hidden(path, obs, activation=acting.activation, multiply=multiply)
-    return networks.head(path, features, multiply=multiply)[0]
+    return networks.through(acting.path("value"), layers, obs, multiply=multiply)[0]

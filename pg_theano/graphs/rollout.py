@@ -14,6 +14,7 @@ import pytensor
 import pytensor.tensor as pt
 
 from pg_theano.graphs import actors, distributions, exploration, networks, normalizers
+from pg_theano.graphs.layers import dense
 from pg_theano.spec import Acting, Spec
 
 
@@ -152,7 +153,7 @@ def seen_and_drawn(stage, current, uniform, rate, rest):
     layers, normalizer = dict(zip(stage.names, rest, strict=False)), rest[len(stage.names) :]
     if normalizer:
         obs = normalizers.normalize(obs, *normalizer)
-    multiply = networks.columnwise if is_population(spec) else networks.in_scan
+    multiply = dense.columnwise if is_population(spec) else dense.in_scan
     numbers, features = actors.outputs(acting, layers, obs, multiply=multiply)
     if is_population(spec):
         return observed, distributions.mode_of(acting, numbers), None, None

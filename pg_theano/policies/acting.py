@@ -12,18 +12,14 @@ from typing import Any
 
 import numpy as np
 
-from pg_theano import parameters
+from pg_theano.parameters import LOG_STD, views
+from pg_theano.policies import networks
+from pg_theano.policies.networks import normalized, normalizer
 from pg_theano.spec import Acting
 from pg_theano.types import EXPLORE, GREEDY, Array, State
 
 LEAST_VARIANCE = 1e-6
 LEAST_LOG_STD, MOST_LOG_STD = -20.0, 2.0
-
-ACTIVATIONS: dict[str, Callable[[Array], Array]] = {
-    "sigmoid": lambda x: np.tanh(x, out=x),  # see `_layers`
-    "tanh": lambda x: np.tanh(x, out=x),
-    "relu": lambda x: np.maximum(x, 0, out=x),
-}
 
 
 def quicker_in_numpy(acting: Acting, num_envs: int) -> bool:
@@ -64,10 +60,10 @@ def probs(acting: Acting, state: State, obs: Array) -> Any:
 
 def _outputs(acting: Acting, state: State, obs: Array) -> tuple[Array, Array, dict[str, Array]]:
     """(the network's outputs [E, K], what its last layer was given [E, H], the parameters by name)."""
-    named = parameters.views(np.asarray(state["params"]), acting.layout)
+    named = views(np.asarray(state["params"]), acting.layout)
     if acting.normalize_observations:
-        obs = _normalized(obs, *normalizer(state))
-    return *_forward(acting, _layers(acting, named), obs), named
+        obs = normalized(obs, *normalizer(state))
+    return *networks.forward(acting, named)(obs), named
 
 
 def numpy_act(acting: Acting, *, with_log_prob: bool = True) -> Callable[..., tuple[Array, Array | None]]:
@@ -83,14 +79,15 @@ def numpy_act(acting: Acting, *, with_log_prob: bool = True) -> Callable[..., tu
 
     def act(state, obs, noise, knobs, choice):
         if kept["params"] is not state["params"]:
-            named = parameters.views(np.asarray(state["params"]), acting.layout)
-            kept["params"], kept["layers"], kept["log_std"] = state["params"], _layers(acting, named), log_std_of(named)
+            named = views(np.asarray(state["params"]), acting.layout)
+            kept["params"], kept["log_std"] = state["params"], log_std_of(named)
+            kept["forward"] = networks.forward(acting, named)
         if normalizes:
             mean, variance = state["normalizer/mean"], state["normalizer/variance"]
             if kept["variance"] is not variance or kept["mean"] is not mean:
                 kept["mean"], kept["variance"], kept["normalizer"] = mean, variance, normalizer(state)
-            obs = _normalized(obs, *kept["normalizer"])
-        outputs, hidden = _forward(acting, kept["layers"], obs)
+            obs = normalized(obs, *kept["normalizer"])
+        outputs, hidden = kept["forward"](obs)
         return choose(outputs, hidden, kept["log_std"], noise, knobs["exploration_rate"], choice)
 
     return act
@@ -107,15 +104,11 @@ def numpy_population_act(acting: Acting) -> Callable[[State, Array], Array]:
     def act(state: State, obs: Array) -> Array:
         if kept["params"] is not state["params"]:
             rows = np.ascontiguousarray(state["params"].T)  # [N, D]
-            named = parameters.views(rows, acting.layout)
-            kept["params"], kept["layers"] = state["params"], _layers(acting, named)
+            kept["params"], kept["forward"] = state["params"], networks.forward(acting, views(rows, acting.layout))
         if acting.normalize_observations:
-            obs = _normalized(obs, *normalizer(state))
-        x, layers = obs, kept["layers"]
-        for weight, bias in zip(layers[:-2:2], layers[1:-2:2], strict=True):
-            x = ACTIVATIONS[acting.activation](np.matmul(x[:, None], weight)[:, 0] + bias)
-        outputs = np.matmul(x[:, None], layers[-2])[:, 0] + layers[-1]
-        return choose(outputs, x, (None, None), None, 0.0, GREEDY)[0]
+            obs = normalized(obs, *normalizer(state))
+        outputs, hidden = kept["forward"](obs[:, None])  # each row is a block of its own
+        return choose(outputs[:, 0], hidden[:, 0], (None, None), None, 0.0, GREEDY)[0]
 
     return act
 
@@ -126,70 +119,18 @@ def greedy_of_agents(acting: Acting, states: Sequence[State]) -> Callable[[Array
     Row by row the numbers of `numpy_act`: the same products, of one agent after the other.
     """
     choose = CHOOSERS[acting.action.kind](acting, False)
-    each = [_layers(acting, parameters.views(np.asarray(state["params"]), acting.layout)) for state in states]
-    # A weight is [A, inputs, outputs], a bias [A, 1, outputs].
-    layers = [np.stack([part if part.ndim == 2 else part[None] for part in parts]) for parts in zip(*each, strict=True)]
+    params = np.stack([np.asarray(state["params"]) for state in states])  # [A, D]
+    forward = networks.forward(acting, views(params, acting.layout))
     if acting.normalize_observations:
         mean, std = (np.stack(parts)[:, None] for parts in zip(*map(normalizer, states), strict=True))  # [A, 1, F]
 
     def act(obs):
         if acting.normalize_observations:
-            obs = _normalized(obs, mean, std)
-        outputs, hidden = (x.reshape(-1, x.shape[-1]) for x in _forward(acting, layers, obs))
+            obs = normalized(obs, mean, std)
+        outputs, hidden = (x.reshape(-1, x.shape[-1]) for x in forward(obs))
         return choose(outputs, hidden, (None, None), None, 0.0, GREEDY)[0]
 
     return act
-
-
-# -- the network
-
-
-def _layers(acting: Acting, named: dict[str, Array]) -> list[Array]:
-    """The policy's weights and biases, in order. Those of a sigmoid network become a tanh network that does the same.
-
-    sigmoid(x) = ½·tanh(½x) + ½: the halves go into the weights, once for all the observations to come, and tanh cannot
-    overflow, as exp(−x) would.
-    """
-    layers = [
-        part for name, part in named.items() if name.startswith(("shared/", "policy/")) and name != "policy/log_std"
-    ]
-    if acting.activation != "sigmoid":
-        return layers
-    half, last = layers[0].dtype.type(0.5), len(layers) - 2
-    for place in range(0, len(layers), 2):
-        weight, bias = layers[place], layers[place + 1]
-        if place > 0:
-            weight, bias = half * weight, bias + half * weight.sum(axis=-2)
-        if place < last:
-            weight, bias = half * weight, half * bias
-        layers[place], layers[place + 1] = weight, bias
-    return layers
-
-
-def normalizer(state: State) -> tuple[Array, Array]:
-    """Mean and standard deviation of each feature. ([F], [F])"""
-    variance = np.asarray(state["normalizer/variance"])
-    return np.asarray(state["normalizer/mean"]), np.sqrt(variance + variance.dtype.type(1e-8))
-
-
-def _normalized(obs: Array, mean: Array, std: Array) -> Array:
-    obs = obs - mean
-    obs /= std
-    np.minimum(obs, 10, out=obs)
-    return np.maximum(obs, -10, out=obs)
-
-
-def _forward(acting: Acting, layers: list[Array], obs: Array) -> tuple[Array, Array]:
-    """(the network's outputs [E, K], what its last layer was given [E, H]: see `_layers` for a sigmoid network)."""
-    activation = ACTIVATIONS[acting.activation]
-    x = obs
-    for weight, bias in zip(layers[:-2:2], layers[1:-2:2], strict=True):
-        x = x @ weight
-        x += bias
-        x = activation(x)
-    outputs = x @ layers[-2]
-    outputs += layers[-1]
-    return outputs, x
 
 
 # -- one of A actions
@@ -295,11 +236,11 @@ def _choose_multi_binary(acting: Acting, with_log_prob: bool) -> Callable[..., t
 
 def _log_std_of(acting: Acting) -> Callable[[dict[str, Array]], Any]:
     """What depends on the parameter policy/log_std alone, made once for all the observations to come."""
-    if "policy/log_std" not in [name for name, *_ in acting.layout]:  # the network gives it, or there is none
+    if LOG_STD not in [name for name, *_ in acting.layout]:  # the network gives it, or there is none
         return lambda named: (None, None)
     if acting.noise == "state_dependent":
-        return lambda named: (np.exp(named["policy/log_std"]), np.exp(2 * named["policy/log_std"]))
-    return lambda named: (np.exp(named["policy/log_std"]), float(named["policy/log_std"].sum()))
+        return lambda named: (np.exp(named[LOG_STD]), np.exp(2 * named[LOG_STD]))
+    return lambda named: (np.exp(named[LOG_STD]), float(named[LOG_STD].sum()))
 
 
 def _choose_box(acting: Acting, with_log_prob: bool) -> Callable[..., tuple[Array, Array | None]]:
@@ -366,12 +307,11 @@ def _drawn_of_network(size: int) -> Callable[..., Any]:
 
 def _drawn_state_dependent(acting: Acting) -> Callable[..., Any]:
     """As `_drawn`, for noise that is a function of the features: a = μ + Wᵀ·φ, W_hc = std_hc·ε_hc."""
-    num_layers = sum(name.startswith(("shared/w", "policy/w")) for name, *_ in acting.layout)
-    sigmoid = acting.activation == "sigmoid" and num_layers > 1  # else the features are the observation
+    features_of = networks.features(acting)
 
     def drawn(mean, hidden, log_std, noise, with_log_prob):
         std, variance = log_std  # [H, C]
-        features = 0.5 * hidden + 0.5 if sigmoid else hidden  # [E, H]
+        features = features_of(hidden)  # [E, H]
         if noise is None:
             action = mean
         else:

@@ -16,6 +16,7 @@ import numpy as np
 
 from pg_theano import parameters
 from pg_theano.policies import acting as forward
+from pg_theano.policies import networks
 from pg_theano.policies.policy import Policy
 from pg_theano.types import Array, UserError
 
@@ -98,15 +99,14 @@ def _network(graph: _Graph, policy: Policy, rows: str) -> tuple[str, str, dict[s
     acting, state = policy.acting, policy.state
     named = parameters.views(state["params"], acting.layout)
     if acting.normalize_observations:
-        mean, std = forward.normalizer(state)
+        mean, std = networks.normalizer(state)
         centred = graph.add("Sub", rows, graph.constant(mean))
         rows = graph.add("Clip", graph.add("Div", centred, graph.constant(std)), *map(graph.constant, (-10.0, 10.0)))
-    layers = [named[name] for name in parameters.path_of([name for name, *_ in acting.layout], "policy")]
-    x = rows
-    for weight, bias in zip(layers[:-2:2], layers[1:-2:2], strict=True):
-        x = graph.add("Gemm", x, graph.constant(weight), graph.constant(bias))
-        x = graph.add({"sigmoid": "Sigmoid", "tanh": "Tanh", "relu": "Relu"}[acting.activation], x)
-    return graph.add("Gemm", x, graph.constant(layers[-2]), graph.constant(layers[-1])), x, named
+    *hidden, head = acting.path("policy")
+    for layer, _, arrays in hidden:
+        rows = networks.kind(layer).nodes(layer, [named[name] for name, *_ in arrays], graph, rows)
+    outputs = networks.kind(head.layer).nodes(head.layer, [named[name] for name, *_ in head.arrays], graph, rows)
+    return outputs, rows, named
 
 
 def _discrete(graph: _Graph, policy: Policy, outputs: str, hidden: str, named: Any) -> tuple[str, list[Output]]:
@@ -152,12 +152,12 @@ def _box(graph: _Graph, policy: Policy, outputs: str, hidden: str, named: dict[s
         std = graph.add("Exp", _bounded(graph, raw))
     elif acting.noise == "state_dependent":  # √(φ²ᵀ·σ² + least)
         squares = graph.add("Mul", hidden, hidden)
-        variance = graph.add("MatMul", squares, graph.constant(np.exp(2 * named["policy/log_std"])))
+        variance = graph.add("MatMul", squares, graph.constant(np.exp(2 * named[parameters.LOG_STD])))
         std = graph.add("Sqrt", graph.add("Add", variance, graph.constant(forward.LEAST_VARIANCE)))
     else:
         std = graph.add("Sub", mean, mean)  # zeros, for a search's policy, which is without chance
-        if "policy/log_std" in named:
-            std = graph.add("Add", std, graph.constant(np.exp(named["policy/log_std"])))
+        if parameters.LOG_STD in named:
+            std = graph.add("Add", std, graph.constant(np.exp(named[parameters.LOG_STD])))
     graph.add("Identity", mean, output="mean")
     graph.add("Identity", std, output="std")
     low, high = (np.asarray(bound, np.float64) for bound in (acting.action.low, acting.action.high))

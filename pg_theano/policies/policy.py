@@ -167,7 +167,8 @@ def acting_part(spec: Spec, state: State) -> tuple[Acting, State]:
     layout = [entry for entry in acting.layout if not parameters.is_value(entry[0])]
     kept = {name: np.asarray(state[name]) for name in NORMALIZER if acting.normalize_observations}
     params = np.concatenate([named[name].ravel() for name, *_ in layout])
-    return dataclasses.replace(acting, layout=layout), {"params": params} | kept
+    network = acting.network._replace(value=())
+    return dataclasses.replace(acting, layout=layout, network=network), {"params": params} | kept
 
 
 def arrays_of(policy: Policy) -> dict[str, Array]:

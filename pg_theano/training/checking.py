@@ -208,6 +208,8 @@ def _twin(config: Config, spec: Spec) -> tuple[Any, str | None]:
         return None, str(error.problem._replace(where=knob))
     if spec.acting.action.kind not in ("discrete", "box"):
         return None, f"gradients: by_hand has no {spec.acting.action.kind} actions"
+    if not spec.acting.is_dense:
+        return None, "gradients: by_hand derives dense layers alone"
     return _loaded(by_hand, spec, ()), None
 
 

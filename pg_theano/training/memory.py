@@ -10,7 +10,6 @@ more than `LONGEST_COUNTED` steps; environments that Gymnasium steps are not cou
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 from pg_theano.config import schedules
 from pg_theano.config.algorithms import ALGORITHMS, Algorithm
@@ -54,19 +53,20 @@ def needed(config: Config, spec: Spec) -> dict[str, float]:
         if record.full_covariance or algorithm.covariance == "full":
             held = COVARIANCES_OF_CMAES if record.full_covariance else 3
             parts["covariance"] = held * 8.0 * spec.acting.num_params**2
-        units = sum(shape[1] for _, shape, *_ in spec.acting.layout if len(shape) == 2)
+        units = sum(given for part in ("shared", "policy") for _, given in spec.acting.sizes(part))
         parts["layers"] = float(2 * size * population * units)
         longest = spec.engine.chunk if spec.engine else _longest(spec)
         parts["rollout"] = float(size * population * longest * (spec.acting.obs_size + 4))
         return parts
     steps = _steps(config, spec)
     parts["rollout"] = float(2 * size * steps * (2 * spec.acting.obs_size + 2 * actions + 5))
-    wide = {head: [shape[1] for _, shape, *_ in _of(spec, head) if len(shape) == 2] for head in ("policy", "value")}
-    sums = {head: sum(widths) for head, widths in wide.items()}
+    shared, policy, value = ([gives for _, gives in spec.acting.sizes(part)] for part in ("shared", "policy", "value"))
+    units_of_policy, units_of_value = sum(shared) + sum(policy), sum(value)
     at_once = steps / (algorithm.num_minibatches if _in_minibatches(record) else 1)
     if not (spec.engine and spec.engine.step_by_step):
-        learning = sum(sums.values()) if record.one_loss else max(sums.values())
-        judging = max(wide["value"], default=0)  # V of every step, before the first gradient
+        together = units_of_policy + units_of_value
+        learning = together if record.one_loss else max(units_of_policy, units_of_value)
+        judging = max(value, default=0)  # V of every step, before the first gradient
         kept = KEPT if spec.learning.num_steps or spec.engine else KEPT_OF_EPISODES
         parts["layers"] = float(size * (kept * at_once * learning + KEPT_JUDGING * steps * judging))
     return parts
@@ -75,11 +75,6 @@ def needed(config: Config, spec: Spec) -> dict[str, float]:
 def _in_minibatches(record: Algorithm) -> bool:
     """Whether the policy learns from a minibatch at a time, and not the value network alone."""
     return record.one_loss and record.reads("algorithm.num_minibatches")
-
-
-def _of(spec: Spec, head: str) -> list[Any]:
-    """Entries of the layout: of the value network, or of all else."""
-    return [entry for entry in spec.acting.layout if entry[0].startswith("value/") == (head == "value")]
 
 
 def check(config: Config, spec: Spec) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from pg_theano.config.declared import declared
 from pg_theano.config.knobs import Config
 from pg_theano.environments import making
 from pg_theano.environments.sound import LONGEST_EPISODE
+from pg_theano.parameters import Network, dense_layers
 from pg_theano.spec import Acting, Engine, Learning, Own, Passes, Spec
 from pg_theano.system.importing import fingerprint, importable, module_named
 from pg_theano.training.playing.compiled import chunk_of
@@ -97,12 +99,14 @@ def spec_of(config: Config, task: Task, environment: object = None, folders: Seq
 
 def _acting(config: Config, task: Task, folders: Sequence[Path]) -> Acting:
     policy, box = config.policy, task.action.kind == "box"
-    layout = _layout(config, task, folders)
+    network = _network(config, task)
+    layout = _layout(config, task, network, folders)
     _check_size(parameters.count(layout), "policy.hidden")
     return Acting(
         obs_size=task.obs_size,
         action=task.action,
         layout=layout,
+        network=network,
         activation=policy.activation,
         exploration=config.exploration.name,
         squash=policy.squash and box,
@@ -133,35 +137,35 @@ def _learns_step_by_step(config: Config, acting: Acting) -> bool:
     )
 
 
-def _layout(config: Config, task: Task, folders: Sequence[Path]) -> parameters.Layout:
+def _network(config: Config, task: Task) -> Network:
+    """The layers that the knobs of `policy` say; a policy of the user's own has none of ours."""
+    policy, learns_values = config.policy, ALGORITHMS[config.algorithm.name].learns_values
+    outputs = parameters.num_outputs(task.action, policy.log_std, policy.logistic)
+    shared = policy.hidden if policy.shared and policy.name == "dense" else []
+    own_hidden, value_hidden = policy.hidden, policy.hidden if policy.value_hidden is None else policy.value_hidden
+    if shared:
+        own_hidden = value_hidden = []
+    return Network(
+        shared=dense_layers(shared, policy.activation),
+        policy=dense_layers(own_hidden, policy.activation, outputs) if policy.name == "dense" else (),
+        value=dense_layers(value_hidden, policy.activation, 1) if learns_values else (),
+    )
+
+
+def _layout(config: Config, task: Task, network: Network, folders: Sequence[Path]) -> parameters.Layout:
     """Names, shapes and initial values of the policy's parameters, then of the value network's."""
-    policy, how = config.policy, config.policy.initialization
-    inputs, space = task.obs_size, task.action
-    record = ALGORITHMS[config.algorithm.name]
-    outputs = parameters.num_outputs(space, policy.log_std, policy.logistic)
-    value_hidden = policy.hidden if policy.value_hidden is None else policy.value_hidden
-
-    def dense(sizes: list[int], prefix: str, last_gain: float) -> parameters.Layout:
-        return parameters.dense_layout(sizes, prefix, initialization=how, last_gain=last_gain)
-
-    layout: parameters.Layout = []
+    policy, space = config.policy, task.action
+    placed = network.placed(task.obs_size, policy.initialization)
+    layout = parameters.layout_of(placed["shared"] + placed["policy"])
     if policy.name != "dense":
-        layout += own_parameters(policy.name, inputs, outputs, policy.name_kwargs, folders)
-    elif policy.shared and policy.hidden:
-        layout += dense([inputs, *policy.hidden], "shared", 2**0.5)
-        layout += dense([policy.hidden[-1], outputs], "policy", 0.01)
-    else:
-        layout += dense([inputs, *policy.hidden, outputs], "policy", 0.01)
-    chance = not record.searches  # a search's policy has none, and so no log σ
+        outputs = parameters.num_outputs(space, policy.log_std, policy.logistic)
+        layout = own_parameters(policy.name, task.obs_size, outputs, policy.name_kwargs, folders)
+    chance = not ALGORITHMS[config.algorithm.name].searches  # a search's policy has none, and so no log σ
     if chance and space.kind == "box" and policy.log_std == "state_independent":
-        shape = (policy.hidden[-1], space.size) if policy.noise == "state_dependent" else (space.size,)
-        layout.append(("policy/log_std", shape, ["constant", policy.initial_log_std]))
-    if record.learns_values:
-        if policy.shared and policy.hidden:
-            layout += dense([policy.hidden[-1], 1], "value", 1.0)
-        else:
-            layout += dense([inputs, *value_hidden, 1], "value", 1.0)
-    return layout
+        features = math.prod(placed["policy"][-1].inputs) if policy.noise == "state_dependent" else None
+        shape = (space.size,) if features is None else (features, space.size)
+        layout.append((parameters.LOG_STD, shape, ["constant", policy.initial_log_std]))
+    return layout + parameters.layout_of(placed["value"])
 
 
 def own_parameters(
@@ -219,7 +223,7 @@ def _asked_for_parameters(name: str, obs_size: int, num_outputs: int, kwargs: Ma
         raise UserError(Problem.of("policy.name", f"{where} gave nothing; {function} has nothing to learn"))
     names = [key for key, *_ in layout]
     twice = next((key for key in names if names.count(key) > 1), None)
-    if twice or "policy/log_std" in names:
+    if twice or parameters.LOG_STD in names:
         which = f"two arrays {twice[7:]!r}" if twice else "an array 'log_std', which a Box gets from us"
         raise UserError(Problem.of("policy.name", f"{where} gave {which}", "another name"))
     _check_size(parameters.count(layout), "policy.name", f"{where}: ")

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from helpers_graphs import dense_layout
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
@@ -102,7 +103,7 @@ def test_network(activation, seed, number, shape):
 def test_the_flat_vector_is_laid_out_as_the_trainers():
     from pg_theano import parameters
 
-    layout = parameters.dense_layout([3, 5, 2])
+    layout = dense_layout([3, 5, 2])
     network = Network((3, 5, 2))
     assert networks.count(network) == parameters.count(layout)
     ours = networks.initial(np.random.default_rng(0), network)

@@ -7,6 +7,7 @@ import pytensor.tensor as pt
 import pytest
 
 from pg_theano.graphs import networks
+from pg_theano.graphs.layers import dense
 
 
 @pytest.mark.parametrize("hidden", [(), (4,), (3, 5), (2, 18, 3)])
@@ -20,10 +21,8 @@ def test_the_forward_pass_is_that_of_a_loop_over_units(activation, hidden):
     rng = np.random.default_rng(0)
     spec = by_definition.make_spec(hidden=hidden, activation=activation, obs_size=3, num_actions=2)
     params, obs = pt.dvector(), pt.dmatrix()
-    layers = list(networks.views(params, spec.acting.layout).values())
-    outputs = [
-        networks.dense(layers, obs, activation=activation, multiply=m) for m in (networks.product, networks.in_scan)
-    ]
+    layers, path = networks.views(params, spec.acting.layout), spec.acting.path("policy")
+    outputs = [networks.through(path, layers, obs, multiply=m) for m in (dense.product, dense.in_scan)]
     forward = by_definition.interpreted([params, obs], outputs)
     weights, x = rng.normal(size=spec.acting.num_params), rng.normal(0, 2, (3, 6))
     expected = [by_definition.logits_by_definition(spec, weights, column) for column in x.T]
@@ -35,7 +34,7 @@ def test_the_forward_pass_is_that_of_a_loop_over_units(activation, hidden):
 def test_large_inputs_do_not_overflow(activation):
     """Sums of ±1e4 in, finite numbers and derivatives out. Caught, when planted: sigmoid as 1/(1 + exp(−x)) (NaN)."""
     x = pt.dvector()
-    y = networks.ACTIVATIONS[activation](x)
+    y = dense.ACTIVATIONS[activation](x)
     value, slope = by_definition.interpreted([x], [y, pytensor.grad(y.sum(), x)])(np.array([-1e4, 0.5, 1e4]))
     middle = {"sigmoid": 1 / (1 + np.exp(-0.5)), "tanh": np.tanh(0.5), "relu": 0.5}[activation]
     ends = {"sigmoid": (0, 1), "tanh": (-1, 1), "relu": (0, 1e4)}[activation]

@@ -5,7 +5,7 @@ import dataclasses
 import gymnasium
 import numpy as np
 import pytest
-from helpers_graphs import make_spec
+from helpers_graphs import dense_layout, make_spec
 from helpers_runs import assert_equal_runs, command, ran, records, result, resumed
 from scipy.special import expit
 
@@ -93,8 +93,9 @@ def test_each_column_acts_by_its_own_parameters(kind, hidden, activation, how):
 def dense(spec, hidden):
     """The spec with the layout of a policy without chance: no log-std, and one output a number of a box."""
     outputs = parameters.num_outputs(spec.acting.action, "none")
-    layout = parameters.dense_layout([spec.acting.obs_size, *hidden, outputs])
-    acting = dataclasses.replace(spec.acting, layout=layout, log_std="state_independent")
+    layout = dense_layout([spec.acting.obs_size, *hidden, outputs])
+    network = parameters.dense_network(layout, spec.acting.activation)
+    acting = dataclasses.replace(spec.acting, layout=layout, network=network, log_std="state_independent")
     return spec._replace(acting=acting)
 
 

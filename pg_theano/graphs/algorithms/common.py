@@ -25,6 +25,7 @@ from pg_theano.graphs import (
 from pg_theano.graphs import rollout as rollouts
 from pg_theano.graphs.algorithms import blocks
 from pg_theano.graphs.common import Graph, total
+from pg_theano.graphs.layers import dense
 from pg_theano.spec import Acting, Spec
 from pg_theano.types import EXPLORE, GREEDY, RETURN_SO_FAR, Rollout
 
@@ -118,7 +119,7 @@ def minibatch_symbols(spec: Spec):
 # -- what every policy does
 
 
-def distribution(acting: Acting, layers, state, obs, *, multiply=networks.product):
+def distribution(acting: Acting, layers, state, obs, *, multiply=dense.product):
     """The inputs of the distribution over actions. `obs` [F, N] as the environment gave it."""
     return actors.inputs(acting, layers, normalizers.observed(acting, state, obs), multiply=multiply)
 

@@ -11,6 +11,7 @@ import pytensor.tensor as pt
 from pg_theano.graphs import actors, distributions, environments, networks, normalizers
 from pg_theano.graphs import rollout as rollouts
 from pg_theano.graphs.algorithms import common
+from pg_theano.graphs.layers import dense
 from pg_theano.spec import Spec
 
 
@@ -29,7 +30,7 @@ def act(spec: Spec):
     obs = pt.tensor("obs", shape=(None, spec.acting.obs_size), dtype=spec.dtype)
     layers = networks.views(entries["params"], spec.acting.layout)
     seen = normalizers.observed(spec.acting, entries, obs.T)
-    outputs, _ = actors.outputs(spec.acting, layers, seen, multiply=networks.columnwise)
+    outputs, _ = actors.outputs(spec.acting, layers, seen, multiply=dense.columnwise)
     action = distributions.mode_of(spec.acting, outputs).astype(common.action_dtype(spec.acting))
     return common.graph(entries | {"obs": obs}, {"action": action.T})
 

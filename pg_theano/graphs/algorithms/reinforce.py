@@ -9,6 +9,7 @@ from pg_theano.graphs import rollout as rollouts
 from pg_theano.graphs.algorithms import blocks, common
 from pg_theano.graphs.algorithms.common import act, graph, rollout
 from pg_theano.graphs.common import total
+from pg_theano.graphs.layers import dense
 from pg_theano.spec import Spec
 
 __all__ = ["act", "describe", "gradient", "rollout", "train"]
@@ -93,7 +94,7 @@ def sums_over_steps(spec: Spec, state, params, knobs, record, weight):
         obs = fields[: acting.obs_size]  # [F, E]
         action, mask = fields[columns["action"][0]].astype("int32"), fields[columns["mask"][0]]
         named = dict(zip(layers, own_layers, strict=True))
-        inputs = common.distribution(acting, named, of_step, obs, multiply=networks.own_product)
+        inputs = common.distribution(acting, named, of_step, obs, multiply=dense.own_product)
         log_prob = common.log_prob_of(acting, inputs, action, {"exploration_rate": rate})
         weighted, entropy = log_prob * weight, distributions.of(acting).entropy(inputs) * mask
         added = [*pytensor.grad(total(weighted), own_rows), weighted, entropy]

@@ -84,12 +84,11 @@ def _spread(found: policy.Policy) -> str:
 
 
 def network(found: policy.Policy) -> dict[str, Any]:
-    """All that the page's script needs to compute `values`."""
+    """All that the page's script needs to compute `values` of dense layers."""
     acting = found.acting
     named = parameters.views(np.asarray(found.state["params"]), acting.layout)
-    arrays = [part for name, part in named.items() if name != "policy/log_std"]
     net = {
-        "layers": [[_short(w), _short(b)] for w, b in zip(arrays[::2], arrays[1::2], strict=True)],
+        "layers": [[_short(named[name]) for name, *_ in placed.arrays] for placed in acting.path("policy")],
         "activation": acting.activation,
         "kind": acting.action.kind,
         "logistic": acting.logistic,
@@ -104,7 +103,7 @@ def network(found: policy.Policy) -> dict[str, Any]:
         if net["spread"] == "constant":
             net["spread"] = _short(values(found, np.zeros((1, acting.obs_size)))[0, acting.action.size :])
         elif net["spread"] == "features":
-            net["variance"] = _short(np.exp(2 * named["policy/log_std"]))
+            net["variance"] = _short(np.exp(2 * named[parameters.LOG_STD]))
     return net
 
 
@@ -136,8 +135,10 @@ def maps(found: policy.Policy, rows: Array) -> str:
     ends = [[figures.number(end) for end in ranges[d]] for d in (first, second)]
     below = f"{ends[0][0]} … {names[first]} → … {ends[0][1]}", f"{names[second]} ↑ from {ends[1][0]} to {ends[1][1]}"
     drawn = [_map(k, channel, over[:, k], table, seen, below, key) for k, channel in shown]
-    weights = sum(int(np.prod(shape)) for _, shape, *_ in found.acting.layout)
-    wide = weights > MOST_WEIGHTS
+    weights = found.acting.num_params
+    cannot = "" if found.acting.is_dense else "The page cannot compute its layers"
+    if weights > MOST_WEIGHTS:
+        cannot = f"{weights:,} weights are too many for a page"
     others = [
         f"{n} {figures.number(v)}" for i, (n, v) in enumerate(zip(names, at, strict=True)) if i not in (first, second)
     ]
@@ -146,11 +147,11 @@ def maps(found: policy.Policy, rows: Array) -> str:
     words += f". Dots: {len(dots)} of {len(rows):,} observations that it met in playing." if len(rows) else "."
     if len(shown) < len(every):
         words += f" The first {len(shown)} of {len(every)} maps."
-    more = f" {weights:,} weights are too many for a page: one slider moves at a time, in steps." if wide else ""
+    more = f" {cannot}: one slider moves at a time, in steps." if cannot else ""
     return (
         f'<p class="soft">{html.text(words + more)}</p><div class="knobs"></div>'
         f'<div class="maps">{"".join(drawn)}</div>'
-        + (_data(found, _Plane(ranges, at, pair), dots, wide) if size > 2 or not wide else "")
+        + (_data(found, _Plane(ranges, at, pair), dots, bool(cannot)) if size > 2 or not cannot else "")
     )
 
 

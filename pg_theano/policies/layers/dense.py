@@ -1,0 +1,65 @@
+"""Dense layers in NumPy, one row an observation, and as ONNX nodes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from pg_theano.parameters import Dense, Layer
+from pg_theano.types import Array
+
+OPERATORS = {"sigmoid": "Sigmoid", "tanh": "Tanh", "relu": "Relu"}
+
+
+def gives_tanh(layer: Layer | None, after: Layer | None) -> bool:
+    """Whether a layer hands on t = tanh(½x) in place of its sigmoid, as a dense layer after it takes that in."""
+    return isinstance(layer, Dense) and layer.activation == "sigmoid" and isinstance(after, Dense)
+
+
+def forward(
+    layer: Dense, arrays: Sequence[Array], before: Layer | None, after: Layer | None
+) -> Callable[[Array], Array]:
+    """f(x·W + b) for rows x [..., N, inputs]; the result [..., N, outputs]. `before` and `after` are its neighbours.
+
+    sigmoid(x) = ½·tanh(½x) + ½: the halves go into the weights, here and of the next layer, once for all the
+    observations to come; and tanh cannot overflow, as exp(−x) would.
+    """
+    weight, bias = arrays
+    half = weight.dtype.type(0.5)
+    if gives_tanh(before, layer):
+        weight, bias = half * weight, bias + half * weight.sum(axis=-2)
+    if layer.activation == "sigmoid":
+        weight, bias = half * weight, half * bias
+    if weight.ndim > 2:  # [A, inputs, outputs], a layer for each of A blocks of rows
+        bias = bias[..., None, :]
+
+    def weighted(x: Array) -> Array:
+        y = x @ weight
+        y += bias
+        return y
+
+    def tanh(x: Array) -> Array:
+        y = weighted(x)
+        return np.tanh(y, out=y)
+
+    def sigmoid(x: Array) -> Array:
+        y = tanh(x)
+        y *= half
+        y += half
+        return y
+
+    def relu(x: Array) -> Array:
+        y = weighted(x)
+        return np.maximum(y, 0, out=y)
+
+    if gives_tanh(layer, after):
+        return tanh
+    return {"sigmoid": sigmoid, "tanh": tanh, "relu": relu, None: weighted}[layer.activation]
+
+
+def nodes(layer: Dense, arrays: Sequence[Array], graph: Any, x: str) -> str:
+    """The layer as ONNX nodes. `graph` is that of `policies/onnx.py`, `x` the name of rows [N, inputs]."""
+    y = graph.add("Gemm", x, *map(graph.constant, arrays))
+    return graph.add(OPERATORS[layer.activation], y) if layer.activation else y
