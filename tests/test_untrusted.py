@@ -18,8 +18,7 @@ from hypothesis import strategies as st
 
 from pg_theano import cache
 from pg_theano.compiler import cached
-from pg_theano.reports import plots
-from pg_theano.runs import exported, records
+from pg_theano.runs import curves, exported, records
 from pg_theano.system import opening, yaml_lines
 from pg_theano.types import UserError
 
@@ -224,16 +223,16 @@ def test_records_are_lines_of_few_fields(tmp_path):
     ):
         path.write_text(content + "\n")
         with pytest.raises(UserError, match=said):
-            plots.read_metrics(tmp_path)
+            curves.read_metrics(tmp_path)
     path.write_text(json.dumps({"update": 1, "huge": 10**400, "list": [1, 2], "x": 2}) + "\n")
-    assert set(plots.read_metrics(tmp_path)) == {"record", "update", "x"}
+    assert set(curves.read_metrics(tmp_path)) == {"record", "update", "x"}
 
 
 def test_the_fields_of_all_records_count_together(tmp_path):
     """150 in each block of 2,000 lines were a column each. Caught, when planted: each block by itself."""
     lines = [json.dumps({f"{block}-{i}": 1 for i in range(150)}) for block in range(2) for _ in range(2_000)]
     (tmp_path / "metrics.jsonl").write_text("\n".join(lines))
-    for read in (plots.read_metrics, lambda folder: records.read(folder / "metrics.jsonl")):
+    for read in (curves.read_metrics, lambda folder: records.read(folder / "metrics.jsonl")):
         with pytest.raises(UserError, match="records of 300 different fields; expected at most 200"):
             read(tmp_path)
 

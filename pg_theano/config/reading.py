@@ -5,8 +5,6 @@
 Unknown keys, wrong types and numbers out of range are a `UserError` that names file, line and key.
 """
 
-from __future__ import annotations
-
 import contextlib
 import os
 import re
@@ -24,7 +22,7 @@ from pg_theano.config.kinds import Section
 from pg_theano.config.knobs import Config
 from pg_theano.config.tables import section, type_name
 from pg_theano.system import importing, yaml_lines
-from pg_theano.types import Problem, UserError
+from pg_theano.types import UserError
 
 CLUSTER = "PG_THEANO_CLUSTER"
 STORAGE = ("search", "storage")
@@ -78,8 +76,8 @@ def check_addresses(document: yaml_lines.Document) -> None:
         if address is not None and of_a_file and not trusted and address != os.environ.get(CLUSTER):
             knob, place = ".".join(path), where(path, document.lines, document.name)
             advice = "it without --no-user-code" if path == STORAGE else f"{CLUSTER}={address}"
-            raise UserError(
-                Problem(place, f"got {address}", "it on the command line", f"{knob}={address} there, or {advice}")
+            raise UserError.at(
+                place, f"got {address}", "it on the command line", f"{knob}={address} there, or {advice}"
             )
 
 

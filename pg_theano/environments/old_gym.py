@@ -9,8 +9,6 @@ Nothing of `gym` is imported: it no longer installs beside NumPy 2. What is ther
 `done` is an end by time where `info["TimeLimit.truncated"]` says so (Gym's wrapper did), else one of the task.
 """
 
-from __future__ import annotations
-
 import inspect
 from collections.abc import Mapping
 from typing import Any
@@ -18,7 +16,7 @@ from typing import Any
 import gymnasium
 import numpy as np
 
-from pg_theano.types import Problem, UserError
+from pg_theano.types import UserError
 
 
 class OldGym(gymnasium.Env):
@@ -73,7 +71,7 @@ def made(of: type, kwargs: Mapping[str, Any], render_mode: str | None = None) ->
     if not is_environment(of, "observation_space", "action_space"):
         got = f"got {of!r:.80}, which is no environment"
         wanted = "a class with reset, step, observation_space and action_space"
-        raise UserError(Problem.of("environment.id", got, wanted, "another"))
+        raise UserError.of("environment.id", got, wanted, "another")
     given = dict(kwargs)
     if render_mode is not None and _takes(of, "__init__", "render_mode"):
         given["render_mode"] = render_mode
@@ -100,7 +98,7 @@ def wrapper(found: Any, name: str) -> Any:
             parameters = []
         if isinstance(found, type) or parameters[:1] != ["env"]:
             wanted = "a class with reset and step, or a function of env"
-            raise UserError(Problem.of("environment.wrappers", f"got {name}, which is no wrapper", wanted, "another"))
+            raise UserError.of("environment.wrappers", f"got {name}, which is no wrapper", wanted, "another")
     return found
 
 

@@ -6,8 +6,6 @@ with importable(folders, names):   their sources are imported anew, from beside 
     module_named(name)             the import itself, which runs the module
 """
 
-from __future__ import annotations
-
 import ast
 import contextlib
 import hashlib
@@ -23,7 +21,7 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from pg_theano.types import BUILT_IN_DYNAMICS, Problem, UserError
+from pg_theano.types import BUILT_IN_DYNAMICS, UserError
 
 NO_USER_CODE, ALLOW_IMPORT = "PG_THEANO_NO_USER_CODE", "PG_THEANO_ALLOW_IMPORT"
 """Variables of the environment, so that worker processes inherit what the user has said."""
@@ -70,9 +68,7 @@ def refuse_pythons_own(name: str, knob: str) -> None:
     module = name.partition(":")[0]
     if module.partition(".")[0] in sys.stdlib_module_names:
         got = f"got {name}, of Python's own module {module}"
-        raise UserError(
-            Problem.of(knob, got, "one of a module of yours, or of a package", "another name for the module")
-        )
+        raise UserError.of(knob, got, "one of a module of yours, or of a package", "another name for the module")
 
 
 def sources_of(name: str, folders: Sequence[Path], knob: str = "environment.dynamics") -> list[Path]:
@@ -85,14 +81,12 @@ def sources_of(name: str, folders: Sequence[Path], knob: str = "environment.dyna
     first, there = _file_of(module, folders), located(module, folders)
     if there is not None and there.files and is_installed(there.files[-1]):
         got = f"got {name}, and {module} is an installed package"
-        raise UserError(Problem.of(knob, got, "a file of your own", "another name for the file"))
+        raise UserError.of(knob, got, "a file of your own", "another name for the file")
     packages = [".".join(module.split(".")[:depth]) for depth in range(1, module.count(".") + 1)]
     if first is None:
         where = ", ".join(dict.fromkeys(map(str, folders))) or "the current folder"
         file = f"{module.replace('.', '/')}.py"
-        raise UserError(
-            Problem.of(knob, f"no file {file} in {where}; expected it there; try copying it beside the config")
-        )
+        raise UserError.of(knob, f"no file {file} in {where}; expected it there; try copying it beside the config")
     found, waiting = [], [first, *(file for file in (_file_of(one, folders) for one in packages) if file)]
     while waiting:
         path = waiting.pop()

@@ -1,7 +1,5 @@
 """What happens in a worker, and the worker processes beside this one: `distribute.py` puts them to work."""
 
-from __future__ import annotations
-
 import contextlib
 import json
 import multiprocessing
@@ -132,9 +130,8 @@ class _Process:
         with _surroundings_of_a_worker():  # its queues start the resource tracker
             spawning = multiprocessing.get_context("spawn")
             self.executor = ProcessPoolExecutor(1, mp_context=spawning, initializer=_begin)
-            self.began: Future[Any] = (
-                self.executor.submit(evaluate, function, [], None) if function else self.executor.submit(os.getpid)
-            )
+            first: tuple[Any, ...] = (evaluate, function, [], None) if function else (os.getpid,)
+            self.began: Future[Any] = self.executor.submit(*first)
         (self.process,) = self.executor._processes.values()
 
     def end(self, *, at_once: bool) -> None:
