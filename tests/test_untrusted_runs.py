@@ -1,5 +1,6 @@
 """Run folders from a stranger: what lies in them is neither written through, published nor called."""
 
+import contextlib
 import shutil
 import subprocess
 import sys
@@ -99,6 +100,55 @@ def test_a_name_that_is_no_number_is_no_checkpoint(name, tmp_path):
     except OSError:  # a name that no file can have
         return
     checkpoints.forget_after(tmp_path, 0)
+
+
+def sealed(path, **entries):
+    """Entries of a sealed file changed, or taken out (None), by whoever wrote it."""
+    found = {name: value for name, value in (seals.read_json(path) | entries).items() if value is not None}
+    seals.write_json(path, found)
+
+
+@pytest.mark.parametrize("seconds", [{}, {"collect": 1.0}, None], ids=str)
+def test_a_result_without_its_seconds_is_a_card_without_them(seconds, run, tmp_path):
+    """`seconds: {}` was a KeyError. Caught, when planted: the total taken for granted."""
+    sealed(run / "result.json", seconds=seconds)
+    text = (model_card.card(run, tmp_path / "card", episodes=1, gif=False) / "README.md").read_text()
+    assert "start to end" not in text and "parameters" in text
+    assert report.report([run], tmp_path / "report.html", play=False).exists()
+
+
+@pytest.mark.parametrize("counters", [None, [], {}, {"updates": 1}, {"env_steps": "x", "updates": 1}], ids=str)
+def test_a_checkpoint_without_counters_is_named(counters, run, tmp_path):
+    """Of a run without a result: it was a KeyError. Caught, when planted: counters taken for granted."""
+    (run / "result.json").unlink()
+    for path in (run / "checkpoints").glob("*.npz"):
+        state, facts, _ = checkpoints.load(path)
+        facts = {name: value for name, value in facts.items() if name != "counters"}
+        checkpoints.save(path.parent, path.stem, state, facts | ({} if counters is None else {"counters": counters}))
+    for read in (
+        lambda: model_card.card(run, tmp_path / "card", episodes=1, gif=False),
+        lambda: resumed(run, "budget.updates=3"),
+    ):
+        with pytest.raises(UserError, match=r"\.json: facts\.counters.*: got "):
+            read()
+
+
+@pytest.mark.parametrize("entry", ["num_params", "dynamics", "policy", "objective"])
+@pytest.mark.parametrize("value", [None, [], {}, 3], ids=str)
+def test_a_spec_of_other_things_is_one_line(entry, value, run, tmp_path):
+    """A card without `num_params` was a KeyError. Caught, when planted: the file's own number shown."""
+    sealed(run / "run.json", spec=with_entry(seals.read_json(run / "run.json")["spec"], entry, value))
+    for read in (
+        lambda: evaluate.evaluate(run, episodes=1),
+        lambda: model_card.card(run, tmp_path / "card", episodes=1, gif=False),
+        lambda: report.report([run], tmp_path / "report.html"),
+    ):
+        with contextlib.suppress(UserError):
+            read()
+
+
+def with_entry(spec, entry, value):
+    return {name: one for name, one in (spec | {entry: value}).items() if one is not None}
 
 
 def test_a_seed_that_is_no_number_has_no_number(tmp_path):
