@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 
 from pg_theano import cache
 from pg_theano.compiler import cached
+from pg_theano.policies import policy
 from pg_theano.runs import curves, exported, records
 from pg_theano.system import opening, yaml_lines
 from pg_theano.types import UserError
@@ -96,6 +97,54 @@ def test_arrays_that_lie_are_refused_before_memory_is_taken(name):
 def test_two_arrays_of_one_name_are_refused():
     with pytest.raises(ValueError, match="two arrays 'a'"):
         opening.arrays_of(npz(("a.npy", npy()), ("a.npy", npy())))
+
+
+BOX = {"kind": "Box", "dtype": "<f4", "shape": [1_000_000]}
+BOMBS = {
+    "tables of many choices": {"kind": "MultiDiscrete", "nvec": [4_000] * 12, "start": [0] * 12, "shape": [12]},
+    "many boxes in a Dict": {"kind": "Dict", "spaces": {f"part {i}": BOX for i in range(50)}},
+    "a Tuple of Dicts": {"kind": "Tuple", "spaces": [{"kind": "Dict", "spaces": {"a": BOX, "b": BOX}}] * 25},
+    "discrete ones in a Dict": {"kind": "Dict", "spaces": {f"{i}": {"kind": "Discrete", "n": 4_000, "start": 0} for i in range(12)}},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", BOMBS)
+@pytest.mark.parametrize("which", ["observation", "action"])
+def test_spaces_are_refused_by_what_they_claim_together(name, which, tmp_path):
+    """A policy of 7 kB took 9 GB, and 1,000 boxes in a Dict one each. Caught, when planted: each part held to the limit by
+    itself; observation and action apart."""
+    arrays = opening.arrays_of(helpers_fuzz.exported())
+    about = json.loads(arrays["about"].tobytes())
+    about["spaces"][which] = BOMBS[name] | {"dtype": "<i8"}
+    np.savez(tmp_path / "policy.npz", **arrays | {"about": np.frombuffer(json.dumps(about).encode(), np.uint8)})
+    tracemalloc.start()
+    try:
+        with pytest.raises(UserError, match=r"policy\.npz: not a policy .*a space of more than 10,000,000 numbers"):
+            policy.from_file(tmp_path / "policy.npz")
+        assert tracemalloc.get_traced_memory()[1] < 4_000_000
+    finally:
+        tracemalloc.stop()
+
+
+def test_a_file_takes_the_memory_of_its_bytes(tmp_path):
+    """Not of the most that it may have: 8 GB, for each checkpoint too. Caught, when planted: `read(most + 1)`."""
+    (tmp_path / "file").write_bytes(b"x" * 10_000)
+    tracemalloc.start()
+    try:
+        assert opening.read(tmp_path / "file", 8_000_000_000) == b"x" * 10_000
+        assert tracemalloc.get_traced_memory()[1] < 1_000_000
+    finally:
+        tracemalloc.stop()
+
+
+def test_a_file_that_grows_while_it_is_read_is_read_to_its_end(tmp_path, monkeypatch):
+    """Caught, when planted: what was there as it was opened, and a byte."""
+    (tmp_path / "file").write_bytes(b"x" * 50_000)
+    real = os.fstat
+    monkeypatch.setattr(opening.os, "fstat", lambda file: os.stat_result([*real(file)[:6], 10, *real(file)[7:]]))
+    assert opening.read(tmp_path / "file", 50_000) == b"x" * 50_000
+    with pytest.raises(UserError, match="grew past 49,999 bytes"):
+        opening.read(tmp_path / "file", 49_999)
 
 
 def test_a_lie_in_a_checkpoint_is_an_error_that_names_it(tmp_path):

@@ -11,6 +11,7 @@ import contextlib
 import copy
 import dataclasses
 import json
+import math
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -184,16 +185,20 @@ def arrays_of(policy: Policy) -> dict[str, Array]:
     return {"about": np.frombuffer(json.dumps(about).encode(), np.uint8), **named, **kept}
 
 
-def _check_space(data: Any) -> None:
-    """A space that a file describes is made: it takes the memory that it claims."""
-    parts = data.get("spaces", ())
-    for part in parts.values() if isinstance(parts, dict) else parts:
-        _check_space(part)
-    shape, choices = data.get("shape", ()), [data.get("n", 1), *np.ravel(data.get("nvec", 1))]
-    if not all(0 <= size <= MOST_NUMBERS for size in shape) or np.prod(shape, dtype=float) > MOST_NUMBERS:
-        raise ValueError(f"a space of more than {MOST_NUMBERS:,} numbers")
-    if not all(0 <= size <= MOST_CHOICES for size in choices):
-        raise ValueError(f"a space of more than {MOST_CHOICES:,} choices")
+def _check_spaces(described: dict[str, Any]) -> None:
+    """Spaces that a file describes are made: they take the memory that all of them together claim."""
+    waiting, numbers, tables = [*described.values()], 0, 0
+    while waiting:
+        data = waiting.pop()
+        parts = data.get("spaces", ())
+        waiting += parts.values() if isinstance(parts, dict) else parts
+        choices = [int(n) for n in np.ravel([data.get("n", 0), *np.ravel(data.get("nvec", 0))])]
+        sizes = [int(size) for size in data.get("shape", ())]
+        if not all(0 <= one <= MOST_NUMBERS for one in [*sizes, *choices]):
+            raise ValueError(f"a space of more than {MOST_NUMBERS:,} numbers")
+        numbers, tables = numbers + math.prod(sizes), tables + sum(n * n for n in choices)
+        if numbers > MOST_NUMBERS or tables > MOST_CHOICES**2:
+            raise ValueError(f"a space of more than {MOST_NUMBERS:,} numbers, or {MOST_CHOICES:,} choices")
 
 
 def from_file(path: Path) -> Policy:
@@ -239,8 +244,9 @@ def _checked(about: dict[str, Any], arrays: dict[str, Array]) -> Policy:
 
 def sound(acting: Acting, state: State, described: dict[str, Any], about: About) -> Policy:
     """A policy that a file describes. Errors: any, where its parts do not belong together."""
-    for one in described.values():
-        _check_space(one)
+    _check_spaces(described)
+    if acting.obs_size > MOST_NUMBERS:
+        raise ValueError(f"an observation of more than {MOST_NUMBERS:,} numbers")
     found = Policy(acting, state, described, about)
     found.probs(np.zeros((1, acting.obs_size)))  # what does not fit together says so here
     return found
