@@ -40,6 +40,11 @@ def pytest_configure(config):
         config.add_cleanup(lambda path=os.environ["PYTENSORRC"]: Path(path).unlink(missing_ok=True))
 
 
+def pytest_unconfigure():
+    if "helpers_forking" in sys.modules:
+        sys.modules["helpers_forking"].end()
+
+
 def pytest_collection_finish():
     put_aside()
     gc.set_threshold(20_000, 10, 10)

@@ -14,6 +14,8 @@ import time
 from pathlib import Path
 from typing import Any
 
+import helpers_forking as forking
+
 HERE = Path(__file__).resolve().parent
 CONFIG = """\
 policy: {hidden: [2]}
@@ -27,9 +29,7 @@ solved: {stop: false}
 def begun(folder: Path, cache: Path) -> subprocess.Popen:
     surroundings = os.environ | {"PG_THEANO_CACHE": str(cache), "PYTHONPATH": os.pathsep.join([str(HERE.parent)])}
     words = [sys.executable, "-m", "pg_theano.train", "mine.yaml", "--no-plot"]
-    return subprocess.Popen(
-        words, cwd=folder, env=surroundings, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    )
+    return forking.Popen(words, cwd=folder, env=surroundings, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
 def learned(run: Path) -> tuple[Any, Any]:

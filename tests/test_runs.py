@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 
+import helpers_forking as forking
 import pytest
 import yaml
 from helpers_runs import (
@@ -444,7 +445,7 @@ def test_a_checkpoint_that_is_on_the_disk_is_not_taken_away_to_be_written_again(
 
 
 def started(*arguments):
-    return subprocess.Popen(
+    return forking.Popen(
         [sys.executable, "-m", "pg_theano.train", *map(str, arguments)],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
