@@ -62,6 +62,28 @@ def put_aside():
     gc.freeze()
 
 
+MODE = "JAX_DISABLE_MOST_OPTIMIZATIONS"  # JAX's own, for tests that compile more than they run
+
+
+@pytest.fixture(scope="module", autouse=True)
+def machine_code(request):
+    """XLA takes half as long over the machine code of a module that says `OPTIMISED = False`, in its processes too.
+
+    For modules in which a run is any run: pages, commands, folders, damaged files. Those of mathematics, of speed, and of
+    what must be equal bit for bit in other sizes, chunks or numbers of agents run what users run.
+    """
+    if getattr(request.module, "OPTIMISED", True):
+        yield
+        return
+    import jax
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv(MODE, "1")
+        jax.config.update(MODE.lower(), True)
+        yield
+    jax.config.update(MODE.lower(), False)
+
+
 @pytest.fixture(autouse=True)
 def nothing_kept():
     """A search keeps the functions of its trials for the next one of its process, which is another test."""
@@ -83,7 +105,7 @@ def functions_kept(nothing_kept, monkeypatch):
     from pg_theano.compiler import program
 
     monkeypatch.setattr(program, "MOST_KEPT", 1024)
-    monkeypatch.setattr(program, "_kept", _functions)
+    monkeypatch.setattr(program, "_kept", _functions.setdefault(os.environ.get(MODE), {}))
 
 
 @pytest.fixture

@@ -18,6 +18,7 @@ import helpers_forking as forking
 
 HERE = Path(__file__).resolve().parent
 CONFIG = """\
+environment: {max_episode_steps: 125}
 policy: {hidden: [2]}
 schedules: {episodes_per_update: {initial: 4}}
 evaluation: {episodes: 4, every_updates: 5}

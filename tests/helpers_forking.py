@@ -37,7 +37,8 @@ LIBRARIES = [
     *["pg_theano.search.study", "pg_theano.reports.plots", "pg_theano.compiler.pictures", "pg_theano.by_hand.program"],
 ]
 READ_AT_IMPORT = ("PYTHON", "JAX", "PYTENSOR", "MPL", "LANG", "LC_", "TF_")
-ANY = ("PYTHONPATH", "PYTHONDONTWRITEBYTECODE")
+MODE = "JAX_DISABLE_MOST_OPTIMIZATIONS"
+ANY = ("PYTHONPATH", "PYTHONDONTWRITEBYTECODE", MODE)  # which a fork sees to itself
 ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")  # BLAS's, in all forks
 HERE = Path(__file__).resolve()
 
@@ -220,6 +221,7 @@ def become(asked, fds):
     os.environ.update(asked["environment"])
     sys.path[:] = [*asked["path"], *sys.path[3:]]  # without our folder and our PYTHONPATH, of two
     importlib.invalidate_caches()
+    sys.modules["jax"].config.update(MODE.lower(), os.environ.get(MODE) == "1")
     for number, (name, mode) in enumerate([("stdin", "r"), ("stdout", "w"), ("stderr", "w")]):
         old = getattr(sys, name)
         raw = io.FileIO(number, mode, closefd=False)

@@ -15,6 +15,8 @@ from test_report import ALL, EVIL, a_policy
 from pg_theano import report
 from pg_theano.reports.pages import configs, html, policies, training
 
+OPTIMISED = False  # see conftest.machine_code
+
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 
 

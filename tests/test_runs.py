@@ -35,9 +35,11 @@ from pg_theano.training.display import Quiet
 from pg_theano.training.playing import collecting
 from pg_theano.types import UserError
 
+OPTIMISED = False  # see conftest.machine_code
+
 EACH = {"checkpoint": {"every_updates": 1}}
 ENGINES = [small(**EACH), {"budget": {"updates": 2}, "evaluation": {"episodes": 8, "every_updates": 1}, **EACH}]
-pytestmark = pytest.mark.usefixtures("elsewhere")
+pytestmark = pytest.mark.usefixtures("elsewhere", "functions_kept")
 
 
 @pytest.fixture(scope="module")

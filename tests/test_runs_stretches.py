@@ -32,6 +32,8 @@ from pg_theano.system import writing
 from pg_theano.training import display, judging, looking, minibatches, saving
 from pg_theano.training.playing import collecting
 
+OPTIMISED = False  # see conftest.machine_code
+
 pytestmark = pytest.mark.usefixtures("elsewhere", "functions_kept")
 
 COMMON = {

@@ -21,6 +21,8 @@ from optuna.storages.journal import JournalFileBackend
 from pg_theano.search import journal, rounds, storage, study, trials
 from pg_theano.types import UserError
 
+OPTIMISED = False  # see conftest.machine_code
+
 METHODS = ("random", "tpe", "bayesian", "cho")
 
 
