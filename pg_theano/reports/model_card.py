@@ -58,8 +58,8 @@ def _filled(folder: Path, path: Path, config: Config, facts: dict[str, Any], jud
         (folder / plot.name).write_bytes(opening.read(plot, opening.most_bytes()))
     if gif and _replayed(path, folder / "replay.gif"):
         pictures["gif"] = "replay.gif"
-    result = _result(path)
-    text = card_of(path.resolve().name, config, facts, judged, result, pictures)
+    result, spec = _result(path), recorded.spec_in(facts, path / "run.json").plain()
+    text = card_of(path.resolve().name, config, {**facts, "spec": spec}, judged, result, pictures)
     writing.write_atomically(folder / "README.md", text.encode())
 
 
@@ -167,7 +167,7 @@ def _rows(
             "seconds, start to end",
             f"{result['seconds']['total']:.1f}" if "total" in result.get("seconds", {}) else None,
         ),
-        ("parameters", f"{recorded.spec_in(facts, Path('run.json')).acting.num_params:,}"),
+        ("parameters", f"{facts['spec']['num_params']:,}"),
         ("seed", config.seed),
         ("made with", ", ".join(f"{key} {value}" for key, value in result.get("versions", versions()).items())),
     ]
