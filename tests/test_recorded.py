@@ -16,7 +16,7 @@ pytestmark = pytest.mark.usefixtures("elsewhere")
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", CONFIGS)
 def test_an_entry_of_another_kind_is_one_line(kind, tmp_path):
-    """One of 40 changes, read by four readers each; all of them: `make torture`. Caught, when planted: the spec's layout
+    """One of 40 changes, read by six readers each; all of them: `make torture`. Caught, when planted: the spec's layout
     believed; shapes of the State compared and its kinds of numbers not; a checkpoint's counters believed; open episodes
     believed."""
     number, other = tried(tmp_path, kind, 0, 40)

@@ -135,9 +135,10 @@ def test_a_checkpoint_without_counters_is_named(counters, run, tmp_path):
 
 
 @pytest.mark.parametrize("entry", ["num_params", "dynamics", "policy", "objective"])
-@pytest.mark.parametrize("value", [None, [], {}, 3], ids=str)
+@pytest.mark.parametrize("value", [None, [], {}, 3, "x"], ids=str)
 def test_a_spec_of_other_things_is_one_line(entry, value, run, tmp_path):
-    """A card without `num_params` was a KeyError. Caught, when planted: the file's own number shown."""
+    """A card without `num_params` was a KeyError, a policy `x` a ValueError. Caught, when planted: the file's own number
+    shown; a policy that is no module taken for a network."""
     sealed(run / "run.json", spec=with_entry(seals.read_json(run / "run.json")["spec"], entry, value))
     for read in (
         lambda: evaluate.evaluate(run, episodes=1),

@@ -79,7 +79,7 @@ def check_run(config: Config, facts: Mapping[str, Any]) -> None:
     ours["dynamics"] = config.environment.dynamics or "built in"
     for part, name in ours.items():
         other = recorded.get(part)
-        if isinstance(other, str) and other != name and is_own(other):
+        if isinstance(other, str) and other != name and (is_own(other) or part == "policy"):
             raise UserError.of(
                 "run.json", f"got {other} as its {part}; expected its config's, {name}; try a whole copy"
             )
