@@ -376,4 +376,58 @@ NORMALISERS = [
     ),
 ]
 
-MATHEMATICS = [*LOSSES, *SIGNALS, *DISTRIBUTIONS, *OPTIMISERS, *NORMALISERS]
+SIZES = [
+    Fault(
+        "conjugate gradients that never stop",
+        "conjugate_gradient",
+        "goes_on = (squared > least) & (curvature > 0)",
+        "goes_on = (squared > 0) & (curvature > 0)",
+        ("graphs/test_natural.py::test_what_has_converged_stays_in_float32",),
+        "After convergence rounding is solved for: with 200 iterations an update of npg is none.",
+    ),
+    Fault(
+        "no natural step for small rewards",
+        "train",
+        "curved = curvature > 0",
+        "curved = curvature > 1e-20",
+        ("graphs/test_natural.py::test_a_natural_step_does_not_depend_on_the_unit_of_rewards",),
+        "Rewards of 1e-10 teach nothing, and nothing is said.",
+    ),
+    Fault(
+        "small advantages beside 1e-8",
+        "standardize",
+        "std + pt.clip(1e-8 * (abs(mean) + std), 1e-18, 1e-8)",
+        "std + 1e-8",
+        ("graphs/test_advantages.py::test_standardised_advantages_do_not_depend_on_their_unit[float64]",),
+        "Standardised advantages of a task with rewards of 1e-10 are a hundredth of what they should be.",
+    ),
+    Fault(
+        "small rewards beside 1e-8",
+        "normalize_reward",
+        "pt.sqrt(pt.maximum(variance, 1e-36))",
+        "pt.sqrt(variance + 1e-8)",
+        ("graphs/test_normalizers.py::test_normalised_rewards_do_not_depend_on_their_unit[float64]",),
+        "What normalises rewards of any size does not normalise those below 1e-4.",
+    ),
+    Fault(
+        "a normaliser of nothing",
+        "updated",
+        "pt.switch(count + number > 0, moment / new_count, variance)",
+        "moment / new_count",
+        ("graphs/test_normalizers.py::test_what_has_seen_nothing_stays_at_its_start",),
+        "A first update without a real step makes the variance 0.",
+    ),
+    Fault(
+        "the network's entropy where a mixture acts",
+        "behaviour",
+        'if acting.action.kind != "discrete":',
+        "if acting.action.kind:",
+        (
+            "graphs/test_natural.py::test_the_product_is_that_of_the_matrix[epsilon]",
+            "graphs/test_actor_critics.py::test_loss_and_gradient_are_those_of_a_loop_over_steps[ppo epsilon]",
+        ),
+        "With ε-softmax, entropy, KL and Fisher matrix are of a policy that nobody plays.",
+    ),
+]
+
+MATHEMATICS = [*LOSSES, *SIGNALS, *DISTRIBUTIONS, *OPTIMISERS, *NORMALISERS, *SIZES]
