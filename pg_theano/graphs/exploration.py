@@ -14,8 +14,6 @@ Entropy, KL divergence and Fisher matrix are of the same distribution as the log
 `epsilon_softmax`, of the network's π for all others.
 """
 
-from __future__ import annotations
-
 import pytensor.tensor as pt
 
 from pg_theano.graphs.policies import inverse_cdf, relative_probs, taken
