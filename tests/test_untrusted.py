@@ -326,6 +326,10 @@ def test_half_a_character_is_one_line(half, tmp_path, capsys):
     of the three doors without a look."""
     with pytest.raises(ValueError):
         opening.parsed(f'{{"a": ["{half}"]}}'.encode())
+    with pytest.raises(ValueError):
+        opening.parsed('{"a": "é"}'.encode().replace("é".encode(), b"\xed\xa0\x80"))
+    with pytest.raises(ValueError):
+        opening.parsed(f'{{"a": ["{half}"]}}'.encode("utf-16"))
     with pytest.raises(UserError, match=r"x\.yaml:1: got half a character"):
         yaml_lines.read_text(f'name: "{half}"', "x.yaml")
     (tmp_path / "metrics.jsonl").write_text(f'{{"{half}": 1}}\n{{"update": 1}}\n')
