@@ -6,6 +6,7 @@ half of the zip files are made of mutated members, whose CRC agrees: a stranger 
 """
 
 import contextlib
+import functools
 import hashlib
 import io
 import json
@@ -20,7 +21,7 @@ from pg_theano.config import reading as configs
 from pg_theano.policies import policy
 from pg_theano.runs import checkpoints, curves, policy_of_run
 from pg_theano.runs import folder as runs
-from pg_theano.search import plan, study
+from pg_theano.search import plan, storage, study
 from pg_theano.system import seals
 from pg_theano.training import specs
 from pg_theano.types import UserError
@@ -130,6 +131,21 @@ def search(folder, content):
     study.read_folder(folder)
 
 
+OLD_SEARCH = Path(__file__).parent / "old_runs" / "search"
+
+
+@functools.cache
+def plan_of_old_search():
+    return study.read_folder(OLD_SEARCH)
+
+
+def journal(folder, content):
+    """The journal of a search, as a report reads it."""
+    (folder / storage.JOURNAL).write_bytes(content)
+    found = plan_of_old_search()
+    storage.read(folder, None, found.name, found.axes)
+
+
 def export(folder, content):
     """A policy that was exported to npz."""
     path = folder / "policy.npz"
@@ -143,6 +159,7 @@ READERS = {
     "cache": cache,
     "run": run,
     "search": search,
+    "journal": journal,
     "export": export,
 }
 
@@ -190,6 +207,7 @@ def corpus(folder):
     record = {"update": 0, "env_steps": 10, "episodes": 2, "return_mean": 3.0, "return_std": 1.0, "cost": 0.1}
     result = {"name": "a", "status": "solved", "environment": "A-v0", "updates": 2, "env_steps": 20}
     judged = {"mean": 1.0, "std": 0.1, "min": 0.9, "max": 1.1, "n": 5}
+    lines = (OLD_SEARCH / storage.JOURNAL).read_bytes().splitlines(keepends=True)
     files = [
         b"environment: {id: CartPole-v1}\n",
         json.dumps({"folder": "/", "spec": spec_of_run()[0].plain(), "sealed": []}).encode(),
@@ -202,5 +220,6 @@ def corpus(folder):
         "cache": [json.dumps(artifact).encode() + b"\n" + b"StableHLO", cached.MAGIC + b"0" * 64 + b"\ncode"],
         "run": [BETWEEN.join(files)],
         "export": [policy_file, members(policy_file)],
+        "journal": [b"".join(one for one in lines if len(one) < 5_000)],  # all but what says whose it is
         "search": [SEARCH + BETWEEN + b'{"folder": "/", "versions": {}}'],
     }

@@ -14,7 +14,7 @@ from part import Figures, Part, Row
 
 ROOT = Path(__file__).resolve().parents[3]
 EXECUTIONS, CELLS = 100_000, 10  # a cell, and cells of each reader: 1e6
-READERS = ("config", "checkpoint", "cache", "run", "search", "export")
+READERS = ("config", "checkpoint", "cache", "run", "search", "journal", "export")
 
 
 def measured(reader: str, seed: int, executions: int = EXECUTIONS) -> Figures:
