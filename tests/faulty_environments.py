@@ -242,6 +242,20 @@ class Untrusted(gymnasium.Env):
             time.sleep(3600)
 
 
+class Strange(Faulty):
+    """The healthy base, and what `how` names, from step `at` on."""
+
+    def __init__(self, how="none", at=SPOILT):
+        super().__init__()
+        self.how, self.at = how, at
+
+    def step(self, action):
+        obs, reward, terminated, truncated, info = super().step(action)
+        if self.time >= self.at and self.how == "late":  # from a generator that no seed sets
+            obs = np.random.default_rng().uniform(-1, 1, 3).astype(np.float32)
+        return obs, reward, terminated, truncated, info
+
+
 def name_of(fault):
     return f"Fault{fault:02}-v0" if fault else "Healthy-v0"
 
@@ -250,4 +264,5 @@ gymnasium.register(name_of(0), Faulty)
 for number in FAULTS:
     gymnasium.register(name_of(number), WithoutSeed if number == 29 else Faulty, kwargs={"fault": number})
 gymnasium.register("Dying-v0", Dying)
+gymnasium.register("Strange-v0", Strange)
 gymnasium.register("Untrusted-v0", Untrusted)

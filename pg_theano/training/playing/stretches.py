@@ -38,6 +38,10 @@ class Replayed(Steps, Protocol):
     def replay(self, index: int, seed: int, given: Array) -> tuple[Array, float, int]: ...
 
 
+class OtherEpisode(UserError):
+    """An episode of a checkpoint, played again by its seed and actions, is not the same."""
+
+
 class Open(NamedTuple):
     """The episodes that are open between two stretches. No array in it is written to."""
 
@@ -220,7 +224,8 @@ class Segments:
     def restore(self, arrays: Mapping[str, Array]) -> None:
         """Open the episodes of a checkpoint again: each from its seed, by the same actions.
 
-        Errors: `UserError` where the last observation or the sum of rewards is not the saved one, bit for bit.
+        Errors: `OtherEpisode` where the last observation or the sum of rewards is not the saved one, bit for bit: then
+        none is open, and the next stretch begins fresh ones.
         """
         task, num_envs = self.environment.task, self.environment.num_envs
         count = arrays["open/seed"].size if "open/seed" in arrays else num_envs
@@ -253,9 +258,9 @@ class Segments:
                 what = "the sum of rewards is not that of the checkpoint"
             else:
                 continue
-            raise UserError(
+            raise OtherEpisode(
                 f"{task.id}, environment {index}, step {steps} (seed {seed}): does not replay: {what}, after the same "
-                "seed and actions. Resume with the versions and the machine it was made on, or begin a new run"
+                "seed and actions"
             )
         block = np.zeros((int(lengths.max()), num_envs, *own[0].shape[1:]), own[0].dtype)
         for index, given in enumerate(own):
