@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 import shutil
 import sys
 import time
@@ -68,7 +67,7 @@ def _cache(arguments: argparse.Namespace) -> int:
     if arguments.clear:
         result["freed_bytes"] = clear()
     if arguments.json:
-        print(json.dumps(result))
+        commands.answer(result)
         return 0
     for row in rows:
         say(f"{row['written']}  {row['bytes'] / 1000:8.1f} kB  {row['function']:<14} {row['about']}")

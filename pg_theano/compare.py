@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -79,7 +78,7 @@ def _compare(arguments: argparse.Namespace) -> int:
     if arguments.page is not None:
         writing.write_atomically(arguments.page, f"{text}\n".encode())
     if arguments.json:
-        print(json.dumps(table.plain(found) | {"figure": None if out is None else str(out)}))
+        commands.answer(table.plain(found) | {"figure": None if out is None else str(out)})
     else:
         say(text)
         if out is not None:

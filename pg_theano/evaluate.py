@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from collections.abc import Sequence
 
@@ -32,7 +31,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _evaluate(arguments: argparse.Namespace) -> int:
     result = evaluate(arguments.run, episodes=arguments.episodes, seed=arguments.seed, sampled=arguments.sampled)
     if arguments.json:
-        print(json.dumps(result))
+        commands.answer(result)
     else:
         say(
             f"{result['environment']}, {result['n']} {result['policy']} episodes: "

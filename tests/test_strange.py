@@ -1,9 +1,22 @@
-"""Environments that misbehave in ways that strangers have met: what they do is survived, or named in the usual line."""
+"""Environments that misbehave in ways that strangers have met: what they do is survived, or named in the usual line.
 
+What each test caught is what the code before it did with the same environment.
+"""
+
+import json
+import re
+from pathlib import Path
+
+import gymnasium
+import numpy as np
 import pytest
-from helpers_runs import as_arguments, merged
+from faulty_environments import Choosy
+from helpers_runs import as_arguments, command, merged
+from test_environments import made, play
 
-from pg_theano import train
+from pg_theano import evaluate, train
+from pg_theano.environments import inspection, masks
+from pg_theano.environments.telling import close_quietly
 
 pytestmark = pytest.mark.usefixtures("elsewhere", "functions_kept")
 
@@ -28,10 +41,125 @@ def ended(capsys, *words):
     return code, *capsys.readouterr()
 
 
+# -- silently wrong, or lost
+
+
 def test_an_environment_that_shows_late_that_it_does_not_replay_is_resumed(capsys):
-    """It draws from another generator after step 20, and sixteen are tried. Caught, with the code before: it was refused
-    for ever ("does not replay: the observation is not that of the checkpoint")."""
+    """It draws from another generator after step 20, and sixteen are tried. Caught: refused for ever ("does not replay:
+    the observation is not that of the checkpoint")."""
     trained(capsys, "late", at=20, budget={"updates": 4})
     code, out, _ = ended(capsys, "--resume", "run", "budget.updates=5")
     assert code == 0 and "step 32 (seed" in out and "does not replay" in out
     assert "the open episodes are begun anew" in out and "update     5" in out
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_statistics_in_a_wrapper_are_told_of_as_training_starts(workers, capsys):
+    """An evaluation begins them anew (7.75 in place of 10.0). Caught: a word about the seed alone, and none with
+    workers."""
+    wrappers = {"wrappers": ["gymnasium.wrappers:NormalizeReward"], "workers": workers}
+    code, out, _ = trained(capsys, environment=wrappers, budget={"updates": 1})
+    assert code == 0 and "NormalizeReward keeps statistics" in out and "set normalize.rewards=true" in out
+
+
+def test_statistics_of_observations_name_the_knob_that_is_saved():
+    env = gymnasium.wrappers.NormalizeObservation(gymnasium.make(STRANGE))
+    (line,) = inspection.glanced("any", env, env)
+    assert "NormalizeObservation keeps statistics" in line and line.endswith("set normalize.observations=true")
+
+
+@pytest.mark.parametrize("knobs", [{}, {"workers": 1}, {"max_episode_steps": 30}])
+def test_a_wrapper_may_make_several_episodes_one(knobs):
+    """Caught: "an episode has not ended after 20 steps", and the knob that it advised moved both limits."""
+    env = made("faulty_environments:Corridor-v0", 2, wrappers=["faulty_environments:ThreeInOne"], **knobs)
+    assert play(env, 3).lengths.tolist() == [3 * knobs.get("max_episode_steps", 20)] * 3
+    env.close()
+
+
+def test_a_command_with_json_prints_nothing_else_on_stdout():
+    """Whatever the environment prints, in Python or below it. Caught: its lines before the object."""
+    config = merged(COMMON, {"environment": {"kwargs": {"how": "prints"}}, "budget": {"updates": 1}})
+    code, out, err = command("train", *as_arguments(config), "--run-dir", "run", "--no-plot", "--json")
+    assert code == 0 and json.loads(out)["updates"] == 1
+    assert "a library says something" in err and "its library in C too" in err
+    code, out, err = command("evaluate", "run", "--episodes", 2, "--json")
+    assert code == 0 and json.loads(out)["n"] == 2 and "its library in C too" in err
+
+
+def test_and_so_where_the_command_is_called(capsys):
+    trained(capsys, "prints", budget={"updates": 1})
+    assert evaluate.main(["run", "--episodes", "2", "--json"]) == 0
+    out, err = capsys.readouterr()
+    assert json.loads(out)["n"] == 2 and "a library says something" in err
+
+
+@pytest.mark.parametrize("look", [True, False])
+def test_an_environment_that_changes_the_folder_takes_nothing_with_it(look, capsys):
+    """While it is looked at, or later. Caught: checkpoints in another folder, and exit code 2."""
+    here = Path.cwd()
+    code, _, err = trained(capsys, "wanders", at=5 if look else 12, environment={"look": look})
+    assert code == 0, err
+    assert Path.cwd() == here and (here / "elsewhere").is_dir() and not any((here / "elsewhere").rglob("*.npz"))
+    assert (here / "run/result.json").exists() and any((here / "run/checkpoints").glob("update-00000002.npz"))
+
+
+def test_an_environment_stays_in_the_folder_that_it_moved_to():
+    """Simulators read their files from there. Caught, when planted: moved back after each call, for good."""
+    env = made(STRANGE, 1, kwargs={"how": "wanders", "at": 1}).slots[0]
+    seen = []
+    env.reset(seed=0)
+    inner = env.unwrapped
+    step = inner.step
+    inner.step = lambda action: (step(action), seen.append(Path.cwd().name))[0]
+    for _ in range(3):
+        env.step(0)
+    assert seen == ["elsewhere"] * 3 and Path.cwd().name != "elsewhere"
+    env.reset(seed=0)
+    close_quietly(env, "any")
+
+
+# -- masks
+
+
+@pytest.mark.parametrize("how", ["info", "method"])
+@pytest.mark.parametrize("choices", [(6,), (3, 4)])
+def test_the_look_at_the_start_respects_a_mask(how, choices):
+    """Caught: its random actions end the run. And that it replays is found out under the mask too."""
+    env = made("faulty_environments:Choosy-v0", 2, kwargs={"how": how, "choices": list(choices)})
+    assert env.replays()
+    assert inspection.glanced("any", env.slots[0].env, env.slots[1].env) == []
+    found = []
+    make = lambda: gymnasium.make("faulty_environments:Choosy-v0", how=how, choices=choices)  # noqa: E731
+    inspection.Inspection(make, found.append).thorough()
+    assert {one.what for one in found if one.kind != "question"} <= {"mask", "starts elsewhere"}
+    assert next(one for one in found if one.what == "mask").kind == "note"
+
+
+@pytest.mark.parametrize(("how", "place"), [("info", 'info["action_mask"]'), ("method", "action_masks()")])
+@pytest.mark.parametrize("workers", [0, 1])
+def test_an_action_that_a_mask_rules_out_names_the_mask(how, place, workers):
+    """Caught: "expected what the space of actions allows", which allowed it."""
+    env = made("faulty_environments:Choosy-v0", 2, kwargs={"how": how}, workers=workers)
+    with pytest.raises(
+        Exception, match=rf"step raises ValueError: action .*, which {re.escape(place)} rules out; .*not learned under"
+    ):
+        play(env, action=3)
+    env.close()
+
+
+def test_a_mask_of_another_size_is_none_and_an_allowed_action_stays():
+    env = Choosy()
+    env.reset(seed=0)
+    assert masks.mask_of(env, {"action_mask": np.ones(5)}) is None
+    mask = masks.mask_of(env, {"action_mask": np.array([0, 1, 0, 0, 1, 0])})
+    assert [int(masks.within(env.action_space, mask, action)) for action in range(2, 8)] == [3, 3, 3, 6, 6, 6]
+
+
+def test_no_random_action_is_played_where_the_look_is_off(capsys):
+    """Caught, when planted: the sixteen steps that are tried twice, played all the same."""
+    stepped = []
+    env = made(STRANGE, 2, look=False)
+    env.slots[0].env.unwrapped.step = stepped.append
+    assert env.replays() and not stepped
+    code, out, _ = trained(capsys, "array for a reward", at=1, environment={"look": False})
+    assert code == 2 and "warning" not in out

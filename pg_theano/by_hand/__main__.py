@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import sys
 import time
@@ -227,7 +226,7 @@ def _command(arguments: argparse.Namespace) -> int:
     )
     path = Path("plots") / f"by-hand-{arguments.algo}.png"
     if arguments.json:
-        print(json.dumps(result))
+        commands.answer(result)
     else:
         say(
             f"{ID}, 100 greedy episodes: mean {result['mean']:.1f}, min {result['min']:g}: "

@@ -60,6 +60,9 @@ class Environment(Section):
         description="workers: what follows a fault: the run's end; its episode is dropped; the worker is started again "
         "and its episodes are replayed",
     )
+    look: bool = Field(
+        True, description="play random actions before training, to see what is wrong with it and whether it replays"
+    )
     max_faults: int = Field(10, ge=0, le=10**9, description="workers: faults gone on after, before the run stops")
 
 

@@ -25,10 +25,11 @@ from gymnasium.vector import AutoresetMode
 
 from pg_theano.config import knobs
 from pg_theano.environments import old_gym
-from pg_theano.environments.place import Standing, calling
+from pg_theano.environments.place import PASSED, Standing, among_environments, calling
 from pg_theano.environments.singles import Slots
 from pg_theano.environments.spaces import COMPOSITE, action_of, observation_of, spaces_of
 from pg_theano.environments.symbolic import Dynamics, SymbolicEnv, SymbolicVectorEnv
+from pg_theano.environments.telling import close_quietly, words_of
 from pg_theano.environments.workers import Workers
 from pg_theano.system.importing import importable
 from pg_theano.types import BUILT_IN_DYNAMICS, Array, Problem, Steps, Task, UserError
@@ -196,8 +197,10 @@ class VectorClass:
         try:
             with calling(self):
                 obs, reward, terminated, truncated, _ = self.envs.step(given)
-        except Exception as error:
-            raise UserError(f"{self.task.id}: step raises {type(error).__name__}: {error}") from error
+        except PASSED:
+            raise
+        except BaseException as error:
+            raise UserError(f"{self.task.id} (seed {self.seeds[0]}): step raises {words_of(error)}") from error
         real = None
         if self._reset_next:
             real, self._resetting, self._reset_next = ~self._resetting, np.zeros(self.num_envs, bool), False
@@ -205,7 +208,7 @@ class VectorClass:
         return self._last, reward, terminated, truncated, real
 
     def close(self) -> None:
-        self.envs.close()
+        close_quietly(self.envs, self.task.id)
 
 
 # -- making
@@ -369,19 +372,20 @@ def _quiet() -> Iterator[None]:
 @contextlib.contextmanager
 def _explained(id: str, doing: str, seed: int | None = None, *, old: bool = False) -> Iterator[None]:
     try:
-        yield
-    except UserError:
+        with among_environments():
+            yield
+    except (*PASSED, UserError):
         raise
-    except Exception as error:
+    except BaseException as error:
         at = "" if seed is None else f" (seed {seed})"
         verb = doing if doing.startswith("cannot") else f"{doing} raises"
-        reason = str(error).partition(" was raised from the environment creator")[0]  # Gymnasium repeats id and kwargs
+        reason = words_of(error).partition(" was raised from the environment creator")[0]  # Gymnasium repeats its id
         missing = isinstance(error, gymnasium.error.DependencyNotInstalled)  # which says what to install
         advice = "that" if missing else f"python -m pg_theano.check_env {id}{' environment.api=gym' if old else ''}"
         raise UserError(
             Problem(
                 id,
-                f"{verb}{at}: {type(error).__name__}: {reason}",
+                f"{verb}{at}: {reason}",
                 "what Gymnasium can make, reset and step",
                 advice,
             )

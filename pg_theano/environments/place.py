@@ -1,10 +1,15 @@
-"""Where this process stands in its environments: written before each call of one, and read by the watchdog."""
+"""Where this process stands in its environments: written before each call of one, and read by the watchdog.
+
+And what they may not take from it: the folder it stands in, and its standard output.
+"""
 
 from __future__ import annotations
 
 import contextlib
+import os
+import sys
 from collections.abc import Iterator
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, NoReturn, Protocol
 
 
 class Standing(NamedTuple):
@@ -30,6 +35,14 @@ class Place:
         self.now: tuple[Owner, Any] | None = None
 
 
+class Hanging(BaseException):
+    """A step takes too long. Not an Exception, so that an environment that catches those does not catch this."""
+
+
+PASSED = (KeyboardInterrupt, Hanging, GeneratorExit)
+"""What is no fault of the environment in whose call it is raised. All else is, `SystemExit` too."""
+
+
 PLACE = Place()
 """Of the main thread: only there an environment is watched."""
 
@@ -41,6 +54,67 @@ def calling(owner: Owner, action: Any = None) -> Iterator[None]:
     PLACE.calls += 1
     PLACE.now = owner, action
     try:
-        yield
+        if _Theirs.inside:
+            yield
+        else:
+            with among_environments():
+                yield
     finally:
         PLACE.now = before
+
+
+class _Kept:
+    """An output as environments have it: they may write to it."""
+
+    def __init__(self, stream: Any):
+        self._stream = stream
+
+    def close(self) -> NoReturn:
+        raise ValueError("standard output and standard error are not an environment's to close")
+
+    detach = close
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+
+class _Theirs:
+    """The folder that environments have moved to; None as long as they stand where this process does."""
+
+    folder: str | None = None
+    inside = False
+
+
+@contextlib.contextmanager
+def among_environments() -> Iterator[None]:
+    """While environments are called: they find the folder that they moved to, and whoever called them finds his own."""
+    if _Theirs.inside:
+        yield
+        return
+    ours, outputs = _folder(), (sys.stdout, sys.stderr)
+    _Theirs.inside = True
+    sys.stdout, sys.stderr = (stream and _Kept(stream) for stream in outputs)  # type: ignore[assignment]
+    if _Theirs.folder is not None:
+        with contextlib.suppress(OSError):
+            os.chdir(_Theirs.folder)
+    try:
+        yield
+    finally:
+        _Theirs.inside = False
+        sys.stdout, sys.stderr = outputs
+        if ours is not None and (now := _folder()) != ours:
+            _Theirs.folder = now
+            os.chdir(ours)
+
+
+def none_is_left() -> None:
+    """Environments are closed: others begin where this process stands."""
+    _Theirs.folder = None
+
+
+def _folder() -> str | None:
+    """Where this process stands; None where that folder is gone."""
+    try:
+        return os.getcwd()
+    except OSError:
+        return None

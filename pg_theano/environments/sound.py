@@ -7,7 +7,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from pg_theano.environments.singles import LARGEST_REWARD, wrong_reward
+from pg_theano.environments.telling import LARGEST_REWARD, wrong_reward
 from pg_theano.types import Array, Record, Task, UserError
 
 LONGEST_EPISODE = 2**17
@@ -21,6 +21,12 @@ class Begun(Protocol):
     def task(self) -> Task: ...
     @property
     def seeds(self) -> Any: ...  # [N]
+
+
+def longest_of(environment: Begun) -> int:
+    """The steps after which an episode counts as one that never ends: the task's time limit, where that must hold."""
+    holds = getattr(environment, "limit_holds", True)
+    return (holds and environment.task.time_limit) or LONGEST_EPISODE
 
 
 def endless(steps: int, where: str = "") -> UserError:

@@ -21,8 +21,8 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from pg_theano.environments.place import PLACE
-from pg_theano.environments.singles import shown_action
+from pg_theano.environments.place import PLACE, Hanging
+from pg_theano.environments.telling import shown_action
 from pg_theano.system.console import say
 from pg_theano.types import UserError
 
@@ -32,10 +32,6 @@ GRACE = 3.0
 """Seconds in which the main thread must react to the signal. After that the process is ended."""
 WAKES = getattr(signal, "SIGURG", signal.SIGTERM)
 """The signal that interrupts the main thread. By itself it does nothing, and nothing else uses it."""
-
-
-class Hanging(BaseException):
-    """A step takes too long. Not an Exception, so that an environment that catches those does not catch this."""
 
 
 @contextlib.contextmanager

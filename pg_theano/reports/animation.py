@@ -13,6 +13,7 @@ import numpy as np
 
 from pg_theano.config import schedules, user_code
 from pg_theano.environments import making, singles
+from pg_theano.environments.telling import close_quietly
 from pg_theano.runs import folder
 from pg_theano.training import programs, seeding
 from pg_theano.types import GREEDY, SAMPLE, UserError
@@ -94,7 +95,7 @@ def watch(
             if stopped:
                 break
     finally:
-        env.close()
+        close_quietly(env, env.id)
     if gif is not None:
         _write(Path(gif), frames, fps)
 
@@ -140,7 +141,7 @@ def animation(
                 total, steps, ended = total + float(reward), steps + 1, terminated or truncated
             return pictures, numbers, steps, total, float(env.metadata.get("render_fps") or 30)
         finally:
-            env.close()
+            close_quietly(env, env.id)
 
     _, _, steps, _, _ = through(None, 1)
     every = max(-(-steps // ANIMATION_FRAMES), 1)

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import json
 import os
 import signal
 import sys
 import traceback
-from collections.abc import Callable, Sequence
-from typing import NoReturn
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, NoReturn
 
 from pg_theano.system import importing, stopping
 from pg_theano.system.console import printable
@@ -17,6 +18,7 @@ from pg_theano.types import UserError
 
 waited_for: list[Callable[[], None]] = []
 """Functions that are called before a command ends by itself."""
+_answers: list[tuple[Any, dict[str, Any]]] = []
 
 
 class _Parser(argparse.ArgumentParser):
@@ -63,8 +65,13 @@ def run(made: argparse.ArgumentParser, command: Callable[[argparse.Namespace], i
         try:
             arguments = made.parse_intermixed_args(argv)
             allow = getattr(arguments, "allow_import", False)
-            with importing.consenting(no_user_code=arguments.no_user_code, allow_import=allow):
+            with (
+                importing.consenting(no_user_code=arguments.no_user_code, allow_import=allow),
+                _alone_on_stdout(getattr(arguments, "json", False)),
+            ):
                 code = command(arguments)
+            for figures, how in _answers:
+                print(json.dumps(figures, **how))
             sys.stdout.flush()
             return code
         except UserError as error:
@@ -84,6 +91,36 @@ def run(made: argparse.ArgumentParser, command: Callable[[argparse.Namespace], i
             with contextlib.suppress(OSError):
                 print("interrupted", file=sys.stderr)
             return stopping.exit_code()
+
+
+def answer(figures: Any, **how: Any) -> None:
+    """Print an object as JSON when the command has ended: with `--json` that alone stands on stdout."""
+    _answers.append((figures, how))
+
+
+@contextlib.contextmanager
+def _alone_on_stdout(asked: bool) -> Iterator[None]:
+    """Send to stderr what anybody writes to stdout, C libraries too, until the command has its answer."""
+    _answers.clear()
+    if not asked:
+        yield
+        return
+    import ctypes
+
+    with contextlib.redirect_stdout(sys.stderr):
+        kept = None
+        with contextlib.suppress(OSError):  # one of them is closed
+            if sys.__stdout__ is not None:
+                sys.__stdout__.flush()
+            kept = os.dup(1)
+            os.dup2(2, 1)
+        try:
+            yield
+        finally:
+            if kept is not None:
+                ctypes.CDLL(None).fflush(None)  # what C has not written yet would come after the answer
+                os.dup2(kept, 1)
+                os.close(kept)
 
 
 def _of_the_system(error: OSError) -> str:

@@ -135,7 +135,7 @@ def _resumed(setting: Setting, program: Program, collector: Collector, checkpoin
         collector.restore(open_episodes)
     except OtherEpisode as error:
         setting.display.event(
-            f"warning: {error}; the open episodes are begun anew, so that it goes on otherwise than if it had not stopped"
+            f"warning: {error}; the open episodes are begun anew, so the run goes on otherwise than without the stop"
         )
         state = Progress(state).without(range(setting.config.environment.num_envs))
     progress = Progress(state, Counters(**checkpoint.facts["counters"]), final=checkpoint.facts["final"])

@@ -9,6 +9,7 @@ import numpy as np
 
 from pg_theano.compiler.padding import bucket, power_of_two
 from pg_theano.environments import sound
+from pg_theano.environments.place import among_environments
 from pg_theano.environments.sound import check_finite
 from pg_theano.types import EXPLORE, Array, Knobs, Played, Rollout, State, Steps, Task, UserError
 
@@ -29,6 +30,7 @@ class Episodes(TypedDict):
     with_lost: NotRequired[bool]  # episodes that a fault ended have return NaN and length 0, and are not left out
 
 
+@among_environments()
 @np.errstate(over="ignore", invalid="ignore")  # parameters that explode stop the run, once they reach the loss
 def collect(
     environment: Steps, act: Callable[..., Any], state: State, knobs: Knobs, **asked: Unpack[Episodes]
@@ -132,8 +134,7 @@ class _Turns:
 
     def check_length(self, steps: int) -> None:
         """Errors: `UserError` for an episode that does not end."""
-        task = self.environment.task
-        limit = task.time_limit or sound.LONGEST_EPISODE
+        task, limit = self.environment.task, sound.longest_of(self.environment)
         if steps >= limit and self.time.max() >= limit:
             raise sound.endless(limit, f"{task.id}, environment {int(self.time.argmax())}: ")
 

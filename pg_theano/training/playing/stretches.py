@@ -16,6 +16,7 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 
 from pg_theano.environments import sound
+from pg_theano.environments.place import among_environments
 from pg_theano.environments.sound import check_finite
 from pg_theano.runs.checkpoints import AS_WRITTEN
 from pg_theano.types import EXPLORE, Array, Knobs, Played, Rollout, State, Steps, Task, UserError
@@ -120,6 +121,7 @@ class Segments:
         self._blocks: tuple[Array, ...] = ()
         self._kept = 0  # steps in the blocks
 
+    @among_environments()
     @np.errstate(over="ignore", invalid="ignore")  # parameters that explode stop the run, once they reach the loss
     def collect(
         self,
@@ -195,8 +197,7 @@ class Segments:
         self._blocks = blocks[stale:]
 
     def _check_lengths(self) -> None:
-        task = self.environment.task
-        limit = task.time_limit or sound.LONGEST_EPISODE
+        task, limit = self.environment.task, sound.longest_of(self.environment)
         if self._lengths.max() >= limit:
             raise sound.endless(limit, f"{task.id}, environment {int(self._lengths.argmax())}: ")
 
