@@ -17,6 +17,7 @@ from test_environments import made, play
 from pg_theano import evaluate, train
 from pg_theano.environments import inspection, masks
 from pg_theano.environments.telling import close_quietly
+from pg_theano.types import UserError
 
 pytestmark = pytest.mark.usefixtures("elsewhere", "functions_kept")
 
@@ -141,7 +142,7 @@ def test_an_action_that_a_mask_rules_out_names_the_mask(how, place, workers):
     """Caught: "expected what the space of actions allows", which allowed it."""
     env = made("faulty_environments:Choosy-v0", 2, kwargs={"how": how}, workers=workers)
     with pytest.raises(
-        Exception, match=rf"step raises ValueError: action .*, which {re.escape(place)} rules out; .*not learned under"
+        UserError, match=rf"step raises ValueError: action .*, which {re.escape(place)} rules out; .*not learned under"
     ):
         play(env, action=3)
     env.close()
@@ -163,3 +164,84 @@ def test_no_random_action_is_played_where_the_look_is_off(capsys):
     assert env.replays() and not stepped
     code, out, _ = trained(capsys, "array for a reward", at=1, environment={"look": False})
     assert code == 2 and "warning" not in out
+
+
+# -- what is raised, and what is returned
+
+
+def fault_of(how, at=5, workers=0):
+    """The line for an environment that misbehaves, played by whole episodes; without the look at the start."""
+    env = made(STRANGE, 2, kwargs={"how": how, "at": at}, workers=workers)
+    try:
+        with pytest.raises(UserError) as caught:
+            play(env)
+    finally:
+        env.close()
+    return str(caught.value)
+
+
+RAISED = {
+    "exits": "SystemExit: 0; its action was 0",
+    "no exception": "BaseException: of another kind; its action was 0",
+    "no words": r"NotImplementedError at faulty_environments.py:\d+; its action was 0",
+    "speechless": r"Speechless at faulty_environments.py:\d+; its action was 0",
+    "closes stdout": "ValueError: standard output and standard error are not an environment's to close",
+}
+RETURNED = {
+    "vast": r"reward is 10+\.\.\.; expected at most 1e\+15 in size",
+    "text for a reward": "reward is '1.0'; expected a number",
+    "masked reward": "reward is masked; expected a number",
+    "array for a reward": r"reward is array\(\[1.\]\); expected a number",
+    "two flags": r"terminated is array\(\[ True, False\]\); expected true or false",
+    "text for a flag": "terminated is 'False'; expected true or false",
+}
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+@pytest.mark.parametrize("how", [*RAISED, *RETURNED])
+def test_whatever_goes_wrong_in_a_step_is_one_line_with_environment_step_and_seed(how, workers):
+    """Caught: `SystemExit(0)` ends the process with exit code 0 and not a word; text is taken for a number; OverflowError
+    and an exception whose words raise are tracebacks."""
+    if workers and how == "closes stdout":
+        pytest.skip("a worker has none of its own to close")
+    what = RETURNED.get(how) or f"step raises {RAISED[how]}"
+    line = fault_of(how, workers=workers)
+    assert re.match(rf"{STRANGE}, environment 0, step 5 \(seed \d+\): {what}", line), line
+
+
+@pytest.mark.parametrize("how", [name for name in RAISED if name != "closes stdout"])
+def test_and_so_in_a_reset(how):
+    what = RAISED[how].partition(";")[0]
+    assert re.match(rf"{STRANGE}, environment 0, step 0 \(seed \d+\): reset raises {what};", fault_of(how, at=0))
+
+
+@pytest.mark.parametrize("how", [*RAISED, *RETURNED])
+def test_the_look_at_the_start_leaves_no_traceback(how, capsys):
+    """It meets each of them first. Caught: tracebacks for four of them."""
+    code, out, err = trained(capsys, how)
+    assert code == 2 and re.match(rf"error: {STRANGE}, environment 0, step 5 \(seed \d+\): ", err), out + err
+    assert err.count("\n") == 1 + err.count("converting a masked element") * 2, err
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+@pytest.mark.parametrize(("fault", "what"), [("3", "the observation is float64"), ("12", "the reward is array(1.)")])
+def test_what_is_converted_is_told_of_with_workers_too(fault, what, workers, capsys):
+    """Caught: with workers nothing was said of either."""
+    environment = {"id": f"faulty_environments:Fault{int(fault):02}-v0", "workers": workers, "kwargs": {}}
+    config = merged(COMMON, {"environment": environment, "budget": {"updates": 1}})
+    code, out, _ = ended(capsys, "--run-dir", "run", *as_arguments(config))
+    assert code == 0 and f"warning: {environment['id']}, step " in out and what in out
+
+
+def test_masked_observations_are_told_of(capsys):
+    """Their masks are dropped. Caught: a traceback as a masked number is put into words."""
+    env = gymnasium.make(STRANGE, how="masked", at=1)
+    (line,) = inspection.glanced("any", env, env)
+    assert line.startswith("any, step 1 (seed 0): the observation is a MaskedArray; expected an array of NumPy")
+
+
+def test_what_close_raises_does_not_end_a_run(capsys):
+    """Caught: exit code 0 without the result, as `SystemExit` went through everything."""
+    code, out, err = trained(capsys, "raises in close", budget={"updates": 1})
+    assert code == 0 and "run: run" in out
+    assert "environment 0: close raises SystemExit: 0" in err
