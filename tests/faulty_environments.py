@@ -254,15 +254,17 @@ class Strange(Faulty):
     """The healthy base, and what `how` names, from step `at` on."""
 
     raised = {
-        "exits": SystemExit(0),
-        "no exception": BaseException("of another kind"),
-        "no words": NotImplementedError(),
-        "speechless": Speechless(),
+        "exits": (SystemExit, 0),
+        "no exception": (BaseException, "of another kind"),
+        "no words": (NotImplementedError,),
+        "speechless": (Speechless,),
     }
 
-    def __init__(self, how="none", at=SPOILT):
+    metadata = {"render_modes": ["rgb_array"]}
+
+    def __init__(self, how="none", at=SPOILT, render_mode=None):
         super().__init__()
-        self.how, self.at = how, at
+        self.how, self.at, self.render_mode = how, at, render_mode
         self.rewards = {
             "vast": 10**400,
             "text for a reward": "1.0",
@@ -273,7 +275,8 @@ class Strange(Faulty):
 
     def reset(self, *, seed=None, options=None):
         if self.at == 0 and self.how in self.raised:
-            raise self.raised[self.how]
+            kind, *words = self.raised[self.how]
+            raise kind(*words)
         return super().reset(seed=seed)
 
     def step(self, action):
@@ -281,7 +284,8 @@ class Strange(Faulty):
         if self.time < self.at:
             return obs, reward, terminated, truncated, info
         if self.how in self.raised:
-            raise self.raised[self.how]
+            kind, *words = self.raised[self.how]
+            raise kind(*words)
         if self.how == "late":  # from a generator that no seed sets
             obs = np.random.default_rng().uniform(-1, 1, 3).astype(np.float32)
         elif self.how == "wanders":

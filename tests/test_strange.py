@@ -14,7 +14,7 @@ from faulty_environments import Choosy
 from helpers_runs import as_arguments, command, merged
 from test_environments import made, play
 
-from pg_theano import evaluate, train
+from pg_theano import evaluate, train, watch
 from pg_theano.environments import inspection, masks
 from pg_theano.environments.telling import close_quietly
 from pg_theano.types import UserError
@@ -183,8 +183,8 @@ def fault_of(how, at=5, workers=0):
 RAISED = {
     "exits": "SystemExit: 0; its action was 0",
     "no exception": "BaseException: of another kind; its action was 0",
-    "no words": r"NotImplementedError at faulty_environments.py:\d+; its action was 0",
-    "speechless": r"Speechless at faulty_environments.py:\d+; its action was 0",
+    "no words": r"NotImplementedError at faulty_environments.py:\d+, in step; its action was 0",
+    "speechless": r"Speechless at faulty_environments.py:\d+, in step; its action was 0",
     "closes stdout": "ValueError: standard output and standard error are not an environment's to close",
 }
 RETURNED = {
@@ -211,7 +211,7 @@ def test_whatever_goes_wrong_in_a_step_is_one_line_with_environment_step_and_see
 
 @pytest.mark.parametrize("how", [name for name in RAISED if name != "closes stdout"])
 def test_and_so_in_a_reset(how):
-    what = RAISED[how].partition(";")[0]
+    what = RAISED[how].partition(";")[0].replace("in step", "in reset")
     assert re.match(rf"{STRANGE}, environment 0, step 0 \(seed \d+\): reset raises {what};", fault_of(how, at=0))
 
 
@@ -245,3 +245,14 @@ def test_what_close_raises_does_not_end_a_run(capsys):
     code, out, err = trained(capsys, "raises in close", budget={"updates": 1})
     assert code == 0 and "run: run" in out
     assert "environment 0: close raises SystemExit: 0" in err
+
+
+def test_an_environment_of_another_size_than_the_policys_is_refused(capsys, monkeypatch):
+    """As a vectorised class beside an id was, or as another version's is. Caught: a traceback of a matrix product."""
+    trained(capsys, budget={"updates": 1})
+    kind = gymnasium.spec("Strange-v0").entry_point
+    monkeypatch.setattr(kind, "observation_space", gymnasium.spaces.Box(-10, 10, (4,), np.float32))
+    monkeypatch.setattr(kind, "observation", lambda self, noise: np.zeros(4, np.float32))
+    for main, words in ((evaluate.main, ["run"]), (watch.main, ["run", "--gif", "run.gif"])):
+        assert main(words) == 2
+        assert "got observations of 4 numbers; expected 3, as the policy was trained with" in capsys.readouterr().err

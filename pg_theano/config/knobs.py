@@ -38,8 +38,10 @@ class Environment(Section):
         "gymnasium", description="gym: `id` is module:Class, written to the API of Gym before 0.26"
     )
     num_envs: int = Field(16, ge=1, le=65536, description="environments stepped side by side")
-    engine: Literal["auto", "compiled", "gymnasium"] = Field(
-        "auto", description="who steps: the compiled dynamics where they are the same task, or Gymnasium"
+    engine: Literal["auto", "compiled", "gymnasium", "vector"] = Field(
+        "auto",
+        description="who steps: the compiled dynamics where they are the same task, or Gymnasium; vector: the task's "
+        "own vectorised class, though its spaces are others than those of gymnasium.make",
     )
     dynamics: str | None = Field(
         None, pattern=f"^{FUNCTION}$", description="a symbolic environment of your own instead of `id`, module:Class"

@@ -138,9 +138,10 @@ def _beyond_workers(knobs: Any) -> Iterator[Problem]:
             yield Problem.of(
                 "environment.id", f"got {knobs.id}; environment.api=gym expected module:Class; try mine:MyEnv"
             )
-        if knobs.engine == "compiled":
+        if knobs.engine in ("compiled", "vector"):
             yield Problem.of(
-                "environment.engine", "got compiled; environment.api=gym expected auto, as it has a step; try auto"
+                "environment.engine",
+                f"got {knobs.engine}; environment.api=gym expected auto, as it has a step; try auto",
             )
     if knobs.dynamics is not None:
         for knob, value in (("kwargs", knobs.kwargs), ("wrappers", knobs.wrappers)):
@@ -150,15 +151,16 @@ def _beyond_workers(knobs: Any) -> Iterator[Problem]:
                     f"got {value}; environment.dynamics is a graph, which takes none; expected "
                     "none; try leaving it out",
                 )
-        if knobs.engine == "gymnasium":
+        if knobs.engine in ("gymnasium", "vector"):
             yield Problem.of(
-                "environment.engine", "got gymnasium; environment.dynamics is a graph: expected auto; try auto"
+                "environment.engine", f"got {knobs.engine}; environment.dynamics is a graph: expected auto; try auto"
             )
     if knobs.workers and knobs.dynamics is not None:
         yield Problem.of("environment.workers", "environment.dynamics is stepped by a compiled graph; expected 0")
-    if knobs.workers and knobs.engine == "compiled":
+    if knobs.workers and knobs.engine in ("compiled", "vector"):
         yield Problem.of(
-            "environment.engine", "got compiled; environment.workers step Gymnasium's: expected auto or gymnasium"
+            "environment.engine",
+            f"got {knobs.engine}; environment.workers step Gymnasium's: expected auto or gymnasium",
         )
     if knobs.on_fault != "stop" and not knobs.workers:
         yield Problem.of("environment.on_fault", f"{knobs.on_fault} needs environment.workers, such as 2; got 0")

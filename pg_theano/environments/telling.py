@@ -25,11 +25,12 @@ def words_of(error: BaseException) -> str:
 
 
 def raised_at(error: BaseException) -> str:
-    """The file and the line in which an exception was raised first, with a space before."""
+    """The file, line and function in which an exception was raised first, with a space before."""
     while error.__cause__ is not None and type(error.__cause__) is type(error):  # Gymnasium raises some of them again
         error = error.__cause__
     frames = traceback.extract_tb(error.__traceback__)
-    return f" at {Path(frames[-1].filename).name}:{frames[-1].lineno}" if frames else ""
+    last = frames[-1] if frames else None
+    return f" at {Path(last.filename).name}:{last.lineno}, in {last.name}" if last else ""
 
 
 def short(value: Any, most: int = 60) -> str:

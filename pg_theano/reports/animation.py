@@ -16,6 +16,7 @@ from pg_theano.environments import making, singles
 from pg_theano.environments.telling import close_quietly
 from pg_theano.runs import folder
 from pg_theano.training import programs, seeding
+from pg_theano.training.evaluating import check_size
 from pg_theano.types import GREEDY, SAMPLE, UserError
 
 MOST_FRAMES = 1000
@@ -85,6 +86,7 @@ def watch(
         row, given = making.converters(env, config.environment.id, config.dtype, config.policy.squash)
         for _ in range(episodes):
             obs, _ = env.reset(seed=int(seeds.integers(0, 2**31 - 1)))
+            check_size(config.environment.id, row(obs).size, spec.acting.obs_size)
             total, steps, ended, stopped = 0.0, 0, False, full()
             while not (ended or stopped):
                 drawn = draw(noise, 1, 1)[0]

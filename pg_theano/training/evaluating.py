@@ -15,7 +15,7 @@ from pg_theano.runs import folder
 from pg_theano.spec import Spec
 from pg_theano.training import programs, seeding
 from pg_theano.training.playing import episodes as rollout
-from pg_theano.types import GREEDY, SAMPLE, Array, Knobs, State
+from pg_theano.types import GREEDY, SAMPLE, Array, Knobs, State, UserError
 
 MOST_ENVIRONMENTS = 32
 
@@ -25,7 +25,7 @@ class Evaluator:
 
     def __init__(self, config: Config, spec: Spec, folders: Sequence[Path] = ()):
         self.config, self.folders = config, folders
-        self.draw = programs.noise_of(config, spec)
+        self.draw, self.size = programs.noise_of(config, spec), spec.acting.obs_size
         self.environment: Any = None
 
     def __call__(
@@ -48,6 +48,7 @@ class Evaluator:
                 whole=episodes,
                 squash=self.config.policy.squash,
             )
+            check_size(self.environment.task.id, self.environment.task.obs_size, self.size)
         episode_seeds, action_noise = (np.random.default_rng(child) for child in seed.spawn(2))
         played = rollout.collect(
             self.environment,
@@ -67,6 +68,15 @@ class Evaluator:
     def close(self) -> None:
         if self.environment is not None:
             self.environment.close()
+
+
+def check_size(id: str, got: int, expected: int) -> None:
+    """Errors: `UserError` where an environment is not what the policy was trained on, as another version's may be."""
+    if got != expected:
+        raise UserError(
+            f"{id}: got observations of {got} numbers; expected {expected}, as the policy was trained with; try the "
+            "version of the environment that it was trained on"
+        )
 
 
 def figures_of(returns: Array) -> dict[str, float]:
