@@ -17,6 +17,7 @@ from test_environments import made, play
 from pg_theano import evaluate, train, watch
 from pg_theano.environments import inspection, masks
 from pg_theano.environments.telling import close_quietly
+from pg_theano.system import commands
 from pg_theano.types import UserError
 
 pytestmark = pytest.mark.usefixtures("elsewhere", "functions_kept")
@@ -256,3 +257,16 @@ def test_an_environment_of_another_size_than_the_policys_is_refused(capsys, monk
     for main, words in ((evaluate.main, ["run"]), (watch.main, ["run", "--gif", "run.gif"])):
         assert main(words) == 2
         assert "got observations of 4 numbers; expected 3, as the policy was trained with" in capsys.readouterr().err
+
+
+def test_others_code_does_not_end_a_command_without_a_word(capsys):
+    """A policy or a callback, as an environment. Caught: exit code 0, and nothing said; `-h` ends so and may."""
+    parser = commands.parser("train", "A command.", "an example")
+
+    def leave(arguments):
+        raise SystemExit(0)
+
+    assert commands.run(parser, leave, []) == 2
+    assert capsys.readouterr().err == "error: others' code raises SystemExit(0); expected it to return; try --debug\n"
+    with pytest.raises(SystemExit):
+        commands.run(parser, leave, ["-h"])

@@ -247,6 +247,11 @@ class Solved(Section):
 class Evaluation(Section):
     episodes: int = Field(100, ge=1, le=100_000, description="episodes in one evaluation, each to its end")
     every_updates: Count = Field(10, description="updates between two evaluations")
+    share: Annotated[float, Field(gt=0, le=1000)] | None = Field(
+        0.25,
+        description="as many of those episodes, and 5 at least, as take this share of the steps trained since the last "
+        "evaluation; null: all. One that reaches the threshold is played again with all of them",
+    )
     sampled: bool = Field(False, description="also evaluate the policy with sampled actions, each time")
 
 

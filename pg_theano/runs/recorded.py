@@ -62,6 +62,8 @@ class Counters(Recorded):
     seconds: Seconds
     best: Number | None
     best_update: Natural | None
+    evaluated_steps: Natural = 0
+    evaluated_length: Number | None = None
 
 
 class Checkpoint(Recorded):

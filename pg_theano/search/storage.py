@@ -79,6 +79,7 @@ class Store:
             self.study.set_user_attr("identity", json.dumps(identity, sort_keys=True))
             return
         before = json.loads(found["identity"])
+        before |= {"base": _with_newer_knobs(before.get("base"), identity["base"])}
         if before != json.loads(json.dumps(identity)):
             differ = sorted(key for key in before | identity if before.get(key) != _plain(identity.get(key)))
             space = ", ".join(before.get("space", {}))
@@ -254,6 +255,13 @@ def _decoded(params: dict[str, Any], axes: Sequence[Axis]) -> dict[str, Any]:
         else next(choice for choice in axis.choices if label(choice) == params[axis.name])
         for axis in axes
     }
+
+
+def _with_newer_knobs(before: Any, now: Any) -> Any:
+    """A search as it was written; knobs that there have come to be since are no difference."""
+    if not (isinstance(before, dict) and isinstance(now, dict)):
+        return before
+    return now | {key: _with_newer_knobs(value, now.get(key)) for key, value in before.items()}
 
 
 def _plain(value: Any) -> Any:

@@ -60,7 +60,7 @@ def add_allow_import(made: argparse.ArgumentParser) -> None:
 def run(made: argparse.ArgumentParser, command: Callable[[argparse.Namespace], int], argv: Sequence[str] | None) -> int:
     """Parse and call. A `UserError`, and what the system refuses (a full disk), is one line on stderr and exit code 2;
     Ctrl-C is exit code 130, SIGTERM 143."""
-    debug = "--debug" in (sys.argv if argv is None else argv)
+    debug, command_begun = "--debug" in (sys.argv if argv is None else argv), False
     with stopping.listening():
         try:
             arguments = made.parse_intermixed_args(argv)
@@ -69,6 +69,7 @@ def run(made: argparse.ArgumentParser, command: Callable[[argparse.Namespace], i
                 importing.consenting(no_user_code=arguments.no_user_code, allow_import=allow),
                 _alone_on_stdout(getattr(arguments, "json", False)),
             ):
+                command_begun = True
                 code = command(arguments)
             for figures, how in _answers:
                 print(json.dumps(figures, **how))
@@ -76,6 +77,10 @@ def run(made: argparse.ArgumentParser, command: Callable[[argparse.Namespace], i
             return code
         except UserError as error:
             return _failed(str(error), debug)
+        except SystemExit as error:
+            if not command_begun:  # -h, which ends so
+                raise
+            return _failed(f"others' code raises SystemExit({error}); expected it to return; try --debug", debug)
         except BrokenPipeError:
             _close_outputs()
             return 1

@@ -34,6 +34,8 @@ class Counters(NamedTuple):
     seconds: float = 0.0  # of training, over all resumed parts
     best: float | None = None  # mean of the best evaluation so far
     best_update: int | None = None
+    evaluated_steps: int = 0  # env_steps at the last evaluation,
+    evaluated_length: float | None = None  # and the mean length of its episodes, where it could have had fewer
 
     def after(self, played: Played, seconds: float) -> Counters:
         """The counters once an update has learned from what was played."""

@@ -27,6 +27,7 @@ class Episodes(TypedDict):
     dtype: str
     choice: NotRequired[int]  # how `act` chooses; EXPLORE
     keep: NotRequired[Collection[str]]  # fields of the rollout, `reward` among them; none: no rollout. All of them
+    progress: NotRequired[Callable[[int, int], None] | None]  # told how many of how many episodes have ended
     with_lost: NotRequired[bool]  # episodes that a fault ended have return NaN and length 0, and are not left out
 
 
@@ -44,7 +45,7 @@ def collect(
     """
     number, keep = asked["num_episodes"], asked.get("keep", Rollout._fields)
     draw, action_noise, choice = asked["draw"], asked["action_noise"], asked.get("choice", EXPLORE)
-    seeds = asked["episode_seeds"]
+    seeds, progress = asked["episode_seeds"], asked.get("progress")
     if isinstance(seeds, np.random.Generator):
         seeds = seeds.integers(0, 2**31 - 1, size=number)
     num_envs = environment.num_envs
@@ -69,6 +70,8 @@ def collect(
             obs = next_obs if fresh is None else fresh
         else:
             turns.check_length(steps)
+        if progress and (over.size or steps % NOISE_BLOCK == 0):
+            progress(number - turns.left, number)
     return turns.played(records, with_lost=asked.get("with_lost", False))
 
 
