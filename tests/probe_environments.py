@@ -455,6 +455,7 @@ class OtherTask(VectorEnv):
     metadata = {"autoreset_mode": AutoresetMode.NEXT_STEP}
     single_observation_space = box(2)
     single_action_space = spaces.Discrete(3)
+    how = "none"
 
     def __init__(self, num_envs=1, max_episode_steps=None):
         self.num_envs = num_envs
@@ -464,8 +465,10 @@ class OtherTask(VectorEnv):
         return self.seen.copy(), {}
 
     def step(self, actions):
-        ones = np.ones(self.num_envs)
-        return self.seen.copy(), ones, ones.astype(bool), ~ones.astype(bool), {}
+        rows, how = self.num_envs, type(self).how
+        reward = {"text": np.array(["1.0"] * rows), "one": np.ones(1), "list": [1.0] * rows}.get(how, np.ones(rows))
+        terminated = np.full(rows, "no" if how == "text flags" else True)
+        return self.seen[:, : 1 if how == "narrow" else 2], reward, terminated, np.zeros(rows, bool), {}
 
 
 def register(name, env, **options):

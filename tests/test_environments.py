@@ -248,6 +248,24 @@ def test_an_id_is_one_task():
 
 
 @pytest.mark.parametrize(
+    ("how", "message"),
+    [
+        ("text", r"returns array\(\['1.0', '1.0', .* for reward; expected an array of 3 numbers"),
+        ("one", r"returns array\(\[1\.\]\) for reward; expected an array of 3 numbers"),
+        ("list", r"returns \[1.0, 1.0, 1.0\] for reward; expected an array of 3 numbers"),
+        ("text flags", r"returns array\(\['no', .* for terminated; expected an array of 3 flags"),
+        ("narrow", "step raises ValueError: cannot reshape"),
+    ],
+)
+def test_what_a_vectorised_class_returns_is_looked_at(how, message, monkeypatch):
+    """Caught, with the code before: a traceback for each of them but the list and the one reward, which were taken for
+    as many as there are."""
+    monkeypatch.setattr(probes.OtherTask, "how", how)
+    with pytest.raises(UserError, match=rf"TwoTasks-v0 \(seed \d+\): .*{message}"):
+        play(made("TwoTasks-v0", engine="vector"))
+
+
+@pytest.mark.parametrize(
     ("id", "knobs", "single"),
     [
         ("Lengths-v0", {}, False),

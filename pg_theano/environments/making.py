@@ -26,7 +26,7 @@ from pg_theano.environments.place import PASSED, Standing, among_environments, c
 from pg_theano.environments.singles import Slots
 from pg_theano.environments.spaces import COMPOSITE, action_of, observation_of, spaces_of
 from pg_theano.environments.symbolic import Dynamics, SymbolicEnv, SymbolicVectorEnv
-from pg_theano.environments.telling import close_quietly, words_of
+from pg_theano.environments.telling import close_quietly, short, words_of
 from pg_theano.environments.workers import Workers
 from pg_theano.system.importing import importable
 from pg_theano.types import BUILT_IN_DYNAMICS, Array, Problem, Steps, Task, UserError
@@ -160,7 +160,7 @@ class VectorClass:
         self._action = action_of(envs.single_action_space, config.id, squash)
         size, spaces = self._obs.size, spaces_of(envs.single_observation_space, envs.single_action_space)
         self.task = Task(config.dynamics or config.id, size, self._action.space, time_limit, threshold, spaces)
-        self._resetting, self._reset_next = np.zeros(num_envs, bool), False
+        self._resetting, self._reset_next, self._unseen = np.zeros(num_envs, bool), False, True
         self._last = np.zeros((num_envs, self._obs.size), dtype)
         self.seeds = np.full(num_envs, -1, np.int64)
         self.lost: Sequence[int] = ()  # none: a fault ends the run
@@ -200,15 +200,29 @@ class VectorClass:
         try:
             with calling(self):
                 obs, reward, terminated, truncated, _ = self.envs.step(given)
-        except PASSED:
+            if self._unseen:
+                self._check(reward, terminated, truncated)
+            self._last = self._obs.convert(obs)
+        except (*PASSED, UserError):
             raise
         except BaseException as error:
             raise UserError(f"{self.task.id} (seed {self.seeds[0]}): step raises {words_of(error)}") from error
         real = None
         if self._reset_next:
             real, self._resetting, self._reset_next = ~self._resetting, np.zeros(self.num_envs, bool), False
-        self._last = self._obs.convert(obs)
         return self._last, reward, terminated, truncated, real
+
+    def _check(self, *found: Any) -> None:
+        """Errors: `UserError` where rewards or flags are not an array of N numbers, or of N flags. Looked at once."""
+        for name, values in zip(("reward", "terminated", "truncated"), found, strict=True):
+            kinds, wanted = ("fiub", "numbers") if name == "reward" else ("b", "flags")
+            dtype = getattr(values, "dtype", None)
+            if dtype is None or dtype.kind not in kinds or values.shape != (self.num_envs,):
+                raise UserError(
+                    f"{self.task.id} (seed {self.seeds[0]}): its vectorised class returns {short(values)} for {name}; "
+                    f"expected an array of {self.num_envs} {wanted}; try a wrapper, then single ones are used"
+                )
+        self._unseen = False
 
     def close(self) -> None:
         close_quietly(self.envs, self.task.id)
