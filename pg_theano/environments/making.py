@@ -332,7 +332,10 @@ def _explained(id: str, doing: str, seed: int | None = None, *, old: bool = Fals
         verb = doing if doing.startswith("cannot") else f"{doing} raises"
         reason = words_of(error).partition(" was raised from the environment creator")[0]  # Gymnasium repeats its id
         missing = isinstance(error, gymnasium.error.DependencyNotInstalled)  # which says what to install
-        advice = "that" if missing else f"python -m pg_theano.check_env {id}{' environment.api=gym' if old else ''}"
+        if ": " not in reason:  # without words: `check_env` would have none either
+            advice = "--debug, which shows the way there"
+        else:
+            advice = "that" if missing else f"python -m pg_theano.check_env {id}{' environment.api=gym' if old else ''}"
         raise UserError(
             Problem(
                 id,

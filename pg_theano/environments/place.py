@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
+import threading
 from collections.abc import Iterator
 from typing import Any, NamedTuple, NoReturn, Protocol
 
@@ -87,8 +88,11 @@ class _Theirs:
 
 @contextlib.contextmanager
 def among_environments() -> Iterator[None]:
-    """While environments are called: they find the folder that they moved to, and whoever called them finds his own."""
-    if _Theirs.inside:
+    """While environments are called: they find the folder that they moved to, and whoever called them finds his own.
+
+    Only in the main thread: folder and outputs are the whole process's.
+    """
+    if _Theirs.inside or threading.current_thread() is not threading.main_thread():
         yield
         return
     ours, outputs = _folder(), (sys.stdout, sys.stderr)
