@@ -1,7 +1,5 @@
 """What an inspection may find in an environment, in words."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 

@@ -29,7 +29,7 @@ from pg_theano.environments.symbolic import Dynamics, SymbolicEnv, SymbolicVecto
 from pg_theano.environments.telling import close_quietly, short, words_of
 from pg_theano.environments.workers import Workers
 from pg_theano.system.importing import importable
-from pg_theano.types import BUILT_IN_DYNAMICS, Array, Problem, Steps, Task, UserError
+from pg_theano.types import BUILT_IN_DYNAMICS, Array, Steps, Task, UserError
 
 
 def make(
@@ -61,7 +61,7 @@ def make(
         changed = wrappers or config.kwargs or (spec and spec.additional_wrappers)
         possible = spec and spec.vector_entry_point is not None and not (changed or single_environments)
         if config.engine == "vector" and not possible:
-            raise UserError(Problem.of("environment.engine", NO_CLASS, "auto", "auto"))
+            raise UserError.of("environment.engine", NO_CLASS, "auto", "auto")
         if possible:
             envs = _vectorised(config, whole or num_envs, dtype)
             same = not isinstance(envs.single_observation_space, COMPOSITE) and _same_task(
@@ -99,9 +99,7 @@ def engine_of(config: knobs.Environment, *, dtype: str, backend: str, folders: S
     if config.dynamics is not None:
         own = Dynamics(config.dynamics, dtype=dtype, folders=folders)
         if backend != "jax":
-            raise UserError(
-                Problem.of("backend", f"got {backend}; environment.dynamics needs jax; expected jax; try jax")
-            )
+            raise UserError.of("backend", f"got {backend}; environment.dynamics needs jax; expected jax; try jax")
         facts = own.task
         action = action_of(own.action_space, config.dynamics).space
         limit = config.max_episode_steps or facts["max_steps"]
@@ -130,11 +128,9 @@ def engine_of(config: knobs.Environment, *, dtype: str, backend: str, folders: S
         finally:
             env.close()
     if config.engine == "compiled":
-        raise UserError(
-            Problem.of(
-                "environment.engine",
-                f"got compiled for {config.id}, but {reasons[0]}; expected auto or gymnasium; try auto",
-            )
+        raise UserError.of(
+            "environment.engine",
+            f"got compiled for {config.id}, but {reasons[0]}; expected auto or gymnasium; try auto",
         )
     return None
 
@@ -145,12 +141,10 @@ class VectorClass:
     def __init__(self, config: knobs.Environment, envs: Any, dtype: str, squash: bool):
         mode = envs.metadata.get("autoreset_mode")
         if mode is not AutoresetMode.NEXT_STEP:
-            raise UserError(
-                Problem(
-                    config.id,
-                    f"its vectorised class resets in mode {mode}",
-                    "NEXT_STEP. Name a wrapper in environment.wrappers, and single environments are used instead",
-                )
+            raise UserError.at(
+                config.id,
+                f"its vectorised class resets in mode {mode}",
+                "NEXT_STEP. Name a wrapper in environment.wrappers, and single environments are used instead",
             )
         self.envs, self.kind = envs, "its own vectorised class"
         self.num_envs = num_envs = envs.num_envs
@@ -292,10 +286,8 @@ def single(
         steps = config.max_episode_steps or made.dynamics.task["max_steps"]
         return gymnasium.wrappers.TimeLimit(made, steps) if steps else made
     if config.engine == "vector" and flat:
-        raise UserError(
-            Problem.of(
-                "environment.engine", "got vector, and one environment has other spaces", "auto", "a run with auto"
-            )
+        raise UserError.of(
+            "environment.engine", "got vector, and one environment has other spaces", "auto", "a run with auto"
         )
     with (
         importable(folders, [config.id, *config.wrappers], anew=False),
@@ -336,11 +328,4 @@ def _explained(id: str, doing: str, seed: int | None = None, *, old: bool = Fals
             advice = "--debug, which shows the way there"
         else:
             advice = "that" if missing else f"python -m pg_theano.check_env {id}{' environment.api=gym' if old else ''}"
-        raise UserError(
-            Problem(
-                id,
-                f"{verb}{at}: {reason}",
-                "what Gymnasium can make, reset and step",
-                advice,
-            )
-        ) from error
+        raise UserError.at(id, f"{verb}{at}: {reason}", "what Gymnasium can make, reset and step", advice) from error

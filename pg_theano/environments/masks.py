@@ -3,8 +3,6 @@
 They are not learned under. Where actions are drawn to look at an environment, its mask is respected.
 """
 
-from __future__ import annotations
-
 import math
 from typing import Any, NamedTuple
 

@@ -1,7 +1,5 @@
 """What a config names: an environment by its id, a wrapper or a class by `module:Class`; and what is meant else."""
 
-from __future__ import annotations
-
 import contextlib
 import difflib
 import importlib.util
@@ -17,7 +15,7 @@ from pg_theano.config import knobs
 from pg_theano.environments.place import PASSED, among_environments
 from pg_theano.environments.telling import words_of
 from pg_theano.system.importing import module_named
-from pg_theano.types import Problem, UserError
+from pg_theano.types import UserError
 
 LIKELY = 0.8
 """Names that are less alike are no misspellings of each other: `Walker` and `walker2d` are 0.86, `PandaReach` and
@@ -53,21 +51,17 @@ def spec_of(config: knobs.Environment) -> Any:
     except gymnasium.error.Error as error:
         found = sys.modules.get(module)
         if isinstance(getattr(found, name, None), type):
-            raise UserError(
-                Problem.of(
-                    "environment.id",
-                    f"{config.id} is a class; expected an id that it registers with Gymnasium; try "
-                    f"environment.api=gym if it is of the old Gym API, or environment.dynamics={config.id} if it is "
-                    "symbolic",
-                )
+            raise UserError.of(
+                "environment.id",
+                f"{config.id} is a class; expected an id that it registers with Gymnasium; try "
+                f"environment.api=gym if it is of the old Gym API, or environment.dynamics={config.id} if it is "
+                "symbolic",
             ) from None
         deprecated = isinstance(error, gymnasium.error.DeprecatedEnv)
         hint = str(error) if deprecated else _of_module(found, name) if found else _of_registry(name)
-        raise UserError(
-            Problem.of(
-                "environment.id",
-                f"{config.id} is not registered with Gymnasium; expected one that is, or module:Id; {hint}",
-            )
+        raise UserError.of(
+            "environment.id",
+            f"{config.id} is not registered with Gymnasium; expected one that is, or module:Id; {hint}",
         ) from None
 
 
@@ -133,12 +127,10 @@ def _spec_of_module(id: str) -> Any:
     except PASSED:
         raise
     except BaseException as error:
-        raise UserError(
-            Problem.of(
-                "environment.id",
-                f"the module {module} of {id} cannot be imported ({words_of(error)}); expected a "
-                f"module beside the config or in this folder; try python -c 'import {module}' there",
-            )
+        raise UserError.of(
+            "environment.id",
+            f"the module {module} of {id} cannot be imported ({words_of(error)}); expected a "
+            f"module beside the config or in this folder; try python -c 'import {module}' there",
         ) from error
     return gymnasium.spec(id.partition(":")[2])
 
@@ -158,11 +150,9 @@ def attribute(knob: str, name: str, example: str = "my_module:MyEnv") -> Any:
     except BaseException as error:
         if isinstance(error, ModuleNotFoundError) and error.name == "gym":
             example = "import gymnasium as gym in it"
-        raise UserError(
-            Problem.of(
-                knob,
-                f"{name} cannot be imported ({words_of(error)}); expected module:Class; try {example}",
-            )
+        raise UserError.of(
+            knob,
+            f"{name} cannot be imported ({words_of(error)}); expected module:Class; try {example}",
         ) from None
 
 

@@ -3,8 +3,6 @@
 And what they may not take from it: the folder it stands in, and its standard output.
 """
 
-from __future__ import annotations
-
 import contextlib
 import os
 import sys

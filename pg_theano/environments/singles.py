@@ -1,7 +1,5 @@
 """Single environments side by side in this process, each begun by a seed of its own."""
 
-from __future__ import annotations
-
 import copy
 import math
 from collections.abc import Sequence
@@ -11,20 +9,11 @@ import gymnasium
 import numpy as np
 
 from pg_theano.config import knobs
-from pg_theano.environments import masks
+from pg_theano.environments import masks, telling
 from pg_theano.environments.place import PASSED, PLACE, Standing, calling
 from pg_theano.environments.spaces import COMPOSITE, action_of, observation_of, spaces_of
-from pg_theano.environments.telling import (
-    LARGEST_REWARD,
-    close_quietly,
-    converted,
-    kind_of,
-    short,
-    shown_action,
-    words_of,
-    wrong_reward,
-)
-from pg_theano.types import Array, Problem, Task, UserError
+from pg_theano.environments.telling import LARGEST_REWARD, kind_of, short, shown_action, words_of, wrong_reward
+from pg_theano.types import Array, Task, UserError
 
 STEPS_TRIED = 16
 """How many steps are taken twice to see whether an environment replays."""
@@ -48,7 +37,7 @@ class Slots:
         for slot in self.slots:
             if (slot.observation_space, slot.action_space) != (first.observation_space, first.action_space):
                 got = f"the spaces of environment {slot.index} are not those of environment 0"
-                raise UserError(Problem(config.id, got))
+                raise UserError.at(config.id, got)
         limits = [config.max_episode_steps, first.spec.max_episode_steps if first.spec else None]
         time_limit = next((limit for limit in limits if limit), None)
         threshold = first.spec.reward_threshold if first.spec else None
@@ -61,9 +50,8 @@ class Slots:
         spaces = spaces_of(original, first.action_space)
         self.task = Task(config.id, self._observation.size, self._action.space, time_limit, threshold, spaces)
         # Of anything but a box only the space itself can say whether an observation belongs to it.
-        self._shape = (
-            first.observation_space.shape if isinstance(first.observation_space, gymnasium.spaces.Box) else None
-        )
+        is_box = isinstance(first.observation_space, gymnasium.spaces.Box)
+        self._shape = first.observation_space.shape if is_box else None
         self._obs = np.zeros((self.num_envs, self._observation.size), dtype)  # as last seen; replaced, never written to
         self.real = np.ones(self.num_envs, bool)
         self.lost: Sequence[int] = ()  # environments whose episode a fault has ended: none, as a fault ends the run
@@ -197,7 +185,7 @@ class Slots:
 
     def close(self) -> None:
         for slot in self.slots:
-            close_quietly(slot, f"{slot.id}, environment {slot.index}")
+            telling.close_quietly(slot, f"{slot.id}, environment {slot.index}")
 
 
 class Slot(gymnasium.Wrapper):
@@ -261,7 +249,7 @@ class Slot(gymnasium.Wrapper):
 
     def _converted(self, to: Any, name: str, value: Any, expected: str) -> Any:
         try:
-            return converted(to, value)
+            return telling.converted(to, value)
         except OverflowError:
             expected = f"at most {LARGEST_REWARD:g} in size; try rewards of about 1"
         except ValueError:
@@ -276,9 +264,8 @@ class Slot(gymnasium.Wrapper):
                 raise self.fault(self._foreign(obs)) from None
         if np.shape(obs) != self._shape:
             raise self.fault(
-                f"the observation has shape {np.shape(obs)}; its space says {self._shape}; expected that; "
-                "try a space of "
-                "the shape that step and reset return"
+                f"the observation has shape {np.shape(obs)}; its space says {self._shape}; expected that; try a space "
+                "of the shape that step and reset return"
             )
         if (obs.dtype.kind not in "fiub") if self._is_box else not self._space.contains(obs):
             raise self.fault(self._foreign(obs))

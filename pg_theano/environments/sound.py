@@ -1,7 +1,5 @@
 """What the observations and rewards of an environment must be: finite, and of a size that can be learned from."""
 
-from __future__ import annotations
-
 import math
 from typing import Any, Protocol
 
@@ -23,16 +21,18 @@ class Begun(Protocol):
     def seeds(self) -> Any: ...  # [N]
 
 
-def longest_of(environment: Begun) -> int:
-    """The steps after which an episode counts as one that never ends: the task's time limit, where that must hold."""
-    holds = getattr(environment, "limit_holds", True)
-    return (holds and environment.task.time_limit) or LONGEST_EPISODE
-
-
 def endless(steps: int, where: str = "") -> UserError:
     return UserError(
         f"{where}an episode has not ended after {steps} steps; expected an end; try environment.max_episode_steps=1000"
     )
+
+
+def check_length(environment: Begun, lengths: Array) -> None:
+    """Errors: `UserError` for an episode that does not end; `lengths` [N] are the steps of those that are open."""
+    task = environment.task
+    limit = (getattr(environment, "limit_holds", True) and task.time_limit) or LONGEST_EPISODE
+    if lengths.max() >= limit:
+        raise endless(limit, f"{task.id}, environment {int(lengths.argmax())}: ")
 
 
 def check_finite(environment: Begun, obs: Array, reward: Array | None, real: Array, time: Array) -> None:
@@ -41,9 +41,8 @@ def check_finite(environment: Begun, obs: Array, reward: Array | None, real: Arr
     Looks at the environments of `real` [N]; `time` [N] is the step of each, counted from 0.
     """
     # A sum is finite only if all its terms are, and costs less than a look at each of them.
-    if math.isfinite(np.add.reduce(obs, axis=None)) and (
-        reward is None or np.add.reduce(np.abs(reward)) <= LARGEST_REWARD
-    ):
+    small = reward is None or np.add.reduce(np.abs(reward)) <= LARGEST_REWARD
+    if small and math.isfinite(np.add.reduce(obs, axis=None)):
         return
     for index in np.flatnonzero(real):
         where = f"{environment.task.id}, environment {index}, step {time[index] + 1} (seed {environment.seeds[index]})"

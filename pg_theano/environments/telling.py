@@ -1,7 +1,5 @@
 """What environments do, in the words of one line: their exceptions, their values and actions, whatever those are."""
 
-from __future__ import annotations
-
 import math
 import sys
 import traceback

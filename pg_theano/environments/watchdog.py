@@ -9,8 +9,6 @@ process, with the last checkpoint as it is. C code that keeps the interpreter's 
 there is `environment.workers`.
 """
 
-from __future__ import annotations
-
 import contextlib
 import os
 import signal
@@ -113,8 +111,5 @@ def _line() -> str | None:
 
 
 def _is_library(file: str) -> bool:
-    return (
-        "site-packages" in file
-        or Path(file).is_relative_to(Path(__file__).parents[1])
-        or file.startswith(sys.base_prefix)
-    )
+    ours = Path(file).is_relative_to(Path(__file__).parents[1])
+    return ours or "site-packages" in file or file.startswith(sys.base_prefix)

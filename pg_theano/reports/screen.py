@@ -1,7 +1,5 @@
 """The display of a training run on a terminal, redrawn in place; elsewhere one line for each event."""
 
-from __future__ import annotations
-
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path

@@ -44,7 +44,7 @@ def one(begun: runs.Resumable, folder_of_config: Path, how: How) -> dict[str, An
         setting = _setting(begun, folder_of_config, screen, closing, say=screen.event)
         at = begun.checkpoint and begun.checkpoint.facts["counters"]["updates"]
         where = "new" if at is None else f"resumed at update {at}"
-        screen.event(f"{path}: {where}; {_described(setting)}, seed {config.seed}")
+        screen.event(f"{path}: {where}; {described(setting)}, seed {config.seed}")
         _tell_of_no_limit(setting.task, screen)
         return to_the_end(_trainer(begun, setting, compiled(setting, closing), how, closing))
 
@@ -64,7 +64,7 @@ def together(
             begun.append(member)
             told = screen.of_agent(member.config, path)
             settings.append(_setting(member, folder_of_config, told, closing, environment))
-        screen.event(f"{above}: {len(settings)} agents at once; {_described(settings[0])}")
+        screen.event(f"{above}: {len(settings)} agents at once; {described(settings[0])}")
         _tell_of_no_limit(settings[0].task, screen)
         loaded = agents.load(settings, [folder_of_config], lambda what, took: screen.event(compiled_line(what, took)))
         each = zip(begun, settings, loaded, strict=True)
@@ -136,10 +136,6 @@ def _tell_of_no_limit(task: Task, screen: Screen) -> None:
         )
 
 
-def _described(setting: Setting) -> str:
-    return described(setting.task, setting.environment, setting.spec, setting.config.gradients)
-
-
 def compiled(setting: Setting, closing: contextlib.ExitStack) -> tuple[Program, Collector]:
     """The program of one run and who plays for it, after a glance at a user's environment."""
     looking.glance(setting)
@@ -156,11 +152,7 @@ def compiled(setting: Setting, closing: contextlib.ExitStack) -> tuple[Program, 
 
 
 def _trainer(
-    begun: runs.Resumable,
-    setting: Setting,
-    loaded: tuple[Program, Collector],
-    how: How,
-    closing: contextlib.ExitStack,
+    begun: runs.Resumable, setting: Setting, loaded: tuple[Program, Collector], how: How, closing: contextlib.ExitStack
 ) -> Trainer:
     program, collector = loaded
     saver = saving.begin(setting, program, collector, begun.checkpoint, force=how.force)

@@ -111,9 +111,6 @@ class Quiet(Plain):
     def evaluating(self, ended: int, episodes: int) -> None:
         pass
 
-    def saved(self, updates: int) -> None:
-        pass
-
 
 def to_go_on(path: Path) -> str:
     return f"python -m pg_theano.train --resume {path}"

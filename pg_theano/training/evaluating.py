@@ -1,7 +1,5 @@
 """A policy evaluated in fresh environments: its episodes, and the figures of their returns."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -98,13 +96,8 @@ def check_size(id: str, got: int, expected: int) -> None:
 
 def figures_of(returns: Array) -> dict[str, float]:
     """Mean, std, min, max and n of episode returns."""
-    return {
-        "mean": float(returns.mean()),
-        "std": float(returns.std()),
-        "min": float(returns.min()),
-        "max": float(returns.max()),
-        "n": len(returns),
-    }
+    figures = {name: float(getattr(returns, name)()) for name in ("mean", "std", "min", "max")}
+    return figures | {"n": len(returns)}
 
 
 def evaluate(run: str | Path, *, episodes: int = 100, seed: int = 0, sampled: bool = False) -> dict[str, Any]:

@@ -1,7 +1,5 @@
 """Evaluations while a run trains: when, which State was the best, and whether the task is solved."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping
 from typing import Any
 

@@ -21,7 +21,6 @@ from pg_theano.types import RETURN_SO_FAR, Played, State, Steps
 Evaluation = dict[str, float]
 """Mean, std, min, max and n of episode returns."""
 
-
 Environment = Compiled | Steps
 
 
@@ -126,8 +125,9 @@ def setting_of(
     return Setting(config, folder, folders, display, made, spec, parts)
 
 
-def described(task: Task, environment: Environment, spec: Spec, gradients: str) -> str:
+def described(setting: Setting) -> str:
     """The task, the policy, who steps how many environments side by side, and whether gradients are by hand."""
+    task, environment, spec = setting.task, setting.environment, setting.spec
     stretches = f"stretches of {spec.learning.num_steps} steps" if spec.learning.num_steps else ""
     if isinstance(environment, Compiled):
         engine = f"compiled, {stretches or 'all episodes of an update side by side'}"
@@ -137,5 +137,5 @@ def described(task: Task, environment: Environment, spec: Spec, gradients: str) 
     discrete = task.action.kind == "discrete"
     actions = f"{task.action.choices[0]} actions" if discrete else f"actions of size {task.action.size}"
     sizes = f"{task.obs_size} features, {actions}, {spec.acting.num_params} parameters"
-    by_hand = "; gradients by hand" if gradients == "by_hand" else ""
+    by_hand = "; gradients by hand" if setting.config.gradients == "by_hand" else ""
     return f"{task.id}, {sizes}; engine {engine}{by_hand}"

@@ -7,10 +7,9 @@ from typing import Any, NotRequired, TypedDict, Unpack
 
 import numpy as np
 
-from pg_theano.compiler.padding import bucket, power_of_two
-from pg_theano.environments import sound
+from pg_theano.compiler.program import bucket, power_of_two
 from pg_theano.environments.place import among_environments
-from pg_theano.environments.sound import check_finite
+from pg_theano.environments.sound import check_finite, check_length
 from pg_theano.types import EXPLORE, Array, Knobs, Played, Rollout, State, Steps, Task, UserError
 
 NOISE_BLOCK = 64
@@ -68,8 +67,8 @@ def collect(
         if over.size:
             fresh = turns.follow(over, ended, truncated)
             obs = next_obs if fresh is None else fresh
-        else:
-            turns.check_length(steps)
+        elif steps >= (environment.task.time_limit or 0):  # which costs less than a look at every episode
+            check_length(environment, turns.time)
         if progress and (over.size or steps % NOISE_BLOCK == 0):
             progress(number - turns.left, number)
     return turns.played(records, with_lost=asked.get("with_lost", False))
@@ -134,12 +133,6 @@ class _Turns:
         if fresh is not None:
             check_finite(self.environment, fresh, None, ended, self.time - 1)
         return fresh
-
-    def check_length(self, steps: int) -> None:
-        """Errors: `UserError` for an episode that does not end."""
-        task, limit = self.environment.task, sound.longest_of(self.environment)
-        if steps >= limit and self.time.max() >= limit:
-            raise sound.endless(limit, f"{task.id}, environment {int(self.time.argmax())}: ")
 
     def played(self, records: _Records | None, *, with_lost: bool) -> Played:
         task, lost, returns, lengths = self.environment.task, self.lost, self.returns, self.lengths
