@@ -78,21 +78,18 @@ def test_a_wrapper_may_make_several_episodes_one(knobs):
     env.close()
 
 
-def test_a_command_with_json_prints_nothing_else_on_stdout():
+def test_a_command_with_json_prints_nothing_else_on_stdout(capsys):
     """Whatever the environment prints, in Python or below it. Caught: its lines before the object."""
-    config = merged(COMMON, {"environment": {"kwargs": {"how": "prints"}}, "budget": {"updates": 1}})
-    code, out, err = command("train", *as_arguments(config), "--run-dir", "run", "--no-plot", "--json")
-    assert code == 0 and json.loads(out)["updates"] == 1
-    assert "a library says something" in err and "its library in C too" in err
+    trained(capsys, "prints", budget={"updates": 1})
     code, out, err = command("evaluate", "run", "--episodes", 2, "--json")
-    assert code == 0 and json.loads(out)["n"] == 2 and "its library in C too" in err
+    assert code == 0 and json.loads(out)["n"] == 2
+    assert "a library says something" in err and "its library in C too" in err
 
 
 def test_and_so_where_the_command_is_called(capsys):
-    trained(capsys, "prints", budget={"updates": 1})
-    assert evaluate.main(["run", "--episodes", "2", "--json"]) == 0
-    out, err = capsys.readouterr()
-    assert json.loads(out)["n"] == 2 and "a library says something" in err
+    config = merged(COMMON, {"environment": {"kwargs": {"how": "prints"}}, "budget": {"updates": 1}})
+    code, out, err = ended(capsys, "--run-dir", "run", "--json", *as_arguments(config))
+    assert code == 0 and json.loads(out)["updates"] == 1 and "a library says something" in err
 
 
 @pytest.mark.parametrize("look", [True, False])
@@ -137,8 +134,10 @@ def test_the_look_at_the_start_respects_a_mask(how, choices):
     assert next(one for one in found if one.what == "mask").kind == "note"
 
 
-@pytest.mark.parametrize(("how", "place"), [("info", 'info["action_mask"]'), ("method", "action_masks()")])
-@pytest.mark.parametrize("workers", [0, 1])
+@pytest.mark.parametrize(
+    ("how", "place", "workers"),
+    [("info", 'info["action_mask"]', 0), ("method", "action_masks()", 0), ("info", 'info["action_mask"]', 1)],
+)
 def test_an_action_that_a_mask_rules_out_names_the_mask(how, place, workers):
     """Caught: "expected what the space of actions allows", which allowed it."""
     env = made("faulty_environments:Choosy-v0", 2, kwargs={"how": how}, workers=workers)
@@ -198,13 +197,17 @@ RETURNED = {
 }
 
 
-@pytest.mark.parametrize("workers", [0, 1])
-@pytest.mark.parametrize("how", [*RAISED, *RETURNED])
+QUICK = ("exits", "text for a reward", "two flags")
+HOWS = [(how, 0) for how in (*RAISED, *RETURNED)]
+HOWS += [
+    pytest.param(how, 1, marks=() if how in QUICK else pytest.mark.slow) for how, _ in HOWS if how != "closes stdout"
+]
+
+
+@pytest.mark.parametrize(("how", "workers"), HOWS)
 def test_whatever_goes_wrong_in_a_step_is_one_line_with_environment_step_and_seed(how, workers):
     """Caught: `SystemExit(0)` ends the process with exit code 0 and not a word; text is taken for a number; OverflowError
     and an exception whose words raise are tracebacks."""
-    if workers and how == "closes stdout":
-        pytest.skip("a worker has none of its own to close")
     what = RETURNED.get(how) or f"step raises {RAISED[how]}"
     line = fault_of(how, workers=workers)
     assert re.match(rf"{STRANGE}, environment 0, step 5 \(seed \d+\): {what}", line), line
@@ -224,11 +227,13 @@ def test_the_look_at_the_start_leaves_no_traceback(how, capsys):
     assert err.count("\n") == 1 + err.count("converting a masked element") * 2, err
 
 
-@pytest.mark.parametrize("workers", [0, 1])
-@pytest.mark.parametrize(("fault", "what"), [("3", "the observation is float64"), ("12", "the reward is array(1.)")])
+@pytest.mark.parametrize(
+    ("fault", "what", "workers"),
+    [(3, "the observation is float64", 0), (3, "the observation is float64", 1), (12, "the reward is array(1.)", 1)],
+)
 def test_what_is_converted_is_told_of_with_workers_too(fault, what, workers, capsys):
     """Caught: with workers nothing was said of either."""
-    environment = {"id": f"faulty_environments:Fault{int(fault):02}-v0", "workers": workers, "kwargs": {}}
+    environment = {"id": f"faulty_environments:Fault{fault:02}-v0", "workers": workers, "kwargs": {}}
     config = merged(COMMON, {"environment": environment, "budget": {"updates": 1}})
     code, out, _ = ended(capsys, "--run-dir", "run", *as_arguments(config))
     assert code == 0 and f"warning: {environment['id']}, step " in out and what in out
