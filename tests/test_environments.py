@@ -12,7 +12,7 @@ from gymnasium import spaces
 
 from pg_theano.config import knobs as sections
 from pg_theano.environments import making
-from pg_theano.environments.spaces import observation_of
+from pg_theano.environments.rows import observation_of
 from pg_theano.training.playing.episodes import collect
 from pg_theano.training.playing.noise import uniforms
 from pg_theano.types import ActionSpace, UserError

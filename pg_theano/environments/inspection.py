@@ -27,9 +27,10 @@ import numpy as np
 from pg_theano.config import knobs
 from pg_theano.environments import making, transcripts
 from pg_theano.environments.place import Standing, calling
+from pg_theano.environments.rows import observation_of
 from pg_theano.environments.singles import LARGEST_REWARD
 from pg_theano.environments.sound import LONGEST_EPISODE
-from pg_theano.environments.spaces import COMPOSITE, action_of, observation_of
+from pg_theano.environments.spaces import action_of
 from pg_theano.environments.transcripts import Told
 from pg_theano.system import children
 from pg_theano.types import UserError
@@ -297,8 +298,7 @@ class Inspection:
         )
         for what, convert, space in pairs:
             try:
-                if not (convert is observation_of and isinstance(space, COMPOSITE)):
-                    convert(space, "", **({"dtype": "float32"} if convert is observation_of else {}))
+                convert(space, "", **({"dtype": "float32"} if convert is observation_of else {}))
             except UserError as error:
                 problem = error.problem
                 self.say(FAULT, what, problem.got, problem.expected, problem.advice, at=None)

@@ -26,8 +26,9 @@ from gymnasium.vector import AutoresetMode
 from pg_theano.config import knobs
 from pg_theano.environments import old_gym
 from pg_theano.environments.place import Standing, calling
+from pg_theano.environments.rows import Flat, has_parts, observation_of
 from pg_theano.environments.singles import Slots
-from pg_theano.environments.spaces import COMPOSITE, action_of, observation_of, spaces_of
+from pg_theano.environments.spaces import action_of, spaces_of
 from pg_theano.environments.symbolic import Dynamics, SymbolicEnv, SymbolicVectorEnv
 from pg_theano.environments.workers import Workers
 from pg_theano.system.importing import importable
@@ -63,7 +64,7 @@ def make(
         changed = wrappers or config.kwargs or (spec and spec.additional_wrappers)
         if spec and spec.vector_entry_point is not None and not (changed or single_environments):
             envs = _vectorised(config, whole or num_envs, dtype)
-            if not isinstance(envs.single_observation_space, COMPOSITE):
+            if not has_parts(envs.single_observation_space):
                 return VectorClass(config, envs, dtype, squash)
             envs.close()
         with _quiet(), _explained(config.id, "cannot be made", old=config.api == "gym"):
@@ -101,7 +102,7 @@ def engine_of(config: knobs.Environment, *, dtype: str, backend: str, folders: S
         facts = own.task
         action = action_of(own.action_space, config.dynamics).space
         limit = config.max_episode_steps or facts["max_steps"]
-        spaces = spaces_of(own.observation_space, own.action_space)
+        spaces = spaces_of(own.observation_space, own.action_space, config.dynamics)
         task = Task(config.dynamics, len(facts["obs_low"]), action, limit, facts["reward_threshold"], spaces)
         return Compiled(task, config.dynamics, own.source)
     if config.engine == "gymnasium" or config.workers or config.api == "gym":
@@ -120,7 +121,7 @@ def engine_of(config: knobs.Environment, *, dtype: str, backend: str, folders: S
         try:
             action, size = action_of(env.action_space, config.id).space, math.prod(env.observation_space.shape or ())
             limit = config.max_episode_steps or spec.max_episode_steps
-            spaces = spaces_of(env.observation_space, env.action_space)
+            spaces = spaces_of(env.observation_space, env.action_space, config.id)
             task = Task(config.id, size, action, limit, spec.reward_threshold, spaces)
             return Compiled(task, BUILT_IN_DYNAMICS[config.id])
         finally:
@@ -154,7 +155,7 @@ class VectorClass:
         threshold = envs.spec.reward_threshold if envs.spec else None
         self._obs = observation_of(envs.single_observation_space, config.id, dtype)
         self._action = action_of(envs.single_action_space, config.id, squash)
-        size, spaces = self._obs.size, spaces_of(envs.single_observation_space, envs.single_action_space)
+        size, spaces = self._obs.size, spaces_of(envs.single_observation_space, envs.single_action_space, config.id)
         self.task = Task(config.dynamics or config.id, size, self._action.space, time_limit, threshold, spaces)
         self._resetting, self._reset_next = np.zeros(num_envs, bool), False
         self._last = np.zeros((num_envs, self._obs.size), dtype)
@@ -196,12 +197,12 @@ class VectorClass:
         try:
             with calling(self):
                 obs, reward, terminated, truncated, _ = self.envs.step(given)
+            self._last = self._obs.convert(obs)
         except Exception as error:
             raise UserError(f"{self.task.id}: step raises {type(error).__name__}: {error}") from error
         real = None
         if self._reset_next:
             real, self._resetting, self._reset_next = ~self._resetting, np.zeros(self.num_envs, bool), False
-        self._last = self._obs.convert(obs)
         return self._last, reward, terminated, truncated, real
 
     def close(self) -> None:
@@ -241,8 +242,7 @@ def _single(
             ) from None
     for wrapper in wrappers:
         env = wrapper(env)
-    composite = flat and isinstance(env.observation_space, COMPOSITE)
-    return gymnasium.wrappers.FlattenObservation(env) if composite else env
+    return Flat(env, config.id) if flat and has_parts(env.observation_space) else env
 
 
 def single(

@@ -12,7 +12,8 @@ import numpy as np
 
 from pg_theano.config import knobs
 from pg_theano.environments.place import PLACE, Standing, calling
-from pg_theano.environments.spaces import COMPOSITE, action_of, observation_of, spaces_of
+from pg_theano.environments.rows import Flat, Outside, observation_of
+from pg_theano.environments.spaces import action_of, spaces_of
 from pg_theano.types import Array, Problem, Task, UserError
 
 STEPS_TRIED = 16
@@ -34,7 +35,7 @@ class Slots:
         self.num_envs, self.kind = len(envs), "single environments"
         first = self.slots[0]
         for slot in self.slots:
-            if (slot.observation_space, slot.action_space) != (first.observation_space, first.action_space):
+            if slot.spaces() != first.spaces():
                 got = f"the spaces of environment {slot.index} are not those of environment 0"
                 raise UserError(Problem(config.id, got))
         limits = [config.max_episode_steps, first.spec.max_episode_steps if first.spec else None]
@@ -43,10 +44,9 @@ class Slots:
         self._observation = observation_of(first.observation_space, config.id, dtype)
         self._action = action_of(first.action_space, config.id, squash)
         self.given = self._action.given  # a policy's actions [N, ...] to what the environments take
-        # What was flattened here is told as the environment gives it.
-        inner = envs[0].env.observation_space if isinstance(envs[0], gymnasium.wrappers.FlattenObservation) else None
-        original = inner if isinstance(inner, COMPOSITE) else first.observation_space
-        spaces = spaces_of(original, first.action_space)
+        # What was made a row here is told as the environment gives it.
+        original = envs[0].env if isinstance(envs[0], Flat) else envs[0]
+        spaces = spaces_of(original.observation_space, first.action_space, config.id)
         self.task = Task(config.id, self._observation.size, self._action.space, time_limit, threshold, spaces)
         # Of anything but a box only the space itself can say whether an observation belongs to it.
         self._shape = (
@@ -190,11 +190,17 @@ class Slot(gymnasium.Wrapper):
     def standing(self) -> Standing:
         return Standing(self.id, self.index, self.steps, self.seed)
 
+    def spaces(self) -> tuple[Any, ...]:
+        """What must be the same in all environments that are stepped side by side."""
+        return self.observation_space, self.action_space, self.env.described if isinstance(self.env, Flat) else None
+
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
         self.seed, self.steps = -1 if seed is None else seed, 0
         try:
             with calling(self):
                 result = self.env.reset(seed=seed, options=options)
+        except Outside as error:
+            raise self.fault(str(error)) from None
         except Exception as error:
             told = " ".join(f"{type(error).__name__}: {error}".split())
             advice = "def reset(self, *, seed=None, options=None)" if "seed" in told else "--debug, which shows where"
@@ -256,6 +262,8 @@ class Slot(gymnasium.Wrapper):
 
     def raised(self, error: Exception, action: Any) -> UserError:
         """The error for an exception in `step`."""
+        if isinstance(error, Outside):
+            return self.fault(str(error))
         told = " ".join(f"{type(error).__name__}: {error}".split())
         if "expected 5, got 4" in told:
             return self.fault(

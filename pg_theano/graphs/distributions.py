@@ -366,6 +366,7 @@ def of(acting: Acting):
     if not acting.squash:
         return base
     half_range = (np.array(action.high) - np.array(action.low)) / 2
+    half_range[half_range == 0] = 1  # a component without room is a constant: u is drawn, and nothing comes of it
     return squashed(base, moments, half_range.astype(acting.dtype))
 
 
