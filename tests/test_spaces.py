@@ -126,6 +126,9 @@ def test_one_row_is_made_of_an_observation_everywhere(observation, action):
             assert action.contains(ours(obs))
         np.testing.assert_array_equal(ours(rows), expected)
         assert ours.observation_space.contains(seen[0])
+        np.testing.assert_allclose(
+            np.asarray(spaces.flatten(ours.observation_space, seen[0]), float), rows[0], rtol=1e-6
+        )
     single = making.single(config.environment)
     to_row, _ = making.converters(single, "any", "float32")
     np.testing.assert_array_equal(to_row(single.reset(seed=0)[0])[0], rows[0])
@@ -253,3 +256,16 @@ def test_a_wrapper_of_ours_leaves_out_what_is_not_supported():
     assert loaded(sampled) == expected[0]  # as the environment gives it, with all that it has
     with pytest.raises(UserError, match=r"its observation\['m'\] is of Words"):
         environment(spaces.Dict(m=Words()), spaces.Discrete(2), environment=wrapped)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["trpo", "ppo"])
+def test_many_components_are_learned_inside_a_scan_too(name, tmp_path):
+    """Found: JAX takes no reshape inside the scan of conjugate gradients."""
+    environment(NUMBER, spaces.MultiDiscrete([3] * 20))
+    config = small(
+        environment={"id": "probe_environments:AnySpaces-v0"}, budget={"updates": 1}, algorithm={"name": name}
+    )
+    del config["schedules"]
+    ran(config, tmp_path / "run")
+    assert (tmp_path / "run" / "result.json").is_file()
