@@ -12,7 +12,7 @@ import pytest
 from test_report import ALL, EVIL, a_policy
 
 from pg_theano import report
-from pg_theano.reports.pages import configs, html, policies, training
+from pg_theano.reports.pages import html, policies, training, whole
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 
@@ -208,7 +208,7 @@ def test_a_name_of_anybodys_is_text_in_a_browser(opened, pages, tmp_path):
     policy.about = policy.about._replace(environment=EVIL)
     both = [evil, evil._replace(name=EVIL + "2")]
     sections = [training.overview(both), training.curves_section(both), training.times_section(both)]
-    sections += [configs.config_section(both), html.section("p", EVIL, policies.maps(policy, np.zeros((0, 3))))]
+    sections += [whole.config_section(both), html.section("p", EVIL, policies.maps(policy, np.zeros((0, 3))))]
     file = tmp_path / "evil.html"
     file.write_text(html.page(EVIL, html.contents(sections), sections), encoding="utf-8")
     page, wrong = opened(file)

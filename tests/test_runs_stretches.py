@@ -26,7 +26,7 @@ from test_runs import started
 import pg_theano
 from pg_theano import train
 from pg_theano.reports import plots, screen
-from pg_theano.runs import checkpoints, seeds
+from pg_theano.runs import checkpoints, curves, seeds
 from pg_theano.runs import folder as runs
 from pg_theano.system import writing
 from pg_theano.training import display, judging, looking, minibatches, saving
@@ -358,7 +358,7 @@ def test_figures_are_null_where_no_episode_ended(endless):
 def test_a_run_with_updates_in_which_no_episode_ended_is_drawn(endless, tmp_path):
     drawn = plots.draw([endless], tmp_path / "drawn.png")
     assert drawn.read_bytes().startswith(b"\x89PNG")
-    figure = plots.figure_of([plots.read_run(endless)])
+    figure = plots.figure_of([curves.read_run(endless)])
     (returns,) = [axes for axes in figure.axes if "return" in axes.get_ylabel().lower()]
     shown = np.concatenate([line.get_ydata() for line in returns.lines])
     assert (shown == -30).any()

@@ -5,8 +5,6 @@
 Whoever makes a row of an observation does it here and by what was recorded: training, `load`, an exported file.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
@@ -15,7 +13,7 @@ import gymnasium
 import numpy as np
 
 from pg_theano.environments.spaces import from_data, observed, parts_of
-from pg_theano.types import Array, Problem, UserError
+from pg_theano.types import Array, UserError
 
 PARTS = ("Dict", "Tuple", "OneOf", "Text")
 """Kinds of observations that are no array, or several."""
@@ -39,7 +37,7 @@ def observation_of(space: Any, id: str, dtype: Any) -> Observation:
     size = size_of(found)
     if not 1 <= size <= MOST_NUMBERS:
         advice = "a wrapper in environment.wrappers that makes it so"
-        raise UserError(Problem(id, f"an observation is {size:,} numbers", f"1 to {MOST_NUMBERS:,}", advice))
+        raise UserError.at(id, f"an observation is {size:,} numbers", f"1 to {MOST_NUMBERS:,}", advice)
     return rows_of(found, dtype)
 
 

@@ -6,8 +6,6 @@
 How rows are made of observations: `rows.py`.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
@@ -15,7 +13,7 @@ from typing import Any, NamedTuple
 import gymnasium
 import numpy as np
 
-from pg_theano.types import ActionSpace, Array, Problem, UserError
+from pg_theano.types import ActionSpace, Array, UserError
 
 _KINDS: Any = gymnasium.spaces
 
@@ -54,7 +52,7 @@ def observed(space: Any, id: str, part: str = "") -> dict[str, Any]:
     advice = "a wrapper in environment.wrappers that makes it one"
     if part:
         advice = "environment.wrappers=[pg_theano.environments:OnlyNumbers], which leaves out what is none of them"
-    raise UserError(Problem(id, got, expected, advice))
+    raise UserError.at(id, got, expected, advice)
 
 
 def _plain(key: Any, id: str) -> Any:
@@ -65,7 +63,7 @@ def _plain(key: Any, id: str) -> Any:
     if key is None or isinstance(key, str | int) or (isinstance(key, float) and math.isfinite(key)):
         return key
     got, advice = f"a key of its observation space is {key!r:.60}", "a wrapper in environment.wrappers that names it so"
-    raise UserError(Problem(id, got, "text, a number, or a tuple of them", advice))
+    raise UserError.at(id, got, "text, a number, or a tuple of them", advice)
 
 
 def parts_of(data: Mapping[str, Any]) -> list[tuple[Any, dict[str, Any]]]:
@@ -134,11 +132,9 @@ def action_of(space: Any, id: str, squash: bool = False) -> Action:
     box                        min(max(a, low), high), or low + (high − low)·(tanh a + 1)/2 where squashed
     """
     if squash and not (isinstance(space, gymnasium.spaces.Box) and space.is_bounded()):
-        raise UserError(
-            Problem.of(
-                "policy.squash",
-                f"got true, and {id} has the action space {space}; expected a Box with finite bounds; try false",
-            )
+        raise UserError.of(
+            "policy.squash",
+            f"got true, and {id} has the action space {space}; expected a Box with finite bounds; try false",
         )
     if isinstance(space, gymnasium.spaces.Discrete):
         start = int(space.start)
@@ -156,13 +152,11 @@ def action_of(space: Any, id: str, squash: bool = False) -> Action:
         return Action(plain, lambda action: np.array(action, space.dtype).reshape(len(action), *shape))
     if isinstance(space, gymnasium.spaces.Box) and space.dtype.kind in "fiub" and 0 not in space.shape:
         return _box_action(space, id, squash)
-    raise UserError(
-        Problem(
-            id,
-            f"its action space {space} is not supported",
-            "Discrete, Box, MultiDiscrete or MultiBinary",
-            "a wrapper in environment.wrappers that makes it one",
-        )
+    raise UserError.at(
+        id,
+        f"its action space {space} is not supported",
+        "Discrete, Box, MultiDiscrete or MultiBinary",
+        "a wrapper in environment.wrappers that makes it one",
     )
 
 

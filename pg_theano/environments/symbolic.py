@@ -7,8 +7,6 @@
 Nothing here imports PyTensor; a task that is in the compile cache is stepped without it.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any

@@ -4,8 +4,6 @@
 else is as in `distributions.py`.
 """
 
-from __future__ import annotations
-
 import numpy as np
 import pytensor.tensor as pt
 from pytensor.gradient import disconnected_grad
