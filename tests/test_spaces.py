@@ -15,7 +15,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as some
 
 import pg_theano
-from pg_theano.config import reading
+from pg_theano.config import reading, user_code
 from pg_theano.environments import making
 from pg_theano.policies import acting, onnx, policy
 from pg_theano.reports.pages import policy_section
@@ -254,6 +254,7 @@ def test_a_wrapper_of_ours_leaves_out_what_is_not_supported():
     assert rows.tolist() == [[0.5, 0, 1]] * 3
     loaded = policy.sound(*policy.acting_part(spec, state), made.task.spaces, policy.About("any", "", {}, "run", ""))
     assert loaded(sampled) == expected[0]  # as the environment gives it, with all that it has
+    assert user_code.named(config) == [("environment.id", "probe_environments:AnySpaces-v0")]  # no code of the user's
     with pytest.raises(UserError, match=r"its observation\['m'\] is of Words"):
         environment(spaces.Dict(m=Words()), spaces.Discrete(2), environment=wrapped)
 

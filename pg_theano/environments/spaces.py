@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import gymnasium
 import numpy as np
 
-from pg_theano.types import ActionSpace, Array, UserError
+from pg_theano.types import ONLY_NUMBERS, ActionSpace, Array, UserError
 
 _KINDS: Any = gymnasium.spaces
 
@@ -51,7 +51,7 @@ def observed(space: Any, id: str, part: str = "") -> dict[str, Any]:
     expected = "Box, Discrete, MultiDiscrete, MultiBinary, Text, OneOf, or a Dict or Tuple of these"
     advice = "a wrapper in environment.wrappers that makes it one"
     if part:
-        advice = "environment.wrappers=[pg_theano.environments:OnlyNumbers], which leaves out what is none of them"
+        advice = f"environment.wrappers=[{ONLY_NUMBERS}], which leaves out what is none of them"
     raise UserError.at(id, got, expected, advice)
 
 
