@@ -15,7 +15,9 @@ from pg_theano.reports import animation
 from pg_theano.training import evaluating, looking, specs
 from pg_theano.types import GREEDY, SAMPLE
 
-pytestmark = pytest.mark.usefixtures("elsewhere")
+OPTIMISED = False  # see conftest.machine_code
+
+pytestmark = pytest.mark.usefixtures("elsewhere", "functions_kept")
 WORDS = as_arguments(SMALL)
 
 

@@ -18,7 +18,9 @@ from pg_theano.reports.comparing import comparing, estimating, figure, results, 
 from pg_theano.system import seals
 from pg_theano.types import UserError
 
-pytestmark = pytest.mark.usefixtures("elsewhere", "fewer")
+OPTIMISED = False  # see conftest.machine_code
+
+pytestmark = pytest.mark.usefixtures("elsewhere", "functions_kept", "fewer")
 
 
 @pytest.fixture

@@ -23,6 +23,8 @@ from pg_theano.system.importing import fingerprint, importable
 from pg_theano.training import specs
 from pg_theano.types import ActionSpace, UserError
 
+OPTIMISED = False  # see conftest.machine_code
+
 ROOT = Path(__file__).parent.parent
 EXAMPLES = ROOT / "docs" / "examples"
 

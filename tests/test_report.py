@@ -21,6 +21,8 @@ from pg_theano.spec import Acting
 from pg_theano.training.display import Plain
 from pg_theano.training.population import learner
 
+OPTIMISED = False  # see conftest.machine_code
+
 EVIL = "<script>alert(1)</script>\"'&<img src=x onerror=alert(2)>"
 
 

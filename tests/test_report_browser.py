@@ -7,12 +7,15 @@ import subprocess
 import sys
 import time
 
+import helpers_forking as forking
 import numpy as np
 import pytest
 from test_report import ALL, EVIL, a_policy
 
 from pg_theano import report
 from pg_theano.reports.pages import html, policies, training, whole
+
+OPTIMISED = False  # see conftest.machine_code
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 
@@ -262,7 +265,7 @@ def test_a_live_page_loads_itself_anew_until_the_run_ends(opened, tmp_path):
     file, folder = tmp_path / "live.html", tmp_path / "run"
     words = ["solved.stop=false", "budget.updates=null", "budget.env_steps=null", "budget.seconds=9", "--no-plot"]
     command = [sys.executable, "-m", "pg_theano.train", *words, "--run-dir", str(folder), "--live", str(file)]
-    training_process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+    training_process = forking.Popen(command, stdout=subprocess.DEVNULL)
     try:
         until = time.monotonic() + 120
         while not file.exists() and time.monotonic() < until:

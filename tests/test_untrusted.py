@@ -20,6 +20,8 @@ from pg_theano.runs import curves
 from pg_theano.system import opening, yaml_lines
 from pg_theano.types import UserError
 
+OPTIMISED = False  # see conftest.machine_code
+
 # -- arrays
 
 

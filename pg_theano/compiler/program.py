@@ -62,8 +62,10 @@ def functions(
 
 
 def steps_of(spec: Spec) -> int:
-    """T of the rollouts that an update learns from, as they are padded."""
-    return spec.engine.chunk if spec.engine else bucket(1, spec.learning.time_limit)
+    """T of the first rollout that an update is likely to learn from, as it is padded."""
+    if spec.engine:
+        return spec.engine.chunk
+    return spec.learning.num_steps or bucket(1, spec.learning.time_limit)
 
 
 def keep() -> None:

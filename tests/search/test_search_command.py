@@ -13,6 +13,8 @@ from pg_theano.search import compare, trials
 from pg_theano.search.storage import Trial
 from pg_theano.types import UserError
 
+OPTIMISED = False  # see conftest.machine_code
+
 
 @pytest.fixture
 def small(elsewhere):
