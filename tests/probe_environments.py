@@ -328,6 +328,33 @@ class TupleActions(Probe):
     action_space = spaces.Tuple([spaces.Discrete(2), spaces.Discrete(2)])
 
 
+class TwoPlayers(Probe):
+    """An action for each of two agents."""
+
+    action_space = spaces.Dict({"left": spaces.Discrete(2), "right": spaces.Discrete(2)})
+
+
+class TwoRewards(Probe):
+    def outcome(self, action):
+        return np.array([1.0, 2.0]), self.time == 3, False
+
+
+class Forbidding(Probe):
+    """One of its two actions is forbidden at every step; `info` says which, and `step` refuses it."""
+
+    def reset(self, *, seed=None, options=None):
+        return super().reset(seed=seed, options=options)[0], {"action_mask": np.array([0, 1], np.int8)}
+
+    def outcome(self, action):
+        if action == 0:
+            raise ValueError("action 0 is forbidden now")
+        return 1.0, self.time == 20, False
+
+
+class Picture(Probe):
+    observation_space = spaces.Box(0, 255, (84, 84, 3), np.uint8)
+
+
 class GraphObs(Probe):
     observation_space = spaces.Graph(box(1), None)
 
@@ -490,7 +517,8 @@ for env in (
     ConstantValue, ValueFromObs, Discounting, ActionChoice, ActionFromObs, BoxChoice, BoxFromObs, Delayed, Lengths, Weighty, ActionsFromOne,
     DiscreteObs, DiscreteObsOutside, MultiDiscreteObs, BinaryObs, Matrix, TupleObs, DictObs, GraphObs, NoSeed, Slow,
     BoxActions, MatrixActions, WholeActions, UnboundedActions, MultiDiscreteActions, MultiBinaryActions, TupleActions,
-    EitherEnd, NotAgain, WildLater, Drift, Differing, AnySpaces, MatrixOfChoices, MissionObs,
+    EitherEnd, NotAgain, WildLater, Drift, Differing, TwoPlayers, TwoRewards, Forbidding,
+    AnySpaces, MatrixOfChoices, MissionObs,
 ):  # fmt: skip
     register(f"{env.__name__}-v0", env, max_episode_steps=50)
 register("Failing-v0", Failing, max_episode_steps=50)

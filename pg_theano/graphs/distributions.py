@@ -360,14 +360,12 @@ def of(acting: Acting):
         return Distribution(*many_choices.LAW, noise="uniform")
     if action.kind != "box":
         return {"discrete": DISCRETE, "multi_discrete": MULTI_DISCRETE, "multi_binary": MULTI_BINARY}[action.kind]
-    base, moments = (
-        (STATE_DEPENDENT, marginal) if acting.noise == "state_dependent" else (GAUSSIAN, lambda inputs: inputs)
-    )
+    of_state = acting.noise == "state_dependent"
+    base, moments = (STATE_DEPENDENT, marginal) if of_state else (GAUSSIAN, lambda inputs: inputs)
     if not acting.squash:
         return base
-    half_range = (np.array(action.high) - np.array(action.low)) / 2
-    half_range[half_range == 0] = 1  # a component without room is a constant: u is drawn, and nothing comes of it
-    return squashed(base, moments, half_range.astype(acting.dtype))
+    half_range = [(high - low) / 2 or 1.0 for low, high in zip(action.low, action.high, strict=True)]  # 0: a constant
+    return squashed(base, moments, np.array(half_range, acting.dtype))
 
 
 LEAST_LOG_STD, MOST_LOG_STD = -20.0, 2.0
