@@ -52,7 +52,9 @@ def counted(draw):
     return spaces.MultiDiscrete(sizes.reshape(shape), start=start.reshape(shape))
 
 
-DISCRETE = some.builds(lambda n, start: spaces.Discrete(n, start=start), some.integers(1, 5), some.integers(-7, 7))
+DISCRETE = some.builds(
+    lambda n, start: spaces.Discrete(n, start=start), some.sampled_from([1, 2, 5, 70]), some.integers(-7, 7)
+)
 BITS = some.sampled_from([1, 4, (2, 3)]).map(spaces.MultiBinary)
 TEXTS = some.builds(
     lambda n, chars: spaces.Text(n, charset=chars), some.integers(1, 4), some.sampled_from(["ba", "xyzö", "0"])
@@ -184,10 +186,11 @@ def test_what_an_older_version_recorded_of_a_dict_is_in_its_own_order():
     assert [loaded(obs) for obs in seen] == expected.tolist()
 
 
-@pytest.mark.parametrize("obs", [2, 7, -1, 3.5, "a", None, [3, 7]])
-def test_a_cell_outside_of_its_space_is_refused_by_a_loaded_policy(obs):
+@pytest.mark.parametrize("number", [4, 200])  # compared with each, and looked up in a table
+@pytest.mark.parametrize("obs", [2, 0, -1, 203, 3.5, "a", None, [3, 2]])
+def test_a_cell_outside_of_its_space_is_refused_by_a_loaded_policy(obs, number):
     """Found: one below the start was taken for the last, counted from the end of a table."""
-    config, made = environment(PLACED["alpha"], spaces.Discrete(3))
+    config, made = environment(spaces.Discrete(number, start=3), spaces.Discrete(3))
     spec, state, *_ = acts_of(config, made, "float32")
     loaded = callbacks.Told(
         [], SimpleNamespace(spec=spec, task=made.task, config=config, folder=SimpleNamespace(path=making.Path("run")))
