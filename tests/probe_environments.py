@@ -508,6 +508,28 @@ class VectorDict(VectorEnv):
         self.num_envs = num_envs
 
 
+class OtherTask(VectorEnv):
+    """A vectorised class with other spaces than `ConstantValue`: two numbers, and three actions."""
+
+    metadata = {"autoreset_mode": AutoresetMode.NEXT_STEP}
+    single_observation_space = box(2)
+    single_action_space = spaces.Discrete(3)
+    how = "none"
+
+    def __init__(self, num_envs=1, max_episode_steps=None):
+        self.num_envs = num_envs
+        self.seen = np.zeros((num_envs, 2), np.float32)
+
+    def reset(self, *, seed=None, options=None):
+        return self.seen.copy(), {}
+
+    def step(self, actions):
+        rows, how = self.num_envs, type(self).how
+        reward = {"text": np.array(["1.0"] * rows), "one": np.ones(1), "list": [1.0] * rows}.get(how, np.ones(rows))
+        terminated = np.full(rows, "no" if how == "text flags" else True)
+        return self.seen[:, : 1 if how == "narrow" else 2], reward, terminated, np.zeros(rows, bool), {}
+
+
 def register(name, env, **options):
     if name not in gymnasium.registry:
         gymnasium.register(name, env, **options)
@@ -527,4 +549,5 @@ register("Capped-v0", OnlyTimeLimit, max_episode_steps=7, reward_threshold=7)
 register("Endless-v0", OnlyTimeLimit)
 register("EndlessEnds-v0", Lengths)
 register("VectorDict-v0", DictObs, vector_entry_point=VectorDict, max_episode_steps=9)
+register("TwoTasks-v0", ConstantValue, vector_entry_point=OtherTask, max_episode_steps=9)
 register("SameStep-v0", ConstantValue, vector_entry_point=SameStep, max_episode_steps=9)
