@@ -102,12 +102,14 @@ def test_two_arrays_of_one_name_are_refused():
 
 
 BOX = {"kind": "Box", "dtype": "<f4", "shape": [1_000_000]}
+WORD = {"kind": "Discrete", "n": 1_000, "start": 0, "dtype": "<i8", "shape": []}
 BOMBS = {
-    "tables of many choices": {"kind": "MultiDiscrete", "nvec": [4_000] * 12, "start": [0] * 12, "shape": [12]},
+    "many choices": {"kind": "MultiDiscrete", "nvec": [900_000] * 12, "start": [0] * 12, "shape": [12]},
+    "tables of many choices": {"kind": "Dict", "spaces": {f"part {i}": WORD for i in range(500)}},
     "many boxes in a Dict": {"kind": "Dict", "spaces": {f"part {i}": BOX for i in range(50)}},
     "a Tuple of Dicts": {"kind": "Tuple", "spaces": [{"kind": "Dict", "spaces": {"a": BOX, "b": BOX}}] * 25},
-    "discrete ones in a Dict": {"kind": "Dict", "spaces": {f"{i}": {"kind": "Discrete", "n": 4_000, "start": 0} for i in range(12)}},
-}  # fmt: skip
+    "one of many boxes": {"kind": "OneOf", "spaces": [BOX] * 50},
+}
 
 
 @pytest.mark.parametrize("name", BOMBS)
