@@ -21,6 +21,7 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from pg_theano.system.path import put_back
 from pg_theano.types import BUILT_IN_DYNAMICS, ONLY_NUMBERS, UserError
 
 NO_USER_CODE, ALLOW_IMPORT = "PG_THEANO_NO_USER_CODE", "PG_THEANO_ALLOW_IMPORT"
@@ -237,8 +238,8 @@ def importable(folders: Sequence[Path], names: Iterable[str | None], *, anew: bo
         sys.meta_path.remove(finder)
         for folder in extra:
             sys.path.remove(folder)
-        if extra and extra[-1] not in sys.path:  # the current folder, for what a module of the user's imports later
-            sys.path.append(extra[-1])
+        for folder in extra[-1:]:  # the current one, for what a module of the user's imports later
+            put_back(folder)
         for name in _imported_from(sources):
             del sys.modules[name]
         sys.modules.update(hidden)
