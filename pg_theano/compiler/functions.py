@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from pg_theano.compiler import building
+from pg_theano.compiler import building, forked
 from pg_theano.compiler import cached as artifacts
 from pg_theano.compiler.building import Around, Shaping
 from pg_theano.system import stopping
@@ -109,7 +109,6 @@ def _of_agents(jax: Any, jit_function: Any, manifest: dict[str, Any]) -> tuple[A
 
 # -- JAX: artifacts
 
-
 _SIZES = ("E", "T", "B", "A")
 """Of a function's key, after its name; None where it has no such dimension."""
 
@@ -136,17 +135,23 @@ class JaxFunctions:
         self.module, self.spec, self.report, self.around, self.agents = module, spec, report, around, agents
         self.key = artifacts.key_of(module, spec)
         self.exported: dict[str, Any] = {}
+        self.jit_functions: dict[str, Any] = {}
+        self.graph_seconds = 0.0  # spent on building graphs so far, which is reported as it is spent
+        self._begin()
+        self.manifest = self.artifact(first, steps)[1]
+
+    def _begin(self) -> None:
+        """Have nothing compiled, and threads of this process: a forked child can use nothing of its parent's."""
         self.compiled: dict[tuple, Any] = {}
         self.pending: dict[tuple, Future] = {}
         self.threads = ThreadPoolExecutor(max_workers=2)
         started.append(self.threads)
-        self.jit_functions: dict[str, Any] = {}
-        self.graph_seconds = 0.0  # spent on building graphs so far, which is reported as it is spent
-        self.jax = _jax(spec.widths)
-        self.manifest = self.artifact(first, steps)[1]
+        self.jax, self.forks = _jax(self.spec.widths), forked.count
 
     def call(self, function: str, sizes: dict[str, int], state: State, values: dict[str, Any]) -> dict[str, Any]:
-        key = (function, *(sizes.get(name) for name in _SIZES))
+        if self.forks != forked.count:
+            self._begin()
+        key = (function, *map(sizes.get, _SIZES))
         if key not in self.compiled:
             self.compiled[key] = self._wait(key)
         run, inputs, outputs = self.compiled[key]
@@ -260,7 +265,6 @@ _WHOLE_LOOPS = "xla_cpu_small_while_loop_byte_threshold"
 touches is below this many bytes (1,024): then the loop is one function of machine code. Raised, it holds for all of
 ours."""
 
-
 _THREADS = "NPROC"
 """The environment variable from which XLA on the CPU takes its number of threads, as it starts."""
 
@@ -279,6 +283,7 @@ def _jax(widths: Sequence[int]) -> Any:
         import jax.export
         from jax._src import compilation_cache
 
+    forked.renew()
     jax.config.update("jax_compilation_cache_dir", str(artifacts.xla_folder()))
     # Its own would load damaged machine code, and has no public place for another.
     if not isinstance(compilation_cache._cache, artifacts.MachineCode):
