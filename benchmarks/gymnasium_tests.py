@@ -110,17 +110,18 @@ def chosen(tests: Path) -> list[str]:
     return [str(path) for path in files if any(one.search(path.read_text()) for one in (IDS, OURS_IDS, SHARED))]
 
 
-def results(folder: Path, seconds: float) -> dict[str, tuple[str, bool]]:
-    """Of each test by its name: how it ended, and whether it used one of ours."""
+def results(folder: Path, options: argparse.Namespace) -> dict[str, tuple[str, bool]]:
+    """Of each test by its name: how it ended, and whether it used one of ours. What `--keep` has kept is not run."""
     report = folder / "report.xml"
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--junitxml", str(report)]
-    command += chosen(folder / "tests")
+    command += [*chosen(folder / "tests"), *(["-n", str(options.workers)] if options.workers > 1 else [])]
     command += ["--continue-on-collection-errors", "-o", "faulthandler_timeout=60"]
     quiet = {"SDL_VIDEODRIVER": "dummy", "SDL_AUDIODRIVER": "dummy"}
     root = os.pathsep.join(filter(None, [str(Path(__file__).parents[1]), os.environ.get("PYTHONPATH")]))
     environment = os.environ | quiet | {"PYTHONPATH": root}
-    with (folder / "output.txt").open("w") as output:
-        subprocess.run(command, cwd=folder, env=environment, stdout=output, stderr=output, timeout=seconds, check=False)
+    if not report.exists():
+        with (folder / "output.txt").open("w") as output:
+            subprocess.run(command, cwd=folder, env=environment, stdout=output, stderr=output, check=False)
     found = {}
     for case in ElementTree.parse(report).iter("testcase"):  # noqa: S314, pytest has just written it
         ends = [child.tag for child in case if child.tag in ("failure", "error", "skipped")]
@@ -150,7 +151,7 @@ def compared(theirs: dict[str, tuple[str, bool]], ours: dict[str, tuple[str, boo
 def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("checkout", nargs="?", help="a clone of Gymnasium; default: pip's source distribution")
-    parser.add_argument("--seconds", type=float, default=1800, help="that one run of the tests may take")
+    parser.add_argument("--workers", type=int, default=1, help="processes that run tests, by pytest-xdist")
     parser.add_argument("--keep", help="a folder for the two copies and what pytest printed")
     options = parser.parse_args(arguments)
     with tempfile.TemporaryDirectory() as temporary:
@@ -160,7 +161,7 @@ def main(arguments: list[str] | None = None) -> int:
         for copy in ("theirs", "ours"):
             shutil.copytree(tests, folder / copy / "tests", dirs_exist_ok=True)
         with_ours(folder / "ours" / "tests")
-        counts, worse = compared(*(results(folder / copy, options.seconds) for copy in ("theirs", "ours")))
+        counts, worse = compared(*(results(folder / copy, options) for copy in ("theirs", "ours")))
     print("| tests of | pass with Gymnasium's task | and with ours |\n|---|---:|---:|")
     for room in sorted({room for room, _ in counts}):
         print(f"| {room} | {counts[room, 'theirs']} | {counts[room, 'ours']} |")

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from pg_theano.compiler import building, forked
+from pg_theano.compiler import building, starting
 from pg_theano.compiler import cached as artifacts
 from pg_theano.compiler.building import Around, Shaping
 from pg_theano.system import stopping
@@ -146,10 +146,10 @@ class JaxFunctions:
         self.pending: dict[tuple, Future] = {}
         self.threads = ThreadPoolExecutor(max_workers=2)
         started.append(self.threads)
-        self.jax, self.forks = _jax(self.spec.widths), forked.count
+        self.jax, self.forks = _jax(self.spec.widths), starting.count
 
     def call(self, function: str, sizes: dict[str, int], state: State, values: dict[str, Any]) -> dict[str, Any]:
-        if self.forks != forked.count:
+        if self.forks != starting.count:
             self._begin()
         key = (function, *map(sizes.get, _SIZES))
         if key not in self.compiled:
@@ -278,12 +278,11 @@ def _jax(widths: Sequence[int]) -> Any:
         os.environ.setdefault(_THREADS, "1")
     if _WHOLE_LOOPS not in flags and narrow:
         os.environ["XLA_FLAGS"] = f"{flags} --xla_backend_extra_options={_WHOLE_LOOPS}={2**40}".strip()
-    with stopping.deferred():
+    with stopping.deferred(), starting.explained():
         import jax
         import jax.export
         from jax._src import compilation_cache
 
-    forked.renew()
     jax.config.update("jax_compilation_cache_dir", str(artifacts.xla_folder()))
     # Its own would load damaged machine code, and has no public place for another.
     if not isinstance(compilation_cache._cache, artifacts.MachineCode):

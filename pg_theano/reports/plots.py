@@ -7,17 +7,13 @@ stands above its panel, where no curve can reach it), which saves the second pas
 
 from __future__ import annotations
 
+import os
 import textwrap
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
-from matplotlib.patches import Patch
-from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from pg_theano.runs.curves import (
     POINTS,
@@ -37,6 +33,17 @@ from pg_theano.runs.curves import (
 from pg_theano.system import console
 from pg_theano.system.writing import replacing
 from pg_theano.types import Array, UserError
+
+try:
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+    from matplotlib.lines import Line2D
+    from matplotlib.patches import Patch
+    from matplotlib.ticker import FuncFormatter, MaxNLocator
+except ValueError as error:  # it reads the variable as it is imported
+    raise UserError(
+        f"MPLBACKEND: got {os.environ.get('MPLBACKEND')!r}; expected a backend of matplotlib's; try unset MPLBACKEND"
+    ) from error
 
 __all__ = [
     "POINTS", "Curve", "Run", "bin_curve", "curve_of", "curve_of_run", "distinct", "evaluations_of_run", "number",
@@ -270,7 +277,7 @@ def kind_of(out: Path) -> str:
     if kind not in ("png", "pdf", "svg"):
         raise UserError(
             f"{out}: unknown kind of figure; expected a file name that ends in .png, .pdf or .svg; try "
-            f"{out.with_suffix('.png')}"
+            f"{out.parent / (out.stem or 'figure')}.png"
         )
     return kind
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
-import tempfile
+import secrets
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -43,14 +43,13 @@ def write_atomically(path: Path, content: bytes, *, durable: bool = True, mode: 
     try:
         if path.exists() and not path.is_file() and not path.is_dir():
             raise OSError(errno.EINVAL, "is no regular file, and would be one afterwards")
-        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-", suffix=".tmp")
+        temporary = _beside(path, secrets.token_hex(4))
         try:
-            with os.fdopen(handle, "wb") as file:
+            with open(temporary, "xb", opener=lambda name, flags: os.open(name, flags, mode)) as file:  # less the umask
                 file.write(content)
                 file.flush()
                 if durable:
                     os.fsync(file.fileno())
-            os.chmod(temporary, mode)
             os.replace(temporary, path)
         except BaseException:
             with contextlib.suppress(OSError):
@@ -69,9 +68,15 @@ def write_atomically(path: Path, content: bytes, *, durable: bool = True, mode: 
 @contextlib.contextmanager
 def replacing(path: Path) -> Iterator[Path]:
     """A path beside this one, of a file that takes its place at the end. Nothing is synced. Errors: `OSError`."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    temporary = _beside(path, str(os.getpid()))
     try:
         yield temporary
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def _beside(path: Path, mark: str) -> Path:
+    if not path.name:  # `.`, and what is made of `--out ''`
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
+    return path.with_name(f".{path.name}-{mark}.tmp")

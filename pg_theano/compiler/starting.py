@@ -1,10 +1,14 @@
-"""JAX in a child that was forked from a process that had imported it: the threads it needs are the parent's."""
+"""JAX as it starts here: with threads of its own after a fork, and under variables that may keep it from running."""
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import os
 import sys
+from collections.abc import Iterator
+
+import numpy as np
 
 from pg_theano.types import UserError
 
@@ -44,3 +48,28 @@ def renew() -> None:
             "expected a process of its own; try the start method spawn, as in vector_kwargs={'context': 'spawn'}"
         ) from error
     _stale = False
+
+
+@contextlib.contextmanager
+def explained() -> Iterator[None]:
+    """Import JAX in it. Errors: `UserError` that names JAX's variables, where there are some and JAX cannot run."""
+    named = {name: value for name, value in sorted(os.environ.items()) if name.startswith("JAX_")}
+    try:
+        yield
+        renew()
+        if named:  # one small program, ahead of time and on NumPy's numbers, as all of ours
+            import jax
+
+            jax.jit(_doubled).lower(np.float32(1)).compile()(np.float32(1))
+    except Exception as error:
+        if not named or isinstance(error, UserError):
+            raise
+        said = str(error).partition("\n")[0] or type(error).__name__
+        raise UserError(
+            f"{', '.join(named)}: got {', '.join(map(repr, named.values()))}, with which JAX cannot run ({said:.150}); "
+            f"expected none that keeps it from this machine; try unset {' '.join(named)}"
+        ) from error
+
+
+def _doubled(x: np.float32) -> np.float32:
+    return x + x
