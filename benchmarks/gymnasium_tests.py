@@ -145,6 +145,8 @@ def compared(theirs: dict[str, tuple[str, bool]], ours: dict[str, tuple[str, boo
         counts[room, "ours"] += end == "passed"
         if end != "passed":
             worse.append(f"{name} ({end})")
+    run = {name.replace("pg_theano/", "") for name in ours}
+    worse += [f"{name} (not run)" for name, (end, _) in theirs.items() if end == "passed" and name not in run]
     return counts, worse
 
 
