@@ -1,7 +1,5 @@
 """The commands, a line each: `python -m pg_theano`."""
 
-from __future__ import annotations
-
 import ast
 import sys
 from pathlib import Path

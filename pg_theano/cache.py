@@ -1,7 +1,5 @@
 """List, size and clear what compiling has left behind: `python -m pg_theano.cache`."""
 
-from __future__ import annotations
-
 import argparse
 import json
 import shutil

@@ -1,7 +1,5 @@
 """A model card and a folder ready to upload: `python -m pg_theano.card runs/cartpole`. Nothing is uploaded."""
 
-from __future__ import annotations
-
 import argparse
 import sys
 from collections.abc import Sequence

@@ -1,7 +1,5 @@
 """Compare symbolic, by-hand and numerical gradients on a real rollout: `python -m pg_theano.check [CONFIG.yaml]`."""
 
-from __future__ import annotations
-
 import argparse
 import json
 from collections.abc import Sequence
@@ -20,14 +18,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = commands.parser(
         "check", __doc__, "python -m pg_theano.check algorithm.name=ppo policy.hidden=[16,16]", knobs=help_text
     )
-    parser.add_argument(
-        "what", nargs="*", metavar="CONFIG.yaml | knob=value", help="a config file, then knobs set over it"
-    )
-    parser.add_argument(
-        "--points", type=commands.positive, default=20, metavar="N", help="numbers compared of each array (20)"
-    )
-    parser.add_argument("--seed", type=commands.natural, default=0, metavar="S", help="which numbers, and how far (0)")
-    parser.add_argument("--json", action="store_true", help="print one JSON object and nothing else")
+    add = parser.add_argument
+    add("what", nargs="*", metavar="CONFIG.yaml | knob=value", help="a config file, then knobs set over it")
+    add("--points", type=commands.positive, default=20, metavar="N", help="numbers compared of each array (20)")
+    add("--seed", type=commands.natural, default=0, metavar="S", help="which numbers, and how far (0)")
+    add("--json", action="store_true", help="print one JSON object and nothing else")
     return commands.run(parser, _check, argv)
 
 

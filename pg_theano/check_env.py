@@ -4,8 +4,6 @@ report = check_env("my_module:MyEnv-v0")      # in a notebook
 report.healthy, report.lines()
 """
 
-from __future__ import annotations
-
 import argparse
 import json
 import sys
@@ -26,13 +24,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         "python -m pg_theano.check_env my_module:MyEnv-v0 'environment.kwargs={difficulty: 2}'",
         knobs=help_text,
     )
-    parser.add_argument(
-        "what", nargs="+", metavar="ID | CONFIG.yaml | knob=value", help="an environment, then knobs set over it"
-    )
-    parser.add_argument(
-        "--timeout", type=float, default=10.0, metavar="S", help="seconds that one step or reset may take (10)"
-    )
-    parser.add_argument("--json", action="store_true", help="print one JSON object and nothing else")
+    add = parser.add_argument
+    add("what", nargs="+", metavar="ID | CONFIG.yaml | knob=value", help="an environment, then knobs set over it")
+    add("--timeout", type=float, default=10.0, metavar="S", help="seconds that one step or reset may take (10)")
+    add("--json", action="store_true", help="print one JSON object and nothing else")
     return commands.run(parser, _check, argv)
 
 

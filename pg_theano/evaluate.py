@@ -1,7 +1,5 @@
 """Evaluate a trained policy in fresh environments: `python -m pg_theano.evaluate runs/cartpole`."""
 
-from __future__ import annotations
-
 import argparse
 import json
 import sys
@@ -18,14 +16,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = commands.parser(
         "evaluate", __doc__, "python -m pg_theano.evaluate runs/cartpole --episodes 200 --json", knobs=help_text
     )
-    parser.add_argument("run", metavar="RUN", help="a run folder; its best checkpoint is taken")
-    parser.add_argument("--episodes", type=commands.positive, default=100, metavar="N", help="episodes to play (100)")
-    parser.add_argument(
-        "--seed", type=commands.natural, default=0, metavar="S", help="of the episodes and of sampled actions (0)"
-    )
+    add = parser.add_argument
+    add("run", metavar="RUN", help="a run folder; its best checkpoint is taken")
+    add("--episodes", type=commands.positive, default=100, metavar="N", help="episodes to play (100)")
+    add("--seed", type=commands.natural, default=0, metavar="S", help="of the episodes and of sampled actions (0)")
     commands.add_allow_import(parser)
-    parser.add_argument("--sampled", action="store_true", help="sample actions instead of taking the likeliest")
-    parser.add_argument("--json", action="store_true", help="print one JSON object and nothing else")
+    add("--sampled", action="store_true", help="sample actions instead of taking the likeliest")
+    add("--json", action="store_true", help="print one JSON object and nothing else")
     return commands.run(parser, _evaluate, argv)
 
 
@@ -35,9 +32,8 @@ def _evaluate(arguments: argparse.Namespace) -> int:
         print(json.dumps(result))
     else:
         say(
-            f"{result['environment']}, {result['n']} {result['policy']} episodes: "
-            f"{mean_and_std(result)} (min {result['min']:g}, max {result['max']:g}); "
-            f"{result['run']}/checkpoints/{result['checkpoint']}"
+            f"{result['environment']}, {result['n']} {result['policy']} episodes: {mean_and_std(result)} (min "
+            f"{result['min']:g}, max {result['max']:g}); {result['run']}/checkpoints/{result['checkpoint']}"
         )
     return 0
 

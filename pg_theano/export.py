@@ -1,7 +1,5 @@
 """Hand over what was learned: `python -m pg_theano.export runs/cartpole --to onnx`."""
 
-from __future__ import annotations
-
 import argparse
 import sys
 from collections.abc import Sequence

@@ -1,7 +1,5 @@
 """The symbolic graph of a config, before and after rewriting: `python -m pg_theano.graph [CONFIG.yaml]`."""
 
-from __future__ import annotations
-
 import argparse
 import json
 from collections.abc import Sequence
@@ -19,14 +17,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         "python -m pg_theano.graph configs/cartpole.yaml --function act --out plots/act.svg",
         knobs=help_text,
     )
-    parser.add_argument(
-        "what", nargs="*", metavar="CONFIG.yaml | knob=value", help="a config file, then knobs set over it"
-    )
-    parser.add_argument("--function", choices=FUNCTIONS, default="train", help="which of the program's (train)")
-    parser.add_argument(
-        "--out", metavar="FILE", help="a .svg, .png or .pdf (needs graphviz and pydot) or a .txt; also FILE-before"
-    )
-    parser.add_argument("--json", action="store_true", help="print one JSON object and nothing else")
+    add = parser.add_argument
+    add("what", nargs="*", metavar="CONFIG.yaml | knob=value", help="a config file, then knobs set over it")
+    add("--function", choices=FUNCTIONS, default="train", help="which of the program's (train)")
+    add("--out", metavar="FILE", help="a .svg, .png or .pdf (needs graphviz and pydot) or a .txt; also FILE-before")
+    add("--json", action="store_true", help="print one JSON object and nothing else")
     return commands.run(parser, _graph, argv)
 
 

@@ -1,7 +1,5 @@
 """Bring hyper-parameters from elsewhere: `python -m pg_theano.migrate sb3-zoo hyperparams/ppo.yml CartPole-v1`."""
 
-from __future__ import annotations
-
 import argparse
 import json
 import sys

@@ -1,7 +1,5 @@
 """Draw one run, or compare several: `python -m pg_theano.plot RUN [RUN ...]`."""
 
-from __future__ import annotations
-
 import argparse
 import json
 import sys
@@ -17,14 +15,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = commands.parser(
         "plot", __doc__, "python -m pg_theano.plot runs/a runs/b --out plots/compared.png", knobs=help_text
     )
-    parser.add_argument(
-        "runs", metavar="RUN", nargs="+", type=Path, help="a run folder; one that holds seed-*/ is drawn as one group"
-    )
-    parser.add_argument(
-        "--out", metavar="FILE", type=Path, help="a .png, .pdf or .svg (plots/<run>.png, plots/<run>-<run>.png)"
-    )
-    parser.add_argument("--title", metavar="T", help="in place of the environment and the outcome")
-    parser.add_argument("--json", action="store_true", help="print one JSON object and nothing else")
+    add = parser.add_argument
+    add("runs", metavar="RUN", nargs="+", type=Path, help="a run folder; one that holds seed-*/ is drawn as one group")
+    add("--out", metavar="FILE", type=Path, help="a .png, .pdf or .svg (plots/<run>.png, plots/<run>-<run>.png)")
+    add("--title", metavar="T", help="in place of the environment and the outcome")
+    add("--json", action="store_true", help="print one JSON object and nothing else")
     return commands.run(parser, _plot, argv)
 
 

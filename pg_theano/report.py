@@ -1,7 +1,5 @@
 """One page of what was trained or searched: `python -m pg_theano.report runs/cartpole --out report.html`."""
 
-from __future__ import annotations
-
 import argparse
 import os
 import sys
@@ -43,12 +41,11 @@ def _newest() -> Path:
 
 def main(argv: Sequence[str] | None = None) -> int:
     parser = commands.parser("report", __doc__, "python -m pg_theano.report runs/cartpole runs/ppo --out report.html")
-    parser.add_argument(
-        "runs", nargs="*", metavar="RUN", help="a run, a folder of seeds, or a search (the newest in runs/)"
-    )
-    parser.add_argument("--out", default="report.html", metavar="FILE", help="the page (report.html)")
+    add = parser.add_argument
+    add("runs", nargs="*", metavar="RUN", help="a run, a folder of seeds, or a search (the newest in runs/)")
+    add("--out", default="report.html", metavar="FILE", help="the page (report.html)")
     commands.add_allow_import(parser)
-    parser.add_argument("--no-play", action="store_true", help="do not play the policies: no environment is run")
+    add("--no-play", action="store_true", help="do not play the policies: no environment is run")
     return commands.run(parser, _report, argv)
 
 

@@ -115,18 +115,11 @@ class Acting:
             part: [[parameters.kind_of(layer), dataclasses.asdict(layer)] for layer in layers]  # type: ignore[call-overload]
             for part, layers in self.network._asdict().items()
         }
+        names = ("squash", "log_std", "noise", "logistic", "activation", "exploration", "num_outputs")
         return ({} if self.is_dense else {"network": named}) | {
             "obs_size": self.obs_size,
             "action": self.action._asdict(),
-            "squash": self.squash,
-            "log_std": self.log_std,
-            "noise": self.noise,
-            "logistic": self.logistic,
-            "activation": self.activation,
-            "exploration": self.exploration,
-            "num_outputs": self.num_outputs,
-            "normalize_observations": self.normalize_observations,
-            "dtype": self.dtype,
+            **{name: getattr(self, name) for name in (*names, "normalize_observations", "dtype")},
             "layout": [[name, list(shape), how] for name, shape, how in self.layout],
         }
 
@@ -259,48 +252,23 @@ class Spec(NamedTuple):
         return " ".join([*(word.rpartition(".")[2] for word in words if word), f"{self.acting.num_params} parameters"])
 
     def plain(self) -> dict[str, Any]:
-        """The entries of a run's file, in their order."""
+        """The entries of a run's file."""
         acting, learning, engine = self
-        named = acting.plain()
-        own, objective = acting.own or Own("dense", {}, None), learning.objective
+        own, objective, passes = acting.own or Own("dense", {}, None), learning.objective, learning.passes
         return {
             "algorithm": learning.algorithm,
-            **{name: named[name] for name in ("obs_size", "action", "squash", "log_std", "noise")},
+            **acting.plain(),
             "policy": own.name,
             "policy_kwargs": own.kwargs,
             "policy_source": own.source,
             "objective": objective.name if objective else None,
             "objective_kwargs": objective.kwargs if objective else {},
             "objective_source": objective.source if objective else None,
-            "logistic": acting.logistic,
-            "shared": learning.shared,
-            "num_outputs": named["num_outputs"],
-            **{name: named[name] for name in ("network", "layout") if name in named},
             "num_params": acting.num_params,
             "num_value_params": acting.num_value_params,
-            "activation": acting.activation,
-            "signal": learning.signal,
-            "baseline": learning.baseline,
-            "standardize_advantages": learning.standardize_advantages,
-            "average": learning.average,
-            "advantage": learning.advantage,
-            "bootstrap_steps": learning.bootstrap_steps,
-            "num_steps": learning.num_steps,
-            "num_epochs": learning.passes.num_epochs if learning.passes else None,
-            "num_minibatches": learning.passes.num_minibatches if learning.passes else None,
-            "clips_value": learning.clips_value,
-            "uses_target_kl": learning.uses_target_kl,
-            "uses_entropy": learning.uses_entropy,
-            "num_cg_iterations": learning.num_cg_iterations,
-            "num_line_search_steps": learning.num_line_search_steps,
-            "exploration": acting.exploration,
-            "optimizer": learning.optimizer,
-            "clips_gradient": learning.clips_gradient,
-            "normalize_observations": acting.normalize_observations,
-            "normalize_rewards": learning.normalize_rewards,
-            "dtype": acting.dtype,
-            "time_limit": learning.time_limit,
-            "max_steps": learning.max_steps,
+            **{name: getattr(learning, name) for name in _OF_LEARNING},
+            "num_epochs": passes.num_epochs if passes else None,
+            "num_minibatches": passes.num_minibatches if passes else None,
             "dynamics": engine.dynamics if engine else None,
             "dynamics_source": engine.source if engine else None,
             "chunk": engine.chunk if engine else None,
@@ -316,13 +284,8 @@ class Spec(NamedTuple):
     @classmethod
     def of_plain(cls, data: Mapping[str, Any]) -> Spec:
         """Reads a run's file. Raises `Unreadable` for the first entry that is not what it must be."""
-        at = "spec."
-        acting, learning, take, engine = (
-            Acting.of_plain(data, at),
-            Learning.of_plain(data, at),
-            _Entries(data, at),
-            None,
-        )
+        at, engine = "spec.", None
+        acting, learning, take = Acting.of_plain(data, at), Learning.of_plain(data, at), _Entries(data, at)
         dynamics = take("dynamics", _or_none(_text), None)
         if dynamics is not None:
             source = take("dynamics_source", _or_none(_text), None)

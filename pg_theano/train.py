@@ -24,28 +24,17 @@ def main(argv: Sequence[str] | None = None) -> int:
         "python -m pg_theano.train configs/acrobot.yaml schedules.learning_rate.initial=0.02 --seed 3",
         knobs=help_text,
     )
-    parser.add_argument(
-        "what", nargs="*", metavar="CONFIG.yaml | knob=value", help="a config file, then knobs set over it"
-    )
-    parser.add_argument("--seed", type=commands.natural, metavar="N", help="everything random follows from it")
-    parser.add_argument(
-        "--run-dir", metavar="D", help="exact folder of the run (default: runs/<name>, or the next free)"
-    )
-    parser.add_argument("--resume", metavar="RUN", help="go on with the run of this folder")
-    parser.add_argument(
-        "--force", action="store_true", help="--resume: also where versions, backend, dtype or its files are others"
-    )
+    add = parser.add_argument
+    add("what", nargs="*", metavar="CONFIG.yaml | knob=value", help="a config file, then knobs set over it")
+    add("--seed", type=commands.natural, metavar="N", help="everything random follows from it")
+    add("--run-dir", metavar="D", help="exact folder of the run (default: runs/<name>, or the next free)")
+    add("--resume", metavar="RUN", help="go on with the run of this folder")
+    add("--force", action="store_true", help="--resume: also where versions, backend, dtype or its files are others")
     commands.add_allow_import(parser)
-    parser.add_argument(
-        "--log", action="append", default=[], metavar="WHERE", help="tensorboard, wandb or trackio; may be given again"
-    )
-    parser.add_argument("--no-plot", action="store_true", help="draw no figure at the end")
-    parser.add_argument(
-        "--live", metavar="FILE", help="a page (.html) kept up to date while it trains; then its report"
-    )
-    parser.add_argument(
-        "--json", action="store_true", help="print the result as one JSON object; progress goes to stderr"
-    )
+    add("--log", action="append", default=[], metavar="WHERE", help="tensorboard, wandb or trackio; may be given again")
+    add("--no-plot", action="store_true", help="draw no figure at the end")
+    add("--live", metavar="FILE", help="a page (.html) kept up to date while it trains; then its report")
+    add("--json", action="store_true", help="print the result as one JSON object; progress goes to stderr")
     return commands.run(parser, _train, argv)
 
 

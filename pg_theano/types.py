@@ -14,23 +14,18 @@ State = dict[str, Any]
 Knobs = dict[str, float]
 """Scalars that may change while training, by name: `learning_rate`, `exploration_rate`, `discount`, ..."""
 
-
 EXPLORE, GREEDY, SAMPLE = 0, 1, 2
 """How `act` chooses: as the exploration strategy says, the likeliest action, or a sample of the policy itself."""
-
 
 RETURN_SO_FAR = "reward_normalizer/so_far"
 """Of State: the discounted return [E] of the episodes that are open, where rewards are normalised."""
 
-
 NARROW = 16
 """Inputs of a layer up to which a sum of outer products is quicker than a matrix product, where columns are few."""
-
 
 NUM_UNIFORMS = {"softmax": 1, "epsilon_softmax": 3, "epsilon_greedy": 3, "epsilon_greedy_softmax": 3}
 """Uniforms that a discrete action consumes: one for the sample; two more, whether to explore and which action, where ε
 is drawn."""
-
 
 BUILT_IN_DYNAMICS = {
     "CartPole-v1": "pg_theano.graphs.environments.cartpole:CartPole",
@@ -77,6 +72,16 @@ class UserError(Exception):
     def __init__(self, problem: Problem | str):
         self.problem = Problem("", problem) if isinstance(problem, str) else problem
         super().__init__(str(problem))
+
+    @classmethod
+    def of(cls, knob: str, got: str, expected: str = "", advice: str = "") -> UserError:
+        """One about a knob: see `Problem.of`."""
+        return cls(Problem.of(knob, got, expected, advice))
+
+    @classmethod
+    def at(cls, where: object, got: str, expected: str = "", advice: str = "", hint: str = "") -> UserError:
+        """One about a file, a folder or whatever else has a name."""
+        return cls(Problem(str(where), got, expected, advice, hint=hint))
 
     def _render_traceback_(self) -> list[str]:
         """What a notebook shows of it: the line; of others' code that lies behind it the traceback too."""

@@ -1,7 +1,5 @@
 """Watch a trained policy play: `python -m pg_theano.watch runs/cartpole`."""
 
-from __future__ import annotations
-
 import argparse
 import sys
 from collections.abc import Sequence
@@ -17,19 +15,16 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = commands.parser(
         "watch", __doc__, "python -m pg_theano.watch runs/cartpole --gif plots/cartpole.gif", knobs=help_text
     )
-    parser.add_argument("run", metavar="RUN", help="a run folder; its best checkpoint is taken")
-    parser.add_argument("--episodes", type=commands.positive, default=1, metavar="N", help="episodes to play (1)")
-    parser.add_argument(
-        "--seed", type=commands.natural, default=0, metavar="S", help="of the episodes and of sampled actions (0)"
-    )
+    add = parser.add_argument
+    add("run", metavar="RUN", help="a run folder; its best checkpoint is taken")
+    add("--episodes", type=commands.positive, default=1, metavar="N", help="episodes to play (1)")
+    add("--seed", type=commands.natural, default=0, metavar="S", help="of the episodes and of sampled actions (0)")
     commands.add_allow_import(parser)
-    parser.add_argument("--sampled", action="store_true", help="sample actions instead of taking the likeliest")
-    parser.add_argument(
+    add("--sampled", action="store_true", help="sample actions instead of taking the likeliest")
+    add(
         "--gif", metavar="FILE", help=f"write a GIF instead of opening a window; at most {animation.MOST_FRAMES} frames"
     )
-    parser.add_argument(
-        "--fps", type=commands.positive, metavar="F", help="frames a second (the environment's own, at most 50)"
-    )
+    add("--fps", type=commands.positive, metavar="F", help="frames a second (the environment's own, at most 50)")
     return commands.run(parser, _watch, argv)
 
 

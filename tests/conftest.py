@@ -40,6 +40,11 @@ def pytest_configure(config):
         config.add_cleanup(lambda path=os.environ["PYTENSORRC"]: Path(path).unlink(missing_ok=True))
 
 
+def pytest_unconfigure():
+    if "helpers_forking" in sys.modules:
+        sys.modules["helpers_forking"].end()
+
+
 def pytest_collection_finish():
     put_aside()
     gc.set_threshold(20_000, 10, 10)
@@ -55,6 +60,28 @@ def put_aside():
     """What is in memory now is not walked through again: to collect the heap of a thousand tests takes 1.5 s each time."""
     gc.collect()
     gc.freeze()
+
+
+MODE = "JAX_DISABLE_MOST_OPTIMIZATIONS"  # JAX's own, for tests that compile more than they run
+
+
+@pytest.fixture(scope="module", autouse=True)
+def machine_code(request):
+    """XLA takes half as long over the machine code of a module that says `OPTIMISED = False`, in its processes too.
+
+    For modules in which a run is any run: pages, commands, folders, damaged files. Those of mathematics, of speed, and of
+    what must be equal bit for bit in other sizes, chunks or numbers of agents run what users run.
+    """
+    if getattr(request.module, "OPTIMISED", True):
+        yield
+        return
+    import jax
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv(MODE, "1")
+        jax.config.update(MODE.lower(), True)
+        yield
+    jax.config.update(MODE.lower(), False)
 
 
 @pytest.fixture(autouse=True)
@@ -78,7 +105,7 @@ def functions_kept(nothing_kept, monkeypatch):
     from pg_theano.compiler import program
 
     monkeypatch.setattr(program, "MOST_KEPT", 1024)
-    monkeypatch.setattr(program, "_kept", _functions)
+    monkeypatch.setattr(program, "_kept", _functions.setdefault(os.environ.get(MODE), {}))
 
 
 @pytest.fixture

@@ -14,8 +14,11 @@ import time
 from pathlib import Path
 from typing import Any
 
+import helpers_forking as forking
+
 HERE = Path(__file__).resolve().parent
 CONFIG = """\
+environment: {max_episode_steps: 125}
 policy: {hidden: [2]}
 schedules: {episodes_per_update: {initial: 4}}
 evaluation: {episodes: 4, every_updates: 5}
@@ -27,9 +30,7 @@ solved: {stop: false}
 def begun(folder: Path, cache: Path) -> subprocess.Popen:
     surroundings = os.environ | {"PG_THEANO_CACHE": str(cache), "PYTHONPATH": os.pathsep.join([str(HERE.parent)])}
     words = [sys.executable, "-m", "pg_theano.train", "mine.yaml", "--no-plot"]
-    return subprocess.Popen(
-        words, cwd=folder, env=surroundings, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    )
+    return forking.Popen(words, cwd=folder, env=surroundings, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
 def learned(run: Path) -> tuple[Any, Any]:

@@ -18,8 +18,7 @@ import numpy as np
 from pg_theano.compiler import cached
 from pg_theano.config import reading as configs
 from pg_theano.policies import policy
-from pg_theano.reports import plots
-from pg_theano.runs import checkpoints, policy_of_run
+from pg_theano.runs import checkpoints, curves, policy_of_run
 from pg_theano.runs import folder as runs
 from pg_theano.search import plan, study
 from pg_theano.system import seals
@@ -119,9 +118,9 @@ def run(folder, content):
 
 
 def drawn_of(folder):
-    found = plots.read_run(folder)
-    plots.outcome(found)
-    plots.curve_of_run(found, "env_steps", "return_mean", "return_std")
+    found = curves.read_run(folder)
+    curves.outcome(found)
+    curves.curve_of_run(found, "env_steps", "return_mean", "return_std")
 
 
 def search(folder, content):

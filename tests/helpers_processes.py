@@ -18,6 +18,7 @@ import time
 import uuid
 from pathlib import Path
 
+import helpers_forking as forking
 from helpers_runs import as_arguments, digest
 
 HERE = Path(__file__).resolve().parent
@@ -79,7 +80,8 @@ def started(folder, words, *, token="", before=("-m", "pg_theano.train"), **more
     signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background has it ignored, and so its children
     out, err = open(folder / "out", "w"), open(folder / "err", "w")
     with out, err:
-        return subprocess.Popen(
+        start = subprocess.Popen if token else forking.Popen  # whose environment shows in /proc
+        return start(
             [sys.executable, *before, *words], cwd=folder, env=surroundings(token, **more), stdout=out, stderr=err
         )
 
@@ -93,7 +95,7 @@ def ran_whole(folder, words, **more):
 def on_a_terminal(folder, words):
     """The same on a terminal of its own, with the live display."""
     parent, child = pty.openpty()
-    process = subprocess.Popen(
+    process = forking.Popen(
         [sys.executable, "-m", "pg_theano.train", *words],
         cwd=folder,
         env=surroundings("", TERM="xterm-256color"),

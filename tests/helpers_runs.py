@@ -3,10 +3,10 @@
 import hashlib
 import io
 import json
-import subprocess
 import sys
 from pathlib import Path
 
+import helpers_forking as forking
 import numpy as np
 
 import pg_theano
@@ -56,7 +56,7 @@ def resumed(folder, *overrides, **options):
 
 def command(name, *arguments, **options):
     """(exit code, stdout, stderr) of `python -m pg_theano.<name>`."""
-    done = subprocess.run(
+    done = forking.run(
         [sys.executable, "-m", f"pg_theano.{name}", *map(str, arguments)],
         capture_output=True,
         text=True,

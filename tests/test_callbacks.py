@@ -17,7 +17,9 @@ from pg_theano.training import callbacks
 from pg_theano.training.display import Quiet
 from pg_theano.types import UserError
 
-pytestmark = pytest.mark.usefixtures("elsewhere")
+OPTIMISED = False  # see conftest.machine_code
+
+pytestmark = pytest.mark.usefixtures("elsewhere", "functions_kept")
 
 BY_HAND = {"gradients": "by_hand", "algorithm": {"name": "vpg"}}
 

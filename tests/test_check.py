@@ -12,6 +12,8 @@ from pg_theano import check
 from pg_theano.training import checking, differences
 from pg_theano.types import UserError
 
+OPTIMISED = False  # see conftest.machine_code
+
 # -- derivatives
 
 

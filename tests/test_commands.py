@@ -5,7 +5,7 @@ import re
 import sys
 
 import pytest
-from helpers_runs import SMALL, as_arguments, command, ran, records, result, small
+from helpers_runs import SMALL, as_arguments, command, merged, ran, records, result, small
 
 from pg_theano import check, compare, evaluate, graph, train, watch
 from pg_theano.config import reading as configs
@@ -15,7 +15,9 @@ from pg_theano.reports import animation
 from pg_theano.training import evaluating, looking, specs
 from pg_theano.types import GREEDY, SAMPLE
 
-pytestmark = pytest.mark.usefixtures("elsewhere")
+OPTIMISED = False  # see conftest.machine_code
+
+pytestmark = pytest.mark.usefixtures("elsewhere", "functions_kept")
 WORDS = as_arguments(SMALL)
 
 
@@ -177,12 +179,12 @@ def test_an_evaluation_plays_exactly_n_episodes_each_to_its_end(episodes, monkey
     config = configs.from_dict(SMALL)
     environment = making.make(config.environment, num_envs=1, dtype="float32")
     spec = specs.spec_of(config, environment.task)
-    evaluator = evaluating.Evaluator(config, spec)
+    evaluator = evaluating.Evaluator(config, spec, [], episodes)
 
     def zero(state, obs, noise, knobs, choice):
         return np.zeros(len(obs), np.int32), np.zeros(len(obs), np.float32)
 
-    found = evaluator(zero, {}, {}, episodes=episodes, seed=np.random.SeedSequence(1), choice=1)
+    found = evaluator(zero, {}, episodes=episodes, seed=np.random.SeedSequence(1), choice=1)
     drawn = np.random.default_rng(np.random.SeedSequence(1).spawn(1)[0]).integers(0, 2**31 - 1, size=episodes)
     returns = [sum(range(1, probes.length_of(seed) + 1)) for seed in drawn]
     assert found["n"] == episodes
@@ -199,7 +201,7 @@ def test_an_evaluation_does_not_explore():
     """
     import numpy as np
 
-    config = configs.from_dict(SMALL)
+    config = configs.from_dict(merged(SMALL, {"schedules": {"exploration_rate": {"initial": 0.9}}}))
     environment = making.make(config.environment, num_envs=1, dtype="float32")
     asked = []
 
@@ -207,10 +209,10 @@ def test_an_evaluation_does_not_explore():
         asked.append((knobs["exploration_rate"], choice))
         return np.zeros(len(obs), np.int32), np.zeros(len(obs), np.float32)
 
-    evaluator = evaluating.Evaluator(config, specs.spec_of(config, environment.task))
+    evaluator = evaluating.Evaluator(config, specs.spec_of(config, environment.task), [], 3)
     for choice in (GREEDY, SAMPLE):
         asked.clear()
-        evaluator(spy, {}, {"exploration_rate": 0.9}, episodes=3, seed=np.random.SeedSequence(1), choice=choice)
+        evaluator(spy, {}, episodes=3, seed=np.random.SeedSequence(1), choice=choice)
         assert set(asked) == {(0.0, choice)}
 
 

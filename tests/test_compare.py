@@ -14,11 +14,13 @@ from pg_theano import compare
 from pg_theano.compare import compare as compared
 from pg_theano.config import tables
 from pg_theano.config.reading import from_dict, to_dict
-from pg_theano.reports.comparing import comparing, estimating, figure, scales, table
+from pg_theano.reports.comparing import comparing, estimating, figure, results, scales
 from pg_theano.system import seals
 from pg_theano.types import UserError
 
-pytestmark = pytest.mark.usefixtures("elsewhere", "fewer")
+OPTIMISED = False  # see conftest.machine_code
+
+pytestmark = pytest.mark.usefixtures("elsewhere", "functions_kept", "fewer")
 
 
 @pytest.fixture
@@ -91,7 +93,7 @@ def test_the_figures_of_one_task_are_those_of_its_scores(two):
     assert pair.probability.value == pytest.approx(share)
     assert 0.5 < pair.probability.low < share < pair.probability.high <= 1
     assert not found.left_out and not found.warnings
-    assert table.plain(compared(two)) == table.plain(found)
+    assert results.plain(compared(two)) == results.plain(found)
 
 
 def test_the_order_of_a_pair_changes_no_interval(two):
@@ -367,7 +369,7 @@ def test_fewer_than_five_seeds_are_warned_of(two):
     found = compared([*two[:1], *two[8:13]])
     assert found.groups[0].iqm == (PPO[0], None, None)
     assert found.improvements[0].probability.low is None
-    assert "nothing can be said" in table.markdown(found)
+    assert "nothing can be said" in results.markdown(found)
 
 
 def test_runs_that_stopped_when_they_were_solved_are_warned_of(two):

@@ -3,6 +3,8 @@
 import pytest
 from helpers_crowd import figures
 
+OPTIMISED = False  # see conftest.machine_code
+
 
 @pytest.mark.slow
 def test_runs_at_once_do_not_get_into_each_others_way():

@@ -7,6 +7,8 @@ import numpy as np
 import pytest
 from helpers_damage import files_of_a_run, unseen
 
+OPTIMISED = False  # see conftest.machine_code
+
 
 @pytest.mark.slow
 def test_no_cut_and_no_flipped_bit_is_loaded_silently(tmp_path, capsys):

@@ -23,9 +23,11 @@ from pg_theano.config import reading as configs
 from pg_theano.policies import policy
 from pg_theano.system import commands
 
+OPTIMISED = False  # see conftest.machine_code
+
 DOCS = Path(__file__).parent.parent / "docs"
 
-pytestmark = pytest.mark.usefixtures("elsewhere")
+pytestmark = pytest.mark.usefixtures("elsewhere", "functions_kept")
 
 
 def blocks(page, language="python"):
@@ -39,9 +41,10 @@ SAID_NOT_TO_RUN = {
     "searching.md": 1,  # fifteen searches
 }
 """How many of a page are marked as not run. Another one is a decision, taken here."""
+SHORT = ["evaluation.episodes=2", "environment.max_episode_steps=64"]
 SMALLER = {
-    "train": ["budget.updates=2", "evaluation.episodes=2"],
-    "search": ["search.budget.trials=3", "budget.updates=1", "evaluation.episodes=2"],
+    "train": ["budget.updates=2", *SHORT],
+    "search": ["search.budget.trials=3", "budget.updates=1", *SHORT],
     "by_hand": ["--max-episodes", "20"],
 }
 """What is added to a command, so that it takes a second: the rest of it is run as it stands."""

@@ -21,7 +21,9 @@ from pg_theano.runs import figures as metrics
 from pg_theano.search import minimise
 from pg_theano.types import UserError
 
-pytestmark = pytest.mark.usefixtures("elsewhere")
+OPTIMISED = False  # see conftest.machine_code
+
+pytestmark = pytest.mark.usefixtures("elsewhere", "functions_kept")
 BY_HAND = {"gradients": "by_hand", "algorithm": {"name": "vpg"}}
 
 
@@ -62,7 +64,8 @@ def test_a_run_that_trained_on_is_solved_if_it_is_at_its_end():
 @pytest.mark.parametrize("together", [False, True])
 def test_a_budget_without_an_evaluation_ends_with_one_of_what_was_learned(together, tmp_path):
     """Of three updates, evaluated every third or never. Caught, when planted: the policy that the run began with."""
-    common = {"environment": {"id": "CartPole-v1"}, "policy": {"hidden": [4]}, "budget": {"updates": 3}}
+    common = {"environment": {"id": "CartPole-v1", "max_episode_steps": 125}}
+    common |= {"policy": {"hidden": [4]}, "budget": {"updates": 3}}
     common |= {"solved": {"stop": False}} | ({"runs": 2, "agents_per_process": 2} if together else {})
     folders = [tmp_path / name / ("seed-0" if together else "") for name in ("never", "third", "still")]
     for folder, every, rate in zip(folders, (100, 3, 3), (0.5, 0.5, 0.0), strict=True):

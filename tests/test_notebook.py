@@ -22,7 +22,9 @@ from pg_theano.system import stopping
 from pg_theano.training.display import Quiet
 from pg_theano.types import UserError
 
-pytestmark = pytest.mark.usefixtures("elsewhere")
+OPTIMISED = False  # see conftest.machine_code
+
+pytestmark = pytest.mark.usefixtures("elsewhere", "functions_kept")
 
 
 class Handle:

@@ -18,7 +18,9 @@ from pg_theano.evaluate import evaluate
 from pg_theano.runs import checkpoints
 from pg_theano.types import UserError
 
-pytestmark = pytest.mark.usefixtures("elsewhere")
+OPTIMISED = False  # see conftest.machine_code
+
+pytestmark = pytest.mark.usefixtures("elsewhere", "functions_kept")
 
 FORMS = ("FourValues", "SeededReset", "FiveValues", "Wrapped")
 

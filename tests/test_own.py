@@ -15,13 +15,15 @@ from helpers_graphs import changed, floats, interpreted, make_spec
 from helpers_runs import assert_equal_runs, command
 
 from pg_theano import evaluate, train
-from pg_theano.compiler import building, cached, user_parts
+from pg_theano.compiler import building, cached
 from pg_theano.config import reading
 from pg_theano.environments import making
 from pg_theano.runs import checkpoints
 from pg_theano.system.importing import fingerprint, importable
 from pg_theano.training import specs
 from pg_theano.types import ActionSpace, UserError
+
+OPTIMISED = False  # see conftest.machine_code
 
 ROOT = Path(__file__).parent.parent
 EXAMPLES = ROOT / "docs" / "examples"
@@ -291,10 +293,10 @@ def test_what_a_run_was_trained_with_is_not_replaced_by_what_the_file_is_now(min
     """Where nothing compiled is left of it. Caught, when planted: no comparison (the new policy, kept under the old
     one's key)."""
     spec = a_spec(policy_source=fingerprint("mine:policy", []))
-    with user_parts.around(spec, [])():
+    with building.around(spec, [])():
         assert importlib.import_module("mine").SCALE == 1.0
     Path("own_numbers.py").write_text("SCALE = 2.0\n")
-    with pytest.raises(UserError, match="mine:policy has changed since"), user_parts.around(spec, [])():
+    with pytest.raises(UserError, match="mine:policy has changed since"), building.around(spec, [])():
         pass
 
 

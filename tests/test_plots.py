@@ -12,6 +12,7 @@ from PIL import Image
 
 from pg_theano import plot
 from pg_theano.reports import plots
+from pg_theano.runs import curves
 from pg_theano.types import UserError
 
 
@@ -49,7 +50,7 @@ def learning_run(folder, *, seed=0, updates=40, status="solved", **result):
 
 
 def figure_of(*folders, title=None):
-    return plots.figure_of([plots.read_run(folder) for folder in folders], title)
+    return plots.figure_of([curves.read_run(folder) for folder in folders], title)
 
 
 def panel(figure, label):
@@ -69,7 +70,7 @@ def dashed_levels(axes):
 
 def test_missing_and_null_fields_are_nan_and_a_torn_last_line_is_ignored(tmp_path):
     records = [record(1, 100), {"update": 2, "env_steps": None, "note": "text"}, record(3, 300, 7.0)]
-    columns = plots.read_metrics(write_run(tmp_path / "run", records, tail='{"update": 4, "env_st'))
+    columns = curves.read_metrics(write_run(tmp_path / "run", records, tail='{"update": 4, "env_st'))
     assert columns["update"].tolist() == [1, 2, 3]
     np.testing.assert_array_equal(columns["env_steps"], [100, np.nan, 300])
     np.testing.assert_array_equal(columns["return_mean"], [1, np.nan, 7])
@@ -78,14 +79,14 @@ def test_missing_and_null_fields_are_nan_and_a_torn_last_line_is_ignored(tmp_pat
 
 def test_a_field_that_appears_late_in_a_long_file_is_nan_before(tmp_path):
     records = [record(i, i) for i in range(1, 4500)] + [record(4500, 4500, evaluation_mean=5.0)]
-    columns = plots.read_metrics(write_run(tmp_path / "run", records))
+    columns = curves.read_metrics(write_run(tmp_path / "run", records))
     assert columns["update"].size == columns["evaluation_mean"].size == 4500
     assert np.flatnonzero(np.isfinite(columns["evaluation_mean"])).tolist() == [4499]
 
 
 def test_where_a_resumed_run_repeats_updates_the_later_record_counts(tmp_path):
     records = [record(1, 10), record(2, 20), record(3, 30, 99.0), record(2, 20, 5.0), record(3, 30, 6.0)]
-    columns = plots.read_metrics(write_run(tmp_path / "run", records))
+    columns = curves.read_metrics(write_run(tmp_path / "run", records))
     assert columns["update"].tolist() == [1, 2, 3]
     assert columns["return_mean"].tolist() == [1, 5, 6]
 
@@ -93,19 +94,19 @@ def test_where_a_resumed_run_repeats_updates_the_later_record_counts(tmp_path):
 def test_a_bad_line_in_the_middle_is_named(tmp_path):
     folder = write_run(tmp_path / "run", [record(1, 10)], tail='{"upd\n' + json.dumps(record(3, 30)) + "\n")
     with pytest.raises(UserError, match=r"metrics\.jsonl:2 is not JSON"):
-        plots.read_metrics(folder)
+        curves.read_metrics(folder)
 
 
 def test_a_folder_that_is_no_run_and_a_run_without_records(tmp_path):
     (tmp_path / "x").mkdir()
     with pytest.raises(UserError, match=r"x: no metrics\.jsonl in it; expected a run folder such as runs/cartpole"):
-        plots.read_run(tmp_path / "x")
+        curves.read_run(tmp_path / "x")
     for name, tail in (("empty", ""), ("torn", '{"upd')):
         with pytest.raises(UserError, match="no records yet"):
-            plots.read_run(write_run(tmp_path / name, [], tail=tail))
+            curves.read_run(write_run(tmp_path / name, [], tail=tail))
     write_run(tmp_path / "group" / "seed-0", [])
     with pytest.raises(UserError, match="no records yet in any of its 1 seed folders"):
-        plots.read_run(tmp_path / "group")
+        curves.read_run(tmp_path / "group")
 
 
 # Curves
@@ -115,8 +116,8 @@ def test_binning_keeps_the_extremes_and_the_mean():
     rng = np.random.default_rng(0)
     y = rng.normal(size=123_457)
     y[[0, 77_777, -1]] = [-50.0, 90.0, -60.0]
-    curve = plots.bin_curve(plots.Curve(np.arange(y.size, dtype=float), y, y, y))
-    assert curve.x.size == plots.POINTS
+    curve = curves.bin_curve(curves.Curve(np.arange(y.size, dtype=float), y, y, y))
+    assert curve.x.size == curves.POINTS
     assert np.all(np.diff(curve.x) > 0)
     assert (curve.low.min(), curve.low[0], curve.high.max()) == (-60.0, -50.0, 90.0)
     assert np.isclose(curve.middle.mean(), y.mean(), atol=1e-3)  # bins differ by one in size
@@ -125,8 +126,8 @@ def test_binning_keeps_the_extremes_and_the_mean():
 
 def test_the_band_of_a_run_is_one_std_within_what_was_seen(tmp_path):
     seen = [record(1, 10, 5.0, return_std=2.0, return_min=4.0, return_max=20.0), record(2, 20, 6.0, return_std=1.0)]
-    curve = plots.curve_of(
-        plots.read_metrics(write_run(tmp_path / "run", seen)), "env_steps", "return_mean", "return_std"
+    curve = curves.curve_of(
+        curves.read_metrics(write_run(tmp_path / "run", seen)), "env_steps", "return_mean", "return_std"
     )
     assert curve.low.tolist() == [4.0, 5.0]
     assert curve.high.tolist() == [7.0, 7.0]
@@ -138,9 +139,9 @@ def test_the_mean_over_seeds_is_the_mean_of_interpolations(tmp_path):
     write_run(tmp_path / "g" / "seed-1", [record(1, 0, 10.0), record(2, 500, 30.0)])
     write_run(tmp_path / "g" / "seed-2", [record(1, 0, 20.0), record(2, 1000, 20.0)])
     write_run(tmp_path / "g" / "seed-3", [])  # not begun: left out
-    run = plots.read_run(tmp_path / "g")
+    run = curves.read_run(tmp_path / "g")
     assert run.is_group and len(run.seeds) == 3
-    curve = plots.curve_of_run(run, "env_steps", "return_mean", "return_std")
+    curve = curves.curve_of_run(run, "env_steps", "return_mean", "return_std")
     expected = {0: (0, 10, 20), 250: (20, 65 / 3, 25), 750: (20, 125 / 3, 75), 1000: (20, 50, 100)}
     for x, (low, mean, high) in expected.items():
         at = [np.interp(x, curve.x, part) for part in (curve.low, curve.middle, curve.high)]
@@ -234,7 +235,7 @@ def test_a_long_run_is_drawn_in_seconds(tmp_path):
     start = time.perf_counter()
     figure = figure_of(tmp_path / "run")
     assert time.perf_counter() - start < 15  # 1.5 s on a quiet core
-    assert max(line.get_xdata().size for axes in figure.axes for line in axes.lines) <= plots.POINTS
+    assert max(line.get_xdata().size for axes in figure.axes for line in axes.lines) <= curves.POINTS
 
 
 def test_the_command_draws_into_plots_and_prints_json(tmp_path, monkeypatch, capsys):

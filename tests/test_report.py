@@ -14,12 +14,14 @@ from pg_theano import parameters, report, types
 from pg_theano.config import reading
 from pg_theano.policies import acting, policy
 from pg_theano.reports import live
-from pg_theano.reports.pages import configs, figures, html, policies, policy_section, training
+from pg_theano.reports.pages import figures, html, policies, policy_section, training, whole
 from pg_theano.runs import policy_of_run, seeds
 from pg_theano.runs.curves import Curve
 from pg_theano.spec import Acting
 from pg_theano.training.display import Plain
 from pg_theano.training.population import learner
+
+OPTIMISED = False  # see conftest.machine_code
 
 EVIL = "<script>alert(1)</script>\"'&<img src=x onerror=alert(2)>"
 
@@ -151,7 +153,7 @@ def test_of_two_runs_what_differs_comes_first_and_is_marked(run, tmp_path):
     """Caught, when planted: marks by position instead of by name."""
     found = training.read(run)
     other = found._replace(name="b", config=json.loads(json.dumps(found.config)) | {"seed": 7})
-    shown = configs.config_section([found, other])
+    shown = whole.config_section([found, other])
     assert "1 knob differs" in shown
     assert shown.count('<tr class="differs"><th scope="row">seed</th>') == 2
     assert shown.count('class="differs"') == 2
@@ -161,7 +163,7 @@ def test_of_two_runs_what_differs_comes_first_and_is_marked(run, tmp_path):
 def test_the_defaults_are_those_of_the_algorithm(run, algorithm):
     """Caught, when planted: those of REINFORCE, from which PPO's alone differ in ten."""
     made = reading.from_dict({"algorithm": {"name": algorithm}, "seed": 3})
-    shown = configs.config_section([training.read(run)._replace(config=reading.to_dict(made))])
+    shown = whole.config_section([training.read(run)._replace(config=reading.to_dict(made))])
     assert "2 knobs are not at their default" in shown
     assert shown.count('<tr class="differs"><th scope="row">algorithm.name</th>') == 2
 
@@ -193,8 +195,8 @@ def test_every_metric_has_a_chart_and_no_knob_is_lost(run):
     drawn = training.curves_section([found])
     drawable = {n for n in found.run.seeds[0] if n not in training.NOT_DRAWN and not n.startswith(("return_", "evalu"))}
     assert drawn.count('<figure class="chart"') == len(drawable) + 2
-    every = configs.config_section([found])
-    assert all(name in every for name in configs.flattened(reading.to_dict(reading.Config())))
+    every = whole.config_section([found])
+    assert all(name in every for name in whole.flattened(reading.to_dict(reading.Config())))
 
 
 def test_a_population_shows_how_wide_its_distribution_is(run):

@@ -7,12 +7,15 @@ import subprocess
 import sys
 import time
 
+import helpers_forking as forking
 import numpy as np
 import pytest
 from test_report import ALL, EVIL, a_policy
 
 from pg_theano import report
-from pg_theano.reports.pages import configs, html, policies, training
+from pg_theano.reports.pages import html, policies, training, whole
+
+OPTIMISED = False  # see conftest.machine_code
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 
@@ -208,7 +211,7 @@ def test_a_name_of_anybodys_is_text_in_a_browser(opened, pages, tmp_path):
     policy.about = policy.about._replace(environment=EVIL)
     both = [evil, evil._replace(name=EVIL + "2")]
     sections = [training.overview(both), training.curves_section(both), training.times_section(both)]
-    sections += [configs.config_section(both), html.section("p", EVIL, policies.maps(policy, np.zeros((0, 3))))]
+    sections += [whole.config_section(both), html.section("p", EVIL, policies.maps(policy, np.zeros((0, 3))))]
     file = tmp_path / "evil.html"
     file.write_text(html.page(EVIL, html.contents(sections), sections), encoding="utf-8")
     page, wrong = opened(file)
@@ -262,7 +265,7 @@ def test_a_live_page_loads_itself_anew_until_the_run_ends(opened, tmp_path):
     file, folder = tmp_path / "live.html", tmp_path / "run"
     words = ["solved.stop=false", "budget.updates=null", "budget.env_steps=null", "budget.seconds=9", "--no-plot"]
     command = [sys.executable, "-m", "pg_theano.train", *words, "--run-dir", str(folder), "--live", str(file)]
-    training_process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+    training_process = forking.Popen(command, stdout=subprocess.DEVNULL)
     try:
         until = time.monotonic() + 120
         while not file.exists() and time.monotonic() < until:

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 
+import helpers_forking as forking
 import pytest
 import yaml
 from helpers_runs import (
@@ -34,9 +35,11 @@ from pg_theano.training.display import Quiet
 from pg_theano.training.playing import collecting
 from pg_theano.types import UserError
 
+OPTIMISED = False  # see conftest.machine_code
+
 EACH = {"checkpoint": {"every_updates": 1}}
 ENGINES = [small(**EACH), {"budget": {"updates": 2}, "evaluation": {"episodes": 8, "every_updates": 1}, **EACH}]
-pytestmark = pytest.mark.usefixtures("elsewhere")
+pytestmark = pytest.mark.usefixtures("elsewhere", "functions_kept")
 
 
 @pytest.fixture(scope="module")
@@ -444,7 +447,7 @@ def test_a_checkpoint_that_is_on_the_disk_is_not_taken_away_to_be_written_again(
 
 
 def started(*arguments):
-    return subprocess.Popen(
+    return forking.Popen(
         [sys.executable, "-m", "pg_theano.train", *map(str, arguments)],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,

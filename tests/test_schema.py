@@ -7,7 +7,7 @@ import jsonschema
 import pytest
 from helpers_runs import command
 
-from pg_theano.config import schema
+from pg_theano.config import __main__ as schema
 from pg_theano.system import yaml_lines
 
 CONFIGS = Path(__file__).parents[1] / "configs"

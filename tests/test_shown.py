@@ -11,7 +11,7 @@ from helpers_runs import ran, small
 
 from pg_theano.config import reading as configs
 from pg_theano.reports import plots, screen
-from pg_theano.runs import places
+from pg_theano.runs import curves, places
 from pg_theano.system import commands
 from pg_theano.system.console import printable
 from pg_theano.types import UserError
@@ -91,9 +91,9 @@ def test_names_in_a_figure_are_text(kind, tmp_path):
     """Of a run, an environment, a title. Caught, when planted: `$` left alone (matplotlib raises at "$x^{$")."""
     for name in EVIL:
         result = {"name": name, "environment": name, "status": name}
-        figure = plots.figure_of([plots.Run(name, [columns()], [result], False)] * 2, None)
+        figure = plots.figure_of([curves.Run(name, [columns()], [result], False)] * 2, None)
         figure.savefig(tmp_path / f"x.{kind}", format=kind)
-        figure = plots.figure_of([plots.Run(name, [columns()], [result], False)], name)
+        figure = plots.figure_of([curves.Run(name, [columns()], [result], False)], name)
         figure.savefig(tmp_path / f"x.{kind}", format=kind)
         if kind == "svg":
             text = (tmp_path / "x.svg").read_text()

@@ -7,6 +7,8 @@ import signal
 import helpers_processes as processes
 import pytest
 
+OPTIMISED = False  # see conftest.machine_code
+
 pytestmark = pytest.mark.slow
 
 

@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+OPTIMISED = False  # see conftest.machine_code
+
 DOCS = Path(__file__).parent.parent / "docs"
 TUTORIAL = DOCS / "tutorial.ipynb"
 

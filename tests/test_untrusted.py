@@ -16,9 +16,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from pg_theano.compiler import cached
-from pg_theano.reports import plots
+from pg_theano.runs import curves
 from pg_theano.system import opening, yaml_lines
 from pg_theano.types import UserError
+
+OPTIMISED = False  # see conftest.machine_code
 
 # -- arrays
 
@@ -221,9 +223,9 @@ def test_records_are_lines_of_few_fields(tmp_path):
     ):
         path.write_text(content + "\n")
         with pytest.raises(UserError, match=said):
-            plots.read_metrics(tmp_path)
+            curves.read_metrics(tmp_path)
     path.write_text(json.dumps({"update": 1, "huge": 10**400, "list": [1, 2], "x": 2}) + "\n")
-    assert set(plots.read_metrics(tmp_path)) == {"record", "update", "x"}
+    assert set(curves.read_metrics(tmp_path)) == {"record", "update", "x"}
 
 
 # -- the cache

@@ -16,6 +16,8 @@ from pg_theano.system import importing, seals
 from pg_theano.system.importing import importable
 from pg_theano.types import UserError
 
+OPTIMISED = False  # see conftest.machine_code
+
 ENV = """
 import gymnasium
 import numpy as np

@@ -1,7 +1,5 @@
 """Learn CartPole by hand-derived gradients: `python -m pg_theano.by_hand --algo ppo --gae`."""
 
-from __future__ import annotations
-
 import argparse
 import json
 import os
@@ -24,7 +22,7 @@ from pg_theano.system import commands
 from pg_theano.system.console import say
 from pg_theano.training.playing import episodes
 from pg_theano.training.playing.noise import uniforms
-from pg_theano.types import GREEDY, Array, Rollout, State, UserError
+from pg_theano.types import GREEDY, Array, Played, Rollout, State, Steps, UserError
 
 ID, SOLVED = "CartPole-v1", 475.0  # Gymnasium's own threshold, of the mean of 100 episodes
 AGENT = vpg.Agent(LOGISTIC, Network((4, 1)), Network((4, 32, 1)))
@@ -75,17 +73,7 @@ class Learner:
 
     def update(self, num_episodes: int) -> float:
         """Play whole episodes, then learn from them. The mean of their returns."""
-        played = episodes.collect(
-            self.environment,
-            acting,
-            self.state,
-            {},
-            num_episodes=num_episodes,
-            draw=uniforms(1, "float64"),
-            episode_seeds=self.episode_seeds,
-            action_noise=self.noise,
-            dtype="float64",
-        )
+        played = self.played(self.environment, num_episodes, episode_seeds=self.episode_seeds, action_noise=self.noise)
         experience = scaled(played.rollout)
         if self.algo == "vpg":
             self.state, metrics = vpg.update(AGENT, self.state, experience, **self.settings)
@@ -104,23 +92,19 @@ class Learner:
         )
         return float(returns.mean())
 
+    def played(self, environment: Steps, number: int, **how: Any) -> Played:
+        """Whole episodes in an environment."""
+        draw = uniforms(1, "float64")
+        return episodes.collect(
+            environment, acting, self.state, {}, num_episodes=number, draw=draw, dtype="float64", **how
+        )
+
     def evaluate(self, num_episodes: int = 100) -> Array:
         """The returns of greedy episodes, in fresh environments, on seeds that nothing else has seen."""
         environment = making.make(Environment(id=ID), num_envs=num_episodes, dtype="float64")
         try:
-            returns = episodes.collect(
-                environment,
-                acting,
-                self.state,
-                {},
-                num_episodes=num_episodes,
-                draw=uniforms(1, "float64"),
-                episode_seeds=self.evaluation,
-                action_noise=self.evaluation,
-                dtype="float64",
-                choice=GREEDY,
-                keep=(),
-            ).returns
+            random = {"episode_seeds": self.evaluation, "action_noise": self.evaluation}
+            returns = self.played(environment, num_episodes, **random, choice=GREEDY, keep=()).returns
         finally:
             environment.close()
         self.records[-1]["evaluation_mean"] = float(returns.mean())
@@ -200,16 +184,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = commands.parser(
         "by_hand", __doc__, "python -m pg_theano.by_hand --algo ppo --gae --seed 3 --json", knobs=help_text
     )
-    parser.add_argument("--algo", choices=list(SETTINGS), default="vpg", help="policy gradient, or clipped PPO (vpg)")
-    parser.add_argument("--seed", type=commands.natural, default=0, metavar="S", help="of everything random (0)")
-    parser.add_argument(
-        "--max-episodes", type=commands.positive, default=2000, metavar="N", help="give up after so many (2000)"
-    )
-    parser.add_argument("--gae", action="store_true", help="advantages by GAE(0.95) instead of reward-to-go less V")
-    parser.add_argument("--no-baseline", action="store_true", help="weigh by reward-to-go alone, nothing taken from it")
-    parser.add_argument("--watch", action="store_true", help="show one episode in a window at the end")
-    parser.add_argument("--json", action="store_true", help="print one JSON object and nothing else")
-    parser.add_argument("--no-plot", action="store_true", help="leave out plots/by-hand-ALGO.png")
+    add = parser.add_argument
+    add("--algo", choices=list(SETTINGS), default="vpg", help="policy gradient, or clipped PPO (vpg)")
+    add("--seed", type=commands.natural, default=0, metavar="S", help="of everything random (0)")
+    add("--max-episodes", type=commands.positive, default=2000, metavar="N", help="give up after so many (2000)")
+    add("--gae", action="store_true", help="advantages by GAE(0.95) instead of reward-to-go less V")
+    add("--no-baseline", action="store_true", help="weigh by reward-to-go alone, nothing taken from it")
+    add("--watch", action="store_true", help="show one episode in a window at the end")
+    add("--json", action="store_true", help="print one JSON object and nothing else")
+    add("--no-plot", action="store_true", help="leave out plots/by-hand-ALGO.png")
     return commands.run(parser, _command, argv)
 
 

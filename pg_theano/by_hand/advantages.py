@@ -13,8 +13,6 @@ What comes after a step is one of four things, and mixing them up is the classic
 by one column, which after an end is the value of another episode's first observation.
 """
 
-from __future__ import annotations
-
 import numpy as np
 
 from pg_theano.types import Array

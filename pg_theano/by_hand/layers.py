@@ -7,8 +7,6 @@ One rule is behind all of them, the chain rule: if L depends on y, and y on x, t
 The sum is over everything that x_j touches. `d_y` below is ∂L/∂y, handed down from the layer above.
 """
 
-from __future__ import annotations
-
 import numpy as np
 
 from pg_theano.types import Array

@@ -5,8 +5,6 @@
 The flat vector [D] is w1, b1, w2, b2, ... row by row: an optimiser then has one array to move.
 """
 
-from __future__ import annotations
-
 import math
 from typing import NamedTuple
 

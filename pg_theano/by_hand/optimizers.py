@@ -1,7 +1,5 @@
 """One step downhill, given a gradient: the loss falls fastest against it."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 
 import numpy as np

@@ -12,8 +12,6 @@ Everywhere `outputs` [N, K] are the network's, N observations in rows, and `log_
 parameter, the same for every observation; the other two have none: [0].
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable
 from typing import NamedTuple

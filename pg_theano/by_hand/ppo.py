@@ -5,8 +5,6 @@ The ratio r = π(a|o)/π_old(a|o) makes up for that. Far from 1 it is not to be 
 rewarding any further change: it is clipped.
 """
 
-from __future__ import annotations
-
 import numpy as np
 
 from pg_theano.by_hand import advantages, optimizers

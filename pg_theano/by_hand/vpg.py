@@ -7,8 +7,6 @@ Two networks: the policy, which acts, and the value network, which predicts rewa
 how much better it did than expected. One update: play, judge (`estimate`), move both networks (`update`).
 """
 
-from __future__ import annotations
-
 from typing import NamedTuple
 
 import numpy as np
@@ -46,10 +44,7 @@ def init(agent: Agent, rng: np.random.Generator) -> State:
     """Fresh numbers; log σ = 0, so σ = 1."""
     log_std = np.zeros(agent.policy_network.sizes[-1] if agent.policy.name == "gaussian" else 0)
     policy = networks.initial(rng, agent.policy_network)
-    return {
-        "policy": np.concatenate([policy, log_std]),
-        "value": networks.initial(rng, agent.value_network),
-    }
+    return {"policy": np.concatenate([policy, log_std]), "value": networks.initial(rng, agent.value_network)}
 
 
 # -- forward

@@ -6,8 +6,6 @@
 One file each, so that it is written or not, never half of a pair.
 """
 
-from __future__ import annotations
-
 import contextlib
 import functools
 import hashlib
@@ -105,13 +103,9 @@ def read_manifest(path: Path) -> dict[str, Any] | None:
 
 def read(path: Path, key: str) -> tuple[dict[str, Any], bytes] | None:
     """(manifest, bytes) of an artifact, or None. A damaged or foreign file is a miss with a warning."""
-    try:
-        head, _, payload = opening.read(path, opening.most_bytes()).partition(b"\n")
-    except FileNotFoundError:
+    if (found := _lines(path, "building", warn)) is None:
         return None
-    except (OSError, UserError) as error:
-        warn(f"{getattr(error, 'strerror', None) or error}; building {path} anew")
-        return None
+    head, payload = found
     try:
         manifest = _manifest(head)
         if seals.agrees(manifest, payload, key="sha256") and manifest["key"] == key:
@@ -129,12 +123,8 @@ def _manifest(head: bytes) -> Any:
 
 
 def write(path: Path, manifest: dict[str, Any], payload: bytes) -> None:
-    """A folder that cannot be written costs a warning."""
     head = json.dumps(manifest | {"sha256": seals.of(manifest, payload)}, sort_keys=True).encode()
-    try:
-        write_whole(path, head + b"\n" + payload)
-    except OSError as error:
-        warn(f"{path.parent}: {error.strerror}; {NOTHING_KEPT}")
+    _put(path, head + b"\n" + payload, warn)
 
 
 class MachineCode:
@@ -154,25 +144,36 @@ class MachineCode:
 
     def get(self, key: str) -> bytes | None:
         path = self._folder() / key
-        try:
-            head, _, code = opening.read(path, opening.most_bytes()).partition(b"\n")
-        except FileNotFoundError:
+        if (found := _lines(path, "compiling", self._warn)) is None:
             return None
-        except (OSError, UserError) as error:
-            self._warn(f"{getattr(error, 'strerror', None) or error}; compiling {path} anew")
-            return None
+        head, code = found
         if head == _head(key, code):
             return code
         self._warn(f"{path}: damaged; compiling it anew")
         return None
 
     def put(self, key: str, value: bytes) -> None:
-        """A folder that cannot be written costs a warning."""
-        path = self._folder() / key
-        try:
-            write_whole(path, _head(key, value) + b"\n" + value)
-        except OSError as error:
-            self._warn(f"{path.parent}: {error.strerror}; {NOTHING_KEPT}")
+        _put(self._folder() / key, _head(key, value) + b"\n" + value, self._warn)
+
+
+def _lines(path: Path, doing: str, warn: Callable[[str], None]) -> tuple[bytes, bytes] | None:
+    """(the first line of a file, the bytes after it); None where it is missing or, with a warning, cannot be read."""
+    try:
+        head, _, rest = opening.read(path, opening.most_bytes()).partition(b"\n")
+    except FileNotFoundError:
+        return None
+    except (OSError, UserError) as error:
+        warn(f"{getattr(error, 'strerror', None) or error}; {doing} {path} anew")
+        return None
+    return head, rest
+
+
+def _put(path: Path, content: bytes, warn: Callable[[str], None]) -> None:
+    """A folder that cannot be written costs a warning."""
+    try:
+        write_whole(path, content)
+    except OSError as error:
+        warn(f"{path.parent}: {error.strerror}; {NOTHING_KEPT}")
 
 
 def _head(key: str, code: bytes) -> bytes:

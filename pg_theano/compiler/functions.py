@@ -1,7 +1,5 @@
 """The functions of a program, built as they are first called: by JAX from artifacts, or by PyTensor's own backends."""
 
-from __future__ import annotations
-
 import contextlib
 import os
 import shutil
@@ -17,7 +15,7 @@ from pg_theano.compiler import building, starting
 from pg_theano.compiler import cached as artifacts
 from pg_theano.compiler.building import Around, Shaping
 from pg_theano.system import stopping
-from pg_theano.types import NARROW, Problem, State, UserError
+from pg_theano.types import NARROW, State, UserError
 
 Report = Callable[[str, float], None]
 """Called with what was compiled, and the seconds it took; with 0 seconds before a long compilation begins."""
@@ -34,10 +32,8 @@ class PyTensorFunctions:
 
     def __init__(self, module: str, spec: Shaping, first: str, backend: str, report: Report, around: Around):
         if backend == "c" and not (shutil.which("g++") or shutil.which("clang++")):
-            raise UserError(
-                Problem.of(
-                    "backend", "got c, but no C++ compiler (g++) is on the PATH; install one, or use backend: jax"
-                )
+            raise UserError.of(
+                "backend", "got c, but no C++ compiler (g++) is on the PATH; install one, or use backend: jax"
             )
         self.module, self.spec, self.backend, self.report, self.around = module, spec, backend, report, around
         self.compiled: dict[str, Any] = {}
@@ -122,15 +118,7 @@ class JaxFunctions:
     """
 
     def __init__(
-        self,
-        module: str,
-        spec: Shaping,
-        first: str,
-        *,
-        steps: int | None,
-        report: Report,
-        around: Around,
-        agents: bool,
+        self, module: str, spec: Shaping, first: str, *, steps: int | None, report: Report, around: Around, agents: bool
     ):
         self.module, self.spec, self.report, self.around, self.agents = module, spec, report, around, agents
         self.key = artifacts.key_of(module, spec)
@@ -174,13 +162,11 @@ class JaxFunctions:
                 sizes = dict(zip(_SIZES, key[1:], strict=True))
                 self.pending[key] = self.threads.submit(self._compile, artifact, sizes)
         began = time.perf_counter()
-        cached = [key for key in wanted if key in self.pending and self._cached(key)]
+        waited_for = [key for key in wanted if key in self.pending]
+        cached = [key for key in waited_for if self.artifact(key[0], key[2])[2] == "from the cache"]
         wait([self.pending[key] for key in cached])
         if len(cached) > 1:
             self.report(f"{len(cached)} functions, from the cache", time.perf_counter() - began)
-
-    def _cached(self, key: tuple) -> bool:
-        return self.artifact(key[0], key[2])[2] == "from the cache"
 
     def _wait(self, key: tuple) -> tuple[Any, list, list]:
         began, graphs = time.perf_counter(), self.graph_seconds

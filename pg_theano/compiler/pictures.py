@@ -1,7 +1,5 @@
 """A graph to look at: how many nodes it has, as text, and as a picture. All through PyTensor's own printing."""
 
-from __future__ import annotations
-
 import pytensor
 from pytensor.graph.fg import FunctionGraph
 from pytensor.printing import pydotprint

@@ -8,8 +8,6 @@ of all that the host must know.
     state, metrics = program.train(state, rollout, knobs)
 """
 
-from __future__ import annotations
-
 import contextlib
 from collections.abc import Callable
 from typing import Any
@@ -17,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from pg_theano import parameters
-from pg_theano.compiler import cached, padding
+from pg_theano.compiler import cached
 from pg_theano.compiler.building import Around, Shaping
 from pg_theano.compiler.functions import JaxFunctions, PyTensorFunctions, Report, started, wide
 from pg_theano.spec import Spec
@@ -64,8 +62,10 @@ def functions(
 
 
 def steps_of(spec: Spec) -> int:
-    """T of the rollouts that an update learns from, as they are padded."""
-    return spec.engine.chunk if spec.engine else padding.bucket(1, spec.learning.time_limit)
+    """T of the first rollout that an update is likely to learn from, as it is padded."""
+    if spec.engine:
+        return spec.engine.chunk
+    return spec.learning.num_steps or bucket(1, spec.learning.time_limit)
 
 
 def keep() -> None:
@@ -182,3 +182,22 @@ def likeliest_action(
         (episodes,) = jax.export.symbolic_shape("E")
         rows = jax.ShapeDtypeStruct((episodes, spec.acting.obs_size), spec.dtype)
         return bytes(jax.export.export(jax.jit(act))(rows).serialize())
+
+
+# -- sizes that arrays are padded to, so that few of them are compiled for
+
+
+FIRST_BUCKET = 64
+
+
+def bucket(steps: int, limit: int | None) -> int:
+    """T of the ladder 64, 128, ... up to the time limit, that holds an episode of `steps`."""
+    size = FIRST_BUCKET
+    while size < steps:
+        size *= 2
+    return min(size, limit) if limit and limit >= steps else size
+
+
+def power_of_two(number: int) -> int:
+    """The smallest power of two that is not below `number`."""
+    return 1 << max(number - 1, 0).bit_length()

@@ -1,7 +1,5 @@
 """JAX as it starts here: with threads of its own after a fork, and under variables that may keep it from running."""
 
-from __future__ import annotations
-
 import contextlib
 import ctypes
 import os

@@ -1,7 +1,5 @@
 """Every knob: its default, its bounds, its help, and reading it from YAML and the command line."""
 
-from __future__ import annotations
-
 from typing import Any
 
 PUBLIC = ("from_dict", "read_config", "read_data", "resolved", "to_dict")

@@ -6,8 +6,6 @@
 A new algorithm by gradient is a record here and the file of its mathematics, `graphs/algorithms/<name>.py`.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any

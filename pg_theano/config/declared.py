@@ -1,7 +1,5 @@
 """What graphs must know of an algorithm's declaration: laid on a spec, whether made now or read from a run."""
 
-from __future__ import annotations
-
 import dataclasses
 
 from pg_theano.config import schedules

@@ -1,7 +1,5 @@
 """What is wrong with a config, in one line: file:line key: what was got; what was expected; what to try."""
 
-from __future__ import annotations
-
 import difflib
 import re
 import typing
@@ -99,12 +97,7 @@ def _expected(error: Any, path: tuple, model: type[Section]) -> str:
         return "letters, digits, '.', '_' or '-', at most 64, beginning with a letter or digit"
     if kind == "model_type":
         return "a mapping of knobs"
-    names = {
-        "bool_type": "true or false",
-        "string_type": "text",
-        "list_type": "a list",
-        "dict_type": "a mapping",
-    }
+    names = {"bool_type": "true or false", "string_type": "text", "list_type": "a list", "dict_type": "a mapping"}
     return names.get(kind, error["msg"])
 
 

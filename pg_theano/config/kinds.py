@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from pg_theano.types import Problem
 
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 NonNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
@@ -15,6 +17,17 @@ Count = Annotated[int, Field(ge=1, le=10**12)]
 FUNCTION = r"[\w.]+:\w+"  # module:name of the user's own
 NAME = "[A-Za-z0-9][A-Za-z0-9._-]{0,63}"  # of a run, a search, and whatever is called after one
 Name = Annotated[str, Field(pattern=f"^{NAME}$")]
+
+
+def knob(default: Any, meaning: str, **bounds: Any) -> Any:
+    """A knob that has a default. Its meaning is what `-h` and the schema say of it."""
+    return Field(default, description=meaning, **bounds)
+
+
+def wrong(knob: str, got: str, expected: str = "", advice: str = "") -> ValueError:
+    """What a validator raises of one knob of its section: see `Problem.of`."""
+    return ValueError(Problem.of(knob, got, expected, advice))
+
 
 Value = TypeVar("Value")
 INPUT = "input"
@@ -31,13 +44,13 @@ class Section(BaseModel):
 class Schedule(Section):
     """k counts updates from 0. exponential_decay: initial·exp(−decay_rate·k); a negative rate grows."""
 
-    kind: Literal["constant", "linear", "exponential_decay"] = Field("constant", description="shape over updates")
+    kind: Literal["constant", "linear", "exponential_decay"] = knob("constant", "shape over updates")
     initial: Finite = Field(description="value at update 0")
-    final: Finite | None = Field(None, description="linear: value from update `over_updates` on")
-    over_updates: Count | None = Field(None, description="linear: updates from initial to final")
-    decay_rate: Finite | None = Field(None, description="exponential_decay: per update; negative grows")
-    minimum: Finite | None = Field(None, description="never below this")
-    maximum: Finite | None = Field(None, description="never above this")
+    final: Finite | None = knob(None, "linear: value from update `over_updates` on")
+    over_updates: Count | None = knob(None, "linear: updates from initial to final")
+    decay_rate: Finite | None = knob(None, "exponential_decay: per update; negative grows")
+    minimum: Finite | None = knob(None, "never below this")
+    maximum: Finite | None = knob(None, "never above this")
 
     @model_validator(mode="after")
     def complete(self) -> Schedule:

@@ -22,9 +22,10 @@ from pg_theano.config.kinds import (
     Positive,
     Schedule,
     Section,
+    knob,
+    wrong,
 )
 from pg_theano.config.rules import contradictions, foreign_knobs
-from pg_theano.types import Problem
 
 if TYPE_CHECKING:
     AlgorithmName = str
@@ -33,152 +34,128 @@ else:
 
 
 class Environment(Section):
-    id: str = Field("CartPole-v1", min_length=1, description="Gymnasium's id; `module:Id` imports the module first")
-    api: Literal["gymnasium", "gym"] = Field(
-        "gymnasium", description="gym: `id` is module:Class, written to the API of Gym before 0.26"
+    id: str = knob("CartPole-v1", "Gymnasium's id; `module:Id` imports the module first", min_length=1)
+    api: Literal["gymnasium", "gym"] = knob(
+        "gymnasium", "gym: `id` is module:Class, written to the API of Gym before 0.26"
     )
-    num_envs: int = Field(16, ge=1, le=65536, description="environments stepped side by side")
-    engine: Literal["auto", "compiled", "gymnasium"] = Field(
-        "auto", description="who steps: the compiled dynamics where they are the same task, or Gymnasium"
+    num_envs: int = knob(16, "environments stepped side by side", ge=1, le=65536)
+    engine: Literal["auto", "compiled", "gymnasium"] = knob(
+        "auto", "who steps: the compiled dynamics where they are the same task, or Gymnasium"
     )
-    dynamics: str | None = Field(
-        None, pattern=f"^{FUNCTION}$", description="a symbolic environment of your own instead of `id`, module:Class"
+    dynamics: str | None = knob(
+        None, "a symbolic environment of your own instead of `id`, module:Class", pattern=f"^{FUNCTION}$"
     )
-    kwargs: dict[str, Any] = Field({}, description="keyword arguments of `gymnasium.make`")
-    wrappers: list[str] = Field([], description="wrappers in the order applied, each `module:Class`")
-    max_episode_steps: int | None = Field(
-        None, ge=1, le=10**7, description="time limit in steps instead of the registered one"
+    kwargs: dict[str, Any] = knob({}, "keyword arguments of `gymnasium.make`")
+    wrappers: list[str] = knob([], "wrappers in the order applied, each `module:Class`")
+    max_episode_steps: int | None = knob(None, "time limit in steps instead of the registered one", ge=1, le=10**7)
+    workers: int = knob(
+        0, "processes that environments are stepped in which may die or hang; 0: in this one", ge=0, le=1024
     )
-    workers: int = Field(
-        0, ge=0, le=1024, description="processes that environments are stepped in which may die or hang; 0: in this one"
+    timeout: Positive | None = knob(
+        120.0, "seconds that one step or reset may take before it counts as hanging; null: for ever"
     )
-    timeout: Positive | None = Field(
-        120.0, description="seconds that one step or reset may take before it counts as hanging; null: for ever"
-    )
-    on_fault: Literal["stop", "skip", "restart"] = Field(
+    on_fault: Literal["stop", "skip", "restart"] = knob(
         "stop",
-        description="workers: what follows a fault: the run's end; its episode is dropped; the worker is started again "
+        "workers: what follows a fault: the run's end; its episode is dropped; the worker is started again "
         "and its episodes are replayed",
     )
-    max_faults: int = Field(10, ge=0, le=10**9, description="workers: faults gone on after, before the run stops")
+    max_faults: int = knob(10, "workers: faults gone on after, before the run stops", ge=0, le=10**9)
 
 
 Widths = list[Annotated[int, Field(ge=1, le=10**12)]]
 
 
 class Policy(Section):
-    name: str = Field(
-        "dense", pattern=f"^(dense|{FUNCTION})$", description="dense layers, or module:function of your own"
+    name: str = knob("dense", "dense layers, or module:function of your own", pattern=f"^(dense|{FUNCTION})$")
+    name_kwargs: dict[str, Any] = knob({}, "keyword arguments of your own policy")
+    hidden: Widths = knob([8], "width of each hidden layer; [] is a linear policy", max_length=32)
+    value_hidden: Widths | None = knob(None, "the same of the value network; null: as the policy", max_length=32)
+    shared: bool = knob(False, "policy and value are two heads of one network (a2c, ppo)")
+    activation: Literal["sigmoid", "tanh", "relu"] = knob("sigmoid", "of the hidden layers")
+    logistic: bool = knob(False, "Discrete with two actions: one logit, π(1) = σ(z), instead of two")
+    initialization: Literal["glorot", "orthogonal", "fan_in"] = knob(
+        "glorot", "of the weights; orthogonal: gain √2, the last layer's 0.01, of values 1; fan_in: ±1/√inputs"
     )
-    name_kwargs: dict[str, Any] = Field({}, description="keyword arguments of your own policy")
-    hidden: Widths = Field([8], max_length=32, description="width of each hidden layer; [] is a linear policy")
-    value_hidden: Widths | None = Field(
-        None, max_length=32, description="the same of the value network; null: as the policy"
+    squash: bool = knob(False, "Box: actions through tanh into the bounds, instead of clipped to them")
+    log_std: Literal["state_independent", "state_dependent"] = knob(
+        "state_independent", "Box: log σ is a parameter, or an output of the network"
     )
-    shared: bool = Field(False, description="policy and value are two heads of one network (a2c, ppo)")
-    activation: Literal["sigmoid", "tanh", "relu"] = Field("sigmoid", description="of the hidden layers")
-    logistic: bool = Field(False, description="Discrete with two actions: one logit, π(1) = σ(z), instead of two")
-    initialization: Literal["glorot", "orthogonal", "fan_in"] = Field(
-        "glorot",
-        description="of the weights; orthogonal: gain √2, the last layer's 0.01, of values 1; fan_in: ±1/√inputs",
+    initial_log_std: Finite = knob(0.0, "Box: log σ at the start, where it is a parameter")
+    noise: Literal["white", "pink", "state_dependent"] = knob(
+        "white", "Box: independent at each step; correlated in time; or a function of the observation (gSDE)"
     )
-    squash: bool = Field(False, description="Box: actions through tanh into the bounds, instead of clipped to them")
-    log_std: Literal["state_independent", "state_dependent"] = Field(
-        "state_independent", description="Box: log σ is a parameter, or an output of the network"
-    )
-    initial_log_std: Finite = Field(0.0, description="Box: log σ at the start, where it is a parameter")
-    noise: Literal["white", "pink", "state_dependent"] = Field(
-        "white",
-        description="Box: independent at each step; correlated in time; or a function of the observation (gSDE)",
-    )
-    noise_every: Count | None = Field(
-        None, description="state_dependent noise: steps until it is drawn anew; null: once an update"
-    )
-    act: Literal["auto", "compiled", "numpy"] = Field(
-        "auto", description="who computes actions: the compiled graph, a NumPy forward pass, or the quicker of both"
+    noise_every: Count | None = knob(None, "state_dependent noise: steps until it is drawn anew; null: once an update")
+    act: Literal["auto", "compiled", "numpy"] = knob(
+        "auto", "who computes actions: the compiled graph, a NumPy forward pass, or the quicker of both"
     )
 
 
 class Algorithm(Section):
-    name: AlgorithmName = Field(
-        REINFORCE.name, description="the learner: by the gradient of a policy, or by a search of its parameters"
+    name: AlgorithmName = knob(
+        REINFORCE.name, "the learner: by the gradient of a policy, or by a search of its parameters"
     )
-    discount: Input[Fraction] = Field(0.99, description="γ, per step")
-    signal: Literal["reward", "episode_return", "reward_to_go"] = Field(
-        "reward_to_go",
-        description="reinforce: what weighs log π: γᵗ·r_t; the episode's discounted return; the return from t on",
+    discount: Input[Fraction] = knob(0.99, "γ, per step")
+    signal: Literal["reward", "episode_return", "reward_to_go"] = knob(
+        "reward_to_go", "reinforce: what weighs log π: γᵗ·r_t; the episode's discounted return; the return from t on"
     )
-    baseline: Literal["none", "running_mean", "mean_so_far", "per_timestep", "leave_one_out", "value"] = Field(
-        "mean_so_far", description="what is subtracted (see the README's table); all but reinforce: value, or none"
+    baseline: Literal["none", "running_mean", "mean_so_far", "per_timestep", "leave_one_out", "value"] = knob(
+        "mean_so_far", "what is subtracted (see the README's table); all but reinforce: value, or none"
     )
-    standardize_advantages: bool = Field(
-        False, description="divide advantages by their standard deviation over the minibatch, after centring"
+    standardize_advantages: bool = knob(
+        False, "divide advantages by their standard deviation over the minibatch, after centring"
     )
-    average: Literal["steps", "episodes"] = Field(
-        "steps", description="reinforce: the loss is a mean over steps (scale-free) or over episodes (unbiased)"
+    average: Literal["steps", "episodes"] = knob(
+        "steps", "reinforce: the loss is a mean over steps (scale-free) or over episodes (unbiased)"
     )
-    advantage: Literal["gae", "monte_carlo", "td", "n_step"] = Field(
-        "gae", description="how advantages are estimated from rewards and values"
+    advantage: Literal["gae", "monte_carlo", "td", "n_step"] = knob(
+        "gae", "how advantages are estimated from rewards and values"
     )
-    gae_lambda: Input[Fraction] = Field(0.95, description="λ of gae: 0 is td, 1 is monte_carlo")
-    bootstrap_steps: int = Field(5, ge=1, le=10**6, description="n of n_step: rewards seen before V")
-    num_steps: int | None = Field(
-        None, ge=1, le=2**17, description="steps per environment and update; null plays whole episodes"
+    gae_lambda: Input[Fraction] = knob(0.95, "λ of gae: 0 is td, 1 is monte_carlo")
+    bootstrap_steps: int = knob(5, "n of n_step: rewards seen before V", ge=1, le=10**6)
+    num_steps: int | None = knob(None, "steps per environment and update; null plays whole episodes", ge=1, le=2**17)
+    num_epochs: int = knob(10, "passes over a rollout (but for ppo: of V alone)", ge=1, le=10_000)
+    num_minibatches: int = knob(1, "gradient steps a pass; sizes may differ by one", ge=1, le=100_000)
+    clip_range: Input[Positive] = knob(0.2, "ppo: ε, how far from 1 a ratio of probabilities may go")
+    value_clip_range: Input[Positive | None] = knob(None, "ppo: the same for V, in units of the return")
+    value_coefficient: Input[NonNegative] = knob(0.5, "a2c, ppo: weight of V's mean squared error")
+    entropy_coefficient: Input[NonNegative] = knob(0.0, "weight of the entropy in the loss")
+    target_kl: Input[Positive | None] = knob(
+        None, "npg, trpo: KL of one step; ppo: stop the update when KL is over 1.5 times this"
     )
-    num_epochs: int = Field(10, ge=1, le=10_000, description="passes over a rollout (but for ppo: of V alone)")
-    num_minibatches: int = Field(
-        1,
-        ge=1,
-        le=100_000,
-        description="gradient steps a pass; sizes may differ by one",
+    damping: Input[NonNegative] = knob(0.1, "npg, trpo: added to the diagonal of the Fisher matrix")
+    num_cg_iterations: int = knob(10, "npg, trpo: of the conjugate gradient", ge=1, le=1000)
+    num_line_search_steps: int = knob(10, "trpo: trials, each 0.8 of the one before", ge=1, le=100)
+    objective: str = knob(
+        "default", "the algorithm's own, or a function of your own, module:function", pattern=f"^(default|{FUNCTION})$"
     )
-    clip_range: Input[Positive] = Field(0.2, description="ppo: ε, how far from 1 a ratio of probabilities may go")
-    value_clip_range: Input[Positive | None] = Field(None, description="ppo: the same for V, in units of the return")
-    value_coefficient: Input[NonNegative] = Field(0.5, description="a2c, ppo: weight of V's mean squared error")
-    entropy_coefficient: Input[NonNegative] = Field(0.0, description="weight of the entropy in the loss")
-    target_kl: Input[Positive | None] = Field(
-        None, description="npg, trpo: KL of one step; ppo: stop the update when KL is over 1.5 times this"
+    objective_kwargs: dict[str, Any] = knob({}, "keyword arguments of your own objective")
+    population_size: int = knob(32, "cem, pgpe, es, cmaes: candidates in a generation", ge=2, le=10**6)
+    episodes_per_candidate: int = knob(
+        1, "cem, pgpe, es, cmaes: episodes whose mean return is a candidate's fitness", ge=1, le=10_000
     )
-    damping: Input[NonNegative] = Field(0.1, description="npg, trpo: added to the diagonal of the Fisher matrix")
-    num_cg_iterations: int = Field(10, ge=1, le=1000, description="npg, trpo: of the conjugate gradient")
-    num_line_search_steps: int = Field(10, ge=1, le=100, description="trpo: trials, each 0.8 of the one before")
-    objective: str = Field(
-        "default",
-        pattern=f"^(default|{FUNCTION})$",
-        description="the algorithm's own, or a function of your own, module:function",
-    )
-    objective_kwargs: dict[str, Any] = Field({}, description="keyword arguments of your own objective")
-    population_size: int = Field(32, ge=2, le=10**6, description="cem, pgpe, es, cmaes: candidates in a generation")
-    episodes_per_candidate: int = Field(
-        1, ge=1, le=10_000, description="cem, pgpe, es, cmaes: episodes whose mean return is a candidate's fitness"
-    )
-    initial_std: Positive = Field(1.0, description="cem, pgpe, es, cmaes: spread of the first generation")
-    covariance: Literal["diagonal", "full"] = Field("diagonal", description="cem: of the Gaussian over parameters")
+    initial_std: Positive = knob(1.0, "cem, pgpe, es, cmaes: spread of the first generation")
+    covariance: Literal["diagonal", "full"] = knob("diagonal", "cem: of the Gaussian over parameters")
 
 
 class Exploration(Section):
-    name: Literal["softmax", "epsilon_softmax", "epsilon_greedy", "epsilon_greedy_softmax"] = Field(
-        "softmax", description="how an action is drawn while training; ε is schedules.exploration_rate"
+    name: Literal["softmax", "epsilon_softmax", "epsilon_greedy", "epsilon_greedy_softmax"] = knob(
+        "softmax", "how an action is drawn while training; ε is schedules.exploration_rate"
     )
 
 
 class Schedules(Section):
-    learning_rate: Input[Schedule] = Field(Schedule(initial=0.05), description="step size of the optimiser")
-    value_learning_rate: Input[Schedule] = Field(
-        Schedule(initial=0.01), description="vpg, npg, trpo: step size of the value network's optimiser"
+    learning_rate: Input[Schedule] = knob(Schedule(initial=0.05), "step size of the optimiser")
+    value_learning_rate: Input[Schedule] = knob(
+        Schedule(initial=0.01), "vpg, npg, trpo: step size of the value network's optimiser"
     )
-    exploration_rate: Input[Schedule] = Field(Schedule(initial=0.0), description="ε of the ε-strategies, 0 to 1")
-    episodes_per_update: Schedule = Field(Schedule(initial=16), description="size of the minibatch, rounded")
-    elite_fraction: Input[Schedule] = Field(
-        Schedule(initial=0.2), description="cem: share of a generation that is kept"
-    )
-    extra_std: Input[Schedule] = Field(
+    exploration_rate: Input[Schedule] = knob(Schedule(initial=0.0), "ε of the ε-strategies, 0 to 1")
+    episodes_per_update: Schedule = knob(Schedule(initial=16), "size of the minibatch, rounded")
+    elite_fraction: Input[Schedule] = knob(Schedule(initial=0.2), "cem: share of a generation that is kept")
+    extra_std: Input[Schedule] = knob(
         Schedule(kind="exponential_decay", initial=0.3, decay_rate=0.1),
-        description="cem: a standard deviation whose square is added to the elites' variance",
+        "cem: a standard deviation whose square is added to the elites' variance",
     )
-    std_learning_rate: Input[Schedule] = Field(
-        Schedule(initial=0.1), description="pgpe: step size of the standard deviations"
-    )
+    std_learning_rate: Input[Schedule] = knob(Schedule(initial=0.1), "pgpe: step size of the standard deviations")
 
     @model_validator(mode="after")
     def in_range(self) -> Schedules:
@@ -196,89 +173,88 @@ class Schedules(Section):
                 value = getattr(schedule, key)
                 if value is not None and not low <= value <= high:
                     default = type(self).model_fields[name].default.initial
-                    raise ValueError(
-                        Problem.of(f"{name}.{key}", f"got {value:g}; expected {low:g} to {high:g}; try {default:g}")
-                    )
+                    raise wrong(f"{name}.{key}", f"got {value:g}; expected {low:g} to {high:g}; try {default:g}")
             grows = schedule.kind == "exponential_decay" and schedule.decay_rate < 0 and schedule.maximum is None
             if grows and not name.endswith("learning_rate"):
-                raise ValueError(
-                    Problem.of(
-                        name,
-                        f"got decay_rate {schedule.decay_rate:g}, which grows without end; expected a maximum; try "
-                        f"{name}.maximum={high:g}",
-                    )
+                raise wrong(
+                    name,
+                    f"got decay_rate {schedule.decay_rate:g}, which grows without end; expected a maximum; try "
+                    f"{name}.maximum={high:g}",
                 )
         return self
 
 
 class Optimizer(Section):
-    name: Literal["sgd", "momentum", "rmsprop", "adam"] = Field("adam", description="the update rule")
-    momentum: Input[Decay] = Field(0.9, description="momentum: share of the last step that is kept")
-    rmsprop_decay: Input[Decay] = Field(0.9, description="rmsprop: decay of the mean square")
-    beta1: Input[Decay] = Field(0.9, description="adam: decay of the first moment")
-    beta2: Input[Decay] = Field(0.999, description="adam: decay of the second moment")
-    epsilon: Input[Positive] = Field(1e-8, description="rmsprop and adam: added to the root of the mean square")
-    max_gradient_norm: Input[Positive | None] = Field(
-        None, description="longest gradient allowed, by its global L2 norm"
-    )
+    name: Literal["sgd", "momentum", "rmsprop", "adam"] = knob("adam", "the update rule")
+    momentum: Input[Decay] = knob(0.9, "momentum: share of the last step that is kept")
+    rmsprop_decay: Input[Decay] = knob(0.9, "rmsprop: decay of the mean square")
+    beta1: Input[Decay] = knob(0.9, "adam: decay of the first moment")
+    beta2: Input[Decay] = knob(0.999, "adam: decay of the second moment")
+    epsilon: Input[Positive] = knob(1e-8, "rmsprop and adam: added to the root of the mean square")
+    max_gradient_norm: Input[Positive | None] = knob(None, "longest gradient allowed, by its global L2 norm")
 
 
 class Normalize(Section):
-    observations: bool = Field(False, description="observations by their running mean and variance")
-    rewards: bool = Field(False, description="rewards by the running standard deviation of the discounted return")
+    observations: bool = knob(False, "observations by their running mean and variance")
+    rewards: bool = knob(False, "rewards by the running standard deviation of the discounted return")
 
 
 class Budget(Section):
-    updates: Count | None = Field(1000, description="stop after so many updates")
-    env_steps: Count | None = Field(None, description="stop after so many environment steps")
-    seconds: Positive | None = Field(None, description="stop after so many seconds of training")
+    updates: Count | None = knob(1000, "stop after so many updates")
+    env_steps: Count | None = knob(None, "stop after so many environment steps")
+    seconds: Positive | None = knob(None, "stop after so many seconds of training")
 
 
 class Solved(Section):
-    stop: bool = Field(True, description="stop when solved; false trains on until the budget is spent")
-    threshold: Finite | None = Field(None, description="mean evaluation return; default: the registered one")
+    stop: bool = knob(True, "stop when solved; false trains on until the budget is spent")
+    threshold: Finite | None = knob(None, "mean evaluation return; default: the registered one")
 
 
 class Evaluation(Section):
-    episodes: int = Field(100, ge=1, le=100_000, description="episodes in one evaluation, each to its end")
-    every_updates: Count = Field(10, description="updates between two evaluations")
-    sampled: bool = Field(False, description="also evaluate the policy with sampled actions, each time")
+    episodes: int = knob(100, "episodes in one evaluation, each to its end", ge=1, le=100_000)
+    every_updates: Count = knob(10, "updates between two evaluations")
+    share: Annotated[float, Field(gt=0, le=1000)] | None = knob(
+        0.25,
+        "as many of those episodes, and 5 at least, as take this share of the steps trained since the last "
+        "evaluation; null: all. One that reaches the threshold is played again with all of them",
+    )
+    sampled: bool = knob(False, "also evaluate the policy with sampled actions, each time")
 
 
 class Distribute(Section):
     """Who plays a generation of cem, pgpe, es or cmaes. The outcome does not depend on it."""
 
-    workers: int = Field(1, ge=1, le=4096, description="cem, pgpe, es, cmaes: processes that play a generation")
-    cluster: str | None = Field(
-        None, pattern=r"^(tcp|tls|ucx|ws|wss)://.+:\d+$", description="the same by a Dask cluster: tcp://host:8786"
+    workers: int = knob(1, "cem, pgpe, es, cmaes: processes that play a generation", ge=1, le=4096)
+    cluster: str | None = knob(
+        None, "the same by a Dask cluster: tcp://host:8786", pattern=r"^(tcp|tls|ucx|ws|wss)://.+:\d+$"
     )
-    tasks: int = Field(8, ge=1, le=10**6, description="parts that a generation is given to workers in")
+    tasks: int = knob(8, "parts that a generation is given to workers in", ge=1, le=10**6)
 
 
 class Checkpoint(Section):
-    every_updates: Count | None = Field(None, description="updates between two checkpoints")
-    every_seconds: Positive | None = Field(10.0, description="seconds between two checkpoints")
-    keep: int = Field(2, ge=1, le=1000, description="newest checkpoints kept, beside the best")
+    every_updates: Count | None = knob(None, "updates between two checkpoints")
+    every_seconds: Positive | None = knob(10.0, "seconds between two checkpoints")
+    keep: int = knob(2, "newest checkpoints kept, beside the best", ge=1, le=1000)
 
 
 class Config(Section):
     """All knobs of one run."""
 
-    name: Name | None = Field(None, description="of the run; default: the config file's name, or the environment's")
-    seed: int = Field(0, ge=0, le=2**63 - 1, description="everything random follows from it")
-    runs: int = Field(1, ge=1, le=10_000, description="repeat over seeds seed, seed+1, ... and summarise")
-    agents_per_process: int = Field(
+    name: Name | None = knob(None, "of the run; default: the config file's name, or the environment's")
+    seed: int = knob(0, "everything random follows from it", ge=0, le=2**63 - 1)
+    runs: int = knob(1, "repeat over seeds seed, seed+1, ... and summarise", ge=1, le=10_000)
+    agents_per_process: int = knob(
         1,
+        "seeds of `runs` (or settings of a search) trained at once; compiled environments, backend jax",
         ge=1,
         le=4096,
-        description="seeds of `runs` (or settings of a search) trained at once; compiled environments, backend jax",
     )
-    backend: Literal["jax", "numba", "c"] = Field(
-        "jax", description="code generator of PyTensor; numba and c compile for one to three minutes"
+    backend: Literal["jax", "numba", "c"] = knob(
+        "jax", "code generator of PyTensor; numba and c compile for one to three minutes"
     )
-    dtype: Literal["float32", "float64"] = Field("float32", description="of all that is learned")
-    gradients: Literal["symbolic", "by_hand"] = Field(
-        "symbolic", description="derived by the graph, or on paper: the NumPy twin (vpg, ppo)"
+    dtype: Literal["float32", "float64"] = knob("float32", "of all that is learned")
+    gradients: Literal["symbolic", "by_hand"] = knob(
+        "symbolic", "derived by the graph, or on paper: the NumPy twin (vpg, ppo)"
     )
     environment: Environment = Environment()
     policy: Policy = Policy()

@@ -5,8 +5,6 @@
 Unknown keys, wrong types and numbers out of range are a `UserError` that names file, line and key.
 """
 
-from __future__ import annotations
-
 import contextlib
 import os
 import re

@@ -3,8 +3,6 @@
 These are checks of a whole config. The bounds of each knob by itself stand in `knobs.py`.
 """
 
-from __future__ import annotations
-
 import math
 import re
 from collections.abc import Iterator
@@ -13,6 +11,8 @@ from typing import Any
 from pg_theano.config.algorithms import ALGORITHMS
 from pg_theano.types import Problem, UserError
 
+Wrong = tuple[str, str]
+"""A knob, and what is wrong with it."""
 WITH_TWIN = " or ".join(name for name, record in ALGORITHMS.items() if record.twin)
 
 
@@ -37,49 +37,42 @@ def _named(value: Any) -> str:
 
 def contradictions(config: Any) -> Iterator[Problem]:
     """Knobs that exclude each other."""
-    yield from _beyond_workers(config.environment)
+    checks = [_beyond_workers]
     if ALGORITHMS[config.algorithm.name].searches:
-        yield from _beyond_a_search(config)
-        return
-    yield from _beyond_the_algorithm(config)
-    yield from _beyond_the_policy(config)
-    yield from _minibatches_too_small(config)
-    if config.gradients == "by_hand":
-        yield from _beyond_the_twin(config)
+        checks += [_beyond_a_search]
+    else:
+        checks += [_beyond_the_algorithm, _beyond_the_policy, _minibatches_too_small, _beyond_the_twin]
+    return (Problem.of(*wrong) for check in checks for wrong in check(config))
 
 
-def _beyond_the_algorithm(config: Any) -> Iterator[Problem]:
+def _beyond_the_algorithm(config: Any) -> Iterator[Wrong]:
     """Knobs that the algorithm, which learns by gradient, cannot work with."""
     algorithm, record = config.algorithm, ALGORITHMS[config.algorithm.name]
     if not record.learns_values and algorithm.baseline == "value":
-        yield Problem.of(
+        yield (
             "algorithm.baseline",
             f"got value, and {record.name} has no value network; expected none, running_mean, "
             "mean_so_far, per_timestep or leave_one_out; try algorithm.name=vpg, or mean_so_far",
         )
     if record.learns_values and algorithm.baseline not in ("value", "none"):
-        yield Problem.of(
-            "algorithm.baseline", f"got {algorithm.baseline}; expected value or none with {record.name}; try value"
-        )
+        yield "algorithm.baseline", f"got {algorithm.baseline}; expected value or none with {record.name}; try value"
     if record.learns_values and algorithm.baseline == "none" and algorithm.advantage != "monte_carlo":
-        yield Problem.of(
+        yield (
             "algorithm.baseline",
             f"got none with algorithm.advantage={algorithm.advantage}, which needs V; expected "
             "value; try value, or algorithm.advantage=monte_carlo",
         )
     if "log_prob" in record.takes and config.exploration.name not in ("softmax", "epsilon_softmax"):
-        yield Problem.of(
+        yield (
             "exploration.name",
             f"got {config.exploration.name}; expected softmax or epsilon_softmax with "
             f"{record.name}, which needs the exact log-probability of what was done; try softmax",
         )
     if "algorithm.target_kl" in record.knobs - record.switches and algorithm.target_kl is None:
-        yield Problem.of(
-            "algorithm.target_kl", f"got null with {record.name}; expected the length of a step, in KL; try 0.01"
-        )
+        yield "algorithm.target_kl", f"got null with {record.name}; expected the length of a step, in KL; try 0.01"
 
 
-def _beyond_the_policy(config: Any) -> Iterator[Problem]:
+def _beyond_the_policy(config: Any) -> Iterator[Wrong]:
     """Knobs of the policy and its noise that exclude each other."""
     algorithm, policy = config.algorithm, config.policy
     if policy.name != "dense":
@@ -93,78 +86,66 @@ def _beyond_the_policy(config: Any) -> Iterator[Problem]:
             value = getattr(policy, key)
             if value != plain and (key, value) != ("act", "compiled"):
                 word, other = (shown(one) if isinstance(one, bool) else one for one in (value, plain))
-                yield Problem.of(
-                    f"policy.{key}", f"{word} needs policy.name=dense; got {policy.name}; expected {other}; try {other}"
+                yield (
+                    f"policy.{key}",
+                    f"{word} needs policy.name=dense; got {policy.name}; expected {other}; try {other}",
                 )
     if policy.name == "dense" and policy.name_kwargs:
-        yield Problem.of(
-            "policy.name_kwargs", "policy.name is dense, which takes none; expected {}; try leaving it out"
-        )
+        yield "policy.name_kwargs", "policy.name is dense, which takes none; expected {}; try leaving it out"
     if algorithm.objective == "default" and algorithm.objective_kwargs:
-        yield Problem.of(
+        yield (
             "algorithm.objective_kwargs",
             "algorithm.objective is default, which takes none; expected {}; try leaving it out",
         )
     if policy.noise != "white" and algorithm.num_steps is None:
-        yield Problem.of(
+        yield (
             "policy.noise",
             f"got {policy.noise}, which is drawn for a stretch, with algorithm.num_steps=null; expected "
             "white; try algorithm.num_steps=64 with ppo, or white",
         )
     if policy.noise_every is not None and policy.noise != "state_dependent":
-        yield Problem.of(
-            "policy.noise_every", f"needs policy.noise=state_dependent; got {policy.noise}; try leaving it out"
-        )
+        yield "policy.noise_every", f"needs policy.noise=state_dependent; got {policy.noise}; try leaving it out"
     if policy.noise == "state_dependent" and policy.log_std != "state_independent":
-        yield Problem.of("policy.log_std", "state_dependent noise has a log σ for every feature; set state_independent")
+        yield "policy.log_std", "state_dependent noise has a log σ for every feature; set state_independent"
     if policy.noise == "state_dependent" and policy.squash:
-        yield Problem.of("policy.squash", "not with policy.noise=state_dependent")
+        yield "policy.squash", "not with policy.noise=state_dependent"
     if policy.noise == "state_dependent" and not policy.hidden:
-        yield Problem.of(
+        yield (
             "policy.noise",
             "got state_dependent with policy.hidden=[]; expected a hidden layer, of whose features it is "
             "a function; try policy.hidden=[64, 64], or white",
         )
 
 
-def _beyond_workers(knobs: Any) -> Iterator[Problem]:
+def _beyond_workers(config: Any) -> Iterator[Wrong]:
     """Knobs of the environment that exclude each other, or that need worker processes."""
+    knobs = config.environment
     if knobs.api == "gym":
         if knobs.dynamics is not None:
-            yield Problem.of(
-                "environment.api", "got gym; environment.dynamics is symbolic: expected gymnasium; try leaving it out"
-            )
+            yield "environment.api", "got gym; environment.dynamics is symbolic: expected gymnasium; try leaving it out"
         elif not re.fullmatch(r"[\w.]+:\w+", knobs.id):
-            yield Problem.of(
-                "environment.id", f"got {knobs.id}; environment.api=gym expected module:Class; try mine:MyEnv"
-            )
+            yield "environment.id", f"got {knobs.id}; environment.api=gym expected module:Class; try mine:MyEnv"
         if knobs.engine == "compiled":
-            yield Problem.of(
-                "environment.engine", "got compiled; environment.api=gym expected auto, as it has a step; try auto"
-            )
+            yield "environment.engine", "got compiled; environment.api=gym expected auto, as it has a step; try auto"
     if knobs.dynamics is not None:
         for knob, value in (("kwargs", knobs.kwargs), ("wrappers", knobs.wrappers)):
             if value:
-                yield Problem.of(
+                yield (
                     f"environment.{knob}",
                     f"got {value}; environment.dynamics is a graph, which takes none; expected "
                     "none; try leaving it out",
                 )
         if knobs.engine == "gymnasium":
-            yield Problem.of(
-                "environment.engine", "got gymnasium; environment.dynamics is a graph: expected auto; try auto"
-            )
+            yield "environment.engine", "got gymnasium; environment.dynamics is a graph: expected auto; try auto"
     if knobs.workers and knobs.dynamics is not None:
-        yield Problem.of("environment.workers", "environment.dynamics is stepped by a compiled graph; expected 0")
+        yield "environment.workers", "environment.dynamics is stepped by a compiled graph; expected 0"
     if knobs.workers and knobs.engine == "compiled":
-        yield Problem.of(
-            "environment.engine", "got compiled; environment.workers step Gymnasium's: expected auto or gymnasium"
-        )
+        yield "environment.engine", "got compiled; environment.workers step Gymnasium's: expected auto or gymnasium"
     if knobs.on_fault != "stop" and not knobs.workers:
-        yield Problem.of("environment.on_fault", f"{knobs.on_fault} needs environment.workers, such as 2; got 0")
+        yield "environment.on_fault", f"{knobs.on_fault} needs environment.workers, such as 2; got 0"
 
 
-def _minibatches_too_small(config: Any) -> Iterator[Problem]:
+def _minibatches_too_small(config: Any) -> Iterator[Wrong]:
     """More minibatches than steps, or minibatches of one step, whose standardised advantage is 0."""
     algorithm = config.algorithm
     if algorithm.num_steps is None or not ALGORITHMS[algorithm.name].reads("algorithm.num_minibatches"):
@@ -172,13 +153,13 @@ def _minibatches_too_small(config: Any) -> Iterator[Problem]:
     steps, number = config.environment.num_envs * algorithm.num_steps, algorithm.num_minibatches
     rollout = f"{config.environment.num_envs:,} environments x {algorithm.num_steps:,} steps"
     if number > steps:
-        yield Problem.of(
+        yield (
             "algorithm.num_minibatches",
             f"got {number:,} of a rollout of {steps:,} steps ({rollout}); expected at most "
             f"as many as there are steps; try {max(1, min(4, steps // 2))}",
         )
     if number > steps // 2 and number > 1 and algorithm.standardize_advantages:
-        yield Problem.of(
+        yield (
             "algorithm.num_minibatches",
             f"got {number:,} of a rollout of {steps:,} steps ({rollout}): a minibatch of "
             "one step, whose standardised advantage is 0; expected minibatches of two steps or more; try "
@@ -186,11 +167,11 @@ def _minibatches_too_small(config: Any) -> Iterator[Problem]:
         )
 
 
-def _beyond_a_search(config: Any) -> Iterator[Problem]:
+def _beyond_a_search(config: Any) -> Iterator[Wrong]:
     """Knobs that a search of parameters cannot have."""
     algorithm = config.algorithm
     if ALGORITHMS[algorithm.name].mirrored and algorithm.population_size % 2:
-        yield Problem.of(
+        yield (
             "algorithm.population_size",
             f"got {algorithm.population_size}; expected an even number, as {algorithm.name} "
             f"samples in mirrored pairs; try {algorithm.population_size + 1}",
@@ -198,19 +179,19 @@ def _beyond_a_search(config: Any) -> Iterator[Problem]:
     if config.gradients == "by_hand":
         yield _no_twin(algorithm.name)
     if config.policy.name_kwargs:
-        yield Problem.of(
-            "policy.name_kwargs", "policy.name is dense, which takes none; expected {}; try leaving it out"
-        )
+        yield "policy.name_kwargs", "policy.name is dense, which takes none; expected {}; try leaving it out"
     if config.policy.noise_every is not None:
-        yield Problem.of("policy.noise_every", f"needs policy.noise=state_dependent; got {config.policy.noise}")
+        yield "policy.noise_every", f"needs policy.noise=state_dependent; got {config.policy.noise}"
 
 
-def _no_twin(name: str) -> Problem:
-    return Problem.of("gradients", f"by_hand has no twin of {name}", f"algorithm.name={WITH_TWIN}", "symbolic")
+def _no_twin(name: str) -> Wrong:
+    return "gradients", f"by_hand has no twin of {name}; expected algorithm.name={WITH_TWIN}; try symbolic"
 
 
-def _beyond_the_twin(config: Any) -> Iterator[Problem]:
+def _beyond_the_twin(config: Any) -> Iterator[Wrong]:
     """Knobs that the NumPy twin does not cover."""
+    if config.gradients != "by_hand":
+        return
     twin = "gradients=by_hand covers"
     if not ALGORITHMS[config.algorithm.name].twin:
         yield _no_twin(config.algorithm.name)
@@ -231,16 +212,16 @@ def _beyond_the_twin(config: Any) -> Iterator[Problem]:
         section, _, key = knob.partition(".")
         value = getattr(getattr(config, section), key)
         if value != plain:
-            yield Problem.of(knob, f"{shown(value)} has no twin; {twin} {covered}; try gradients=symbolic")
+            yield knob, f"{shown(value)} has no twin; {twin} {covered}; try gradients=symbolic"
     if config.algorithm.advantage not in ("gae", "monte_carlo"):
-        yield Problem.of("algorithm.advantage", f"{config.algorithm.advantage} has no twin; {twin} gae and monte_carlo")
+        yield "algorithm.advantage", f"{config.algorithm.advantage} has no twin; {twin} gae and monte_carlo"
     if config.optimizer.name not in ("sgd", "adam"):
-        yield Problem.of("optimizer.name", f"{config.optimizer.name} has no twin; {twin} sgd and adam")
+        yield "optimizer.name", f"{config.optimizer.name} has no twin; {twin} sgd and adam"
     if config.environment.engine == "compiled":
-        yield Problem.of("environment.engine", f"compiled has no twin; {twin} environments that Gymnasium steps")
+        yield "environment.engine", f"compiled has no twin; {twin} environments that Gymnasium steps"
     if config.policy.act == "compiled" or config.backend != "jax":
         knob, value = ("policy.act", "compiled") if config.policy.act == "compiled" else ("backend", config.backend)
-        yield Problem.of(knob, f"{value} is for gradients=symbolic; by_hand compiles nothing")
+        yield knob, f"{value} is for gradients=symbolic; by_hand compiles nothing"
 
 
 def shown(value: Any) -> str:
@@ -256,45 +237,32 @@ def check_actions(config: Any, task: Any) -> None:
     """Raises `UserError` for a knob that the task's action space rules out."""
     kind = task.action.kind
     if kind != "discrete" and config.exploration.name != "softmax":
-        raise UserError(
-            Problem.of(
-                "exploration.name",
-                f"got {config.exploration.name}; expected softmax, as {task.id} has a {kind} action space; try softmax",
-            )
+        raise UserError.of(
+            "exploration.name",
+            f"got {config.exploration.name}; expected softmax, as {task.id} has a {kind} action space; try softmax",
         )
     if kind != "box":
         plain = type(config.policy)()
         for knob in ("squash", "log_std", "noise", "noise_every", "initial_log_std"):
             if (got := getattr(config.policy, knob)) != getattr(plain, knob):
                 expected = shown(getattr(plain, knob))
-                raise UserError(
-                    Problem.of(
-                        f"policy.{knob}",
-                        f"got {shown(got)}, which is for actions that are real numbers, and {task.id} "
-                        f"has a {kind} action space; expected {expected}; try leaving it out",
-                    )
+                raise UserError.of(
+                    f"policy.{knob}",
+                    f"got {shown(got)}, which is for actions that are real numbers, and {task.id} "
+                    f"has a {kind} action space; expected {expected}; try leaving it out",
                 )
     if config.policy.squash and kind == "box" and not all(map(math.isfinite, (*task.action.low, *task.action.high))):
-        raise UserError(
-            Problem.of(
-                "policy.squash",
-                f"got true, and the actions of {task.id} have the bounds {task.action.low} to "
-                f"{task.action.high}; "
-                "expected finite bounds to squash into; try false",
-            )
+        raise UserError.of(
+            "policy.squash",
+            f"got true, and the actions of {task.id} have the bounds {task.action.low} to {task.action.high}; "
+            "expected finite bounds to squash into; try false",
         )
     if config.policy.logistic and (kind != "discrete" or task.action.choices != [2]):
         has = f"{task.action.choices[0]} actions" if kind == "discrete" else f"a {kind} action space"
-        raise UserError(
-            Problem.of(
-                "policy.logistic",
-                f"got true, which is for two actions, and {task.id} has {has}; expected false; try false",
-            )
+        raise UserError.of(
+            "policy.logistic", f"got true, which is for two actions, and {task.id} has {has}; expected false; try false"
         )
     if config.gradients == "by_hand" and kind not in ("discrete", "box"):
-        raise UserError(
-            Problem.of(
-                "gradients",
-                f"by_hand has no {kind} actions, which {task.id} has; expected Discrete or Box; try symbolic",
-            )
+        raise UserError.of(
+            "gradients", f"by_hand has no {kind} actions, which {task.id} has; expected Discrete or Box; try symbolic"
         )

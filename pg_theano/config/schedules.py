@@ -1,7 +1,5 @@
 """The values of knobs at an update k = 0, 1, 2, ...: schedules, and what a config has constant."""
 
-from __future__ import annotations
-
 import math
 from typing import Any
 
@@ -51,10 +49,8 @@ def constant_knobs(config: Config) -> Knobs:
 
 def knobs_at(config: Config, update: int) -> Knobs:
     """The value of every input at an update."""
-    moving = {
-        name: value_at(getattr(config.schedules, name), update) for name, part in INPUTS.items() if part == "schedules"
-    }
-    return constant_knobs(config) | moving
+    moving = [name for name, part in INPUTS.items() if part == "schedules"]
+    return constant_knobs(config) | {name: value_at(getattr(config.schedules, name), update) for name in moving}
 
 
 def episodes_at(config: Config, update: int) -> int:

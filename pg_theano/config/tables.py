@@ -1,7 +1,5 @@
 """Knobs as rows, for help texts, the documentation and error messages."""
 
-from __future__ import annotations
-
 import types
 import typing
 from typing import Annotated, Any, Literal
@@ -79,8 +77,5 @@ def type_name(annotation: Any) -> str:
 
 def _shown_schedule(schedule: Schedule) -> str:
     given = schedule.model_dump(exclude_none=True, exclude_defaults=False)
-    return (
-        "{"
-        + ", ".join(f"{key}: {value:g}" if key != "kind" else f"kind: {value}" for key, value in given.items())
-        + "}"
-    )
+    words = [f"{key}: {value:g}" if key != "kind" else f"kind: {value}" for key, value in given.items()]
+    return f"{{{', '.join(words)}}}"

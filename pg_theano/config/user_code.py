@@ -8,8 +8,6 @@ it that it imports (`importing.sources_of` finds them without running anything),
 version. Modules that are imported in other ways, and data, are not covered.
 """
 
-from __future__ import annotations
-
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
@@ -20,7 +18,7 @@ from pg_theano.spec import names_in
 from pg_theano.system import importing
 from pg_theano.system.console import say
 from pg_theano.system.importing import facts_of, is_own
-from pg_theano.types import Problem, UserError
+from pg_theano.types import UserError
 
 NEW = object()
 """The value of `recorded` for a new run, which has recorded nothing yet."""
@@ -55,12 +53,10 @@ def check(
     found: dict[str, Any] = {}
     for knob, name in [*named(config), *(pair for pair in more if is_own(pair[1]))]:
         if importing.refused():
-            raise UserError(
-                Problem.of(
-                    knob,
-                    f"got {name}, which runs code; expected none with --no-user-code; try it without, once you "
-                    "have read that module",
-                )
+            raise UserError.of(
+                knob,
+                f"got {name}, which runs code; expected none with --no-user-code; try it without, once you "
+                "have read that module",
             )
         module = name.partition(":")[0]
         if module not in found:
@@ -83,8 +79,8 @@ def check_run(config: Config, facts: Mapping[str, Any]) -> None:
     for part, name in ours.items():
         other = recorded.get(part)
         if isinstance(other, str) and other != name and is_own(other):
-            raise UserError(
-                Problem.of("run.json", f"got {other} as its {part}; expected its config's, {name}; try a whole copy")
+            raise UserError.of(
+                "run.json", f"got {other} as its {part}; expected its config's, {name}; try a whole copy"
             )
     check(config, [Path(facts["folder"])], to_stderr, recorded=facts.get("code"))
 
@@ -99,12 +95,10 @@ def _compare(knob: str, name: str, now: Mapping[str, Any] | None, recorded: Any)
     if same and now is not None and isinstance(then, Mapping) and then.get("package") == now.get("package"):
         return
     before = _shown(then) if isinstance(then, Mapping) else "nothing"
-    raise UserError(
-        Problem.of(
-            knob,
-            f"got {name} from {_shown(now) if now else 'nowhere'}; expected what the run recorded, {before}; "
-            "nothing was imported; try --allow-import, once you have read that module",
-        )
+    raise UserError.of(
+        knob,
+        f"got {name} from {_shown(now) if now else 'nowhere'}; expected what the run recorded, {before}; "
+        "nothing was imported; try --allow-import, once you have read that module",
     )
 
 

@@ -5,8 +5,6 @@ gymnasium.make("pg_theano/CartPole-v1")                       # one of them
 gymnasium.make_vec("pg_theano/CartPole-v1", num_envs=64)      # 64 in one compiled call
 """
 
-from __future__ import annotations
-
 from typing import Any
 
 import gymnasium

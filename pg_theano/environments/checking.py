@@ -1,7 +1,5 @@
 """Faults of an environment, looked for in a process of its own before anything is trained on it."""
 
-from __future__ import annotations
-
 import json
 import select
 import time
@@ -38,10 +36,7 @@ class Report(NamedTuple):
 
 
 def check_env(
-    config: Config | Mapping[str, Any] | str | None = None,
-    *,
-    overrides: Sequence[str] = (),
-    timeout: float = 10.0,
+    config: Config | Mapping[str, Any] | str | None = None, *, overrides: Sequence[str] = (), timeout: float = 10.0
 ) -> Report:
     """Play the environment of a config, or of a Gymnasium id, in a process of its own, and say what is wrong with it.
 

@@ -8,8 +8,6 @@ and in turns; one is reset after use; there is a second seed; every observation 
 again a step later; everything is checked against the spaces. As a module this is the child of `checking.py`.
 """
 
-from __future__ import annotations
-
 import copy
 import json
 import math
@@ -26,11 +24,11 @@ import numpy as np
 
 from pg_theano.config import knobs
 from pg_theano.environments import making, transcripts
-from pg_theano.environments.place import Standing, calling
-from pg_theano.environments.singles import LARGEST_REWARD
+from pg_theano.environments.singles import LARGEST_REWARD, kind_of
 from pg_theano.environments.sound import LONGEST_EPISODE
 from pg_theano.environments.spaces import COMPOSITE, action_of, observation_of
 from pg_theano.environments.transcripts import Told
+from pg_theano.environments.watchdog import Standing, calling
 from pg_theano.system import children
 from pg_theano.types import UserError
 
@@ -43,6 +41,7 @@ EPISODES, SHORT_EPISODES = 5, 20
 SECONDS, PATIENCE = 10.0, 60.0
 """So long at most are episodes played whose lengths are to be compared: of the processor's time, and of the clock's."""
 FAULT, QUESTION, NOTE = "fault", "question", "note"
+FIVE = "(observation, reward, terminated, truncated, info)"
 
 
 class Finding(NamedTuple):
@@ -140,12 +139,10 @@ class Inspection:
 
     def said_of_class(self) -> str:
         """Which attributes of the class have changed since it was first looked at."""
-        changed = [
-            name for name, bits in transcripts.attributes_of(self.kind).items() if self.class_bits.get(name) != bits
-        ]
-        return (
-            f" (meanwhile {self.kind.__name__}.{changed[0]}, which all instances share, has changed)" if changed else ""
-        )
+        for name, bits in transcripts.attributes_of(self.kind).items():
+            if self.class_bits.get(name) != bits:
+                return f" (meanwhile {self.kind.__name__}.{name}, which all instances share, has changed)"
+        return ""
 
     def in_turns(
         self, first: gymnasium.Env, second: gymnasium.Env, actions: list[Any], seed: int
@@ -175,14 +172,8 @@ class Inspection:
         same = "the same when the same seed and actions are played again"
         for one in (other, fresh or []):
             if (at := transcripts.first_difference(story, one, "info")) is not None:
-                self.say(
-                    NOTE,
-                    "info",
-                    "info is another",
-                    same,
-                    "fill it with what follows from the episode alone; nothing here reads it",
-                    at=at,
-                )
+                advice = "fill it with what follows from the episode alone; nothing here reads it"
+                self.say(NOTE, "info", "info is another", same, advice, at=at)
 
     # -- one instance, step by step
 
@@ -199,13 +190,8 @@ class Inspection:
             step += 1
             obs, told = self.stepped(env, action, step, seed)
             if before is not None and transcripts.packed(before[0]) != before[1]:
-                self.say(
-                    FAULT,
-                    "buffer",
-                    f"the observation of step {step - 1} was changed by step {step}",
-                    "an array of its own for every observation",
-                    "return self.obs.copy()",
-                )
+                got = f"the observation of step {step - 1} was changed by step {step}"
+                self.say(FAULT, "buffer", got, "an array of its own for every observation", "return self.obs.copy()")
                 before = None
             else:
                 before = obs, transcripts.packed(obs)
@@ -222,22 +208,15 @@ class Inspection:
             with calling(self):
                 result = env.reset(seed=seed)
         except Exception as error:
+            got = f"reset raises {_described(error)}"
             if isinstance(error, TypeError) and "seed" in str(error):
-                self.give_up(
-                    "no seed",
-                    f"reset raises {_described(error)}",
-                    "reset(self, *, seed=None, options=None)",
-                    "take the seed and pass it to super().reset(seed=seed)",
-                )
-            self.give_up("reset raises", f"reset raises {_described(error)}", "(observation, info)", "mend what raises")
+                advice = "take the seed and pass it to super().reset(seed=seed)"
+                self.give_up("no seed", got, "reset(self, *, seed=None, options=None)", advice)
+            self.give_up("reset raises", got, "(observation, info)", "mend what raises")
         self.check_global()
         if not (isinstance(result, tuple) and len(result) == 2 and isinstance(result[1], dict)):
-            self.give_up(
-                "reset returns",
-                f"reset returns {_shape_of(result)}",
-                "(observation, info), info a dict",
-                "return observation, {}",
-            )
+            got = f"reset returns {kind_of(result)}"
+            self.give_up("reset returns", got, "(observation, info), info a dict", "return observation, {}")
         obs, info = result
         self.check_observation(obs, env.observation_space)
         return obs, Told(transcripts.packed(obs), transcripts.packed(info), 0, seed, transcripts.numbers_of(obs))
@@ -252,22 +231,13 @@ class Inspection:
         except Exception as error:
             if isinstance(error, ValueError) and "expected 5, got 4" in str(error):
                 self.four_values()
-            self.give_up(
-                "step raises",
-                f"step raises {_described(error)}; its action was {_short(action)}",
-                "(observation, reward, terminated, truncated, info)",
-                "mend what raises",
-            )
+            got = f"step raises {_described(error)}; its action was {_short(action)}"
+            self.give_up("step raises", got, FIVE, "mend what raises")
         self.check_global()
         if isinstance(result, tuple) and len(result) == 4:
             self.four_values()
         if not (isinstance(result, tuple) and len(result) == 5 and isinstance(result[4], dict)):
-            self.give_up(
-                "step returns",
-                f"step returns {_shape_of(result)}",
-                "(observation, reward, terminated, truncated, info), info a dict",
-                "return all five",
-            )
+            self.give_up("step returns", f"step returns {kind_of(result)}", f"{FIVE}, info a dict", "return all five")
         obs, reward, terminated, truncated, info = result
         self.check_observation(obs, env.observation_space)
         self.check_reward(reward)
@@ -281,12 +251,8 @@ class Inspection:
         )
 
     def four_values(self) -> None:
-        self.give_up(
-            "four values",
-            "step returns four values, as before Gym 0.26",
-            "(observation, reward, terminated, truncated, info)",
-            "environment.api=gym with module:Class; or return terminated (it ended) and truncated (time was up)",
-        )
+        advice = "environment.api=gym with module:Class; or return terminated (it ended) and truncated (time was up)"
+        self.give_up("four values", "step returns four values, as before Gym 0.26", FIVE, advice)
 
     # -- what each thing must be
 
@@ -304,24 +270,12 @@ class Inspection:
                 self.say(FAULT, what, problem.got, problem.expected, problem.advice, at=None)
         actions = env.action_space
         if isinstance(actions, gymnasium.spaces.Box) and not actions.is_bounded():
-            self.say(
-                FAULT,
-                "no bounds",
-                f"its actions have no bounds: {actions}",
-                "finite low and high, best -1 and 1",
-                "give the Box bounds, and scale inside step",
-                at=None,
-            )
+            got, advice = f"its actions have no bounds: {actions}", "give the Box bounds, and scale inside step"
+            self.say(FAULT, "no bounds", got, "finite low and high, best -1 and 1", advice, at=None)
         start = getattr(actions, "start", 0)
         if np.any(start):
-            self.say(
-                NOTE,
-                "starts elsewhere",
-                f"its actions start at {start}: {actions}",
-                "0 by many a trainer, not by this one",
-                "nothing to do here",
-                at=None,
-            )
+            got, expected = f"its actions start at {start}: {actions}", "0 by many a trainer, not by this one"
+            self.say(NOTE, "starts elsewhere", got, expected, "nothing to do here", at=None)
 
     def check_observation(self, obs: Any, space: Any) -> None:
         if not isinstance(space, gymnasium.spaces.Box):
@@ -369,25 +323,16 @@ class Inspection:
                 self.say(FAULT, "flag type", got, "True or False", f"return bool({name})")
         self.terminated, self.truncated = bool(terminated), bool(truncated)
         if self.terminated and self.truncated and self.step != _time_limit(env):
-            self.say(
-                FAULT,
-                "both flags",
-                "terminated and truncated at once",
-                "one of them: after terminated there is no future, after truncated there is one",
-                "report truncated only where the task itself has not ended",
-            )
+            expected = "one of them: after terminated there is no future, after truncated there is one"
+            advice = "report truncated only where the task itself has not ended"
+            self.say(FAULT, "both flags", "terminated and truncated at once", expected, advice)
 
     def check_global(self) -> None:
         """Whether anyone drew from them since this was last asked: between two calls nobody here does."""
         before, self.drawn = self.drawn, transcripts.global_randomness() if self.looks_at_global else None
         if before is not None and self.drawn is not None and before != self.drawn:
-            self.say(
-                FAULT,
-                "global",
-                "drew from the global np.random or random",
-                "random numbers from the seed of reset alone",
-                "draw from self.np_random",
-            )
+            got, expected = "drew from the global np.random or random", "random numbers from the seed of reset alone"
+            self.say(FAULT, "global", got, expected, "draw from self.np_random")
 
     # -- ends
 
@@ -425,13 +370,8 @@ class Inspection:
 
     def no_end(self, taken: int) -> None:
         kind = FAULT if taken >= self.longest else QUESTION
-        self.say(
-            kind,
-            "no end",
-            f"the episode has not ended after {taken:,} steps of random actions, and no time limit is registered",
-            "an end",
-            "set environment.max_episode_steps",
-        )
+        got = f"the episode has not ended after {taken:,} steps of random actions, and no time limit is registered"
+        self.say(kind, "no end", got, "an end", "set environment.max_episode_steps")
 
     # -- telling
 
@@ -478,18 +418,13 @@ def _described(error: Exception) -> str:
 
 
 def _foreign(file: str) -> bool:
-    return any(Path(file).is_relative_to(Path(str(module.__file__)).parent) for module in (gymnasium, np)) or (
-        Path(file).is_relative_to(Path(__file__).parents[1])
-    )
+    libraries = [Path(str(module.__file__)).parent for module in (gymnasium, np)]
+    return any(map(Path(file).is_relative_to, [*libraries, Path(__file__).parents[1]]))
 
 
 def _short(value: Any) -> str:
     text = " ".join(repr(value).split())
     return text if len(text) <= 60 else f"{text[:57]}..."
-
-
-def _shape_of(result: Any) -> str:
-    return f"{len(result)} values" if isinstance(result, tuple) else f"one {type(result).__name__}"
 
 
 # -- the cheap part, as training starts

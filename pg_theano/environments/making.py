@@ -25,13 +25,13 @@ from gymnasium.vector import AutoresetMode
 
 from pg_theano.config import knobs
 from pg_theano.environments import old_gym
-from pg_theano.environments.place import Standing, calling
 from pg_theano.environments.singles import Slots
 from pg_theano.environments.spaces import COMPOSITE, action_of, observation_of, spaces_of
 from pg_theano.environments.symbolic import Dynamics, SymbolicEnv, SymbolicVectorEnv
+from pg_theano.environments.watchdog import Standing, calling
 from pg_theano.environments.workers import Workers
 from pg_theano.system.importing import importable
-from pg_theano.types import BUILT_IN_DYNAMICS, Array, Problem, Steps, Task, UserError
+from pg_theano.types import BUILT_IN_DYNAMICS, Array, Steps, Task, UserError
 
 
 def make(
@@ -95,9 +95,7 @@ def engine_of(config: knobs.Environment, *, dtype: str, backend: str, folders: S
     if config.dynamics is not None:
         own = Dynamics(config.dynamics, dtype=dtype, folders=folders)
         if backend != "jax":
-            raise UserError(
-                Problem.of("backend", f"got {backend}; environment.dynamics needs jax; expected jax; try jax")
-            )
+            raise UserError.of("backend", f"got {backend}; environment.dynamics needs jax; expected jax; try jax")
         facts = own.task
         action = action_of(own.action_space, config.dynamics).space
         limit = config.max_episode_steps or facts["max_steps"]
@@ -126,11 +124,9 @@ def engine_of(config: knobs.Environment, *, dtype: str, backend: str, folders: S
         finally:
             env.close()
     if config.engine == "compiled":
-        raise UserError(
-            Problem.of(
-                "environment.engine",
-                f"got compiled for {config.id}, but {reasons[0]}; expected auto or gymnasium; try auto",
-            )
+        raise UserError.of(
+            "environment.engine",
+            f"got compiled for {config.id}, but {reasons[0]}; expected auto or gymnasium; try auto",
         )
     return None
 
@@ -141,12 +137,10 @@ class VectorClass:
     def __init__(self, config: knobs.Environment, envs: Any, dtype: str, squash: bool):
         mode = envs.metadata.get("autoreset_mode")
         if mode is not AutoresetMode.NEXT_STEP:
-            raise UserError(
-                Problem(
-                    config.id,
-                    f"its vectorised class resets in mode {mode}",
-                    "NEXT_STEP. Name a wrapper in environment.wrappers, and single environments are used instead",
-                )
+            raise UserError.at(
+                config.id,
+                f"its vectorised class resets in mode {mode}",
+                "NEXT_STEP. Name a wrapper in environment.wrappers, and single environments are used instead",
             )
         self.envs, self.kind = envs, "its own vectorised class"
         self.num_envs = num_envs = envs.num_envs
@@ -290,12 +284,10 @@ def _spec(config: knobs.Environment) -> Any:
         known = list(gymnasium.registry)
         module = sys.modules.get(id.partition(":")[0]) if ":" in id else None
         if isinstance(getattr(module, name, None), type):
-            raise UserError(
-                Problem.of(
-                    "environment.id",
-                    f"{id} is a class; expected an id that it registers with Gymnasium; try "
-                    f"environment.api=gym if it is of the old Gym API, or environment.dynamics={id} if it is symbolic",
-                )
+            raise UserError.of(
+                "environment.id",
+                f"{id} is a class; expected an id that it registers with Gymnasium; try "
+                f"environment.api=gym if it is of the old Gym API, or environment.dynamics={id} if it is symbolic",
             ) from None
         own = [f"{module.__name__}:{one}" for one in known if module and _module_of(one) == module.__name__]
         near = difflib.get_close_matches(id, own, 1, 0.4) or difflib.get_close_matches(name, known, 1, 0.4)
@@ -307,10 +299,8 @@ def _spec(config: knobs.Environment) -> Any:
         )
         if isinstance(error, gymnasium.error.DeprecatedEnv):
             hint = str(error)
-        raise UserError(
-            Problem.of(
-                "environment.id", f"{id} is not registered with Gymnasium; expected one that is, or module:Id; {hint}"
-            )
+        raise UserError.of(
+            "environment.id", f"{id} is not registered with Gymnasium; expected one that is, or module:Id; {hint}"
         ) from None
 
 
@@ -326,12 +316,10 @@ def _spec_of_module(id: str) -> Any:
         importlib.import_module(module)
     except Exception as error:
         reason = f"{type(error).__name__}: {error}"
-        raise UserError(
-            Problem.of(
-                "environment.id",
-                f"the module {module} of {id} cannot be imported ({reason}); expected a "
-                f"module beside the config or in this folder; try python -c 'import {module}' there",
-            )
+        raise UserError.of(
+            "environment.id",
+            f"the module {module} of {id} cannot be imported ({reason}); expected a "
+            f"module beside the config or in this folder; try python -c 'import {module}' there",
         ) from error
     return gymnasium.spec(id.partition(":")[2])
 
@@ -348,11 +336,8 @@ def _attribute(knob: str, name: str, example: str = "my_module:MyEnv") -> Any:
     except Exception as error:
         if isinstance(error, ModuleNotFoundError) and error.name == "gym":
             example = "import gymnasium as gym in it"
-        raise UserError(
-            Problem.of(
-                knob,
-                f"{name} cannot be imported ({type(error).__name__}: {error}); expected module:Class; try {example}",
-            )
+        raise UserError.of(
+            knob, f"{name} cannot be imported ({type(error).__name__}: {error}); expected module:Class; try {example}"
         ) from None
 
 
@@ -376,11 +361,6 @@ def _explained(id: str, doing: str, seed: int | None = None, *, old: bool = Fals
         reason = str(error).partition(" was raised from the environment creator")[0]  # Gymnasium repeats id and kwargs
         missing = isinstance(error, gymnasium.error.DependencyNotInstalled)  # which says what to install
         advice = "that" if missing else f"python -m pg_theano.check_env {id}{' environment.api=gym' if old else ''}"
-        raise UserError(
-            Problem(
-                id,
-                f"{verb}{at}: {type(error).__name__}: {reason}",
-                "what Gymnasium can make, reset and step",
-                advice,
-            )
+        raise UserError.at(
+            id, f"{verb}{at}: {type(error).__name__}: {reason}", "what Gymnasium can make, reset and step", advice
         ) from error

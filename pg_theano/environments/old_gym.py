@@ -9,8 +9,6 @@ Nothing of `gym` is imported: it no longer installs beside NumPy 2. What is ther
 `done` is an end by time where `info["TimeLimit.truncated"]` says so (Gym's wrapper did), else one of the task.
 """
 
-from __future__ import annotations
-
 import inspect
 from collections.abc import Mapping
 from typing import Any

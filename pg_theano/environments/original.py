@@ -1,7 +1,5 @@
 """Gymnasium's own environment of a symbolic task, for what no graph holds: its pictures, and the options of a reset."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import gymnasium

@@ -1,7 +1,5 @@
 """Single environments side by side in this process, each begun by a seed of its own."""
 
-from __future__ import annotations
-
 import copy
 import math
 from collections.abc import Sequence
@@ -11,9 +9,9 @@ import gymnasium
 import numpy as np
 
 from pg_theano.config import knobs
-from pg_theano.environments.place import PLACE, Standing, calling
 from pg_theano.environments.spaces import COMPOSITE, action_of, observation_of, spaces_of
-from pg_theano.types import Array, Problem, Task, UserError
+from pg_theano.environments.watchdog import PLACE, Standing, calling, shown_action
+from pg_theano.types import Array, Task, UserError
 
 STEPS_TRIED = 16
 """How many steps are taken twice to see whether an environment replays."""
@@ -36,7 +34,7 @@ class Slots:
         for slot in self.slots:
             if (slot.observation_space, slot.action_space) != (first.observation_space, first.action_space):
                 got = f"the spaces of environment {slot.index} are not those of environment 0"
-                raise UserError(Problem(config.id, got))
+                raise UserError.at(config.id, got)
         limits = [config.max_episode_steps, first.spec.max_episode_steps if first.spec else None]
         time_limit = next((limit for limit in limits if limit), None)
         threshold = first.spec.reward_threshold if first.spec else None
@@ -49,9 +47,8 @@ class Slots:
         spaces = spaces_of(original, first.action_space)
         self.task = Task(config.id, self._observation.size, self._action.space, time_limit, threshold, spaces)
         # Of anything but a box only the space itself can say whether an observation belongs to it.
-        self._shape = (
-            first.observation_space.shape if isinstance(first.observation_space, gymnasium.spaces.Box) else None
-        )
+        is_box = isinstance(first.observation_space, gymnasium.spaces.Box)
+        self._shape = first.observation_space.shape if is_box else None
         self._obs = np.zeros((self.num_envs, self._observation.size), dtype)  # as last seen; replaced, never written to
         self.real = np.ones(self.num_envs, bool)
         self.lost: Sequence[int] = ()  # environments whose episode a fault has ended: none, as a fault ends the run
@@ -200,7 +197,7 @@ class Slot(gymnasium.Wrapper):
             advice = "def reset(self, *, seed=None, options=None)" if "seed" in told else "--debug, which shows where"
             raise self.fault(f"reset raises {told}; expected (observation, info); try {advice}") from error
         if not (isinstance(result, tuple) and len(result) == 2):
-            raise self.fault(f"reset returns {_kind(result)}; expected (observation, info); try return obs, {{}}")
+            raise self.fault(f"reset returns {kind_of(result)}; expected (observation, info); try return obs, {{}}")
         return self._checked(result[0]), {}
 
     def step(self, action: Any) -> tuple[Any, float, bool, bool, dict[str, Any]]:
@@ -216,7 +213,7 @@ class Slot(gymnasium.Wrapper):
         """Check what `step` returned: (observation, reward, terminated, truncated)."""
         if not (isinstance(result, tuple) and len(result) == 5):
             raise self.fault(
-                f"step returns {_kind(result)}; expected (observation, reward, terminated, truncated, "
+                f"step returns {kind_of(result)}; expected (observation, reward, terminated, truncated, "
                 "info); try return "
                 "obs, reward, terminated, truncated, {}"
             )
@@ -243,9 +240,8 @@ class Slot(gymnasium.Wrapper):
                 raise self.fault(self._foreign(obs)) from None
         if np.shape(obs) != self._shape:
             raise self.fault(
-                f"the observation has shape {np.shape(obs)}; its space says {self._shape}; expected that; "
-                "try a space of "
-                "the shape that step and reset return"
+                f"the observation has shape {np.shape(obs)}; its space says {self._shape}; expected that; try a space "
+                "of the shape that step and reset return"
             )
         if (obs.dtype.kind not in "fiub") if self._is_box else not self._space.contains(obs):
             raise self.fault(self._foreign(obs))
@@ -269,7 +265,8 @@ class Slot(gymnasium.Wrapper):
         return UserError(f"{self.id}, environment {self.index}, step {self.steps} (seed {self.seed}): {what}")
 
 
-def _kind(result: Any) -> str:
+def kind_of(result: Any) -> str:
+    """What an environment returned, in words."""
     return f"{len(result)} values" if isinstance(result, tuple) else f"one {type(result).__name__}"
 
 
@@ -281,9 +278,3 @@ def wrong_reward(reward: float) -> str:
         f"reward is {reward}; a reward must be finite; expected a number; try to find where it comes from, "
         "with that seed"
     )
-
-
-def shown_action(action: Any) -> str:
-    """An action as text of at most 80 characters."""
-    text = str(np.asarray(action).tolist())
-    return text if len(text) <= 80 else f"{text[:77]}..."

@@ -1,7 +1,5 @@
 """What the observations and rewards of an environment must be: finite, and of a size that can be learned from."""
 
-from __future__ import annotations
-
 import math
 from typing import Any, Protocol
 
@@ -29,15 +27,21 @@ def endless(steps: int, where: str = "") -> UserError:
     )
 
 
+def check_length(task: Task, lengths: Array) -> None:
+    """Errors: `UserError` for an episode that does not end; `lengths` [N] are the steps of those that are open."""
+    limit = task.time_limit or LONGEST_EPISODE
+    if lengths.max() >= limit:
+        raise endless(limit, f"{task.id}, environment {int(lengths.argmax())}: ")
+
+
 def check_finite(environment: Begun, obs: Array, reward: Array | None, real: Array, time: Array) -> None:
     """Errors: `UserError` for an observation or reward that is not finite, or an absurd reward; it names step and seed.
 
     Looks at the environments of `real` [N]; `time` [N] is the step of each, counted from 0.
     """
     # A sum is finite only if all its terms are, and costs less than a look at each of them.
-    if math.isfinite(np.add.reduce(obs, axis=None)) and (
-        reward is None or np.add.reduce(np.abs(reward)) <= LARGEST_REWARD
-    ):
+    small = reward is None or np.add.reduce(np.abs(reward)) <= LARGEST_REWARD
+    if small and math.isfinite(np.add.reduce(obs, axis=None)):
         return
     for index in np.flatnonzero(real):
         where = f"{environment.task.id}, environment {index}, step {time[index] + 1} (seed {environment.seeds[index]})"

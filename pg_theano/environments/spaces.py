@@ -1,7 +1,5 @@
 """Spaces of Gymnasium as plain data, and what goes between them and a policy: rows of numbers."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -9,11 +7,10 @@ from typing import Any, NamedTuple
 import gymnasium
 import numpy as np
 
-from pg_theano.types import ActionSpace, Array, Problem, UserError
+from pg_theano.types import ActionSpace, Array, UserError
 
 COMPOSITE = (gymnasium.spaces.Dict, gymnasium.spaces.Tuple)
 """Observation spaces of several parts, which Gymnasium's own wrapper makes one row of."""
-
 
 _KINDS: Any = gymnasium.spaces
 
@@ -99,13 +96,11 @@ def observation_of(space: Any, id: str, dtype: str) -> Observation:
             return np.concatenate([table[columns[:, i]] for i, table in enumerate(tables)], axis=1)
 
         return Observation(int(space.nvec.sum()), convert)
-    raise UserError(
-        Problem(
-            id,
-            f"its observation space {space} is not supported",
-            "Box, Discrete, MultiDiscrete, MultiBinary, or a Dict or Tuple that Gymnasium can flatten",
-            "a wrapper in environment.wrappers that makes it one",
-        )
+    raise UserError.at(
+        id,
+        f"its observation space {space} is not supported",
+        "Box, Discrete, MultiDiscrete, MultiBinary, or a Dict or Tuple that Gymnasium can flatten",
+        "a wrapper in environment.wrappers that makes it one",
     )
 
 
@@ -122,11 +117,9 @@ def action_of(space: Any, id: str, squash: bool = False) -> Action:
     box                        min(max(a, low), high), or low + (high − low)·(tanh a + 1)/2 where squashed
     """
     if squash and not (isinstance(space, gymnasium.spaces.Box) and space.is_bounded()):
-        raise UserError(
-            Problem.of(
-                "policy.squash",
-                f"got true, and {id} has the action space {space}; expected a Box with finite bounds; try false",
-            )
+        raise UserError.of(
+            "policy.squash",
+            f"got true, and {id} has the action space {space}; expected a Box with finite bounds; try false",
         )
     if isinstance(space, gymnasium.spaces.Discrete):
         start = int(space.start)
@@ -142,13 +135,11 @@ def action_of(space: Any, id: str, squash: bool = False) -> Action:
         return Action(plain, lambda action: np.array(action, space.dtype).reshape(len(action), *shape))
     if isinstance(space, gymnasium.spaces.Box):
         return _box_action(space, id, squash)
-    raise UserError(
-        Problem(
-            id,
-            f"its action space {space} is not supported",
-            "Discrete, Box, MultiDiscrete of one dimension or MultiBinary",
-            "a wrapper in environment.wrappers that makes it one",
-        )
+    raise UserError.at(
+        id,
+        f"its action space {space} is not supported",
+        "Discrete, Box, MultiDiscrete of one dimension or MultiBinary",
+        "a wrapper in environment.wrappers that makes it one",
     )
 
 

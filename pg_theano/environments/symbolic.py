@@ -7,8 +7,6 @@
 Nothing here imports PyTensor; a task that is in the compile cache is stepped without it.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -88,11 +86,11 @@ class Dynamics:
         """Pickled as its name: what was compiled comes from the cache of whoever reads it."""
         return _made, (self.name, self.dtype.name, self._folders)
 
-    def __deepcopy__(self, memo: Any) -> Dynamics:
+    def __deepcopy__(self, memo: Any) -> "Dynamics":
         return self  # nothing of it changes
 
 
-def _made(name: str, dtype: str, folders: Sequence[Path]) -> Dynamics:
+def _made(name: str, dtype: str, folders: Sequence[Path]) -> "Dynamics":
     return Dynamics(name, dtype=dtype, folders=folders)
 
 

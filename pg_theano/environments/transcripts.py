@@ -1,7 +1,5 @@
 """What an environment told in playing, bit for bit, and where two tellings of the same seeds and actions differ."""
 
-from __future__ import annotations
-
 import numbers
 import random
 from typing import Any, NamedTuple

@@ -1,7 +1,5 @@
 """What steps environments in a process of its own: the child of `workers.py`."""
 
-from __future__ import annotations
-
 import json
 import os
 import sys

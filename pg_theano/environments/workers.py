@@ -18,8 +18,6 @@ where it is not, the episode is dropped. So a run whose worker was killed and re
 What is stepped is `Slots`, as it is in this process without workers, and the results are the same, bit for bit.
 """
 
-from __future__ import annotations
-
 import contextlib
 import json
 import select
@@ -32,12 +30,12 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from pg_theano.config import knobs
-from pg_theano.environments.singles import shown_action
 from pg_theano.environments.spaces import action_of, from_data
+from pg_theano.environments.watchdog import shown_action
 from pg_theano.system import children
 from pg_theano.system.children import Child, Memory
 from pg_theano.system.console import say
-from pg_theano.types import ActionSpace, Array, Problem, Task, UserError
+from pg_theano.types import ActionSpace, Array, Task, UserError
 
 STARTING = 60.0
 """Seconds in which a worker must have imported and made its environments."""
@@ -132,7 +130,7 @@ class Workers:
             for (first, _), fact in zip(self._shares, facts, strict=True):
                 if fact != facts[0]:
                     got = f"the spaces of environment {first} are not those of environment 0"
-                    raise UserError(Problem(config.id, got))
+                    raise UserError.at(config.id, got)
         except BaseException:
             self.close()
             raise
@@ -159,18 +157,14 @@ class Workers:
         self._before: dict[int, Array] = {}  # what came before the log, of episodes that were opened by `replay`
         self._last: tuple[int, int, int] | None = None
 
-    # -- what `Slots` does too
+    # -- what `Slots` does too: its words hold here
 
     @property
     def seeds(self) -> list[int]:
-        """The seed of each environment's episode."""
         return self._seeds.tolist()
 
     def begin(self, which: Array, seeds: Array, *, all_over: bool = False) -> Array:
-        """Reset the environments of `which` [N], each with its seed; returns all observations [N, F].
-
-        One whose reset fails for good is lost at its first step.
-        """
+        """One whose reset fails for good is lost at its first step."""
         for worker in [*self._owed]:  # Ctrl-C came while it was waited for: nobody knows what it has done
             self._restart(worker)
         if all_over:
@@ -193,18 +187,13 @@ class Workers:
         return obs
 
     def park(self, which: Array) -> None:
-        """Leave the environments of `which` [N] out: a step of theirs costs nothing and is not real."""
         self._real = self._real & ~which
 
     def step(self, action: Array) -> tuple[Array, Array, Array, Array, Array | None]:
-        """(next_obs [N, F], reward [N], terminated [N], truncated [N], real [N]): the true successors."""
         return *self.take(self.given(action)), self._real
 
     def take(self, given: Array) -> tuple[Array, Array, Array, Array]:
-        """The same, of actions as the environments have them.
-
-        A lost episode is truncated, without reward, where it was seen last; `lost` names its environment.
-        """
+        """A lost episode is truncated, without reward, where it was seen last; `lost` names its environment."""
         self.lost = [int(index) for index in np.flatnonzero(self._absent & self._real)]  # could not be begun
         if self.config.on_fault != "stop":
             self._log.append(given.copy())
@@ -221,18 +210,14 @@ class Workers:
         return results
 
     def replay(self, index: int, seed: int, given: Array) -> tuple[Array, float, int]:
-        """Begin an environment's episode by its seed and take the same actions again, [L, ...] as `given` made them.
-
-        (observation [F], sum of rewards, steps until the episode ended or the actions did)
-        """
-        total, steps = self._insisted(self._worker_of(index), b"r", _as_message(index, seed, given))
+        worker = next(worker for worker, (first, end) in enumerate(self._shares) if first <= index < end)
+        total, steps = self._insisted(worker, b"r", _as_message(index, seed, given))
         self._seeds[index], self._begun[index], self._before[index] = seed, len(self._log), given.copy()
         self._obs = self._obs.copy()
         self._obs[index] = self._shared.obs[index]
         return self._obs[index], total, steps
 
     def replays(self) -> bool:
-        """Whether the same seeds and the same actions give the same steps, bit for bit, a second time."""
         return bool(self._insisted(0, b"p"))
 
     def close(self) -> None:
@@ -248,9 +233,6 @@ class Workers:
         self._children = []
 
     # -- one worker
-
-    def _worker_of(self, index: int) -> int:
-        return next(worker for worker, (first, end) in enumerate(self._shares) if first <= index < end)
 
     def _begin(self, worker: int) -> None:
         first, end = self._shares[worker]
@@ -271,12 +253,12 @@ class Workers:
         child, (first, end) = self._children[worker], self._shares[worker]
         if not select.select([child.socket], [], [], STARTING)[0]:
             got = f"environments {first} to {end - 1} are not made after {STARTING:g} s"
-            raise UserError(Problem(self.config.id, got, "to be"))
+            raise UserError.at(self.config.id, got, "to be")
         try:
             kind, content = child.receive()
         except EOFError:
             how = children.how_it_ended(child.end(seconds=1.0))
-            raise UserError(Problem(self.config.id, f"cannot be made: its process {how}")) from None
+            raise UserError.at(self.config.id, f"cannot be made: its process {how}") from None
         if kind == b"x":
             raise children.error_of(content)
         return json.loads(content)

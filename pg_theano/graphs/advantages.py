@@ -13,8 +13,6 @@ any stretch of experience: a column may hold several episodes one after the othe
 `truncated` and `mask` are 0 or 1 in the dtype of the rewards. The same in NumPy, step by step: `by_hand/advantages.py`.
 """
 
-from __future__ import annotations
-
 import pytensor.tensor as pt
 
 from pg_theano.graphs.common import total

@@ -10,8 +10,6 @@ the expected gradient as it is, because 𝔼[∇log π · b] = b·∇Σπ = 0 (W
 | `leave_one_out` | the same over the other episodes (Kool et al. 2019)                    | none                    |
 """
 
-from __future__ import annotations
-
 import pytensor.tensor as pt
 
 from pg_theano.graphs.common import total

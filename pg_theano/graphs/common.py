@@ -1,7 +1,5 @@
 """What all graphs share: a sum in the dtype of what is summed, a graph with its names, what a function may read."""
 
-from __future__ import annotations
-
 from typing import NamedTuple
 
 import pytensor.tensor as pt

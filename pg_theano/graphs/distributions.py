@@ -17,8 +17,6 @@ Pink noise is in no table: each of its numbers is standard normal, and so the ac
 first and second derivative is finite for logits of ±10⁴ in float32.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable
 from typing import NamedTuple

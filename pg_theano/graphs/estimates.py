@@ -1,7 +1,5 @@
 """What each step of a rollout was worth: advantages and targets from rewards and values, by the spec's estimator."""
 
-from __future__ import annotations
-
 from typing import Any, NamedTuple
 
 import pytensor.tensor as pt

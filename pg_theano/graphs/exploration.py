@@ -11,8 +11,6 @@ The greedy two have a density whose gradient is zero almost everywhere (a small 
 stands in for it. That is a bias, and part of why the classic recipe is hard to train.
 """
 
-from __future__ import annotations
-
 import pytensor.tensor as pt
 
 from pg_theano.graphs.policies import inverse_cdf, relative_probs, taken

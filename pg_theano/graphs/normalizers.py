@@ -8,8 +8,6 @@ A reward is divided by the running standard deviation of the discounted return s
     reward = normalize_reward(reward, variance)
 """
 
-from __future__ import annotations
-
 import pytensor.tensor as pt
 
 from pg_theano import parameters

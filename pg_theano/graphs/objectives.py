@@ -1,7 +1,5 @@
 """Objectives: one scalar to be minimised, whose gradient is the policy gradient."""
 
-from __future__ import annotations
-
 import pytensor.tensor as pt
 
 from pg_theano.graphs.common import total

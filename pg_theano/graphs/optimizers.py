@@ -4,8 +4,6 @@ Each is a dict of state entries and a function of expressions; all constants are
 compiles nothing.
 """
 
-from __future__ import annotations
-
 import pytensor.tensor as pt
 
 STATE = {

@@ -8,8 +8,6 @@ Each is tried on symbols of its own first, so that what its result depends on ca
 depend on; with a number of rows that is known, so that PyTensor works its shape out.
 """
 
-from __future__ import annotations
-
 import importlib
 from typing import Any
 
@@ -22,7 +20,7 @@ from pytensor.tensor.variable import TensorVariable
 
 from pg_theano.graphs.common import impurity, total
 from pg_theano.spec import Acting
-from pg_theano.types import Problem, UserError
+from pg_theano.types import UserError
 
 PREFIX, LOG_STD = "policy/", "policy/log_std"
 ROWS = 13
@@ -60,12 +58,10 @@ def load(knob: str, name: str) -> Any:
     try:
         module = importlib.import_module(module_name)
     except Exception as error:
-        raise UserError(
-            Problem.of(knob, f"{module_name} cannot be imported ({type(error).__name__}: {error})")
-        ) from error
+        raise UserError.of(knob, f"{module_name} cannot be imported ({type(error).__name__}: {error})") from error
     found = getattr(module, function, None)
     if not callable(found):
-        raise UserError(Problem.of(knob, f"{module_name} has no function {function!r}"))
+        raise UserError.of(knob, f"{module_name} has no function {function!r}")
     return found
 
 
@@ -77,13 +73,11 @@ def _try_policy(acting: Acting, function, shapes):
     outputs = _tried("policy.name", where, function, (params, obs), [*params.values(), obs], acting.own.kwargs)
     expected = f"expected {dtype} [N, {size}]"
     if not isinstance(outputs, TensorVariable) or outputs.type.dtype != dtype or outputs.type.ndim != 2:
-        raise UserError(Problem.of("policy.name", f"{where} returned {_described(outputs)}; {expected}"))
+        raise UserError.of("policy.name", f"{where} returned {_described(outputs)}; {expected}")
     if any(found not in (None, wanted) for found, wanted in zip(outputs.type.shape, (ROWS, size), strict=True)):
-        raise UserError(Problem.of("policy.name", f"{where} returned {_described(outputs)}; {expected}"))
+        raise UserError.of("policy.name", f"{where} returned {_described(outputs)}; {expected}")
     if not any(_gradients("policy.name", where, total(outputs), params.values())):
-        raise UserError(
-            Problem.of("policy.name", f"what {where} returns does not depend on its parameters: it cannot learn")
-        )
+        raise UserError.of("policy.name", f"what {where} returns does not depend on its parameters: it cannot learn")
 
 
 def _try_objective(own, dtype, function):
@@ -92,16 +86,14 @@ def _try_objective(own, dtype, function):
     given = [pt.tensor(name, shape=(ROWS,), dtype=dtype) for name in ARGUMENTS]
     result = _tried("algorithm.objective", where, function, given, given, own.kwargs)
     if not isinstance(result, TensorVariable) or result.type.ndim != 0:
-        raise UserError(Problem.of("algorithm.objective", f"{where} returned {_described(result)}; expected a scalar"))
+        raise UserError.of("algorithm.objective", f"{where} returned {_described(result)}; expected a scalar")
     if not result.type.dtype.startswith("float"):
-        raise UserError(Problem.of("algorithm.objective", f"{where} returned {_described(result)}; expected {dtype}"))
+        raise UserError.of("algorithm.objective", f"{where} returned {_described(result)}; expected {dtype}")
     if not any(_gradients("algorithm.objective", where, result, given[:1])):
-        raise UserError(
-            Problem.of(
-                "algorithm.objective",
-                f"what {where} returns does not depend on log_prob in a way that has a gradient, and "
-                "so not on the policy's parameters: nothing would be learned",
-            )
+        raise UserError.of(
+            "algorithm.objective",
+            f"what {where} returns does not depend on log_prob in a way that has a gradient, and "
+            "so not on the policy's parameters: nothing would be learned",
         )
 
 
@@ -114,7 +106,7 @@ def _tried(knob, where, function, arguments, symbols, kwargs):
         if not fault and not (isinstance(again, TensorVariable) and equal_computations([result], [again])):
             fault = "gave another expression when called again; it must depend on its arguments alone"
         if fault:
-            raise UserError(Problem.of(knob, f"{where} {fault}"))
+            raise UserError.of(knob, f"{where} {fault}")
     return result
 
 
@@ -123,9 +115,7 @@ def _gradients(knob, where, scalar, wanted):
     try:
         gradients = pytensor.grad(scalar, [*wanted], disconnected_inputs="ignore", return_disconnected="none")
     except Exception as error:
-        raise UserError(
-            Problem.of(knob, f"{where} cannot be differentiated ({type(error).__name__}: {error})")
-        ) from error
+        raise UserError.of(knob, f"{where} cannot be differentiated ({type(error).__name__}: {error})") from error
 
     def vanishes(gradient):
         simplest = rewrite_graph(gradient, include=("canonicalize", "specialize"))
@@ -140,7 +130,7 @@ def _called(knob, where, function, arguments, kwargs):
     except UserError:
         raise
     except Exception as error:
-        raise UserError(Problem.of(knob, f"{where} raised {type(error).__name__}: {error}")) from error
+        raise UserError.of(knob, f"{where} raised {type(error).__name__}: {error}") from error
 
 
 def _described(result):

@@ -1,7 +1,5 @@
 """Distributions over actions, feature-major: log-probabilities [A, N] of A actions for N observations."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytensor.tensor as pt
 from pytensor.gradient import disconnected_grad

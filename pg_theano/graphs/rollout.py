@@ -7,8 +7,6 @@ Whole episodes, side by side: one that has ended is frozen, its rows have mask 0
 episode that ends is followed by another at once, and all rows are real.
 """
 
-from __future__ import annotations
-
 from typing import Any, NamedTuple
 
 import numpy as np

@@ -1,7 +1,5 @@
 """A trained policy at play, as frames: in a window, in a GIF, in an animation of a notebook."""
 
-from __future__ import annotations
-
 import io
 import os
 import sys
@@ -65,14 +63,9 @@ def watch(
         np.random.default_rng(child)
         for child in np.random.SeedSequence(seed, spawn_key=(seeding.EVALUATE_COMMAND,)).spawn(2)
     )
-    env = singles.Slot(
-        making.single(
-            config.environment, folders=[Path(facts["folder"])], render_mode="human" if gif is None else "rgb_array"
-        ),
-        config.environment.id,
-        0,
-        config.dtype,
-    )
+    mode = "human" if gif is None else "rgb_array"
+    made = making.single(config.environment, folders=[Path(facts["folder"])], render_mode=mode)
+    env = singles.Slot(made, config.environment.id, 0, config.dtype)
     if fps is None:
         fps = min(_fps(env), 50)  # a GIF counts in hundredths of a second
     else:

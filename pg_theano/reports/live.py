@@ -1,7 +1,5 @@
 """A page that is kept up to date while it trains: `python -m pg_theano.train --live live.html`. A file, no server."""
 
-from __future__ import annotations
-
 import os
 import sys
 import time
@@ -13,7 +11,7 @@ import numpy as np
 
 from pg_theano.config.knobs import Config
 from pg_theano.config.reading import to_dict
-from pg_theano.reports.pages import configs, html, training, whole
+from pg_theano.reports.pages import html, training, whole
 from pg_theano.runs import curves, seeds
 from pg_theano.system.console import say
 from pg_theano.system.writing import write_atomically
@@ -26,7 +24,6 @@ EVERY = 2.0
 SHARE = 1 / 80
 """Drawing takes at most this share of the time: after a slow page, the next one comes later."""
 MOST_RECORDS, EVENTS = 1000, 14
-
 
 Left = TypeVar("Left", bound=Result)
 
@@ -77,15 +74,13 @@ class Page:
         said = html.section("said", "What it said", f"<pre>{html.text(chr(10).join(self.events))}</pre>")
         refresh = EVERY if goes_on else None
         if not trained:
-            self._put(
-                html.page(", ".join(path.name for path in self.seen) or "training", lead, [said], refresh=refresh)
-            )
-            return
+            names = ", ".join(path.name for path in self.seen) or "training"
+            return self._put(html.page(names, lead, [said], refresh=refresh))
         same = len({str(sorted(one.config.items())) for one in map(_seedless, trained)}) == 1
         if self.seeds > 1 or (len(trained) > 1 and same):
             trained = [_together(trained)]
         if self._configs[0] != len(trained):
-            self._configs = len(trained), configs.config_section(trained)
+            self._configs = len(trained), whole.config_section(trained)
         sections = [training.overview(trained), training.curves_section(trained), said, self._configs[1]]
         self._put(html.page(", ".join(one.name for one in trained), lead, sections, refresh=refresh))
 

@@ -1,7 +1,5 @@
 """A model card, and the folder around it that is ready to upload."""
 
-from __future__ import annotations
-
 import re
 import shutil
 from pathlib import Path
@@ -93,11 +91,9 @@ def making_of(config: Config) -> tuple[list[str], str]:
     if knobs.api == "gym" or knobs.wrappers or knobs.dynamics is not None:
         imports = ["from pg_theano import config, environments"]
         return imports, 'environments.single(config.resolved("config.yaml").config.environment, folders=["."])'
-    given = {"max_episode_steps": knobs.max_episode_steps} if knobs.max_episode_steps is not None else {}
-    words = [repr(knobs.id), *[f"{name}={value!r}" for name, value in given.items()]]
-    return [
-        "import gymnasium"
-    ], f"gymnasium.make({', '.join(words + ([f'**{knobs.kwargs!r}'] if knobs.kwargs else []))})"
+    limit = [f"max_episode_steps={knobs.max_episode_steps!r}"] if knobs.max_episode_steps is not None else []
+    words = [repr(knobs.id), *limit, *([f"**{knobs.kwargs!r}"] if knobs.kwargs else [])]
+    return ["import gymnasium"], f"gymnasium.make({', '.join(words)})"
 
 
 def card_of(
@@ -113,11 +109,11 @@ def card_of(
     algorithm = config.algorithm.name.upper()
     figure = f"{judged['mean']:.2f} +/- {judged['std']:.2f}"
     front = yaml.safe_dump(_front(config, bare, figure), sort_keys=False, allow_unicode=False).rstrip()
-    own = [
-        part for part in (config.policy.name, config.algorithm.objective, *config.environment.wrappers) if ":" in part
-    ]
+    parts = (config.policy.name, config.algorithm.objective, *config.environment.wrappers)
+    own = [part for part in parts if ":" in part]
     needs = ", ".join(map(_code, [_environment(config), *own])) if own or ":" in _environment(config) else ""
     rows = _rows(config, facts, judged, result, figure)
+    figure_of_run = "![The run: cost, episode length, return, schedules]"
     until = f" budget.updates={result['killed_after']}" if result.get("killed_after") else ""
     return "\n".join(
         [
@@ -126,11 +122,7 @@ def card_of(
             + (f"\n\nIt needs code of its author's own: {needs}." if needs else ""),
             "",
             *([f"![An episode]({pictures['gif']})", ""] if pictures["gif"] else []),
-            *(
-                [f"![The run: cost, episode length, return, schedules]({pictures['plot']})", ""]
-                if pictures["plot"]
-                else []
-            ),
+            *([f"{figure_of_run}({pictures['plot']})", ""] if pictures["plot"] else []),
             *["| | |", "|---|---|"],
             *[f"| {key} | {_code(value)} |" for key, value in rows if value is not None],
             *["", "## Use it", "", *_fenced(_use(config), "python"), ""],
@@ -179,21 +171,15 @@ def _rows(
 def _use(config: Config) -> str:
     """Python that loads the policy and takes one action in its environment."""
     imports, making = making_of(config)
-    return "\n".join(
-        [
-            *[*imports, "import pg_theano", ""],
-            'policy = pg_theano.load("policy.npz")  # NumPy only',
-            f"env = {making}",
-            *["obs, _ = env.reset(seed=0)", "action = policy(obs)"],
-        ]
-    )
+    load = 'policy = pg_theano.load("policy.npz")  # NumPy only'
+    lines = [*imports, "import pg_theano", "", load, f"env = {making}", "obs, _ = env.reset(seed=0)"]
+    return "\n".join([*lines, "action = policy(obs)"])
 
 
 def _again(name: str, until: str) -> str:
     """The commands that train the policy anew and evaluate it."""
-    return (
-        f"python -m pg_theano.train config.yaml{until} --run-dir runs/{name}\npython -m pg_theano.evaluate runs/{name}"
-    )
+    train = f"python -m pg_theano.train config.yaml{until} --run-dir runs/{name}"
+    return f"{train}\npython -m pg_theano.evaluate runs/{name}"
 
 
 def _code(value: Any) -> str:

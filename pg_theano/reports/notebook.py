@@ -3,8 +3,6 @@
 IPython is imported only where its kernel runs us. On a terminal and in scripts nothing of this is used.
 """
 
-from __future__ import annotations
-
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence

@@ -5,8 +5,7 @@ used, so drawing leaves no global state behind and needs no screen. The margins 
 stands above its panel, where no curve can reach it), which saves the second pass of a layout engine.
 """
 
-from __future__ import annotations
-
+import itertools
 import os
 import textwrap
 from collections.abc import Callable, Sequence
@@ -15,21 +14,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from pg_theano.runs.curves import (
-    POINTS,
-    Curve,
-    Run,
-    bin_curve,
-    curve_of,
-    curve_of_run,
-    distinct,
-    evaluations_of_run,
-    number,
-    outcome,
-    over_seeds,
-    read_metrics,
-    read_run,
-)
+from pg_theano.runs.curves import Curve, Run, curve_of_run, distinct, evaluations_of_run, number, outcome, read_run
 from pg_theano.system import console
 from pg_theano.system.writing import replacing
 from pg_theano.types import Array, UserError
@@ -44,12 +29,6 @@ except ValueError as error:  # it reads the variable as it is imported
     raise UserError(
         f"MPLBACKEND: got {os.environ.get('MPLBACKEND')!r}; expected a backend of matplotlib's; try unset MPLBACKEND"
     ) from error
-
-__all__ = [
-    "POINTS", "Curve", "Run", "bin_curve", "curve_of", "curve_of_run", "distinct", "evaluations_of_run", "number",
-    "outcome", "over_seeds", "read_metrics", "read_run",
-]  # fmt: skip
-
 
 WIDTH, PANELS_HEIGHT, DPI = 12.0, 7.6, 100  # inches, inches, dots per inch: 1200 pixels wide
 COLOURS = ("#0b4f8a", "#e08a00", "#1a9c7a", "#8c1d4f", "#6fb7e9", "#3a3a3a")  # of six different greys
@@ -81,9 +60,20 @@ class Look(NamedTuple):
 def looks(count: int) -> list[Look]:
     """One a run: colour, line style and marker all differ, so that a grey print can still be read."""
     opacity = 0.2 if count == 1 else 0.13 if count <= 4 else 0.05
-    return [
-        Look(COLOURS[i % len(COLOURS)], LINES[i % len(LINES)], MARKERS[i % len(MARKERS)], opacity) for i in range(count)
-    ]
+    every = zip(itertools.cycle(COLOURS), itertools.cycle(LINES), itertools.cycle(MARKERS), range(count))
+    return [Look(colour, line, marker, opacity) for colour, line, marker, _ in every]
+
+
+def bare(axes: Any) -> Any:
+    """The same axes with a pale grid, and with grey spines at the left and below alone."""
+    axes.tick_params(labelsize=8, color="#999999", labelcolor=INK, length=3)
+    axes.grid(True, color="#e4e4e4", linewidth=0.6)
+    axes.set_axisbelow(True)
+    for side in ("top", "right"):
+        axes.spines[side].set_visible(False)
+    for side in ("left", "bottom"):
+        axes.spines[side].set_color("#999999")
+    return axes
 
 
 class Panel:
@@ -93,13 +83,7 @@ class Panel:
         self.axes, self.x, self.neutral = axes, x, neutral
         self.entries: dict[str, Any] = {}
         axes.set_ylabel(y_label, fontsize=9, color=INK)
-        axes.tick_params(labelsize=8, color="#999999", labelcolor=INK, length=3)
-        axes.grid(True, color="#e4e4e4", linewidth=0.6)
-        axes.set_axisbelow(True)
-        for side in ("top", "right"):
-            axes.spines[side].set_visible(False)
-        for side in ("left", "bottom"):
-            axes.spines[side].set_color("#999999")
+        bare(axes)
         axes.xaxis.set_major_locator(MaxNLocator(6, integer=True, steps=TICKS))
         axes.yaxis.set_major_locator(MaxNLocator(6, steps=TICKS))
         axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.12g}"))

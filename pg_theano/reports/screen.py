@@ -1,7 +1,5 @@
 """The display of a training run on a terminal, redrawn in place; elsewhere one line for each event."""
 
-from __future__ import annotations
-
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -41,8 +39,16 @@ class LiveScreen(Plain):
         self.every, self.number = 1, 0
         self.pace = Pace()
         self.on_disk: int | None = None  # updates of the newest checkpoint
+        self.last: tuple[Mapping[str, Any], float] | None = None  # record and share of the budget, as shown
         self.live = Live(console=Console(file=file), auto_refresh=False, transient=True)
         self.live.start()
+
+    def evaluating(self, ended: int, episodes: int) -> None:
+        now = time.monotonic()
+        if self.last and now - self._last >= 0.5:
+            self._last = now
+            words = [("evaluating", f"{ended} of {episodes} episodes")]
+            self.live.update(self._picture(*self.last, words), refresh=True)
 
     def saved(self, updates: int) -> None:
         self.on_disk = updates
@@ -60,7 +66,7 @@ class LiveScreen(Plain):
         if "evaluation_mean" in record:
             self.event(line_of(record))
         if now - self._last >= 0.125:
-            self._last = now
+            self._last, self.last = now, (record, budget)
             self.live.update(self._picture(record, budget), refresh=True)
 
     def _remember(self, value: float) -> None:
@@ -70,7 +76,7 @@ class LiveScreen(Plain):
         if len(self.returns) > MOST_RETURNS:
             self.returns, self.every = self.returns[::2], 2 * self.every
 
-    def _picture(self, record: Mapping[str, Any], budget: float) -> Any:
+    def _picture(self, record: Mapping[str, Any], budget: float, more: Sequence[tuple[str, str]] = ()) -> Any:
         from rich.panel import Panel
         from rich.table import Table
         from rich.text import Text
@@ -82,7 +88,7 @@ class LiveScreen(Plain):
         rows = [first, ("", sparkline(self.returns)), *others]
         if self.on_disk is not None:
             rows.append(("saved", f"after {self.on_disk:,} updates"))
-        for row in rows:
+        for row in [*rows, *more]:
             table.add_row(*row)
         return Panel(table, title=Text(printable(self.title)), title_align="left", expand=False)
 

@@ -1,7 +1,5 @@
 """What one sees of a search: a live table on a terminal, a line for each trial elsewhere. Changes nothing."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import Any, TextIO
 
@@ -61,11 +59,9 @@ def described(plan: Plan, params: dict[str, Any]) -> str:
 def number(value: Any) -> str:
     """`0.0123456` -> '0.01235', `475.0` -> '475', `[8]` -> '[8]'."""
     value = label(value)
-    return (
-        f"{value:.4g}"
-        if isinstance(value, float) and abs(value) < 1e4
-        else (f"{value:,.0f}" if isinstance(value, float) else str(value))
-    )
+    if not isinstance(value, float):
+        return str(value)
+    return f"{value:.4g}" if abs(value) < 1e4 else f"{value:,.0f}"
 
 
 def _table(plan: Plan, ended: Sequence[Trial]) -> tuple[list[str], list[list[str]]]:

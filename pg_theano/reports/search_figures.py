@@ -1,7 +1,5 @@
 """The figure of a search: its history, what mattered, and a slice along each hyper-parameter, with CHO's parabolas."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -10,7 +8,7 @@ import numpy as np
 
 from pg_theano.reports import plots
 from pg_theano.reports.search_display import headline, number
-from pg_theano.runs.scores import OBJECTIVES
+from pg_theano.runs.figures import OBJECTIVES
 from pg_theano.search import cho, samplers, storage
 from pg_theano.search.axes import Axis, label
 from pg_theano.search.plan import Plan
@@ -38,12 +36,12 @@ def figure_of(plan: Plan, trials: Sequence[Trial]) -> Any:
     figure.text(0.5, 1 - 0.12 / height, title, ha="center", va="top", fontsize=12)
     margins = {"left": 0.065, "right": 0.985, "top": 1 - 0.75 / height, "bottom": 0.55 / height}
     grid = figure.add_gridspec(1 + rows, PER_ROW, wspace=0.3, hspace=0.45, **margins)
-    _history(_bare(figure.add_subplot(grid[0, :2])), plan, trials)
-    _importance(_bare(figure.add_subplot(grid[0, 3])), plan, trials)
+    _history(plots.bare(figure.add_subplot(grid[0, :2])), plan, trials)
+    _importance(plots.bare(figure.add_subplot(grid[0, 3])), plan, trials)
     state = samplers.cho_of(plan, trials) if plan.search.method == "cho" else None
     shared: Any = None
     for i, axis in enumerate(plan.axes):
-        axes = _bare(figure.add_subplot(grid[1 + i // PER_ROW, i % PER_ROW], sharey=shared))
+        axes = plots.bare(figure.add_subplot(grid[1 + i // PER_ROW, i % PER_ROW], sharey=shared))
         shared = shared or axes
         _slice(axes, plan, axis, trials)
         if state is not None:
@@ -55,17 +53,6 @@ def figure_of(plan: Plan, trials: Sequence[Trial]) -> Any:
         margin = 0.06 * (np.ptp(scores) or max(abs(scores[0]), 1.0))
         shared.set_ylim(scores.min() - margin, scores.max() + margin)
     return figure
-
-
-def _bare(axes: Any) -> Any:
-    axes.tick_params(labelsize=8, color=GREY, labelcolor=plots.INK, length=3)
-    axes.grid(True, color="#e4e4e4", linewidth=0.6)
-    axes.set_axisbelow(True)
-    for side in ("top", "right"):
-        axes.spines[side].set_visible(False)
-    for side in ("left", "bottom"):
-        axes.spines[side].set_color(GREY)
-    return axes
 
 
 def _scores(trials: Sequence[Trial], state: str) -> tuple[Array, Array]:
@@ -112,7 +99,7 @@ def _importance(axes: Any, plan: Plan, trials: Sequence[Trial]) -> None:
 def _slice(axes: Any, plan: Plan, axis: Axis, trials: Sequence[Trial]) -> None:
     """Every score over this knob's value; the best is ringed."""
     complete = [trial for trial in trials if trial.state == "complete"]
-    x, y = [_place(axis, trial.params[axis.name]) for trial in complete], [trial.score or 0.0 for trial in complete]
+    x, y = [axis.place(trial.params[axis.name]) for trial in complete], [trial.score or 0.0 for trial in complete]
     axes.plot(x, y, "o", color=BLUE, markersize=4, alpha=0.6, markeredgecolor="white", markeredgewidth=0.4)
     if y:
         top = int(np.argmax(y) if plan.maximise else np.argmin(y))
@@ -130,7 +117,7 @@ def _slice(axes: Any, plan: Plan, axis: Axis, trials: Sequence[Trial]) -> None:
         axes.set_xticks(ticks, [f"{tick:.2g}" for tick in ticks])
         axes.minorticks_off()
     ends = np.array([axis.unit(axis.low) - 0.04, axis.unit(axis.high) + 0.04])
-    axes.set_xlim(_values(axis, ends))
+    axes.set_xlim(axis.places(ends))
 
 
 def _parabolas(axes: Any, plan: Plan, axis: Axis, state: cho.State) -> None:
@@ -140,23 +127,11 @@ def _parabolas(axes: Any, plan: Plan, axis: Axis, state: cho.State) -> None:
     for age, one in enumerate(reversed(rounds)):
         fit, alpha = one.fits[axis.name], 1.0 / (1 + age)
         means = sign * np.array(fit.means)
-        axes.plot([_place(axis, v) for v in fit.values], means, "s", color=GREEN, markersize=5, alpha=alpha)
+        axes.plot([axis.place(v) for v in fit.values], means, "s", color=GREEN, markersize=5, alpha=alpha)
         if fit.coefficients is not None and len(fit.values) > 1:
             units = np.linspace(axis.unit(fit.values[0]), axis.unit(fit.values[-1]), 60)
             a, b, c = fit.coefficients
-            axes.plot(
-                _values(axis, units), sign * (a + b * units + c * units**2), color=GREEN, alpha=alpha, linewidth=1.4
-            )
+            over = sign * (a + b * units + c * units**2)
+            axes.plot(axis.places(units), over, color=GREEN, alpha=alpha, linewidth=1.4)
     if rounds and axis is plan.axes[0]:
         axes.set_title("green: CHO's means and quadratics, newest darkest", fontsize=8.2, color=GREEN, loc="left")
-
-
-def _place(axis: Axis, value: Any) -> float:
-    return float(axis.choices.index(value)) if axis.choices is not None else float(value)
-
-
-def _values(axis: Axis, units: Array) -> Array:
-    """Values at unit coordinates, not rounded and not held within the range."""
-    if axis.log:
-        return np.exp(np.log(axis.low) + units * (np.log(axis.high) - np.log(axis.low)))
-    return axis.low + units * (axis.high - axis.low)

@@ -8,8 +8,6 @@ Each file is written beside its place, flushed to the disk and renamed, and so i
 killed anywhere leaves the old checkpoint or the new one.
 """
 
-from __future__ import annotations
-
 import contextlib
 import io
 import sys
@@ -22,7 +20,6 @@ from pg_theano.system import console, opening, seals, writing
 from pg_theano.types import State, UserError
 
 FORMAT = 1
-
 
 WHOLE = ("it as it was written", "a copy of the folder, or a new run")
 """What is expected where something is damaged, and the advice."""

@@ -1,17 +1,15 @@
 """Runs read back: `metrics.jsonl` as columns, curves over seeds, an outcome in words. NumPy only."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 
 from pg_theano.runs import records
 from pg_theano.runs.folder import read_result
-from pg_theano.types import Array, Problem, UserError
+from pg_theano.types import Array, UserError
 
 POINTS = 1000  # a curve never has more: longer runs are binned
 MOST_FIELDS = 200  # of the records of one file: each is a column in memory
@@ -25,6 +23,10 @@ class Run(NamedTuple):
     seeds: list[dict[str, Array]]  # the columns of each run; exactly one unless `is_group`
     results: list[dict[str, Any]]  # their `result.json`; empty where there is none yet
     is_group: bool
+
+
+Named = TypeVar("Named", bound=Any)
+"""A run, or anything else with a name."""
 
 
 class Curve(NamedTuple):
@@ -47,10 +49,10 @@ def read_metrics(folder: Path) -> dict[str, Array]:
     """
     path = Path(folder) / "metrics.jsonl"
     if not path.is_file():
-        raise UserError(Problem(str(folder), "no metrics.jsonl in it", "a run folder such as runs/cartpole"))
+        raise UserError.at(folder, "no metrics.jsonl in it", "a run folder such as runs/cartpole")
     blocks = [_columns(path, block) for block in records.blocks(path)]
     if not blocks:
-        raise UserError(Problem(str(path), "no records yet", hint="plot again after the first update"))
+        raise UserError.at(path, "no records yet", hint="plot again after the first update")
     names = dict.fromkeys(name for block in blocks for name in block)
     sizes = [next(iter(block.values())).size for block in blocks]
     columns = {
@@ -70,7 +72,7 @@ def _columns(path: Path, block: list[dict]) -> dict[str, Array]:
     columns = {"record": np.zeros(len(block))}
     names = {name for names in {tuple(record) for record in block} for name in names}
     if len(names) > MOST_FIELDS:
-        raise UserError(Problem(str(path), f"records of {len(names):,} different fields", f"at most {MOST_FIELDS}"))
+        raise UserError.at(path, f"records of {len(names):,} different fields", f"at most {MOST_FIELDS}")
     for name in names:
         with suppress(TypeError, ValueError, OverflowError):
             column = np.array([record.get(name) for record in block], dtype=np.float64)  # None becomes NaN
@@ -104,10 +106,8 @@ def read_run(folder: Path) -> Run:
         return Run(result.get("name") or folder.resolve().name, [read_metrics(folder)], [result], False)
     begun = [path for path in subfolders if _has_records(path)]
     if not begun:
-        raise UserError(
-            Problem(
-                str(folder), f"no records yet in any of its {len(subfolders)} seed folders", hint="plot again later"
-            )
+        raise UserError.at(
+            folder, f"no records yet in any of its {len(subfolders)} seed folders", hint="plot again later"
         )
     results = [sound(read_result(path, check=False) or {}) for path in begun]
     return Run(folder.resolve().name, [read_metrics(path) for path in begun], results, True)
@@ -245,10 +245,8 @@ def _last(columns: dict[str, Array], result: dict[str, Any], key: str, column: s
     return None if np.isnan(last) else last
 
 
-def distinct(runs: list[Run], folders: Sequence[Path]) -> list[Run]:
+def distinct(runs: list[Named], folders: Sequence[Path]) -> list[Named]:
     """Runs of the same name are called by their folder instead."""
     names = [run.name for run in runs]
-    return [
-        run._replace(name=str(folder)) if names.count(run.name) > 1 else run
-        for run, folder in zip(runs, folders, strict=True)
-    ]
+    pairs = zip(runs, folders, strict=True)
+    return [run._replace(name=str(folder)) if names.count(run.name) > 1 else run for run, folder in pairs]

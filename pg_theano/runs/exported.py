@@ -1,7 +1,5 @@
 """What was learned as one file for elsewhere: npz, ONNX, StableHLO, CSV."""
 
-from __future__ import annotations
-
 import csv
 import io
 from collections.abc import Sequence
@@ -10,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from pg_theano.compiler import user_parts
+from pg_theano.compiler import building
 from pg_theano.config import user_code
 from pg_theano.config.declared import declared
 from pg_theano.policies import policy
@@ -91,4 +89,4 @@ def stablehlo_of(spec: Spec, state: State, described: dict[str, Any], folders: S
             action = action + np.array(taken["start"])
         return action.reshape(action.shape[0], *taken["shape"])
 
-    return program.likeliest_action(spec, state, finish, around=user_parts.around(spec, folders))
+    return program.likeliest_action(spec, state, finish, around=building.around(spec, folders))

@@ -1,7 +1,5 @@
 """A run's folder: config.yaml, run.json, metrics.jsonl, checkpoints/, result.json. One process at a time writes."""
 
-from __future__ import annotations
-
 import json
 import sys
 from collections.abc import Mapping, Sequence
@@ -17,7 +15,7 @@ from pg_theano.system import console, locks, opening, seals, writing
 from pg_theano.system import versions as fingerprints
 from pg_theano.system.versions import versions
 from pg_theano.system.yaml_lines import read_file
-from pg_theano.types import Problem, UserError
+from pg_theano.types import UserError
 
 RESUMABLE = ("budget.", "solved.", "checkpoint.")
 """Knobs that a resumed run may change: when it stops and what it keeps, nothing that it learns from."""
@@ -59,8 +57,7 @@ class RunFolder:
         if not metrics.is_file() or metrics.stat().st_size < size:
             raise UserError(
                 f"{metrics}: missing or cut short; expected {size:,} bytes or more, as its checkpoint counts on; try "
-                "a copy of it"
-                ", or a new run"
+                "a copy of it, or a new run"
             )
         self._records = Records(metrics, size)
         if self._records.sha256() != facts.get("metrics_sha256", self._records.sha256()) and not force:
@@ -123,18 +120,16 @@ def read_run(path: Path, *, force: bool = False) -> tuple[Config, dict[str, Any]
             if known
             else ("a folder that `pg_theano.train` wrote, such as runs/cartpole", "one of: ls -d runs/*")
         )
-        raise UserError(Problem(str(path), "no run folder (no config.yaml in it)", *hint))
+        raise UserError.at(path, "no run folder (no config.yaml in it)", *hint)
     try:
         facts = seals.read_json(path / "run.json")
         _ = facts["folder"], facts["spec"]
     except (OSError, KeyError, UserError):
-        raise UserError(
-            Problem(
-                str(path / "run.json"),
-                "missing or damaged",
-                "what `pg_theano.train` wrote",
-                "a copy of the folder, or a new run",
-            )
+        raise UserError.at(
+            path / "run.json",
+            "missing or damaged",
+            "what `pg_theano.train` wrote",
+            "a copy of the folder, or a new run",
         ) from None
     recorded.checked(recorded.Facts, facts, path / "run.json")
     if not is_older(facts["spec"]):  # whose figures can be read all the same
@@ -142,14 +137,12 @@ def read_run(path: Path, *, force: bool = False) -> tuple[Config, dict[str, Any]
     document = read_file(opening.own_file(path / "config.yaml"))
     config = from_dict(document.data, document.lines, document.name)
     if not force and "config.yaml" in facts.get("sealed", ()) and not seals.yaml_is_whole(path / "config.yaml"):
-        raise UserError(
-            Problem(
-                str(path / "config.yaml"),
-                "not as the run wrote it (its checksum does not agree)",
-                "no change by hand",
-                f"putting it back; to train on with other knobs: python -m pg_theano.train --resume {path} "
-                "budget.updates=500, with --force if the change is wanted",
-            )
+        raise UserError.at(
+            path / "config.yaml",
+            "not as the run wrote it (its checksum does not agree)",
+            "no change by hand",
+            f"putting it back; to train on with other knobs: python -m pg_theano.train --resume {path} "
+            "budget.updates=500, with --force if the change is wanted",
         )
     return config, facts
 
@@ -233,8 +226,7 @@ def _check_unfinished(path: Path, config: Config, checkpoint: checkpoints.Checkp
         if status == "budget" and limit is not None and counters[name] >= limit:
             raise UserError(
                 f"{path}: finished (budget.{name} = {limit} is spent); expected a run that was stopped; to train on, "
-                "try "
-                f"budget.{name}={2 * limit}"
+                f"try budget.{name}={2 * limit}"
             )
 
 
@@ -268,9 +260,9 @@ def read_result(path: Path, *, check: bool = True) -> dict[str, Any] | None:
     """
     try:
         result = result_of(path)
-        return (
-            recorded.checked(recorded.Result, result, path / "result.json") if result is not None and check else result
-        )
+        if result is not None and check:
+            recorded.checked(recorded.Result, result, path / "result.json")
+        return result
     except (OSError, UserError) as error:
         console.say(f"warning: {error}; taken as a run that has not ended", sys.stderr)
         return None

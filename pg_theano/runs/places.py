@@ -1,7 +1,5 @@
 """Where a new run goes: its name, and its folder, which is made, refused, or taken away again."""
 
-from __future__ import annotations
-
 import contextlib
 import os
 import re

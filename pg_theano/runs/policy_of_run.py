@@ -1,7 +1,5 @@
 """The policy of a run folder, or of a file that was exported: `pg_theano.load`."""
 
-from __future__ import annotations
-
 import os
 from collections.abc import Mapping
 from pathlib import Path

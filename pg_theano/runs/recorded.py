@@ -7,8 +7,6 @@ A seal says that a file is as it was written. Whoever wrote it may be a stranger
 names the entry, and nothing that is built from it is made first.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
@@ -19,7 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pg_theano.policies.acting import numpy_act
 from pg_theano.runs.checkpoints import AS_WRITTEN, WHOLE
 from pg_theano.spec import Spec, Unreadable, is_older, shown
-from pg_theano.types import GREEDY, Problem, State, UserError
+from pg_theano.types import GREEDY, State, UserError
 
 Natural = Annotated[int, Field(ge=0, le=2**62)]
 Size = Annotated[int, Field(ge=1, le=2**40)]
@@ -62,6 +60,8 @@ class Counters(Recorded):
     seconds: Seconds
     best: Number | None
     best_update: Natural | None
+    evaluated_steps: Natural = 0
+    evaluated_length: Number | None = None
 
 
 class Checkpoint(Recorded):
@@ -101,7 +101,7 @@ def checked(model: type[Recorded], found: Any, path: Path, at: str = "") -> Any:
         first = error.errors()[0]
         entry = ".".join([*([at] if at else []), *map(str, first["loc"])])
         got = "nothing" if first["type"] == "missing" else shown(first["input"])
-        raise UserError(Problem(str(path), f"{entry}: got {got}: {first['msg'][:100]}", *WHOLE)) from None
+        raise UserError.at(path, f"{entry}: got {got}: {first['msg'][:100]}", *WHOLE) from None
     return found
 
 

@@ -1,7 +1,5 @@
 """metrics.jsonl: read back; and as it is written, whole records, of which a checkpoint states how many bytes count."""
 
-from __future__ import annotations
-
 import contextlib
 import hashlib
 import json
@@ -12,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from pg_theano.system import opening
-from pg_theano.types import Problem, UserError
+from pg_theano.types import UserError
 
 MOST_OF_A_LINE = 1_000_000  # characters
 BLOCK = 8192
@@ -28,7 +26,7 @@ def lines(path: Path) -> Iterator[str]:
     with os.fdopen(opening.opened(path), encoding="utf-8", errors="replace") as file:
         while line := file.readline(MOST_OF_A_LINE + 1):
             if len(line) > MOST_OF_A_LINE:
-                raise UserError(Problem(str(path), f"a line of more than {MOST_OF_A_LINE:,} characters", "records"))
+                raise UserError.at(path, f"a line of more than {MOST_OF_A_LINE:,} characters", "records")
             yield line
 
 
@@ -44,12 +42,12 @@ def blocks(path: Path, size: int = 2_000) -> Iterator[list[dict]]:
         except (ValueError, RecursionError):
             bad = next(i for i, line in enumerate(block) if line.strip() and not is_json(line))
             if any(line.strip() for line in block[bad + 1 :]) or next(found, None) is not None:
-                raise UserError(
-                    Problem("", f"{path}:{start + bad + 1} is not JSON", hint="remove this line and try again")
+                raise UserError.at(
+                    "", f"{path}:{start + bad + 1} is not JSON", hint="remove this line and try again"
                 ) from None
             records = [json.loads(line) for line in block[:bad] if line.strip()]
         if not all(isinstance(record, dict) for record in records):
-            raise UserError(Problem(str(path), "got a line that is no record", 'objects such as {"update": 0}'))
+            raise UserError.at(path, "got a line that is no record", 'objects such as {"update": 0}')
         if records:
             yield records
         start += len(block)

@@ -1,7 +1,5 @@
 """Several runs that differ in nothing but their seed: in turn, each in a run folder of its own, and their summary."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -51,9 +49,7 @@ def folders_of(path: Path) -> list[Path]:
 
 
 def play(
-    config: Config,
-    path: Path,
-    train: Callable[[list[Config], list[Path]], list[dict[str, Any]]],
+    config: Config, path: Path, train: Callable[[list[Config], list[Path]], list[dict[str, Any]]]
 ) -> list[dict[str, Any]]:
     """The figures of every seed, in order: read where it is finished, else of `train`, `agents_per_process` at a time.
 

@@ -9,8 +9,6 @@ learning at the edge of the statistical precipice", section 4):
     low, high = interval(interquartile_mean(*drawn))          # 95 %, percentile bootstrap
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import Any
 
@@ -122,11 +120,6 @@ def resampled_improvement(xs: Sequence[Any], ys: Sequence[Any], rng: np.random.G
     total = np.zeros(resamples)
     for x, y in zip(xs, ys, strict=True):
         table = wins(x, y)
-        of_x, of_y = (_counts(number, rng, resamples) for number in table.shape)
+        of_x, of_y = (rng.multinomial(n, np.full(n, 1 / n), size=resamples).astype(float) for n in table.shape)
         total += np.sum((of_x @ table) * of_y, axis=-1) / table.size
     return total / len(xs)
-
-
-def _counts(number: int, rng: np.random.Generator, resamples: int) -> Array:
-    """How often each of `number` runs is drawn: [resamples, number]."""
-    return rng.multinomial(number, np.full(number, 1 / number), size=resamples).astype(float)

@@ -1,7 +1,5 @@
 """Search of hyper-parameters; `minimise`, for any function, is handed on from `training.population`."""
 
-from __future__ import annotations
-
 from typing import Any
 
 __all__ = ["Generation", "Result", "minimise"]

@@ -1,7 +1,5 @@
 """Search hyper-parameters: `python -m pg_theano.search CONFIG.yaml [knob=value ...]`."""
 
-from __future__ import annotations
-
 import argparse
 import contextlib
 import json
@@ -13,8 +11,8 @@ from typing import Any
 from pg_theano.config import tables
 from pg_theano.config.tables import help_text
 from pg_theano.reports.search_display import Display, described, headline, number
-from pg_theano.search import best, study
 from pg_theano.search import plan as settings
+from pg_theano.search import study
 from pg_theano.system import commands, stopping
 from pg_theano.system.console import say
 from pg_theano.types import UserError
@@ -65,8 +63,8 @@ def finished(outcome: study.Outcome, plot: bool) -> dict[str, Any]:
         "score": None if top is None else top.score,
         "trial": None if top is None else top.number,
         "params": None if top is None else top.params,
-        "config": None if top is None else best.config_of(plan, top),
-        "best": None if top is None else str(best.write(plan, top, outcome.folder, len(found))),
+        "config": None if top is None else study.config_of(plan, top),
+        "best": None if top is None else str(study.write_best(plan, top, outcome.folder, len(found))),
         "trials": study.counted(found),
         "seconds": outcome.seconds,
         "bookkeeping_seconds": outcome.bookkeeping,
@@ -81,26 +79,23 @@ def main(argv: Sequence[str] | None = None) -> int:
     rows = tables.knobs(settings.Search, "search.") + tables.knobs(settings.Range, "search.space.KNOB.")
     table = "\n".join(["knobs of the search:", *tables.table(rows)])
     parser = commands.parser("search", __doc__, f"{EXAMPLE}\n\n{table}", knobs=help_text)
-    parser.add_argument(
+    add = parser.add_argument
+    add(
         "what",
         nargs="*",
         metavar="CONFIG.yaml | knob=value",
         help="a config with a section `search`, then knobs over it",
     )
-    parser.add_argument("--seed", type=commands.natural, metavar="N", help="everything random follows from it")
-    parser.add_argument("--run-dir", metavar="D", help="exact folder of the search (default: runs/<name>)")
-    parser.add_argument("--resume", metavar="RUN", help="go on with the search of this folder")
-    parser.add_argument(
-        "--force", action="store_true", help="--resume: also where versions, backend or dtype are others"
-    )
+    add("--seed", type=commands.natural, metavar="N", help="everything random follows from it")
+    add("--run-dir", metavar="D", help="exact folder of the search (default: runs/<name>)")
+    add("--resume", metavar="RUN", help="go on with the search of this folder")
+    add("--force", action="store_true", help="--resume: also where versions, backend or dtype are others")
     commands.add_allow_import(parser)
-    parser.add_argument("--no-plot", action="store_true", help="draw no figure at the end")
-    parser.add_argument("--json", action="store_true", help="print the result as one JSON object; progress to stderr")
-    parser.add_argument(
-        "--compare", action="store_true", help="several methods on the same space and budget, over --seeds"
-    )
-    parser.add_argument("--seeds", type=commands.positive, default=5, metavar="N", help="--compare: searches each (5)")
-    parser.add_argument("--page", metavar="FILE.md", help="--compare: where the table is written as well")
+    add("--no-plot", action="store_true", help="draw no figure at the end")
+    add("--json", action="store_true", help="print the result as one JSON object; progress to stderr")
+    add("--compare", action="store_true", help="several methods on the same space and budget, over --seeds")
+    add("--seeds", type=commands.positive, default=5, metavar="N", help="--compare: searches each (5)")
+    add("--page", metavar="FILE.md", help="--compare: where the table is written as well")
     return commands.run(parser, _search, argv)
 
 

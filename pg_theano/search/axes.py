@@ -1,7 +1,5 @@
 """The space of a search: one axis for each hyper-parameter, and its unit interval."""
 
-from __future__ import annotations
-
 import itertools
 import json
 import math
@@ -44,6 +42,16 @@ class Axis(NamedTuple):
         if self.log:
             return (math.log(value) - math.log(self.low)) / (math.log(self.high) - math.log(self.low))
         return (value - self.low) / (self.high - self.low)
+
+    def place(self, value: Any) -> float:
+        """Where a value stands in a figure: itself, or the number of a choice."""
+        return float(value) if self.choices is None else float(self.choices.index(value))
+
+    def places(self, units: Array) -> Array:
+        """Values at unit coordinates [N], not rounded and not held within the range."""
+        if self.log:
+            return np.exp(np.log(self.low) + units * (np.log(self.high) - np.log(self.low)))
+        return self.low + units * (self.high - self.low)
 
     def grid(self, points: int, low: float = 0.0, high: float = 1.0) -> list[Any]:
         """`points` values from unit `low` to `high`, both ends included; integers once each; all of the choices."""
@@ -116,11 +124,3 @@ def rows_of(axes: Sequence[Axis], units: Array) -> Array:
         else:
             columns.append(unit)
     return np.stack(columns, axis=1)
-
-
-def set_in(data: dict[str, Any], knob: str, value: Any) -> None:
-    """Set `a.b.c` in nested dicts, in place."""
-    *sections, last = knob.split(".")
-    for section in sections:
-        data = data.setdefault(section, {})
-    data[last] = value

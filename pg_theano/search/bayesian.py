@@ -9,8 +9,6 @@ given the mean that the process expects there (the kriging believer of Ginsbourg
 lies elsewhere. What failed counts as the worst outcome seen; what was pruned as its last rung's.
 """
 
-from __future__ import annotations
-
 import warnings
 from collections.abc import Callable, Sequence
 from typing import Any

@@ -19,8 +19,6 @@ and is left out of the means. Outcomes are minimised.
         state = tell(state, points[:8], outcomes)
 """
 
-from __future__ import annotations
-
 import functools
 import math
 from collections.abc import Mapping, Sequence
@@ -219,13 +217,11 @@ def _fine(state: State, group: int) -> bool:
             if axis.choices is not None:
                 if len(state.choices[axis.name]) > 1:
                     return False
-            elif step(state, axis) >= _threshold(state, axis) and len(_values(state, axis)) > 1:
-                return False
+            else:
+                threshold = state.threshold if axis.threshold is None else axis.threshold
+                if step(state, axis) >= threshold and len(_values(state, axis)) > 1:
+                    return False
     return True
-
-
-def _threshold(state: State, axis: Axis) -> float:
-    return state.threshold if axis.threshold is None else axis.threshold
 
 
 def _count(state: State, axis: Axis) -> int:

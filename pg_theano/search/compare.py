@@ -4,8 +4,6 @@ Each method searches once for each seed, which seeds its candidates and its tria
 trial; as that is the luckiest of many, its config is also trained again on `AGAIN` seeds that no trial has seen.
 """
 
-from __future__ import annotations
-
 import os
 import time
 from collections.abc import Callable, Sequence
@@ -16,7 +14,7 @@ import numpy as np
 
 from pg_theano.runs import places, statistics
 from pg_theano.runs.curves import number
-from pg_theano.runs.scores import OBJECTIVES
+from pg_theano.runs.figures import OBJECTIVES
 from pg_theano.search import plan as settings
 from pg_theano.search import samplers, study, trials
 from pg_theano.search.plan import Plan
@@ -47,15 +45,17 @@ def compare(
     for number_of_seed in range(plan.config.seed, plan.config.seed + seeds):
         for method in METHODS:  # in turn: what else the machine does meets all alike
             words = [*overrides, f"search.method={method}"]
-            one = settings.read_plan(path, words, number_of_seed)._replace(
-                name=f"{plan.name}-{method}-{number_of_seed}"
-            )
+            one = settings.read_plan(path, words, number_of_seed)
+            one = one._replace(name=f"{plan.name}-{method}-{number_of_seed}")
             outcome = study.new(one, folder / f"{method}-{number_of_seed}", lambda *_: None, say)
             if outcome.status == "interrupted":
                 raise KeyboardInterrupt
-            found[method].append(_figures(one, outcome))
-            say(f"{method}, seed {number_of_seed}: {_words(found[method][-1])}")
-    methods = {method: _summary(plan, figures) for method, figures in found.items()}
+            figures = _figures(one, outcome)
+            found[method].append(figures)
+            scores = f"best {number(figures['score'])}, again {number(figures['again'])}"
+            took = f"{figures['trials']} trials in {figures['seconds']:.1f} s"
+            say(f"{method}, seed {number_of_seed}: {scores}, {took}")
+    methods = {method: _summary(figures) for method, figures in found.items()}
     text = _table(plan, path, overrides, seeds, methods)
     if page is not None:
         writing.write_atomically(Path(page), text.encode())
@@ -116,19 +116,12 @@ def interval(values: Sequence[float]) -> tuple[float, float]:
     return float(low), float(high)
 
 
-def _summary(plan: Plan, figures: list[dict[str, Any]]) -> dict[str, Any]:
+def _summary(figures: list[dict[str, Any]]) -> dict[str, Any]:
     made: dict[str, Any] = {"searches": len(figures), "trials": [one["trials"] for one in figures]}
     for key in ("score", "half", "again", "seconds", "bookkeeping_per_trial"):
         values = [one[key] for one in figures]
         made[key] = {"mean": float(np.mean(values)), "interval": interval(values), "values": values}
     return made
-
-
-def _words(figures: dict[str, Any]) -> str:
-    return (
-        f"best {number(figures['score'])}, again {number(figures['again'])}, {figures['trials']} trials in "
-        f"{figures['seconds']:.1f} s"
-    )
 
 
 def _table(plan: Plan, path: str, overrides: Sequence[str], seeds: int, methods: dict[str, dict[str, Any]]) -> str:

@@ -10,8 +10,6 @@ file. Whatever is cut here was never acknowledged, or is asked again: each begin
 search was in, the next candidates follow from it, and finished trials are read from their folders.
 """
 
-from __future__ import annotations
-
 import contextlib
 import datetime
 import json

@@ -1,7 +1,5 @@
 """A search read from its file: `base`, knobs laid over it, and the section `search`."""
 
-from __future__ import annotations
-
 import copy
 import difflib
 import os
@@ -16,7 +14,7 @@ from pg_theano.config import reading as configs
 from pg_theano.config.kinds import Section
 from pg_theano.config.knobs import Config
 from pg_theano.config.search_knobs import Range, Search
-from pg_theano.search.axes import Axis, set_in
+from pg_theano.search.axes import Axis
 from pg_theano.system.yaml_lines import Document
 from pg_theano.types import UserError
 
@@ -93,7 +91,9 @@ def plan_of(document: Document, folder: Path) -> Plan:
         )
     search = {**search, "space": flattened(search.get("space"))}
     settings = configs.validated(_File, {"search": search}, lines_of_flat(lines), name).search
-    axes = tuple(Axis(knob, **_axis(knob, one)) for knob, one in settings.space.items())
+    fields = {knob: one.model_dump(exclude_none=True) for knob, one in settings.space.items()}
+    choices = {knob: {"choices": tuple(one.choices)} for knob, one in settings.space.items() if one.choices is not None}
+    axes = tuple(Axis(knob, **given | choices.get(knob, {})) for knob, given in fields.items())
     for axis in axes:
         _check_knob(axis, base, errors.where(("search", "space", axis.name), lines_of_flat(lines), name))
     plan = Plan(own_name, settings, axes, base, config.model_copy(update={"name": None}), folder)
@@ -111,7 +111,11 @@ def with_params(base: Mapping[str, Any], params: Mapping[str, Any]) -> dict[str,
     """The base's knobs with a candidate's over them."""
     data = copy.deepcopy(dict(base))
     for knob, value in params.items():
-        set_in(data, knob, value)
+        *sections, last = knob.split(".")
+        inner = data
+        for section in sections:
+            inner = inner.setdefault(section, {})
+        inner[last] = value
     return data
 
 
@@ -154,11 +158,6 @@ def lines_of_flat(lines: Mapping[tuple, int]) -> dict[tuple, int]:
     return moved
 
 
-def _axis(knob: str, one: Range) -> dict[str, Any]:
-    fields = one.model_dump(exclude_none=True)
-    return fields | ({"choices": tuple(one.choices)} if one.choices is not None else {})
-
-
 def _check_knob(axis: Axis, base: dict[str, Any], where: str) -> None:
     """Refuse a knob that there is not, and a value that the knob does not take."""
     known = [key for key in tables.known_keys() if key not in ("name", "seed", "runs")]
@@ -190,9 +189,8 @@ def _check_budget(plan: Plan, name: str) -> None:
     if search.objective == "steps_to_solve":
         if budget.env_steps is None and "budget.env_steps" not in searched:
             raise UserError(
-                f"{name} search.objective: got steps_to_solve without budget.env_steps, of which an "
-                "unsolved run counts twice; expected it; "
-                "try budget.env_steps=200000"
+                f"{name} search.objective: got steps_to_solve without budget.env_steps, of which an unsolved run "
+                "counts twice; expected it; try budget.env_steps=200000"
             )
         if not plan.config.solved.stop:
             raise UserError(

@@ -5,8 +5,6 @@ and recorded as a whole: the outcome is the same with one worker or eight, and a
 nothing from a batch ask for several in a round, so that workers do not wait for each other.
 """
 
-from __future__ import annotations
-
 import math
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -21,7 +19,6 @@ from pg_theano.types import UserError
 
 Shown = Callable[[Plan, Sequence[Trial], float], None]
 """Called with the plan, the trials so far and the seconds, whenever some trials have ended."""
-
 
 FAILURES = 8
 """So many trials that fail one after the other, or a whole batch, end a search: a fifth may fail by their nature."""

@@ -6,8 +6,7 @@ So a search that was killed and resumed asks what the undisturbed one would have
 generator of its own.
 """
 
-from __future__ import annotations
-
+import functools
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
@@ -93,7 +92,7 @@ def _cho(plan: Plan, trials: Sequence[Trial], count: int) -> list[Candidate]:
 def _of_optuna(make: Callable[[int], Any]) -> Callable[[Plan, Sequence[Trial], int], list[Candidate]]:
     def method(plan: Plan, trials: Sequence[Trial], count: int) -> list[Candidate]:
         def sampler_of(number: int) -> Any:
-            return make(storage.seed_of(child(plan.config.seed, number)))
+            return make(int(child(plan.config.seed, number).generate_state(1)[0]))
 
         return [Candidate(one) for one in storage.proposals(plan.axes, trials, count, plan.maximise, sampler_of)]
 
@@ -103,9 +102,7 @@ def _of_optuna(make: Callable[[int], Any]) -> Callable[[Plan, Sequence[Trial], i
 def _bayesian(plan: Plan, trials: Sequence[Trial], count: int) -> list[Candidate]:
     from pg_theano.search import bayesian
 
-    def draws(number: int) -> np.random.Generator:
-        return generator(plan.config.seed, number)
-
+    draws = functools.partial(generator, plan.config.seed)
     sampler = bayesian.sampler_class(storage.base_sampler(), plan.axes, plan.maximise, draws)()
     asked = storage.proposals(plan.axes, trials, count, plan.maximise, lambda number: sampler)
     return [Candidate(one) for one in asked]

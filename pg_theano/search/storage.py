@@ -4,8 +4,6 @@ One process writes: the coordinator. A trial is begun in one operation, with its
 all that is known of it: a process killed anywhere leaves trials that are whole, or running and evaluated again.
 """
 
-from __future__ import annotations
-
 import json
 import math
 import time
@@ -13,8 +11,6 @@ import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
-
-import numpy as np
 
 from pg_theano.search import journal
 from pg_theano.search.axes import Axis, label
@@ -78,9 +74,10 @@ class Store:
             self.study.set_user_attr("holder", holder)
             self.study.set_user_attr("identity", json.dumps(identity, sort_keys=True))
             return
-        before = json.loads(found["identity"])
-        if before != json.loads(json.dumps(identity)):
-            differ = sorted(key for key in before | identity if before.get(key) != _plain(identity.get(key)))
+        before, ours = json.loads(found["identity"]), json.loads(json.dumps(identity))
+        before |= {"base": _with_newer_knobs(before.get("base"), ours["base"])}
+        if before != ours:
+            differ = sorted(key for key in before | ours if before.get(key) != ours.get(key))
             space = ", ".join(before.get("space", {}))
             raise UserError(
                 f"{self.place}: study {self.name} is another search's: {before.get('method')} for "
@@ -256,10 +253,8 @@ def _decoded(params: dict[str, Any], axes: Sequence[Axis]) -> dict[str, Any]:
     }
 
 
-def _plain(value: Any) -> Any:
-    return json.loads(json.dumps(value))
-
-
-def seed_of(entropy: np.random.SeedSequence) -> int:
-    """The whole number that a sampler is seeded with."""
-    return int(entropy.generate_state(1)[0])
+def _with_newer_knobs(before: Any, now: Any) -> Any:
+    """A search as it was written; knobs that there have come to be since are no difference."""
+    if not (isinstance(before, dict) and isinstance(now, dict)):
+        return before
+    return now | {key: _with_newer_knobs(value, now.get(key)) for key, value in before.items()}

@@ -1,6 +1,4 @@
-"""A search from its beginning to its outcome: begun in a new folder, or resumed; its best trial."""
-
-from __future__ import annotations
+"""A search from its beginning to its outcome: begun in a new folder, or resumed; its best trial, as a config."""
 
 import os
 import socket
@@ -10,15 +8,18 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import yaml
+
 from pg_theano.config import user_code
 from pg_theano.runs import folder as runs
 from pg_theano.runs import places
 from pg_theano.search import rounds, samplers, trials
-from pg_theano.search.best import by_itself
-from pg_theano.search.plan import CHANGEABLE, PLAN, Plan, read_plan, written
+from pg_theano.search.plan import CHANGEABLE, PLAN, Plan, read_plan, with_params, written
 from pg_theano.search.rounds import Search, Shown
 from pg_theano.search.storage import Store, Trial
 from pg_theano.system import distribute, locks, opening, seals
+from pg_theano.system.console import printable
+from pg_theano.system.writing import write_atomically
 from pg_theano.types import UserError
 
 
@@ -38,8 +39,7 @@ def new(plan: Plan, run_dir: str | os.PathLike[str] | None, show: Shown, say: Ca
     code = _code(plan, say, user_code.NEW)
     samplers.next_candidates(plan, [], 1)  # a grid over the limit, a missing library: before there is a folder
     folder = places.new_folder(plan.name) if run_dir is None else places.exact_folder(Path(run_dir))
-    lock = locks.locked(folder)
-    try:
+    with locks.held(folder):
         if (folder / PLAN).exists():  # it was empty a moment ago
             raise UserError(f"{folder}: not empty; another process has just searched in it; name another folder")
         facts = {"folder": str(plan.folder), "versions": runs.versions(), "argv": sys.argv, "sealed": [PLAN]}
@@ -50,8 +50,6 @@ def new(plan: Plan, run_dir: str | os.PathLike[str] | None, show: Shown, say: Ca
             seals.write_json(folder / "search.json", facts)
             seals.write_text(folder / PLAN, written(plan).encode())  # last: it makes the folder a search
             return _outcome(Search(plan, folder, store, workers, show, say, False))
-    finally:
-        locks.unlocked(lock)
 
 
 def resume(
@@ -66,8 +64,7 @@ def resume(
                 "may change"
             )
     read_folder(path)  # before the lock is made in a folder that is none
-    lock = locks.locked(path)
-    try:
+    with locks.held(path):
         plan = read_folder(path, overrides)
         then = seals.read_json(path / "search.json")
         code = then.get("code")
@@ -78,8 +75,6 @@ def resume(
             store = _opened(plan, path, say)
             say(_kept(path, store.trials()))
             return _outcome(Search(plan, path, store, workers, show, say, force))
-    finally:
-        locks.unlocked(lock)
 
 
 def read_folder(path: Path, overrides: Sequence[str] = ()) -> Plan:
@@ -161,3 +156,31 @@ def counted(found: Sequence[Trial]) -> dict[str, int]:
     """Trials by state, all four named."""
     counts = Counter(trial.state for trial in found)
     return {state: counts[state] for state in ("complete", "pruned", "failed", "running")}
+
+
+def by_itself(base: dict[str, Any]) -> dict[str, Any]:
+    """A base whose runs train one after the other."""
+    return {key: value for key, value in base.items() if key != "agents_per_process"}
+
+
+def config_of(plan: Plan, trial: Trial) -> dict[str, Any]:
+    """The base with the trial's parameters and its seeds; several seeds become the runs of one command."""
+    seeds = trial.facts["seeds"]
+    data = with_params(by_itself(plan.base), trial.params) | {"seed": seeds[0]}
+    return {"name": f"best-{plan.name}"[:64], **data, **({"runs": len(seeds)} if len(seeds) > 1 else {})}
+
+
+def write_best(plan: Plan, trial: Trial, folder: Path, trials: int) -> Path:
+    """Write `configs/best-<search>.yaml`; it replaces an earlier one."""
+    path = Path("configs") / f"best-{plan.name}.yaml"
+    score = f"{trial.score:.10g}"
+    seeds = trial.facts["seeds"]
+    mean = "" if len(seeds) == 1 else f" in the mean of seeds {seeds[0]} to {seeds[-1]}"
+    text = (
+        f"# Trial {trial.number} of {trials}, the best that {plan.search.method} found in {printable(str(folder))}.\n"
+        f"# {plan.search.objective}: {score}{mean}. The score is of the seeds that chose it; on others expect less.\n"
+        f"#\n#   python -m pg_theano.train {path}\n\n"
+    )
+    path.parent.mkdir(exist_ok=True)
+    write_atomically(path, (text + yaml.safe_dump(config_of(plan, trial), sort_keys=False)).encode())
+    return path

@@ -1,7 +1,5 @@
 """One trial of a search: a run for each seed. The workers call this."""
 
-from __future__ import annotations
-
 import contextlib
 import errno
 import math
@@ -18,7 +16,7 @@ from pg_theano.config import reading as configs
 from pg_theano.config.knobs import Config
 from pg_theano.runs import folder as runs
 from pg_theano.runs import records
-from pg_theano.runs.scores import learning_curve, steps_to_solve
+from pg_theano.runs.figures import learning_curve, steps_to_solve
 from pg_theano.search.plan import with_params
 from pg_theano.system import locks
 from pg_theano.training import run as training

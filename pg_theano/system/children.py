@@ -14,8 +14,6 @@ whatever the child is doing: a pipe whose other end is closed sends SIGKILL to t
 thread of the child's sees to it, which needs the interpreter's lock).
 """
 
-from __future__ import annotations
-
 import contextlib
 import fcntl
 import json

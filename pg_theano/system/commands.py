@@ -1,7 +1,5 @@
 """What all commands share: a parser whose help lists every knob, errors on one line with exit code 2, a way to end."""
 
-from __future__ import annotations
-
 import argparse
 import contextlib
 import os
@@ -98,9 +96,8 @@ def _failed(message: str, debug: bool) -> int:
     with contextlib.suppress(OSError):  # stderr may be what is full; the exit code says it still
         if debug:
             traceback.print_exc()
-        print(
-            console.printable(f"error: {' '.join(message.split())}"), file=sys.stderr, flush=True
-        )  # others' may have several lines
+        line = " ".join(message.split())  # others' may have several lines
+        print(console.printable(f"error: {line}"), file=sys.stderr, flush=True)
     _close_outputs()
     return 2
 

@@ -1,7 +1,5 @@
 """Text for a terminal, which may hold a stranger's words."""
 
-from __future__ import annotations
-
 import contextlib
 import os
 import sys

@@ -46,11 +46,7 @@ class Engine(Protocol):
 
 
 def opened(
-    *,
-    workers: int = 1,
-    cluster: str | None = None,
-    timeout: float = 30.0,
-    function: Callable[[Any], Any] | None = None,
+    *, workers: int = 1, cluster: str | None = None, timeout: float = 30.0, function: Callable[[Any], Any] | None = None
 ) -> Workers:
     """Workers to map over; a context manager, which ends them.
 

@@ -6,8 +6,6 @@ with importable(folders, names):   their sources are imported anew, from beside 
     module_named(name)             the import itself, which runs the module
 """
 
-from __future__ import annotations
-
 import ast
 import contextlib
 import hashlib
@@ -22,7 +20,7 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from pg_theano.types import BUILT_IN_DYNAMICS, Problem, UserError
+from pg_theano.types import BUILT_IN_DYNAMICS, UserError
 
 NO_USER_CODE, ALLOW_IMPORT = "PG_THEANO_NO_USER_CODE", "PG_THEANO_ALLOW_IMPORT"
 """Variables of the environment, so that worker processes inherit what the user has said."""
@@ -76,9 +74,7 @@ def sources_of(name: str, folders: Sequence[Path], knob: str = "environment.dyna
     if first is None:
         where = ", ".join(dict.fromkeys(map(str, folders))) or "the current folder"
         file = f"{module.replace('.', '/')}.py"
-        raise UserError(
-            Problem.of(knob, f"no file {file} in {where}; expected it there; try copying it beside the config")
-        )
+        raise UserError.of(knob, f"no file {file} in {where}; expected it there; try copying it beside the config")
     found, waiting = [], [first, *(file for file in (_file_of(one, folders) for one in packages) if file)]
     while waiting:
         path = waiting.pop()

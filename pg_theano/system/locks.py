@@ -1,7 +1,5 @@
 """The lock of a folder: one process at a time writes in it. The system lets go of it when the process ends."""
 
-from __future__ import annotations
-
 import contextlib
 import errno
 import fcntl
@@ -9,6 +7,7 @@ import os
 import re
 import socket
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 from pg_theano.system import opening
@@ -46,6 +45,16 @@ def unlocked(descriptor: int) -> None:
     with contextlib.suppress(OSError):
         os.ftruncate(descriptor, 0)
     os.close(descriptor)
+
+
+@contextlib.contextmanager
+def held(folder: Path) -> Iterator[None]:
+    """Hold a folder's lock meanwhile. Errors: `UserError` that names the process that has it."""
+    descriptor = locked(folder)
+    try:
+        yield
+    finally:
+        unlocked(descriptor)
 
 
 def holder_of(folder: Path) -> str | None:

@@ -8,8 +8,6 @@ Nothing here runs what it reads. A size that a file states is compared with the 
 taken for it. See docs/security.md for what is trusted and what is not.
 """
 
-from __future__ import annotations
-
 import io
 import json
 import math
@@ -23,7 +21,7 @@ from typing import Any
 
 import numpy as np
 
-from pg_theano.types import Array, Problem, UserError
+from pg_theano.types import Array, UserError
 
 MOST_JSON = 16_000_000
 """Bytes of a JSON file, or of the manifest of an artifact. 16 MB of `[[],[],...` unfold to 0.4 GB."""
@@ -59,17 +57,15 @@ def opened(path: Path, flags: int = os.O_RDONLY, mode: int = 0o644) -> int:
         descriptor = os.open(path, flags | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, mode)
     except OSError:
         if os.path.islink(path):
-            raise UserError(Problem(str(path), "is a link", "a file of its own: copy what it points to here")) from None
+            raise UserError.at(path, "is a link", "a file of its own: copy what it points to here") from None
         raise
     found = os.fstat(descriptor)
     if not stat.S_ISREG(found.st_mode):
         os.close(descriptor)
-        raise UserError(Problem(str(path), "is not a regular file"))
+        raise UserError.at(path, "is not a regular file")
     if flags & os.O_ACCMODE != os.O_RDONLY and found.st_nlink != 1:
         os.close(descriptor)
-        raise UserError(
-            Problem(str(path), f"has {found.st_nlink} names (hard links)", "one: it would be written to as well")
-        )
+        raise UserError.at(path, f"has {found.st_nlink} names (hard links)", "one: it would be written to as well")
     return descriptor
 
 
@@ -78,26 +74,26 @@ def read(path: Path, most: int) -> bytes:
     with os.fdopen(opened(path), "rb") as file:
         size = os.fstat(file.fileno()).st_size
         if size > most:
-            raise UserError(Problem(str(path), f"has {size:,} bytes", f"at most {most:,}"))
+            raise UserError.at(path, f"has {size:,} bytes", f"at most {most:,}")
         content = file.read(most + 1)
     if len(content) > most:
-        raise UserError(Problem(str(path), f"grew past {most:,} bytes while it was read"))
+        raise UserError.at(path, f"grew past {most:,} bytes while it was read")
     return content
 
 
 def own_file(path: Path) -> Path:
     """The path of a regular file, or of none yet. Errors: `UserError` for a link, a pipe and the like."""
     if path.is_symlink():
-        raise UserError(Problem(str(path), "is a link", "a file of its own: copy what it points to here"))
+        raise UserError.at(path, "is a link", "a file of its own: copy what it points to here")
     if path.exists() and not path.is_file():
-        raise UserError(Problem(str(path), "is not a regular file"))
+        raise UserError.at(path, "is not a regular file")
     return path
 
 
 def own_folder(folder: Path) -> Path:
     """The folder itself. Errors: `UserError` for a link, behind which files would be written and cleared elsewhere."""
     if folder.is_symlink():
-        raise UserError(Problem(str(folder), "is a link", "a folder of the run's own: copy what it points to here"))
+        raise UserError.at(folder, "is a link", "a folder of the run's own: copy what it points to here")
     return folder
 
 
@@ -106,17 +102,14 @@ def parsed(content: bytes | str) -> Any:
     try:
         value = json.loads(content)
         level, depth = [value], 0
-        while level := [inner for one in level if isinstance(one, (dict, list)) for inner in _inside(one)]:
+        while containers := [one for one in level if isinstance(one, (dict, list))]:
+            level = [inner for one in containers for inner in (one.values() if isinstance(one, dict) else one)]
             depth += 1
             if depth > MOST_DEPTH:
                 raise ValueError(f"nested deeper than {MOST_DEPTH} levels")
         return value
     except RecursionError:
         raise ValueError("nested too deeply") from None
-
-
-def _inside(value: Any) -> Any:
-    return value.values() if isinstance(value, dict) else value
 
 
 def arrays_of(content: bytes) -> dict[str, Array]:

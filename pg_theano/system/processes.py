@@ -1,7 +1,5 @@
 """What happens in a worker, and the worker processes beside this one: `distribute.py` puts them to work."""
 
-from __future__ import annotations
-
 import contextlib
 import multiprocessing
 import os
@@ -110,9 +108,8 @@ class _Process:
     def __init__(self, function: Callable[[Any], Any] | None) -> None:
         self.executor = ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn"), initializer=_begin)
         with _surroundings_of_a_worker():
-            self.began: Future[Any] = (
-                self.executor.submit(evaluate, function, [], None) if function else self.executor.submit(os.getpid)
-            )
+            first: tuple[Any, ...] = (evaluate, function, [], None) if function else (os.getpid,)
+            self.began: Future[Any] = self.executor.submit(*first)
         (self.process,) = self.executor._processes.values()
 
     def end(self, *, at_once: bool) -> None:

@@ -7,8 +7,6 @@
 A bit that flipped on the disk, or a cut, is an error where the file is read, and never another learning rate.
 """
 
-from __future__ import annotations
-
 import hashlib
 import json
 import re
@@ -19,7 +17,7 @@ from typing import Any
 import yaml
 
 from pg_theano.system import opening, writing, yaml_lines
-from pg_theano.types import Problem, UserError
+from pg_theano.types import UserError
 
 MARK = b"# sha256 "
 
@@ -52,13 +50,13 @@ def read_json(path: Path) -> dict[str, Any]:
     try:
         found = opening.parsed(opening.read(path, opening.MOST_JSON))
     except ValueError:
-        raise UserError(Problem(str(path), "damaged: not JSON")) from None
+        raise UserError.at(path, "damaged: not JSON") from None
     if not isinstance(found, dict):
-        raise UserError(Problem(str(path), "damaged: expected an object"))
+        raise UserError.at(path, "damaged: expected an object")
     # A file without a seal comes from an older version: a cut leaves no JSON, a flipped bit in its key the seal itself.
     older = found.get("seal") is None and not any(re.fullmatch("[0-9a-f]{64}", str(one)) for one in found.values())
     if not agrees(found) and not older:
-        raise UserError(Problem(str(path), "damaged: its checksum does not agree"))
+        raise UserError.at(path, "damaged: its checksum does not agree")
     return found
 
 

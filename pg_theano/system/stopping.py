@@ -6,8 +6,6 @@ with stopping.listening():        # the commands; a library call leaves signals 
 return stopping.exit_code()       # 130 for Ctrl-C, 143 for SIGTERM
 """
 
-from __future__ import annotations
-
 import contextlib
 import os
 import signal

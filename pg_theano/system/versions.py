@@ -3,8 +3,6 @@
 See docs/reliability.md for what is promised and what is not.
 """
 
-from __future__ import annotations
-
 import contextlib
 import functools
 import importlib.metadata

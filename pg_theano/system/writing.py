@@ -7,8 +7,6 @@
 A process that is killed anywhere leaves the old file or the new one, and perhaps a temporary one beside it.
 """
 
-from __future__ import annotations
-
 import contextlib
 import errno
 import os

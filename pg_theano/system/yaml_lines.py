@@ -18,8 +18,6 @@ The line of a value is that of its key, or in a list that of the item's first ch
 its anchor holds; the lines inside that copy are the anchor's, where the text stands.
 """
 
-from __future__ import annotations
-
 import difflib
 import re
 from pathlib import Path
@@ -27,7 +25,7 @@ from typing import Any, NamedTuple
 
 import yaml
 
-from pg_theano.types import Problem, UserError
+from pg_theano.types import UserError
 
 MAX_BYTES = 1_000_000
 MAX_NODES = 10_000  # keys and values
@@ -58,29 +56,24 @@ def read_file(path, *, foreign=False) -> Document:
     name, path = str(path), Path(path)
     try:
         if path.is_dir():
-            raise UserError(Problem(name, "got a folder", "a YAML file", "one of those in it"))
+            raise UserError.at(name, "got a folder", "a YAML file", "one of those in it")
         if not path.exists():
-            raise UserError(Problem(name, "no such file", "a YAML file", hint=_suggestion(path)))
+            raise UserError.at(name, "no such file", "a YAML file", hint=_suggestion(path))
         if not path.is_file():
-            raise UserError(Problem(name, "got no regular file", "a YAML file", "another"))
+            raise UserError.at(name, "got no regular file", "a YAML file", "another")
         if path.stat().st_size > MAX_BYTES:
-            raise UserError(
-                Problem(
-                    name,
-                    f"got {path.stat().st_size:,} bytes",
-                    f"a YAML file of at most {MAX_BYTES:,}",
-                    "a shorter one",
-                )
+            raise UserError.at(
+                name, f"got {path.stat().st_size:,} bytes", f"a YAML file of at most {MAX_BYTES:,}", "a shorter one"
             )
         content = path.read_bytes()
     except OSError as error:
-        raise UserError(Problem(name, f"cannot be read: {error.strerror}")) from error
+        raise UserError.at(name, f"cannot be read: {error.strerror}") from error
     try:
         return read_text(content.decode("utf-8"), name, foreign=foreign)
     except UnicodeDecodeError as error:
         line = error.object.count(b"\n", 0, error.start) + 1
-        raise UserError(
-            Problem(f"{name}:{line}", "got bytes that are no UTF-8", "text", "saving the file with the encoding UTF-8")
+        raise UserError.at(
+            f"{name}:{line}", "got bytes that are no UTF-8", "text", "saving the file with the encoding UTF-8"
         ) from error
 
 
@@ -92,10 +85,8 @@ def read_text(text, name, *, foreign=False) -> Document:
         data = {}
     if not isinstance(data, dict):
         kind = {list: "a list", str: "text", bool: "a boolean"}.get(type(data), "a number")
-        wanted = (
-            ("a mapping", "another file") if foreign else ("a mapping of knobs", "'environment: {id: CartPole-v1}'")
-        )
-        raise source.error(lines[()], f"got {kind}", *wanted)
+        ours = ("a mapping of knobs", "'environment: {id: CartPole-v1}'")
+        raise source.error(lines[()], f"got {kind}", *(("a mapping", "another file") if foreign else ours))
     del lines[()]
     return Document(data, lines, name)
 
@@ -119,7 +110,7 @@ class _Source(NamedTuple):
     def error(self, line, got, expected="", advice="", path=()):
         """The UserError `name:line path: got ...`, for its caller to raise."""
         place = f"{self.name}:{line}" if self.numbered else self.name
-        return UserError(Problem(f"{place} {_dotted(path)}" if path else place, got, expected, advice))
+        return UserError.at(f"{place} {_dotted(path)}" if path else place, got, expected, advice)
 
 
 class _Composer(yaml.SafeLoader):
@@ -133,9 +124,8 @@ class _Composer(yaml.SafeLoader):
         event = self.peek_event()
         line = event.start_mark.line + 1
         tag = getattr(event, "tag", None)
-        if tag is not None and not (
-            self.source.foreign and tag in FOREIGN_TAGS and isinstance(event, yaml.ScalarEvent)
-        ):
+        allowed = self.source.foreign and tag in FOREIGN_TAGS and isinstance(event, yaml.ScalarEvent)
+        if tag is not None and not allowed:
             tag = tag.replace("tag:yaml.org,2002:", "!!")
             raise self.source.error(line, f"got the tag {tag}", "plain values", "the value without it")
         self.count += 1

@@ -8,8 +8,6 @@ What collects and learns is the function of a single run under `jax.vmap`, with 
 has its own seed, schedules, counters, run folder and end. One that is finished is left out of later calls.
 """
 
-from __future__ import annotations
-
 import contextlib
 import json
 import time

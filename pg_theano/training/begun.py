@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from pg_theano.config import user_code
 from pg_theano.config.knobs import Config
 from pg_theano.environments import watchdog
+from pg_theano.environments.sound import LONGEST_EPISODE
 from pg_theano.runs import folder as runs
 from pg_theano.runs import seeds
 from pg_theano.system import opening
@@ -20,7 +21,7 @@ from pg_theano.training.loop import Trainer
 from pg_theano.training.playing import collecting
 from pg_theano.training.playing.collecting import Collector
 from pg_theano.training.setting import Environment, Setting, compiled_line, described, setting_of
-from pg_theano.types import Program, UserError
+from pg_theano.types import Program, Task, UserError
 
 if TYPE_CHECKING:  # imported where one is given: the way to a solved task is short
     from pg_theano.training.callbacks import Callback
@@ -43,7 +44,8 @@ def one(begun: runs.Resumable, folder_of_config: Path, how: How) -> dict[str, An
         setting = _setting(begun, folder_of_config, screen, closing, say=screen.event)
         at = begun.checkpoint and begun.checkpoint.facts["counters"]["updates"]
         where = "new" if at is None else f"resumed at update {at}"
-        screen.event(f"{path}: {where}; {_described(setting)}, seed {config.seed}")
+        screen.event(f"{path}: {where}; {described(setting)}, seed {config.seed}")
+        _tell_of_no_limit(setting.task, screen)
         return to_the_end(_trainer(begun, setting, compiled(setting, closing), how, closing))
 
 
@@ -62,7 +64,8 @@ def together(
             begun.append(member)
             told = screen.of_agent(member.config, path)
             settings.append(_setting(member, folder_of_config, told, closing, environment))
-        screen.event(f"{above}: {len(settings)} agents at once; {_described(settings[0])}")
+        screen.event(f"{above}: {len(settings)} agents at once; {described(settings[0])}")
+        _tell_of_no_limit(settings[0].task, screen)
         loaded = agents.load(settings, [folder_of_config], lambda what, took: screen.event(compiled_line(what, took)))
         each = zip(begun, settings, loaded, strict=True)
         return agents.train([_trainer(*member, how, closing) for member in each], screen.event)
@@ -124,8 +127,13 @@ def _setting(
     return setting
 
 
-def _described(setting: Setting) -> str:
-    return described(setting.task, setting.environment, setting.spec, setting.config.gradients)
+def _tell_of_no_limit(task: Task, screen: Screen) -> None:
+    """An evaluation waits for the end of its episodes, which a greedy policy may never reach."""
+    if task.time_limit is None:
+        screen.event(
+            f"{task.id} has no time limit: an episode, of an evaluation too, may take {LONGEST_EPISODE:,} steps; "
+            "try environment.max_episode_steps=1000"
+        )
 
 
 def compiled(setting: Setting, closing: contextlib.ExitStack) -> tuple[Program, Collector]:
@@ -144,11 +152,7 @@ def compiled(setting: Setting, closing: contextlib.ExitStack) -> tuple[Program, 
 
 
 def _trainer(
-    begun: runs.Resumable,
-    setting: Setting,
-    loaded: tuple[Program, Collector],
-    how: How,
-    closing: contextlib.ExitStack,
+    begun: runs.Resumable, setting: Setting, loaded: tuple[Program, Collector], how: How, closing: contextlib.ExitStack
 ) -> Trainer:
     program, collector = loaded
     saver = saving.begin(setting, program, collector, begun.checkpoint, force=how.force)

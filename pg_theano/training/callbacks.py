@@ -7,9 +7,8 @@ def stop_early(update, metrics, policy):
 pg_theano.run("configs/cartpole.yaml", callbacks=[stop_early, TensorBoard()])
 """
 
-from __future__ import annotations
-
-from collections.abc import Callable, Mapping, Sequence
+import contextlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -63,33 +62,27 @@ class Told:
         return self._policy.at(setting.spec, state)
 
     def _told(self, callback: Callback, record: dict[str, Any], policy: Policy | None) -> bool:
-        try:
+        with self._named(callback, f"at update {record['update']}", "; the run is saved as it was before that update"):
             return bool(callback(record["update"], record, policy))
-        except UserError:
-            raise
-        except Exception as error:
-            raise UserError(
-                f"{self.folder}: the callback {_name(callback)} raised at update {record['update']}: "
-                f"{type(error).__name__}: {error}; the run is saved as it was before that update"
-            ) from error
 
     def finish(self, result: Mapping[str, Any]) -> None:
         for callback in self.callbacks if self.begun else ():
             self._called(callback, "finish", dict(result))
 
     def _called(self, callback: Callback, method: str, *arguments: Any) -> None:
-        try:
+        with self._named(callback, f"in {method}"):
             getattr(callback, method, lambda *_: None)(*arguments)
+
+    @contextlib.contextmanager
+    def _named(self, callback: Callback, where: str, more: str = "") -> Iterator[None]:
+        try:
+            yield
         except UserError:
             raise
         except Exception as error:
-            raise UserError(
-                f"{self.folder}: the callback {_name(callback)} raised in {method}: {type(error).__name__}: {error}"
-            ) from error
-
-
-def _name(callback: Callback) -> str:
-    return getattr(callback, "__name__", type(callback).__name__)
+            name = getattr(callback, "__name__", type(callback).__name__)
+            told = f"{type(error).__name__}: {error}{more}"
+            raise UserError(f"{self.folder}: the callback {name} raised {where}: {told}") from error
 
 
 # -- the names that dashboards have
@@ -202,9 +195,7 @@ def _imported(name: str, extra: str | None) -> Any:
 
 def _as_markdown(data: Mapping[str, Any], prefix: str = "") -> str:
     """A line for each knob, indented by four spaces: TensorBoard shows that as it is, as a block of code."""
-    lines = []
-    for key, value in data.items():
-        lines.append(
-            _as_markdown(value, f"{prefix}{key}.") if isinstance(value, dict) else f"    {prefix}{key}: {value}"
-        )
-    return "\n".join(lines)
+    return "\n".join(
+        _as_markdown(value, f"{prefix}{key}.") if isinstance(value, dict) else f"    {prefix}{key}: {value}"
+        for key, value in data.items()
+    )

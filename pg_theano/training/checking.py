@@ -1,7 +1,5 @@
 """Symbolic, by-hand and numerical gradients of one real rollout, held to each other."""
 
-from __future__ import annotations
-
 import math
 import os
 from collections.abc import Mapping, Sequence

@@ -1,7 +1,5 @@
 """Gradients against differences of their loss: array by array, along single numbers and through all of them."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
@@ -77,12 +75,7 @@ def compare(
 
 
 def _row(
-    name: str,
-    size: int,
-    found: Mapping[str, Array],
-    directions: Array,
-    numerical: Sequence[float | None],
-    scale: float,
+    name: str, size: int, found: Mapping[str, Array], directions: Array, numerical: Sequence[float | None], scale: float
 ) -> Row:
     counts = np.array([value is not None for value in numerical])
     differences = np.array([value for value in numerical if value is not None])

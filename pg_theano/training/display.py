@@ -28,6 +28,9 @@ class Screen(Protocol):
     def update(self, record: Mapping[str, Any], budget: float) -> None:
         """The record of an update, and the share of the budget that is spent."""
 
+    def evaluating(self, ended: int, episodes: int) -> None:
+        """So many of an evaluation's episodes have ended."""
+
     def saved(self, updates: int) -> None:
         """A checkpoint after so many updates is on the disk: no kill takes it away any more."""
 
@@ -41,8 +44,14 @@ Display = Callable[[str], Screen]
 """Makes a screen with this title."""
 
 
+PATIENCE = 5.0
+"""Seconds of an evaluation before a line says how far it is."""
+
+
 class Plain:
     """A line for every event and evaluation, and for an update or a checkpoint at most one a second."""
+
+    _evaluating: float | None = None  # when it was last said how far this evaluation is, or when it began
 
     def __init__(self, file: TextIO):
         self.file = file
@@ -65,6 +74,14 @@ class Plain:
         if "evaluation_mean" in record or now - self._last >= 1.0:
             self._last = now
             self.event(line_of(record))
+
+    def evaluating(self, ended: int, episodes: int) -> None:
+        now = time.monotonic()
+        if self._evaluating is None or ended == episodes:
+            self._evaluating = None if ended == episodes else now
+        elif now - self._evaluating >= PATIENCE:
+            self._evaluating = now
+            self.event(f"evaluating: {ended} of {episodes} episodes")
 
     def saved(self, updates: int) -> None:
         now = time.monotonic()
@@ -91,7 +108,7 @@ class Quiet(Plain):
     def update(self, record: Mapping[str, Any], budget: float) -> None:
         pass
 
-    def saved(self, updates: int) -> None:
+    def evaluating(self, ended: int, episodes: int) -> None:
         pass
 
 

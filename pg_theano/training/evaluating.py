@@ -1,7 +1,5 @@
 """A policy evaluated in fresh environments: its episodes, and the figures of their returns."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -15,45 +13,43 @@ from pg_theano.runs import folder
 from pg_theano.spec import Spec
 from pg_theano.training import programs, seeding
 from pg_theano.training.playing import episodes as rollout
-from pg_theano.types import GREEDY, SAMPLE, Array, Knobs, State
+from pg_theano.types import GREEDY, SAMPLE, Array, State
 
 MOST_ENVIRONMENTS = 32
 
 
 class Evaluator:
-    """Environments of its own, that training never touches; made when first needed, kept for the next evaluation."""
+    """Environments of its own, that training never touches; made when first needed, kept for the next evaluation.
 
-    def __init__(self, config: Config, spec: Spec, folders: Sequence[Path] = ()):
-        self.config, self.folders = config, folders
+    `episodes` is the largest number of an evaluation.
+    """
+
+    def __init__(self, config: Config, spec: Spec, folders: Sequence[Path], episodes: int):
+        self.config, self.folders, self.most = config, folders, episodes
         self.draw = programs.noise_of(config, spec)
         self.environment: Any = None
+        self.length: float | None = None  # mean, of the episodes played last; None where it costs nothing
 
     def __call__(
         self,
         act: Callable[..., Any],
         state: State,
-        knobs: Knobs,
         *,
         episodes: int,
         seed: np.random.SeedSequence,
         choice: int,
+        progress: Callable[[int, int], None] | None = None,
     ) -> dict[str, float]:
-        """Play exactly `episodes` episodes, each to its end. Returns mean, std, min, max (of the episode return), n."""
-        if self.environment is None:
-            self.environment = making.make(
-                self.config.environment,
-                num_envs=1 if episodes == 1 else min(episodes, MOST_ENVIRONMENTS),
-                dtype=self.config.dtype,
-                folders=self.folders,
-                whole=episodes,
-                squash=self.config.policy.squash,
-            )
+        """Play exactly `episodes` episodes, each to its end. Returns mean, std, min, max (of the episode return), n.
+
+        `progress` is told, while it plays, how many of how many have ended.
+        """
         episode_seeds, action_noise = (np.random.default_rng(child) for child in seed.spawn(2))
         played = rollout.collect(
-            self.environment,
+            self.made(),
             act,
             state,
-            knobs | {"exploration_rate": 0.0},
+            schedules.constant_knobs(self.config) | {"exploration_rate": 0.0},
             num_episodes=episodes,
             draw=self.draw,
             episode_seeds=episode_seeds,
@@ -61,8 +57,27 @@ class Evaluator:
             dtype=self.config.dtype,
             choice=choice,
             keep=(),
+            progress=progress,
         )
+        self.length = None if self.all_at_once() else float(played.lengths.mean())
         return figures_of(played.returns)
+
+    def made(self) -> Any:
+        """The environments."""
+        if self.environment is None:
+            self.environment = making.make(
+                self.config.environment,
+                num_envs=1 if self.most == 1 else min(self.most, MOST_ENVIRONMENTS),
+                dtype=self.config.dtype,
+                folders=self.folders,
+                whole=self.most,
+                squash=self.config.policy.squash,
+            )
+        return self.environment
+
+    def all_at_once(self) -> bool:
+        """Whether all episodes are rows of one vectorised class: fewer of them would be no quicker."""
+        return isinstance(self.made(), making.VectorClass)
 
     def close(self) -> None:
         if self.environment is not None:
@@ -71,13 +86,8 @@ class Evaluator:
 
 def figures_of(returns: Array) -> dict[str, float]:
     """Mean, std, min, max and n of episode returns."""
-    return {
-        "mean": float(returns.mean()),
-        "std": float(returns.std()),
-        "min": float(returns.min()),
-        "max": float(returns.max()),
-        "n": len(returns),
-    }
+    figures = {name: float(getattr(returns, name)()) for name in ("mean", "std", "min", "max")}
+    return figures | {"n": len(returns)}
 
 
 def evaluate(run: str | Path, *, episodes: int = 100, seed: int = 0, sampled: bool = False) -> dict[str, Any]:
@@ -86,14 +96,13 @@ def evaluate(run: str | Path, *, episodes: int = 100, seed: int = 0, sampled: bo
     config, facts, spec, checkpoint = folder.trained(path)
     user_code.check_run(config, facts)
     folders = [Path(facts["folder"])]
-    evaluator = Evaluator(config, spec, folders)
+    evaluator = Evaluator(config, spec, folders, episodes)
     try:
         act = programs.acting_alone(config, spec, folders)
         return {
             **evaluator(
                 act,
                 checkpoint.state,
-                schedules.constant_knobs(config),
                 episodes=episodes,
                 seed=np.random.SeedSequence(seed, spawn_key=(seeding.EVALUATE_COMMAND,)),
                 choice=SAMPLE if sampled else GREEDY,

@@ -1,7 +1,5 @@
 """The graph of one compiled function of a config, before and after rewriting."""
 
-from __future__ import annotations
-
 import importlib.util
 import os
 import shutil
@@ -9,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from pg_theano.compiler import building, user_parts
+from pg_theano.compiler import building
 from pg_theano.config import reading as configs
 from pg_theano.config import user_code
 from pg_theano.config.algorithms import ALGORITHMS
@@ -68,7 +66,7 @@ def graph(
         raise UserError(
             f"--function rollout: {environment.task.id} is stepped by Gymnasium here; expected act or train"
         )
-    pair = building.graphs_of(spec, function, around=user_parts.around(spec, [folder]))
+    pair = building.graphs_of(spec, function, around=building.around(spec, [folder]))
 
     from pg_theano.compiler import pictures
 

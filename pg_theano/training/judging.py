@@ -1,19 +1,19 @@
 """Evaluations while a run trains: when, which State was the best, and whether the task is solved."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
 
-from pg_theano.config import schedules
 from pg_theano.runs import figures
 from pg_theano.system import stopping
 from pg_theano.training import seeding
 from pg_theano.training.evaluating import Evaluator
-from pg_theano.training.setting import Evaluation, Progress, Setting
+from pg_theano.training.setting import Counters, Evaluation, Progress, Setting
 from pg_theano.types import GREEDY, SAMPLE, State
+
+LEAST_EPISODES = 5
+"""Of an evaluation, however dear it is."""
 
 
 class Judge:
@@ -21,7 +21,7 @@ class Judge:
 
     def __init__(self, setting: Setting, act: Callable[..., Any]):
         self.setting, self.act = setting, act
-        self.evaluator = Evaluator(setting.config, setting.spec, setting.folders)
+        self.evaluator = Evaluator(setting.config, setting.spec, setting.folders, setting.config.evaluation.episodes)
         self.beforehand: dict[tuple[int, int], Evaluation] = {}  # (purpose, choice): played together with other runs'
 
     def due(self, record: Mapping[str, Any], updates: int) -> bool:
@@ -33,15 +33,39 @@ class Judge:
     def evaluate(self, now: Progress, record: dict[str, Any]) -> tuple[Progress, bool]:
         """Add an evaluation to the record; returns (the progress with its best State, whether the run may stop)."""
         with self.setting.parts.of("evaluate"):
-            greedy = self.evaluation(now, seeding.EVALUATION, GREEDY)
+            counters, every = now.counters, self.setting.config.evaluation.episodes
+            episodes = self.affordable(counters, record)
+            greedy = self.evaluation(now, seeding.EVALUATION, GREEDY, episodes=episodes)
+            length = self.evaluator.length
+            if episodes < every and self.solves(greedy):
+                greedy = self.evaluation(now, seeding.EVALUATION, GREEDY)
+            now = now._replace(counters=counters._replace(evaluated_steps=counters.env_steps, evaluated_length=length))
             record |= {f"evaluation_{name}": greedy[name] for name in ("mean", "std", "min", "max")}
+            record["evaluation_episodes"] = greedy["n"]
             if self.setting.config.evaluation.sampled:
-                record["evaluation_sampled_mean"] = self.evaluation(now, seeding.EVALUATION, SAMPLE)["mean"]
+                sampled = self.evaluation(now, seeding.EVALUATION, SAMPLE, episodes=episodes)
+                record["evaluation_sampled_mean"] = sampled["mean"]
         if now.counters.best is None or greedy["mean"] > now.counters.best:
             now = now.with_best(greedy["mean"])
         return now, self.solves(greedy)
 
-    def evaluation(self, now: Progress, purpose: int, choice: int, state: State | None = None) -> Evaluation:
+    def affordable(self, counters: Counters, record: Mapping[str, Any]) -> int:
+        """How many episodes: those whose steps are a share of what was trained since the last evaluation.
+
+        Never fewer than `LEAST_EPISODES`. They are taken to be as long as those of the last evaluation, or as those
+        that training has just played, whichever are longer.
+        """
+        config = self.setting.config.evaluation
+        together = (seeding.EVALUATION, GREEDY) in self.beforehand  # with other runs, as rows of one class
+        if config.share is None or together or self.evaluator.all_at_once():
+            return config.episodes
+        length = max(counters.evaluated_length or 0.0, record["length_mean"] or 0.0)
+        steps = config.share * (counters.env_steps - counters.evaluated_steps)
+        return min(config.episodes, max(LEAST_EPISODES, int(steps / length) if length else 0))
+
+    def evaluation(
+        self, now: Progress, purpose: int, choice: int, state: State | None = None, episodes: int | None = None
+    ) -> Evaluation:
         """Play the run's newest State, or another `state`, on the seeds of this purpose and update."""
         if (purpose, choice) in self.beforehand:
             return self.beforehand.pop((purpose, choice))
@@ -49,10 +73,10 @@ class Judge:
         return self.evaluator(
             self.act,
             now.state if state is None else state,
-            schedules.constant_knobs(config),
-            episodes=config.evaluation.episodes,
+            episodes=episodes or config.evaluation.episodes,
             seed=seeding.child(config.seed, purpose, now.counters.updates),
             choice=choice,
+            progress=self.setting.display.evaluating,
         )
 
     def reaches(self, found: Evaluation) -> bool:

@@ -1,7 +1,5 @@
 """Warnings and questions about a user's environment, from what a training run plays in it."""
 
-from __future__ import annotations
-
 from pg_theano.environments import inspection, making, watchdog
 from pg_theano.environments.singles import Slots
 from pg_theano.environments.sound import check_record
@@ -68,7 +66,6 @@ def check_finite(setting: Setting, measured: dict[str, float], played: Played, u
         check_record(played.rollout, f"{setting.task.id}, update {update}, {column}", everything=not finite)
     if not finite:
         raise UserError(
-            f"update {update}: the loss, its gradient or the step is not finite "
-            f"(cost {cost:g}); parameters were left as they were; expected finite numbers; try a lower "
-            "schedules.learning_rate, or rewards of a smaller size"
+            f"update {update}: the loss, its gradient or the step is not finite (cost {cost:g}); parameters were left "
+            "as they were; expected finite numbers; try a lower schedules.learning_rate, or rewards of a smaller size"
         )

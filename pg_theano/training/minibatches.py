@@ -1,7 +1,5 @@
 """Minibatches: which steps of a rollout are learned from together, and in which order."""
 
-from __future__ import annotations
-
 import numpy as np
 
 from pg_theano.training import seeding

@@ -1,7 +1,5 @@
 """The program of a spec, and who acts by it: the compiled graph, or NumPy."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -10,7 +8,7 @@ import numpy as np
 
 from pg_theano.compiler import functions
 from pg_theano.compiler import program as compiling
-from pg_theano.compiler.user_parts import around
+from pg_theano.compiler.building import around
 from pg_theano.config.algorithms import ALGORITHMS
 from pg_theano.config.declared import declared
 from pg_theano.config.knobs import Config

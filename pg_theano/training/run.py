@@ -1,7 +1,5 @@
 """Runs from a config, or from the folder of an interrupted one, to a result: one, several seeds, or several at once."""
 
-from __future__ import annotations
-
 import json
 import os
 import time
@@ -51,13 +49,10 @@ def run(
     with given.placed(), places.new(name, run_dir) as path:
         if given.config.runs == 1:
             return Result(path, begun.one(begun.new(given.config, path, given.folder), given.folder, how))
-        lock = locks.locked(path)
-        try:
+        with locks.held(path):
             code = user_code.check(given.config, [given.folder], begun.say_nothing)
             seeds.begin(given.config, path, given.folder, code)
             return Result(path, _several(given.config, path, given.folder, how))
-        finally:
-            locks.unlocked(lock)
 
 
 def resume(path: Path, overrides: Sequence[str] = (), how: How = SILENT) -> Result:
@@ -68,13 +63,10 @@ def resume(path: Path, overrides: Sequence[str] = (), how: How = SILENT) -> Resu
     if (path / seeds.PLAN).exists():
         if overrides:
             raise UserError(f"{overrides[0]}: a set of seeds keeps its config; resume one seed to change its budget")
-        lock = locks.locked(path)
-        try:
+        with locks.held(path):
             config, folder_of_config, code = seeds.read_plan(path)
             user_code.check(config, [folder_of_config], begun.say_nothing, code)
             return Result(path, _several(config, path, folder_of_config, how))
-        finally:
-            locks.unlocked(lock)
     resumed = runs.resumable(path, overrides, force=how.force)
     return Result(path, begun.one(resumed, Path(resumed.facts["folder"]), how))
 

@@ -1,7 +1,5 @@
 """What a run leaves on the disk: checkpoints, its result; how it goes on from them, and back to a whole update."""
 
-from __future__ import annotations
-
 import time
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -146,9 +144,8 @@ def _resumed(setting: Setting, program: Program, collector: Collector, checkpoin
 def _learned(setting: Setting, program: Program, checkpoint: Checkpoint) -> tuple[State, dict[str, Array]]:
     """(State, arrays of open episodes) of a checkpoint. Errors: `UserError` where the State is not of this program."""
     rows = setting.config.environment.num_envs
-    expected = {
-        name: tuple(rows if size == "E" else size for size in shape) for name, shape, _ in program.manifest["state"]
-    }
+    entries = program.manifest["state"]
+    expected = {name: tuple(rows if size == "E" else size for size in shape) for name, shape, _ in entries}
     learned, open_episodes = collecting.parted(checkpoint.state)
     found = {name: array.shape for name, array in learned.items()}
     if expected != found:

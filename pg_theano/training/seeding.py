@@ -1,7 +1,5 @@
 """The random generators of a run: one for each purpose and index, all from its seed."""
 
-from __future__ import annotations
-
 import numpy as np
 
 # One child of SeedSequence(seed) for each purpose and index: a generator's state follows from the counters, so that

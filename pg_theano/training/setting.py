@@ -21,7 +21,6 @@ from pg_theano.types import RETURN_SO_FAR, Played, State, Steps
 Evaluation = dict[str, float]
 """Mean, std, min, max and n of episode returns."""
 
-
 Environment = Compiled | Steps
 
 
@@ -34,6 +33,8 @@ class Counters(NamedTuple):
     seconds: float = 0.0  # of training, over all resumed parts
     best: float | None = None  # mean of the best evaluation so far
     best_update: int | None = None
+    evaluated_steps: int = 0  # env_steps at the last evaluation,
+    evaluated_length: float | None = None  # and the mean length of its episodes, where it could have had fewer
 
     def after(self, played: Played, seconds: float) -> Counters:
         """The counters once an update has learned from what was played."""
@@ -124,8 +125,9 @@ def setting_of(
     return Setting(config, folder, folders, display, made, spec, parts)
 
 
-def described(task: Task, environment: Environment, spec: Spec, gradients: str) -> str:
+def described(setting: Setting) -> str:
     """The task, the policy, who steps how many environments side by side, and whether gradients are by hand."""
+    task, environment, spec = setting.task, setting.environment, setting.spec
     stretches = f"stretches of {spec.learning.num_steps} steps" if spec.learning.num_steps else ""
     if isinstance(environment, Compiled):
         engine = f"compiled, {stretches or 'all episodes of an update side by side'}"
@@ -135,5 +137,5 @@ def described(task: Task, environment: Environment, spec: Spec, gradients: str) 
     discrete = task.action.kind == "discrete"
     actions = f"{task.action.choices[0]} actions" if discrete else f"actions of size {task.action.size}"
     sizes = f"{task.obs_size} features, {actions}, {spec.acting.num_params} parameters"
-    by_hand = "; gradients by hand" if gradients == "by_hand" else ""
+    by_hand = "; gradients by hand" if setting.config.gradients == "by_hand" else ""
     return f"{task.id}, {sizes}; engine {engine}{by_hand}"

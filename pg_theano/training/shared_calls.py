@@ -3,15 +3,13 @@
 A call that is not full is filled up with copies of an agent, whose results nobody reads.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Protocol, cast
 
 import numpy as np
 
 from pg_theano.compiler.functions import agent_axis
-from pg_theano.compiler.padding import power_of_two
+from pg_theano.compiler.program import power_of_two
 from pg_theano.training.loop import Trainer
 from pg_theano.training.playing.compiled import Playing
 from pg_theano.types import Array, Knobs, Played, Record, State

@@ -5,8 +5,6 @@ that `evaluate.Evaluator` gives it alone: the same first states, actions from th
 cannot be, nothing is played here, and each agent evaluates by itself.
 """
 
-from __future__ import annotations
-
 import contextlib
 import time
 from collections.abc import Iterable
@@ -14,7 +12,7 @@ from typing import Any, NamedTuple, cast
 
 import numpy as np
 
-from pg_theano.compiler.padding import power_of_two
+from pg_theano.compiler.program import power_of_two
 from pg_theano.config import schedules
 from pg_theano.environments import making
 from pg_theano.policies import acting

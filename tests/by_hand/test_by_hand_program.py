@@ -14,7 +14,7 @@ from pg_theano.config import reading, tables
 from pg_theano.environments import making
 from pg_theano.graphs.algorithms import ppo, vpg
 from pg_theano.training import minibatches, specs
-from pg_theano.training.setting import described
+from pg_theano.training.setting import Setting, described
 from pg_theano.types import EXPLORE, GREEDY, SAMPLE, ActionSpace, Rollout, UserError
 
 pytestmark = pytest.mark.usefixtures("elsewhere")
@@ -330,7 +330,7 @@ def test_gymnasium_steps_and_the_screen_says_whose_gradients_they_are():
         chosen = reading.from_dict({"algorithm": {"name": "vpg"}, "gradients": gradients})
         environment = specs.environment_of(chosen, [])
         spec = specs.spec_of(chosen, environment.task, environment)
-        lines.append(described(environment.task, environment, spec, gradients))
+        lines.append(described(Setting(chosen, None, [], None, environment, spec, None)))
         environment.close()
     assert "engine gymnasium, 16 environments" in lines[0] and lines[0].endswith("; gradients by hand")
     assert "engine compiled" in lines[1] and "by hand" not in lines[1]

@@ -2,9 +2,9 @@
 
 import itertools
 import json
-import subprocess
 import sys
 
+import helpers_forking as forking
 import helpers_graphs as by_definition
 import numpy as np
 import pytest
@@ -390,7 +390,7 @@ def test_each_step_of_the_derivation_lowers_the_variance():
 def test_the_command_solves_cartpole(arguments, elsewhere):
     """In a process of its own, for two seeds, within 2,000 episodes."""
     for seed in ("0", "1"):
-        done = subprocess.run(
+        done = forking.run(
             [sys.executable, "-m", "pg_theano.by_hand", "--algo", *arguments, "--seed", seed, "--json", "--no-plot"],
             capture_output=True, text=True, check=True,
         )  # fmt: skip

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from helpers_graphs import KNOBS
 
-from pg_theano.compiler import building, cached, padding
+from pg_theano.compiler import building, cached
 from pg_theano.compiler import program as compiling
 from pg_theano.types import UserError
 
@@ -59,7 +59,7 @@ def found(reports):
 )  # fmt: skip
 def test_the_ladder_of_timesteps(steps, limit, expected):
     """64, 128, … up to the time limit. Caught, when planted: < for ≤ (an exact fit doubled); the limit ignored."""
-    assert padding.bucket(steps, limit) == expected
+    assert compiling.bucket(steps, limit) == expected
 
 
 @pytest.mark.parametrize(
@@ -68,7 +68,7 @@ def test_the_ladder_of_timesteps(steps, limit, expected):
 )
 def test_the_next_power_of_two(number, expected):
     """Caught, when planted: powers of two doubled."""
-    assert padding.power_of_two(number) == expected
+    assert compiling.power_of_two(number) == expected
 
 
 # -- the cache

@@ -255,6 +255,7 @@ def as_child(tree: Path, cache: Path, log: Path, report: Path, arguments: list[s
         os.dup2(handle, stream)
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
     os.chdir(tree)
+    os.environ |= {"PG_THEANO_TESTS_PLAIN": "1"}  # this fork ends sooner than a server of its own has begun
     os.environ |= {"PG_THEANO_CACHE": str(cache), "PYTHONPATH": f"{tree}{os.pathsep}{tree / 'tests'}"}
     for name in [name for name in os.environ if name.startswith("PYTEST_")]:
         del os.environ[name]  # of the pytest that asks: a worker of xdist, say

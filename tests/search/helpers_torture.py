@@ -14,6 +14,7 @@ import sys
 import time
 from pathlib import Path
 
+import helpers_forking as forking
 import optuna
 import yaml
 from helpers_search import plain
@@ -53,7 +54,7 @@ def begun(*arguments, cwd, said):
     """The command, begun in a process group of its own; what it says is appended to the file `said`."""
     path = os.pathsep.join([str(TESTS / "search"), str(TESTS), str(TESTS.parent)])
     with open(said, "ab") as file:
-        return subprocess.Popen(
+        return forking.Popen(
             [sys.executable, "-m", "pg_theano.search", *map(str, arguments), "--no-plot"],
             stdout=file, stderr=subprocess.STDOUT, cwd=cwd, start_new_session=True,
             env=os.environ | {"PYTHONPATH": path},

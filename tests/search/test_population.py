@@ -19,7 +19,7 @@ from pg_theano.training.playing import generations
 from pg_theano.training.population import learner
 from pg_theano.types import GREEDY, ActionSpace, UserError
 
-pytestmark = pytest.mark.usefixtures("elsewhere")
+pytestmark = pytest.mark.usefixtures("elsewhere", "functions_kept")
 
 SEARCHES = ["cem", "pgpe", "es", "cmaes"]
 ACTIONS = {

@@ -6,6 +6,8 @@ from helpers_runs import assert_equal_runs, ran
 
 from pg_theano.training.playing import generations
 
+OPTIMISED = False  # see conftest.machine_code
+
 pytestmark = [pytest.mark.usefixtures("elsewhere"), pytest.mark.slow]
 
 CHOSEN = {

@@ -13,6 +13,8 @@ from pg_theano.search import compare, trials
 from pg_theano.search.storage import Trial
 from pg_theano.types import UserError
 
+OPTIMISED = False  # see conftest.machine_code
+
 
 @pytest.fixture
 def small(elsewhere):
@@ -204,10 +206,10 @@ def test_a_best_config_says_where_it_came_from(elsewhere):
     """And has the seeds of its own trial, a repeat's. Caught, when planted: the base's seed."""
     from helpers_search import plan_of
 
-    from pg_theano.search import best
+    from pg_theano.search import study
 
     trial = Trial(7, {RATE: 0.1, DISCOUNT: 0.9, HIDDEN: [8]}, "complete", 1.5, {"seeds": [4, 5]})
-    path = best.write(plan_of("random"), trial, elsewhere / "runs", 20)
+    path = study.write_best(plan_of("random"), trial, elsewhere / "runs", 20)
     text = path.read_text()
     assert text.startswith("# Trial 7 of 20")
     assert yaml.safe_load(text)["seed"] == 4

@@ -6,6 +6,8 @@ from helpers_search import REAL, plain, plan_of
 
 from pg_theano.search import study
 
+OPTIMISED = False  # see conftest.machine_code
+
 pytestmark = [pytest.mark.usefixtures("elsewhere"), pytest.mark.slow]
 
 

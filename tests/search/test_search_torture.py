@@ -10,6 +10,8 @@ from pg_theano.runs import places
 from pg_theano.system import locks
 from pg_theano.types import UserError
 
+OPTIMISED = False  # see conftest.machine_code
+
 
 @pytest.mark.slow
 def test_workers_and_coordinators_are_killed_and_no_trial_is_lost_stuck_or_counted_twice(tmp_path):

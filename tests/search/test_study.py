@@ -10,6 +10,7 @@ import sys
 import threading
 import time
 
+import helpers_forking as forking
 import numpy as np
 import optuna
 import pytest
@@ -19,6 +20,8 @@ from optuna.storages.journal import JournalFileBackend
 
 from pg_theano.search import journal, rounds, storage, study, trials
 from pg_theano.types import UserError
+
+OPTIMISED = False  # see conftest.machine_code
 
 METHODS = ("random", "tpe", "bayesian", "cho")
 
@@ -351,7 +354,7 @@ def real(path, **search):
 
 
 def command(*arguments, cwd):
-    done = subprocess.run(
+    done = forking.run(
         [sys.executable, "-m", "pg_theano.search", *map(str, arguments)],
         capture_output=True,
         text=True,
@@ -383,7 +386,7 @@ def test_a_search_killed_with_sigkill_goes_on(elsewhere, workers):
     """The process group, in the middle of its second batch; the trials are those of an undisturbed search."""
     path = real(elsewhere / "s.yaml", workers=workers)
     command(path, "--run-dir", "whole", "--no-plot", "search.workers=1", cwd=elsewhere)
-    begun = subprocess.Popen(
+    begun = forking.Popen(
         [sys.executable, "-m", "pg_theano.search", path, "--run-dir", "killed", "--no-plot"],
         stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, cwd=elsewhere, start_new_session=True,
     )  # fmt: skip
@@ -404,7 +407,7 @@ def test_ctrl_c_leaves_a_search_that_goes_on(elsewhere, workers):
     """Exit code 130 and what to type; the trials in the end are those of an undisturbed search."""
     path = real(elsewhere / "s.yaml", workers=workers)
     command(path, "--run-dir", "whole", "--no-plot", "search.workers=1", cwd=elsewhere)
-    begun = subprocess.Popen(
+    begun = forking.Popen(
         [sys.executable, "-m", "pg_theano.search", path, "--run-dir", "stopped", "--no-plot"],
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, cwd=elsewhere, start_new_session=True,
     )  # fmt: skip

@@ -1,7 +1,5 @@
 """The knobs that an entry of rl-zoo becomes, and remarks on what has no exact equivalent."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from typing import Any, NamedTuple
 

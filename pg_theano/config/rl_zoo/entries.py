@@ -4,8 +4,6 @@ rl-zoo hands strings such as "dict(log_std_init=-2, activation_fn=nn.ReLU)" to P
 which runs nothing. Only literals, dict(...), lists and dotted names are accepted.
 """
 
-from __future__ import annotations
-
 import ast
 import difflib
 import math

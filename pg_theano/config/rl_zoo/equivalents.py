@@ -11,8 +11,6 @@ Conventions of Stable-Baselines3 that an entry does not spell out, and the knobs
     eval_freq                                   every_updates eval_freq/N, rounded
 """
 
-from __future__ import annotations
-
 import difflib
 import math
 import re
@@ -98,10 +96,7 @@ def _registered(environment: str) -> tuple[str, str]:
         ) from None
     if highest is not None and version is not None and highest > version:
         newer = registration.get_env_id(space, name, highest)
-        return (
-            newer,
-            f"Gymnasium has no {environment} any more; {newer} is written, which is not quite the same task",
-        )
+        return (newer, f"Gymnasium has no {environment} any more; {newer} is written, which is not quite the same task")
     return environment, (
         f"{environment} is not registered here; install what has it, and try environment.id=its_module:{environment}"
     )

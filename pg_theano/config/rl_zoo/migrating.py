@@ -1,7 +1,5 @@
 """An entry of rl-zoo's as a config of ours, with a comment for each knob."""
 
-from __future__ import annotations
-
 import json
 import re
 from pathlib import Path

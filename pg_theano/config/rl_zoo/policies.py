@@ -1,7 +1,5 @@
 """The policy of an rl-zoo entry: its networks, its noise, and the optimiser that `policy_kwargs` may name."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from typing import Any
 

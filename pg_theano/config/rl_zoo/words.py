@@ -5,8 +5,6 @@ They are those of the signatures of PPO, A2C (stable_baselines3 2.9.2), TRPO (sb
 table to readers; a test holds the two equal.
 """
 
-from __future__ import annotations
-
 from typing import Any
 
 EQUIVALENT: tuple[tuple[str, str], ...] = (

@@ -1,7 +1,5 @@
 """Advantage actor-critic, synchronous (Mnih et al. 2016): inputs, loss, gradient, updates."""
 
-from __future__ import annotations
-
 from pg_theano.graphs import actors, networks, objectives
 from pg_theano.graphs.algorithms import common, minibatches
 from pg_theano.graphs.algorithms.common import act, rollout

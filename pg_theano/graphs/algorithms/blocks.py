@@ -1,7 +1,5 @@
 """A rollout as learning reads it: time first, in columns; and the steps of it to learn from together."""
 
-from __future__ import annotations
-
 from typing import Any, NamedTuple
 
 import pytensor.tensor as pt

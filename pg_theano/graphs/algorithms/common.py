@@ -4,8 +4,6 @@
 them. An algorithm's own file holds its loss, its gradient and its updates.
 """
 
-from __future__ import annotations
-
 from typing import Any, NamedTuple
 
 import pytensor

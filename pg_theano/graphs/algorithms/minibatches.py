@@ -4,8 +4,6 @@ The host says which columns (index [G, B]) make each of G gradient steps, and gi
 weight 0 (`pg_theano/training/minibatches.py`): so any number of minibatches, and any padding of the rollout, will do.
 """
 
-from __future__ import annotations
-
 import pytensor
 import pytensor.tensor as pt
 

@@ -4,8 +4,6 @@ The Fisher matrix F is the Hessian of KL(π_old ‖ π) at π = π_old. It is ne
 which the symbolic engine derives by differentiating twice.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from typing import Any, NamedTuple
 

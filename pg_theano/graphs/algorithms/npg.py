@@ -1,7 +1,5 @@
 """The natural policy gradient (Kakade 2001), its step measured in KL (Rajeswaran et al. 2017, eq. 5)."""
 
-from __future__ import annotations
-
 import pytensor.tensor as pt
 
 from pg_theano.graphs.algorithms import common, natural

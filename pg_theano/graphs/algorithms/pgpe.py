@@ -4,8 +4,6 @@ One Gaussian for each parameter is the policy, a draw of all parameters is its a
 the policy gradient of that (Sehnke et al. 2010). Population of P = 2E candidates: E draws and their mirror images.
 """
 
-from __future__ import annotations
-
 import math
 
 import pytensor

@@ -1,7 +1,5 @@
 """Proximal policy optimisation (Schulman et al. 2017): inputs, loss, gradient, updates."""
 
-from __future__ import annotations
-
 from pg_theano.graphs import actors, objectives
 from pg_theano.graphs.algorithms import common, minibatches
 from pg_theano.graphs.algorithms.common import act, rollout

@@ -1,7 +1,5 @@
 """REINFORCE (Williams 1992): inputs, loss, gradient, updates."""
 
-from __future__ import annotations
-
 import pytensor
 import pytensor.tensor as pt
 from pytensor.gradient import disconnected_grad

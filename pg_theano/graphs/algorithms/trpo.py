@@ -1,7 +1,5 @@
 """Trust region policy optimisation (Schulman et al. 2015): the natural gradient and a line search."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytensor
 import pytensor.tensor as pt

@@ -1,7 +1,5 @@
 """The vanilla policy gradient with a value network as baseline: inputs, loss, gradient, updates."""
 
-from __future__ import annotations
-
 import pytensor.tensor as pt
 
 from pg_theano.graphs import actors, networks, objectives
@@ -13,15 +11,7 @@ from pg_theano.spec import Spec
 
 __all__ = ["act", "describe", "gradient", "rollout", "train"]
 
-METRICS = [
-    "cost",
-    "value_loss",
-    "entropy",
-    "gradient_norm",
-    "explained_variance",
-    "advantage_mean",
-    "finite",
-]
+METRICS = ["cost", "value_loss", "entropy", "gradient_norm", "explained_variance", "advantage_mean", "finite"]
 
 
 def describe(spec: Spec):

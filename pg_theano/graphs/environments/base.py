@@ -30,8 +30,6 @@ Numbers written in these functions take the dtype of the state. Integers do not,
 float64: write `action.astype(x.dtype)` before you multiply.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable
 from difflib import get_close_matches

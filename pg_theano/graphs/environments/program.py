@@ -1,7 +1,5 @@
 """A symbolic environment by itself, for who wants to step it from outside: `reset` and `step` of E episodes."""
 
-from __future__ import annotations
-
 import pytensor.tensor as pt
 
 from pg_theano.graphs.common import Graph
@@ -62,7 +60,5 @@ def step(stepped: Stepped):
         "terminated": environment.terminated(following),
     }
     return Graph(
-        {"env_state": packed, "action": given},
-        outputs,
-        {"env_state": [environment.state_size, "E"], "action": dims},
+        {"env_state": packed, "action": given}, outputs, {"env_state": [environment.state_size, "E"], "action": dims}
     )

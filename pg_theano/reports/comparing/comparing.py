@@ -11,7 +11,7 @@ import numpy as np
 
 from pg_theano.reports.comparing.results import CURVES, RESAMPLES, Comparison, Estimate, Group, Improvement
 from pg_theano.runs import statistics
-from pg_theano.runs.scores import OBJECTIVES
+from pg_theano.runs.figures import OBJECTIVES
 from pg_theano.types import UserError
 
 if TYPE_CHECKING:
@@ -130,11 +130,8 @@ def _groups(
 
 def _without_a_curve(efficiency: Mapping[str, Any], curve: str) -> list[str]:
     names = [name for name, found in efficiency.items() if found is None]
-    return (
-        [f"{', '.join(names)}: no sample-efficiency curve: a run of it has no {curve} while it trained"]
-        if names
-        else []
-    )
+    said = f"{', '.join(names)}: no sample-efficiency curve: a run of it has no {curve} while it trained"
+    return [said] if names else []
 
 
 def _ends(values: Sequence[float]) -> tuple[float, float]:

@@ -1,7 +1,5 @@
 """Scores, profiles and curves of groups of runs, and the warnings that the evidence needs."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -149,13 +147,9 @@ def _mixed(cells: Cells, by: Sequence[str]) -> list[str]:
 def _budgets(cells: Cells) -> list[str]:
     said = []
     for task in next(iter(cells.values())):
-        spent = {
-            name: max(
-                (run.result["env_steps"] for run in group[task] if run.result["status"] != "solved"), default=None
-            )
-            for name, group in cells.items()
-        }
-        known = {name: steps for name, steps in spent.items() if steps}
+        results = {name: [one.result for one in group[task]] for name, group in cells.items()}
+        spent = {n: [one["env_steps"] for one in each if one["status"] != "solved"] for n, each in results.items()}
+        known = {name: max(steps) for name, steps in spent.items() if steps and max(steps)}
         if known and max(known.values()) > UNEQUAL * min(known.values()):
             each = _some([f"{name} {number(steps)}" for name, steps in known.items()])
             said.append(f"{task}: not the same env steps for all: {each}; who had more had more time to learn")

@@ -1,15 +1,13 @@
 """The figure of a comparison: estimates with their intervals, performance profiles, sample efficiency."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from pg_theano.reports import plots
 from pg_theano.reports.comparing.results import Comparison, Estimate, short
-from pg_theano.runs import scores
 from pg_theano.runs.curves import number
+from pg_theano.runs.figures import OBJECTIVES
 
 MOST_PAIRS = 10
 ROW = 0.27  # inches of a bar
@@ -30,11 +28,13 @@ def figure_of(found: Comparison) -> Any:
     figure = plots.Figure(figsize=(plots.WIDTH, height), dpi=plots.DPI, facecolor="white")
     plots.FigureCanvasAgg(figure)
     styles = dict(zip([group.name for group in found.groups], plots.looks(len(found.groups)), strict=True))
-    title = f"{', '.join(found.bounds)}: {scores.OBJECTIVES[found.score]}, by {', '.join(found.by)}"
+    title = f"{', '.join(found.bounds)}: {OBJECTIVES[found.score]}, by {', '.join(found.by)}"
     figure.text(0.5, 1 - 0.12 / height, plots.plain(title), ha="center", va="top", fontsize=12.5, color="black")
+    counts = [sum(map(len, group.scores.values())) for group in found.groups]
     figure.legend(
         [plots.Line2D([], [], color=look.colour, linestyle=look.line, linewidth=2) for look in styles.values()],
-        [plots.plain(f"{short(group.name)} ({_runs(group.scores)})") for group in found.groups],
+        [plots.plain(f"{short(group.name)} ({count} run{'' if count == 1 else 's'})")
+         for group, count in zip(found.groups, counts, strict=True)],
         loc="upper center", bbox_to_anchor=(0.5, 1 - 0.33 / height), ncols=min(len(styles), 6), frameon=False,
         fontsize=9.5, handlelength=3.5,
     )  # fmt: skip
@@ -66,11 +66,6 @@ def figure_of(found: Comparison) -> Any:
     profiles.axes.set_ylim(-0.02, 1.03)
     _finish(learning, found.steps, 0.0)
     return figure
-
-
-def _runs(scores_of_tasks: dict[str, list[float]]) -> str:
-    counts = [len(one) for one in scores_of_tasks.values()]
-    return f"{sum(counts)} run{'' if sum(counts) == 1 else 's'}"
 
 
 def _finish(panel: plots.Panel, x_label: str, left: float) -> None:

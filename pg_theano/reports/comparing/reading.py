@@ -1,7 +1,5 @@
 """Finished runs, read and grouped by a knob; and the runs that are left out, with the reason."""
 
-from __future__ import annotations
-
 import difflib
 import json
 from collections.abc import Iterator, Mapping, Sequence
@@ -96,9 +94,8 @@ def _runs_in(path: Path, left_out: list[LeftOut]) -> list[Path]:
             return folders  # each has its config
         if folders and planned > len(folders):
             missing = planned - len(folders)
-            left_out.append(
-                LeftOut(path, f"{missing} of {planned} seeds {'has' if missing == 1 else 'have'} not begun")
-            )
+            have = "has" if missing == 1 else "have"
+            left_out.append(LeftOut(path, f"{missing} of {planned} seeds {have} not begun"))
     return folders
 
 
@@ -213,9 +210,10 @@ def grouped(found: Sequence[Finished], by: Sequence[str], left_out: list[LeftOut
         differing = [key for key in differences(found) if key not in by]
         advice = f"they differ in {', '.join(differing[:5])}" if differing else "they differ in nothing but their seed"
         example = differing[0] if differing else "run"
+        missing = "".join(f"; {one.path} {one.why}" for one in left_out[:3])
         (name,) = cells
         raise UserError(
-            f"--by {','.join(by)}: got one group, {name}; expected two or more: {advice}{_without(left_out)}; "
+            f"--by {','.join(by)}: got one group, {name}; expected two or more: {advice}{missing}; "
             + (f"try --by {example}" if example not in by else "try a run that differs")
         )
     tasks = list(dict.fromkeys(task for group in cells.values() for task in group))
@@ -232,11 +230,6 @@ def grouped(found: Sequence[Finished], by: Sequence[str], left_out: list[LeftOut
                 for run in group.get(task, []):
                     left_out.append(LeftOut(run.path, f"{', '.join(lacking)}: no run of its task, {task}"))
     return {name: {task: group[task] for task in common} for name, group in cells.items()}
-
-
-def _without(left_out: Sequence[LeftOut]) -> str:
-    """The groups that are missing, and why, as the tail of a sentence."""
-    return "".join(f"; {one.path} {one.why}" for one in left_out[:3])
 
 
 def differences(found: Sequence[Finished]) -> list[str]:

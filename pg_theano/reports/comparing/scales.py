@@ -3,15 +3,13 @@
 score = (x − low) / (high − low)          low and high of the task: what counts as 0, and as 1
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
 
 from pg_theano.reports.comparing.reading import Cells, Finished
-from pg_theano.runs import scores
+from pg_theano.runs.figures import OBJECTIVES, learning_curve, steps_to_solve
 from pg_theano.types import Array, UserError
 
 RANDOM = {
@@ -53,12 +51,12 @@ def score_of(run: Finished, score: str, horizon: float) -> float:
     if score == "steps_to_solve":
         if not run.config.solved.stop:
             raise UserError("solved.stop=false: when it was solved is not recorded")
-        return scores.steps_to_solve(figures, config)
+        return steps_to_solve(figures, config)
     steps, returns = (run.columns.get(name) for name in ("env_steps", "return_mean"))
     if steps is None or returns is None:
         raise UserError("no episode ended; there is no learning curve")
     pairs = zip(steps.tolist(), returns.tolist(), strict=True)
-    return scores.learning_curve(
+    return learning_curve(
         [{"env_steps": x, "return_mean": None if np.isnan(y) else y} for x, y in pairs], figures, config
     )
 
@@ -128,7 +126,7 @@ def scale_of(
     if how == "none":
         zero, one = dict.fromkeys(tasks, 0.0), dict.fromkeys(tasks, 1.0)
         target = threshold_of(cells, tasks[0]) if len(tasks) == 1 and not lower else None
-        return Scale("none", zero, one, scores.OBJECTIVES[score], target, lower), []
+        return Scale("none", zero, one, OBJECTIVES[score], target, lower), []
     worst, best = (max, min) if lower else (min, max)
     low, high = ({task: float(end(each)) for task, each in values.items()} for end in (worst, best))
     said = (

@@ -3,8 +3,6 @@
 Colours are the notebook's own but for the curves, whose tones are seen in the light and in the dark.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any

@@ -1,7 +1,5 @@
 """Figures as inline SVG; the page's script zooms them and reads values from them: the numbers are in the drawing."""
 
-from __future__ import annotations
-
 import math
 import struct
 import zlib

@@ -1,7 +1,5 @@
 """A page's frame and tables. Whatever comes from a run goes through `text`: it is shown, never interpreted."""
 
-from __future__ import annotations
-
 import base64
 import hashlib
 import html

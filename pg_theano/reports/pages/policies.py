@@ -1,7 +1,5 @@
 """The policy as numbers, and as maps over two dimensions of its observations."""
 
-from __future__ import annotations
-
 import base64
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -65,9 +63,8 @@ def channels(found: policy.Policy) -> list[Channel]:
         return [Channel(f"P(part {c} = 1)", (0.0, 1.0), True) for c in range(found.acting.num_outputs)]
     size, moving = action.size, _spread(found) != "constant"
     after = ", before squashing" if found.acting.squash else ", before clipping"
-    return [Channel(f"mean of action {c}{after}", None, True) for c in range(size)] + [
-        Channel(f"std of action {c}{after}", None, moving) for c in range(size)
-    ]
+    kinds = (("mean", True), ("std", moving))
+    return [Channel(f"{name} of action {c}{after}", None, shown) for name, shown in kinds for c in range(size)]
 
 
 def _bare(found: policy.Policy) -> str:

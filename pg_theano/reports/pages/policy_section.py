@@ -1,7 +1,5 @@
 """The policy of a run on a page: one episode of it, and its maps over what it met in playing."""
 
-from __future__ import annotations
-
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -96,9 +94,8 @@ def _episode(found: policy.Policy, config: Any, folders: Sequence[Path]) -> str:
     """A greedy episode as a GIF, the policy's numbers beside every picture."""
     from pg_theano.reports import animation
 
-    moving = [
-        one for one in policies.channels(found) if one.shown or one.range
-    ]  # a standard deviation that never changes is left out
+    # A standard deviation that never changes is left out.
+    moving = [one for one in policies.channels(found) if one.shown or one.range]
     bars = [(channel.label.partition(", before")[0], channel.range) for channel in moving[: animation.MOST_BARS]]
     try:
         gif, steps, total = animation.animation(

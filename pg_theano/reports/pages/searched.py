@@ -1,7 +1,5 @@
 """What a page shows of a search: its history, what mattered, a slice along each knob, CHO's parabolas, the best."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,8 +12,8 @@ from pg_theano.reports.pages import figures, html
 from pg_theano.reports.pages.figures import Mark
 from pg_theano.reports.search_display import headline, number
 from pg_theano.runs.curves import Curve
-from pg_theano.runs.scores import OBJECTIVES
-from pg_theano.search import best, cho, samplers, storage, study
+from pg_theano.runs.figures import OBJECTIVES
+from pg_theano.search import cho, samplers, storage, study
 from pg_theano.search.axes import Axis, label
 from pg_theano.search.plan import Plan
 from pg_theano.search.storage import Trial
@@ -87,13 +85,9 @@ def _importance(plan: Plan, trials: Sequence[Trial]) -> str:
     return figures.bars(title, [short[name] for name in names], [found[name] for name in names])
 
 
-def _place(axis: Axis, value: Any) -> float:
-    return float(axis.choices.index(value)) if axis.choices is not None else float(value)
-
-
 def _slice(plan: Plan, axis: Axis, trials: Sequence[Trial], state: cho.State | None) -> str:
     complete = _scored(trials, "complete")
-    x, y = [_place(axis, trial.params[axis.name]) for trial, _ in complete], [score for _, score in complete]
+    x, y = [axis.place(trial.params[axis.name]) for trial, _ in complete], [score for _, score in complete]
     if not y:
         return ""
     top = int(np.argmax(y) if plan.maximise else np.argmin(y))
@@ -123,16 +117,13 @@ def _parabolas(plan: Plan, axis: Axis, state: cho.State) -> list[Mark]:
         if newest:
             means = sign * np.array(fit.means)
             real = np.isfinite(means)
-            places = np.array([_place(axis, value) for value in fit.values])
+            places = np.array([axis.place(value) for value in fit.values])
             marks.append(Mark("points", _flat(places[real], means[real]), GREEN, "means of CHO's last round"))
         if fit.coefficients is not None and len(fit.values) > 1:
             units = np.linspace(axis.unit(fit.values[0]), axis.unit(fit.values[-1]), 40)
             a, b, c = fit.coefficients
-            over = axis.low + units * (axis.high - axis.low)
-            if axis.log:
-                over = np.exp(np.log(axis.low) + units * (np.log(axis.high) - np.log(axis.low)))
             kind, series = ("line", "its quadratic") if newest else ("thin", "quadratics of the rounds before")
-            marks.append(Mark(kind, _flat(over, sign * (a + b * units + c * units**2)), GREEN, series))
+            marks.append(Mark(kind, _flat(axis.places(units), sign * (a + b * units + c * units**2)), GREEN, series))
     return marks
 
 
@@ -151,5 +142,5 @@ def _best(plan: Plan, trials: Sequence[Trial]) -> str:
     first = complete[0][0]
     if "seeds" not in first.facts:
         return shown
-    config = yaml.safe_dump(best.config_of(plan, first), sort_keys=False)
+    config = yaml.safe_dump(study.config_of(plan, first), sort_keys=False)
     return shown + html.details(f"The config of trial {first.number}, to train", f"<pre>{html.text(config)}</pre>")

@@ -1,7 +1,5 @@
 """Runs on a page: their outcome, curves and times."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -65,10 +63,7 @@ def read(path: Path) -> Trained:
     """A run folder, or one of `seed-*/`. Errors: `UserError` for a folder that is neither, or has no record yet."""
     if (path / seeds.PLAN).is_file():
         config, *_ = seeds.read_plan(path)
-        folders = [one for one in seeds.folders_of(path) if (one / "config.yaml").is_file()]
-        folders = [
-            one for one in folders if (one / "metrics.jsonl").is_file() and (one / "metrics.jsonl").stat().st_size
-        ]
+        folders = [one for one in seeds.folders_of(path) if (one / "config.yaml").is_file() and _has_records(one)]
         if not folders:
             raise UserError(f"{path}: no records yet in any of its seeds; report again after the first update")
         facts = runs.read_run(folders[0])[1]
@@ -83,6 +78,11 @@ def read(path: Path) -> Trained:
     asked = config.solved.threshold
     threshold = curves.numbers(facts.get("task") or {}, ["threshold"]).get("threshold") if asked is None else asked
     return Trained(run.name, path, to_dict(config), run, results, folders, threshold)
+
+
+def _has_records(folder: Path) -> bool:
+    file = folder / "metrics.jsonl"
+    return file.is_file() and file.stat().st_size > 0
 
 
 def _result(found: Mapping[str, Any] | None) -> dict[str, Any]:
@@ -137,12 +137,10 @@ def _facts(one: Trained) -> str:
         steps = [_last(one, i, "env_steps") for i in ended]
         seconds = [_last(one, i, "seconds") for i in ended]
         median = " (median)" if len(ended) > 1 else ""
-        facts.append(
-            ("solved after" + median, f"{np.median(steps):,.0f} steps, {np.median(seconds):.2f} s of training", "good")
-        )
-    means = [
-        result["evaluation"]["mean"] for result in results if (result.get("evaluation") or {}).get("mean") is not None
-    ]
+        spent = f"{np.median(steps):,.0f} steps, {np.median(seconds):.2f} s of training"
+        facts.append((f"solved after{median}", spent, "good"))
+    judged = [result.get("evaluation") or {} for result in results]
+    means = [evaluation["mean"] for evaluation in judged if evaluation.get("mean") is not None]
     if means:
         spread = f" ± {np.std(means):.3g} over seeds" if len(means) > 1 else ""
         facts.append(("greedy episodes return", f"{np.mean(means):,.4g}{spread}", looks))
@@ -201,9 +199,8 @@ def _rows_of(one: Trained, named: bool) -> list[list[Any]]:
 
 def curves_section(trained: Sequence[Trained]) -> str:
     """Return against env steps and against seconds of training, and every other column against env steps."""
-    found = {
-        name for one in trained for columns in one.run.seeds for name in columns if np.isfinite(columns[name]).any()
-    }
+    every = [columns for one in trained for columns in one.run.seeds]
+    found = {name for columns in every for name in columns if np.isfinite(columns[name]).any()}
     large = []
     for column, title in RETURN.items():
         if column in found:
@@ -213,9 +210,8 @@ def curves_section(trained: Sequence[Trained]) -> str:
                 shown = {_threshold(one) for one, theirs in zip(trained, each, strict=True) if theirs}
                 levels = sorted(level for level in shown if level is not None)
                 large.append(figures.chart(f"{title}, against {label}", marks, x=label, y="return", levels=levels))
-    rest = sorted(
-        n for n in found - set(METRICS) - set(RETURN) - NOT_DRAWN if not n.startswith(("return_", "evaluation_"))
-    )
+    others = found - set(METRICS) - set(RETURN) - NOT_DRAWN
+    rest = sorted(name for name in others if not name.startswith(("return_", "evaluation_")))
     small = []
     for column in [*[name for name in METRICS if name in found], *rest][:MOST_CHARTS]:
         x, label = ("update", "generation") if column in OF_GENERATIONS else ("env_steps", "environment steps")

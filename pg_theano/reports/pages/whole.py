@@ -1,12 +1,14 @@
-"""A whole page of runs, and where it is written to."""
+"""A whole page of runs, with their configs, and where it is written to."""
 
-from __future__ import annotations
-
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
-from pg_theano.reports.pages import configs, html, policy_section, training
+from pg_theano.config.knobs import Config
+from pg_theano.config.reading import from_dict, to_dict
+from pg_theano.reports.pages import html, policy_section, training
 from pg_theano.reports.pages.training import Trained
+from pg_theano.runs import curves
 from pg_theano.system.writing import write_atomically
 from pg_theano.types import UserError
 
@@ -34,12 +36,7 @@ def written(out: Path, content: str) -> Path:
 
 def read(folders: Sequence[Path]) -> list[Trained]:
     """Runs and sets of seeds; equal names become folders. Errors: `UserError` without a run or record."""
-    found = [training.read(path) for path in folders]
-    names = [one.name for one in found]
-    return [
-        one._replace(name=str(path)) if names.count(one.name) > 1 else one
-        for one, path in zip(found, folders, strict=True)
-    ]
+    return curves.distinct([training.read(path) for path in folders], folders)
 
 
 def sections(trained: Sequence[Trained], *, play: bool) -> list[str]:
@@ -47,8 +44,46 @@ def sections(trained: Sequence[Trained], *, play: bool) -> list[str]:
     parts = [training.overview(trained), training.curves_section(trained)]
     if play:
         parts.append(policy_section.section(trained[:MOST_POLICIES], [one.path for one in trained[MOST_POLICIES:]]))
-    return [*parts, training.times_section(trained), configs.config_section(trained)]
+    return [*parts, training.times_section(trained), config_section(trained)]
 
 
 def page(title: str, parts: Sequence[str]) -> str:
     return html.page(title, html.contents(parts), parts)
+
+
+# -- the knobs
+
+
+def config_section(trained: Sequence[Trained]) -> str:
+    """Every knob. First come those in which several runs differ, or those of one run that are not at their default."""
+    flat = [flattened(one.config) for one in trained]
+    names = list(dict.fromkeys(name for one in flat for name in one))
+    rows = {name: [name, *[one.get(name, "–") for one in flat]] for name in names}
+    head = ["knob", *[one.name for one in trained]]
+    if len(trained) > 1:
+        differ = [name for name in names if len(set(rows[name][1:])) > 1]
+        words = f"{len(differ) or 'No'} {'knob differs' if len(differ) < 2 else 'knobs differ'}."
+    else:
+        algorithm = trained[0].config["algorithm"]["name"]  # which has defaults of its own
+        usual = flattened(to_dict(from_dict({"algorithm": {"name": algorithm}})))
+        usual["algorithm.name"] = Config().algorithm.name
+        differ = [name for name in names if flat[0][name] != usual.get(name)]
+        words = f"{len(differ)} {'knob is not at its' if len(differ) == 1 else 'knobs are not at their'} default."
+        words = words if differ else "Every knob is at its default."
+    listed = set(differ)
+    own = [rows[name] for name in differ]
+    first = html.table(head, own, numbers=False, marked=[True] * len(own)) if own else ""
+    whole = html.table(head, list(rows.values()), numbers=False, marked=[name in listed for name in names])
+    return html.section("config", "Config", f"<p>{words}</p>", first, html.details(f"Every knob ({len(names)})", whole))
+
+
+def flattened(data: Mapping[str, Any], above: str = "") -> dict[str, str]:
+    """{"a": {"b": [1]}} to {"a.b": "[1]"}."""
+    flat: dict[str, str] = {}
+    for key, value in data.items():
+        name = f"{above}{key}"
+        if isinstance(value, Mapping) and value:
+            flat |= flattened(value, f"{name}.")
+        else:
+            flat[name] = "null" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
+    return flat

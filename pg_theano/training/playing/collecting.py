@@ -6,15 +6,13 @@ kept = collector.arrays(collector.settle())            # the open episodes, for 
 collector.restore(kept)
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol, cast
 
 import numpy as np
 
-from pg_theano.compiler.padding import power_of_two
+from pg_theano.compiler.program import power_of_two
 from pg_theano.config import schedules
 from pg_theano.config.algorithms import ALGORITHMS
 from pg_theano.config.knobs import Config

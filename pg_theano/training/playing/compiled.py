@@ -1,13 +1,11 @@
 """Playing on a compiled environment: whole episodes side by side, or stretches of a fixed number of steps."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Generator, Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from pg_theano.compiler.padding import power_of_two
+from pg_theano.compiler.program import power_of_two
 from pg_theano.environments import sound
 from pg_theano.training.playing.stretches import check_carried
 from pg_theano.types import Array, Knobs, Played, Program, Record, State, UserError
@@ -161,11 +159,9 @@ class CompiledSegments:
         return returns[by_time], lengths[by_time], rest
 
     def settle(self) -> CompiledOpen:
-        """The episodes that are open now; later stretches do not change the answer."""
         return self._open
 
     def arrays(self, picture: CompiledOpen) -> dict[str, Array]:
-        """The arrays that a checkpoint keeps."""
         return {f"open/{name}": np.asarray(value) for name, value in picture._asdict().items()}
 
     def restore(self, arrays: Mapping[str, Array]) -> None:

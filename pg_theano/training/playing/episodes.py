@@ -7,9 +7,8 @@ from typing import Any, NotRequired, TypedDict, Unpack
 
 import numpy as np
 
-from pg_theano.compiler.padding import bucket, power_of_two
-from pg_theano.environments import sound
-from pg_theano.environments.sound import check_finite
+from pg_theano.compiler.program import bucket, power_of_two
+from pg_theano.environments.sound import check_finite, check_length
 from pg_theano.types import EXPLORE, Array, Knobs, Played, Rollout, State, Steps, Task, UserError
 
 NOISE_BLOCK = 64
@@ -26,6 +25,7 @@ class Episodes(TypedDict):
     dtype: str
     choice: NotRequired[int]  # how `act` chooses; EXPLORE
     keep: NotRequired[Collection[str]]  # fields of the rollout, `reward` among them; none: no rollout. All of them
+    progress: NotRequired[Callable[[int, int], None] | None]  # told how many of how many episodes have ended
     with_lost: NotRequired[bool]  # episodes that a fault ended have return NaN and length 0, and are not left out
 
 
@@ -42,7 +42,7 @@ def collect(
     """
     number, keep = asked["num_episodes"], asked.get("keep", Rollout._fields)
     draw, action_noise, choice = asked["draw"], asked["action_noise"], asked.get("choice", EXPLORE)
-    seeds = asked["episode_seeds"]
+    seeds, progress = asked["episode_seeds"], asked.get("progress")
     if isinstance(seeds, np.random.Generator):
         seeds = seeds.integers(0, 2**31 - 1, size=number)
     num_envs = environment.num_envs
@@ -65,8 +65,10 @@ def collect(
         if over.size:
             fresh = turns.follow(over, ended, truncated)
             obs = next_obs if fresh is None else fresh
-        else:
-            turns.check_length(steps)
+        elif steps >= (environment.task.time_limit or 0):  # which costs less than a look at every episode
+            check_length(environment.task, turns.time)
+        if progress and (over.size or steps % NOISE_BLOCK == 0):
+            progress(number - turns.left, number)
     return turns.played(records, with_lost=asked.get("with_lost", False))
 
 
@@ -129,13 +131,6 @@ class _Turns:
         if fresh is not None:
             check_finite(self.environment, fresh, None, ended, self.time - 1)
         return fresh
-
-    def check_length(self, steps: int) -> None:
-        """Errors: `UserError` for an episode that does not end."""
-        task = self.environment.task
-        limit = task.time_limit or sound.LONGEST_EPISODE
-        if steps >= limit and self.time.max() >= limit:
-            raise sound.endless(limit, f"{task.id}, environment {int(self.time.argmax())}: ")
 
     def played(self, records: _Records | None, *, with_lost: bool) -> Played:
         task, lost, returns, lengths = self.environment.task, self.lost, self.returns, self.lengths

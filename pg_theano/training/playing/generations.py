@@ -4,15 +4,13 @@ All candidates of a generation meet the same episodes (common random numbers), s
 episode. Column p·K + k of a batch is episode k of candidate p.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from pg_theano.compiler.padding import power_of_two
+from pg_theano.compiler.program import power_of_two
 from pg_theano.config.knobs import Config
 from pg_theano.config.reading import from_dict, to_dict
 from pg_theano.environments import making, sound
@@ -37,12 +35,7 @@ class Population(NothingOpen):
     """The collector of a search: asks for candidates and tries them, here or in workers."""
 
     def __init__(
-        self,
-        config: Config,
-        spec: Spec,
-        environment: making.Playable,
-        program: Program,
-        folders: Sequence[Path] = (),
+        self, config: Config, spec: Spec, environment: making.Playable, program: Program, folders: Sequence[Path] = ()
     ):
         self.config, self.spec, self.program, self.folders = config, spec, program, [str(one) for one in folders]
         self.player = Player(config, spec, environment, program, folders)
@@ -87,12 +80,7 @@ class Player:
     """Plays candidates on the compiled environment, or in a single environment of Gymnasium for each episode."""
 
     def __init__(
-        self,
-        config: Config,
-        spec: Spec,
-        environment: making.Playable,
-        program: Program,
-        folders: Sequence[Path] = (),
+        self, config: Config, spec: Spec, environment: making.Playable, program: Program, folders: Sequence[Path] = ()
     ):
         self.config, self.spec, self.environment, self.program = config, spec, environment, program
         self.folders = folders

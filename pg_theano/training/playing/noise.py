@@ -8,8 +8,6 @@ Whatever the color, each single number is distributed as `kind` says: uniform on
 log-probability of an action, given its observation, is that of white noise.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from typing import Any, Literal
 

@@ -7,16 +7,13 @@ saved = segments.arrays(picture)                                                
 Segments(other, dtype="float32").restore(saved)                                   # goes on, bit for bit
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
-from pg_theano.environments import sound
-from pg_theano.environments.sound import check_finite
+from pg_theano.environments.sound import check_finite, check_length
 from pg_theano.runs.checkpoints import AS_WRITTEN
 from pg_theano.types import EXPLORE, Array, Knobs, Played, Rollout, State, Steps, Task, UserError
 
@@ -164,7 +161,7 @@ class Segments:
             truncated[-1] |= ~terminated[-1]
         self._obs, self._lengths, self._returns = obs[-1].copy(), steps - begun, total
         self._remember(np.array(block.given))
-        self._check_lengths()
+        check_length(environment.task, self._lengths)
         return block.played(self.keep)
 
     def _first(self, seeds: Array) -> Array:
@@ -189,12 +186,6 @@ class Segments:
             self._kept -= len(blocks[stale])
             stale += 1
         self._blocks = blocks[stale:]
-
-    def _check_lengths(self) -> None:
-        task = self.environment.task
-        limit = task.time_limit or sound.LONGEST_EPISODE
-        if self._lengths.max() >= limit:
-            raise sound.endless(limit, f"{task.id}, environment {int(self._lengths.argmax())}: ")
 
     def settle(self) -> Open:
         """The episodes that are open now; later stretches do not change the answer. Quick, however long they are."""

@@ -1,7 +1,5 @@
 """The cross-entropy method: a Gaussian over the parameters, fitted to the best of each generation."""
 
-from __future__ import annotations
-
 import numpy as np
 
 from pg_theano.training.population.ranking import best_first

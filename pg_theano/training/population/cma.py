@@ -5,8 +5,6 @@ from the state, lets it work, and reads them back. The package's own `ask` draws
 generator of its own: here a whole generation is drawn at once, from ours, in a twentieth of the time.
 """
 
-from __future__ import annotations
-
 import warnings
 from typing import Any
 

@@ -1,13 +1,11 @@
 """Evolution strategy: the gradient of the expected fitness around the mean, from mirrored samples. NumPy alone."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 
 import numpy as np
 
 from pg_theano.training.population import ranking
-from pg_theano.types import Array, Problem, Searcher, SearchState, UserError
+from pg_theano.types import Array, Searcher, SearchState, UserError
 
 
 def gradient_of(candidates: Array, signal: Array, mean: Array, std: Array) -> Array:
@@ -69,7 +67,7 @@ def make(*, size: int, population_size: int, initial_std: float, dtype: str, opt
     """
     ranking.check_even(population_size)
     if optimizer not in OPTIMIZERS:
-        raise UserError(Problem.of("optimizer", f"got {optimizer}; es expects {' or '.join(OPTIMIZERS)}"))
+        raise UserError.of("optimizer", f"got {optimizer}; es expects {' or '.join(OPTIMIZERS)}")
     descend, reads, keeps = OPTIMIZERS[optimizer]
 
     def init(x0: Array) -> SearchState:

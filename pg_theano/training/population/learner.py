@@ -8,8 +8,6 @@ The loop's rollout is a `Generation`: candidates, and the fitness of each.
     normalizer/...               running mean and variance of observations, where they are normalised
 """
 
-from __future__ import annotations
-
 import contextlib
 from typing import Any, NamedTuple
 
@@ -46,10 +44,7 @@ class Generation(NamedTuple):
 
 
 def load(
-    config: Config,
-    spec: Spec,
-    report: backends.Report,
-    around: building.Around = contextlib.nullcontext,
+    config: Config, spec: Spec, report: backends.Report, around: building.Around = contextlib.nullcontext
 ) -> Program:
     """The program of an algorithm that searches. `around`: see `compiling.functions`."""
     algorithm, search = config.algorithm, _searcher_of(config, spec, report)

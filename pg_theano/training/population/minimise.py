@@ -1,7 +1,5 @@
 """Minimise any function of a vector with the searchers that train policies."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple, TypedDict, Unpack

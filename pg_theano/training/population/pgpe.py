@@ -1,7 +1,5 @@
 """Policy gradients with parameter-based exploration: draws and ranks. `graphs/algorithms/pgpe.py` is the gradient."""
 
-from __future__ import annotations
-
 import math
 
 import numpy as np
@@ -9,7 +7,7 @@ import numpy as np
 from pg_theano.compiler import functions, program
 from pg_theano.spec import Gaussian
 from pg_theano.training.population import ranking
-from pg_theano.types import Array, Problem, Searcher, SearchState, UserError
+from pg_theano.types import Array, Searcher, SearchState, UserError
 
 OPTIMIZERS = {
     "sgd": (),
@@ -44,7 +42,7 @@ def make(
     """
     ranking.check_even(population_size)
     if optimizer not in OPTIMIZERS:
-        raise UserError(Problem.of("optimizer", f"got {optimizer}; pgpe expects one of {', '.join(OPTIMIZERS)}"))
+        raise UserError.of("optimizer", f"got {optimizer}; pgpe expects one of {', '.join(OPTIMIZERS)}")
     gaussian = Gaussian(size, optimizer, dtype)
     compiled = program.functions("algorithms.pgpe", gaussian, "tell", report=report, backend=backend)
     pairs = population_size // 2

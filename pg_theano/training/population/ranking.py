@@ -1,7 +1,5 @@
 """What several searchers share: a generation drawn in mirrored pairs, its order by fitness, and its ranks."""
 
-from __future__ import annotations
-
 import numpy as np
 
 from pg_theano.types import Array, UserError

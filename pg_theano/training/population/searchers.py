@@ -1,7 +1,5 @@
 """Searchers by name: what each takes and reads, and how many candidates it draws by default."""
 
-from __future__ import annotations
-
 import difflib
 import math
 from typing import Any, NotRequired, TypedDict, Unpack
