@@ -53,7 +53,7 @@ TASKS = {
     "ppo-mountaincarcontinuous": Reference("MountainCarContinuous-v0", 88.343, 20_000, 10),
     "ppo-pendulum": Reference("Pendulum-v1", -172.225, 100_000, 10),
     "ppo-lunarlander": Reference("LunarLander-v3", 242.119, 1_000_000, 10),
-    "ppo-bipedalwalker": Reference("BipedalWalker-v3", 213.299, 5_000_000, 3),
+    "ppo-bipedalwalker": Reference("BipedalWalker-v3", 287.939, 5_000_000, 3),
 }
 SEARCHES = {
     "pgpe-pendulum": Reference("Pendulum-v1", -200.0, 0, 10),

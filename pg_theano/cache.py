@@ -1,7 +1,6 @@
 """List, size and clear what compiling has left behind: `python -m pg_theano.cache`."""
 
 import argparse
-import json
 import shutil
 import sys
 import time
@@ -66,7 +65,7 @@ def _cache(arguments: argparse.Namespace) -> int:
     if arguments.clear:
         result["freed_bytes"] = clear()
     if arguments.json:
-        print(json.dumps(result))
+        commands.answer(result)
         return 0
     for row in rows:
         say(f"{row['written']}  {row['bytes'] / 1000:8.1f} kB  {row['function']:<14} {row['about']}")

@@ -1,7 +1,6 @@
 """Compare symbolic, by-hand and numerical gradients on a real rollout: `python -m pg_theano.check [CONFIG.yaml]`."""
 
 import argparse
-import json
 from collections.abc import Sequence
 from typing import Any
 
@@ -29,7 +28,10 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _check(arguments: argparse.Namespace) -> int:
     file, overrides = commands.config_and_overrides(arguments.what)
     report = check(file, overrides=overrides, points=arguments.points, seed=arguments.seed)
-    say(json.dumps(as_json(report)) if arguments.json else "\n".join(table(report)))
+    if arguments.json:
+        commands.answer(as_json(report))
+    else:
+        say("\n".join(table(report)))
     return 0 if report.passed else 1
 
 

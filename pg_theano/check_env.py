@@ -5,7 +5,6 @@ report.healthy, report.lines()
 """
 
 import argparse
-import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -39,15 +38,13 @@ def _check(arguments: argparse.Namespace) -> int:
         raise UserError(f"{name}: no such file; expected a config, or Gymnasium's id of an environment")
     report = check_env(name, overrides=overrides, timeout=arguments.timeout)
     if arguments.json:
-        print(
-            json.dumps(
-                {
-                    "environment": report.environment,
-                    "healthy": report.healthy,
-                    "findings": [one._asdict() | {"line": one.line(report.environment)} for one in report.findings],
-                    "seconds": report.seconds,
-                }
-            )
+        commands.answer(
+            {
+                "environment": report.environment,
+                "healthy": report.healthy,
+                "findings": [one._asdict() | {"line": one.line(report.environment)} for one in report.findings],
+                "seconds": report.seconds,
+            }
         )
     else:
         say("\n".join(report.lines() or [f"{report.environment}: no fault found"]))

@@ -1,7 +1,6 @@
 """Compare algorithms, or any knob, fairly: `python -m pg_theano.compare runs/ppo-* runs/vpg-* --by algorithm`."""
 
 import argparse
-import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -77,7 +76,7 @@ def _compare(arguments: argparse.Namespace) -> int:
     if arguments.page is not None:
         writing.write_atomically(arguments.page, f"{text}\n".encode())
     if arguments.json:
-        print(json.dumps(results.plain(found) | {"figure": None if out is None else str(out)}))
+        commands.answer(results.plain(found) | {"figure": None if out is None else str(out)})
     else:
         say(text)
         if out is not None:

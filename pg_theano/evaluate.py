@@ -1,7 +1,6 @@
 """Evaluate a trained policy in fresh environments: `python -m pg_theano.evaluate runs/cartpole`."""
 
 import argparse
-import json
 import sys
 from collections.abc import Sequence
 
@@ -29,7 +28,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _evaluate(arguments: argparse.Namespace) -> int:
     result = evaluate(arguments.run, episodes=arguments.episodes, seed=arguments.seed, sampled=arguments.sampled)
     if arguments.json:
-        print(json.dumps(result))
+        commands.answer(result)
     else:
         say(
             f"{result['environment']}, {result['n']} {result['policy']} episodes: {mean_and_std(result)} (min "

@@ -1,7 +1,6 @@
 """The symbolic graph of a config, before and after rewriting: `python -m pg_theano.graph [CONFIG.yaml]`."""
 
 import argparse
-import json
 from collections.abc import Sequence
 
 from pg_theano.config.tables import help_text
@@ -30,7 +29,7 @@ def _graph(arguments: argparse.Namespace) -> int:
     drawn = graph(file, overrides=overrides, function=arguments.function, out=arguments.out)
     if arguments.json:
         facts = drawn._asdict() | {"before": drawn.before._asdict(), "after": drawn.after._asdict()}
-        print(json.dumps(facts | {"files": [str(path) for path in drawn.files]}))
+        commands.answer(facts | {"files": [str(path) for path in drawn.files]})
         return 0
     for when, size in (("before", drawn.before), ("after", drawn.after)):
         inside = f", {size.in_loops:,} more inside loops" if size.in_loops else ""

@@ -1,7 +1,6 @@
 """Bring hyper-parameters from elsewhere: `python -m pg_theano.migrate sb3-zoo hyperparams/ppo.yml CartPole-v1`."""
 
 import argparse
-import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -48,7 +47,7 @@ def _migrate(arguments: argparse.Namespace) -> int:
             "written": arguments.out,
             "not_the_same": [remark._asdict() for remark in made.remarks],
         }
-        print(json.dumps(found, indent=1))
+        commands.answer(found, indent=1)
         return 0
     say(f"wrote {out}" if out is not None else made.text.rstrip("\n"))
     for remark in made.remarks:

@@ -1,7 +1,6 @@
 """Draw one run, or compare several: `python -m pg_theano.plot RUN [RUN ...]`."""
 
 import argparse
-import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -29,7 +28,10 @@ def _plot(arguments: argparse.Namespace) -> int:
     names = [run.resolve().name for run in arguments.runs]  # of several a figure of their own
     out = arguments.out or Path("plots") / f"{'-'.join(names)[:120]}.png"
     draw(arguments.runs, out, title=arguments.title)
-    say(json.dumps({"file": str(out)}) if arguments.json else f"wrote {out}")
+    if arguments.json:
+        commands.answer({"file": str(out)})
+    else:
+        say(f"wrote {out}")
     return 0
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -58,7 +57,7 @@ def _train(arguments: argparse.Namespace) -> int:
     result = shown_run.run(file, overrides, options)
     console.say("\n".join(screen.closing(result.folder, result.figures, result.plot)), stream)
     if arguments.json:
-        print(json.dumps(result.figures))
+        commands.answer(result.figures)
     return stopping.exit_code() if result.figures["status"] == "interrupted" else 0
 
 

@@ -8,6 +8,7 @@ import os
 import re
 import signal
 import subprocess
+import sys
 import time
 
 import gymnasium
@@ -242,6 +243,120 @@ class Untrusted(gymnasium.Env):
             time.sleep(3600)
 
 
+class Speechless(Exception):
+    """Raises where it is asked for its words."""
+
+    def __str__(self):
+        raise RuntimeError("no words")
+
+
+class Strange(Faulty):
+    """The healthy base, and what `how` names, from step `at` on."""
+
+    raised = {
+        "exits": (SystemExit, 0),
+        "no exception": (BaseException, "of another kind"),
+        "no words": (NotImplementedError,),
+        "speechless": (Speechless,),
+    }
+
+    metadata = {"render_modes": ["rgb_array"]}
+
+    def __init__(self, how="none", at=SPOILT, render_mode=None):
+        super().__init__()
+        self.how, self.at, self.render_mode = how, at, render_mode
+        self.rewards = {
+            "vast": 10**400,
+            "text for a reward": "1.0",
+            "masked reward": np.ma.masked,
+            "array for a reward": np.array([1.0]),
+        }
+        self.flags = {"two flags": np.array([True, False]), "text for a flag": "False"}
+
+    def reset(self, *, seed=None, options=None):
+        if self.at == 0 and self.how in self.raised:
+            kind, *words = self.raised[self.how]
+            raise kind(*words)
+        return super().reset(seed=seed)
+
+    def step(self, action):
+        obs, reward, terminated, truncated, info = super().step(action)
+        if self.time < self.at:
+            return obs, reward, terminated, truncated, info
+        if self.how in self.raised:
+            kind, *words = self.raised[self.how]
+            raise kind(*words)
+        if self.how == "late":  # from a generator that no seed sets
+            obs = np.random.default_rng().uniform(-1, 1, 3).astype(np.float32)
+        elif self.how == "wanders":
+            os.makedirs("elsewhere", exist_ok=True)
+            os.chdir("elsewhere")
+            self.how = "is elsewhere"
+        elif self.how == "prints":
+            print("a library says something", flush=True)
+            os.write(1, b"its library in C too\n")
+        elif self.how == "closes stdout":
+            sys.stdout.close()
+        elif self.how == "masked":
+            obs = np.ma.array(obs, mask=[True, False, False])
+        return obs, self.rewards.get(self.how, reward), self.flags.get(self.how, terminated), truncated, info
+
+    def close(self):
+        if self.how == "raises in close":
+            raise SystemExit(0)
+
+
+class Choosy(gymnasium.Env):
+    """Raises at an action that its mask rules out; the mask is in `info`, or what `action_masks` gives."""
+
+    observation_space = gymnasium.spaces.Box(-1, 1, (3,), np.float32)
+
+    def __init__(self, how="info", choices=(6,)):
+        self.how, self.choices = how, list(choices)
+        one = len(self.choices) == 1
+        spaces = gymnasium.spaces
+        self.action_space = spaces.Discrete(self.choices[0], start=2) if one else spaces.MultiDiscrete(self.choices)
+        if how == "method":
+            self.action_masks = lambda: self.mask
+
+    def seen(self):
+        self.mask = np.zeros(sum(self.choices), np.int8)
+        ends = np.cumsum(self.choices)
+        for first, end in zip(ends - self.choices, ends, strict=True):
+            self.mask[self.np_random.integers(first, end)] = 1  # one choice is left
+        info = {"action_mask": self.mask.copy()} if self.how == "info" else {}
+        return self.np_random.uniform(-1, 1, 3).astype(np.float32), info
+
+    def reset(self, *, seed=None, options=None):
+        super().reset(seed=seed)
+        self.time = 0
+        return self.seen()
+
+    def step(self, action):
+        ends = np.cumsum(self.choices)
+        start = 2 if len(self.choices) == 1 else 0
+        if not self.mask[np.ravel(action) - start + ends - self.choices].all():
+            raise ValueError(f"action {action} is not allowed")
+        self.time += 1
+        obs, info = self.seen()
+        return obs, 1.0, self.time >= 20, False, info
+
+
+class ThreeInOne(gymnasium.Wrapper):
+    """Three episodes of the task are one."""
+
+    def reset(self, **options):
+        self.left = 3
+        return self.env.reset(**options)
+
+    def step(self, action):
+        obs, reward, terminated, truncated, info = self.env.step(action)
+        if (terminated or truncated) and self.left > 1:
+            self.left -= 1
+            return self.env.reset()[0], reward, False, False, info
+        return obs, reward, terminated, truncated, info
+
+
 def name_of(fault):
     return f"Fault{fault:02}-v0" if fault else "Healthy-v0"
 
@@ -250,4 +365,7 @@ gymnasium.register(name_of(0), Faulty)
 for number in FAULTS:
     gymnasium.register(name_of(number), WithoutSeed if number == 29 else Faulty, kwargs={"fault": number})
 gymnasium.register("Dying-v0", Dying)
+gymnasium.register("Strange-v0", Strange)
+gymnasium.register("Choosy-v0", Choosy)
+gymnasium.register("Corridor-v0", Faulty, kwargs={"fault": 19}, max_episode_steps=20)
 gymnasium.register("Untrusted-v0", Untrusted)

@@ -172,11 +172,8 @@ class Categorical(NamedTuple):
     """Components each with its own choices: a list of arrays of log-probabilities."""
 
     parts: list
-    mixed: Any = None  # probabilities that were drawn from, where that is a mixture
 
     def log_prob(self, action):
-        if self.mixed is not None:
-            return np.log(self.mixed[int(action)])
         return sum(part[int(a)] for part, a in zip(self.parts, np.atleast_1d(action), strict=True))
 
     def entropy(self):
@@ -237,7 +234,7 @@ def policy(spec, params, obs, knobs=KNOBS):
             parts.append(logits - np.log(np.sum(np.exp(logits))))
         if spec.acting.exploration == "epsilon_softmax":
             rate = knobs["exploration_rate"]
-            return Categorical(parts, rate / len(parts[0]) + (1 - rate) * np.exp(parts[0]))
+            return Categorical([np.log(rate / len(parts[0]) + (1 - rate) * np.exp(parts[0]))])  # of what acts
         return Categorical(parts)
     if space.kind == "multi_binary":
         return Categorical([np.array([-softplus(z), -softplus(-z)]) for z in outputs])
@@ -285,7 +282,7 @@ def steps_of(spec, state, block, knobs=KNOBS):
         updated |= dict(zip([prefix + "mean", prefix + "variance", prefix + "count"], moments, strict=True))
         if prefix + "so_far" in state:
             updated[prefix + "so_far"] = carry
-        time_major["reward"] = np.clip(time_major["reward"] / np.sqrt(moments[1][0] + 1e-8), -10, 10)
+        time_major["reward"] = np.clip(time_major["reward"] / np.sqrt(moments[1][0]), -10, 10)
     if spec.acting.normalize_observations:
         new = np.array([block["obs"][e, t] for t, e in real])
         moments = pooled(*(state["normalizer/" + name] for name in ("mean", "variance", "count")), new)
@@ -335,7 +332,7 @@ def losses(spec, params, steps, knobs=KNOBS) -> dict[str, Any]:
     if spec.learning.standardize_advantages:
         mean = math.fsum(raw) / number
         std = math.sqrt(math.fsum((a - mean) ** 2 for a in raw) / number)
-        raw = [(a - mean) / (std + 1e-8) for a in raw]
+        raw = [(a - mean) / (std + 1e-8 * min(1, abs(mean) + std)) for a in raw]
     gains, errors, entropies, divergences, outside = [], [], [], [], []
     for step, advantage in zip(steps, raw, strict=True):
         law = policy(spec, params, step.obs, knobs)

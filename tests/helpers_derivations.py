@@ -187,20 +187,27 @@ def logistic(rng):
 
 
 def epsilon_softmax(rng):
-    """log(ε/A + (1−ε)·π(a)): ∂/∂z_j = (1−ε)·π(a)·(1[j = a] − π_j) / (ε/A + (1−ε)·π(a))."""
+    """Of the mixture q = ε/A + (1−ε)·π:
+
+    ∂log q(a)/∂z_j = (1−ε)·π(a)·(1[j = a] − π_j) / q(a)
+    ∂H/∂z_j        = −(1−ε)·π_j·(log q_j − Σ_a π_a·log q_a)             H = −Σ_a q_a·log q_a
+    """
     n, size, rate = rows(rng), int(rng.integers(2, 5)), rng.uniform(0.05, 0.9)
-    z, a, action = rng.normal(0, 2, (n, size)), rng.normal(size=n), rng.integers(0, size, n)
+    z, (a, b), action = rng.normal(0, 2, (n, size)), rng.normal(size=(2, n)), rng.integers(0, size, n)
     p = np.exp(log_softmax(z, axis=1))
     taken = p[np.arange(n), action]
     share = (1 - rate) * taken / (rate / size + (1 - rate) * taken)
+    log_q = np.log(rate / size + (1 - rate) * p)
+    d_entropy = -(1 - rate) * p * (log_q - (p * log_q).sum(axis=1, keepdims=True))
 
     def graph(symbols):
         log_probs, chosen = graph_policies.softmax_log_probs(symbols[0]), pt.constant(action.astype("int32"))
-        return (
-            a * exploration.log_prob("epsilon_softmax", log_probs, chosen, exploration_rate=pt.constant(rate))
-        ).sum()
+        epsilon = {"exploration_rate": pt.constant(rate)}
+        mixture = exploration.learned_from("epsilon_softmax", log_probs, size, **epsilon)
+        entropy = distributions.discrete_entropy((mixture,))
+        return (a * exploration.log_prob("epsilon_softmax", log_probs, chosen, **epsilon) + b * entropy).sum()
 
-    return Case([z.T], graph, [((a * share)[:, None] * (np.eye(size)[action] - p)).T])
+    return Case([z.T], graph, [((a * share)[:, None] * (np.eye(size)[action] - p) + b[:, None] * d_entropy).T])
 
 
 def multi_discrete(rng):

@@ -356,7 +356,8 @@ def advantages_by_definition(spec, episodes, discount, earlier=()) -> list[np.nd
     advantages = [s - b for s, b in zip(signals, baselines, strict=True)]
     if spec.learning.standardize_advantages:
         steps = np.concatenate(advantages)
-        advantages = [(a - steps.mean()) / (steps.std() + 1e-8) for a in advantages]
+        mean, std = steps.mean(), steps.std()
+        advantages = [(a - mean) / (std + 1e-8 * min(1, abs(mean) + std)) for a in advantages]
     return advantages
 
 

@@ -343,6 +343,33 @@ class TupleActions(Probe):
     action_space = spaces.Tuple([spaces.Discrete(2), spaces.Discrete(2)])
 
 
+class TwoPlayers(Probe):
+    """An action for each of two agents."""
+
+    action_space = spaces.Dict({"left": spaces.Discrete(2), "right": spaces.Discrete(2)})
+
+
+class TwoRewards(Probe):
+    def outcome(self, action):
+        return np.array([1.0, 2.0]), self.time == 3, False
+
+
+class Forbidding(Probe):
+    """One of its two actions is forbidden at every step; `info` says which, and `step` refuses it."""
+
+    def reset(self, *, seed=None, options=None):
+        return super().reset(seed=seed, options=options)[0], {"action_mask": np.array([0, 1], np.int8)}
+
+    def outcome(self, action):
+        if action == 0:
+            raise ValueError("action 0 is forbidden now")
+        return 1.0, self.time == 20, False
+
+
+class Picture(Probe):
+    observation_space = spaces.Box(0, 255, (84, 84, 3), np.uint8)
+
+
 class GraphObs(Probe):
     observation_space = spaces.Graph(box(1), None)
 
@@ -470,6 +497,28 @@ class VectorDict(VectorEnv):
         self.num_envs = num_envs
 
 
+class OtherTask(VectorEnv):
+    """A vectorised class with other spaces than `ConstantValue`: two numbers, and three actions."""
+
+    metadata = {"autoreset_mode": AutoresetMode.NEXT_STEP}
+    single_observation_space = box(2)
+    single_action_space = spaces.Discrete(3)
+    how = "none"
+
+    def __init__(self, num_envs=1, max_episode_steps=None):
+        self.num_envs = num_envs
+        self.seen = np.zeros((num_envs, 2), np.float32)
+
+    def reset(self, *, seed=None, options=None):
+        return self.seen.copy(), {}
+
+    def step(self, actions):
+        rows, how = self.num_envs, type(self).how
+        reward = {"text": np.array(["1.0"] * rows), "one": np.ones(1), "list": [1.0] * rows}.get(how, np.ones(rows))
+        terminated = np.full(rows, "no" if how == "text flags" else True)
+        return self.seen[:, : 1 if how == "narrow" else 2], reward, terminated, np.zeros(rows, bool), {}
+
+
 def register(name, env, **options):
     if name not in gymnasium.registry:
         gymnasium.register(name, env, **options)
@@ -479,7 +528,7 @@ for env in (
     ConstantValue, ValueFromObs, Discounting, ActionChoice, ActionFromObs, BoxChoice, BoxFromObs, Delayed, Lengths, Weighty, ActionsFromOne,
     DiscreteObs, DiscreteObsOutside, MultiDiscreteObs, BinaryObs, Matrix, TupleObs, DictObs, GraphObs, NoSeed, Slow,
     BoxActions, MatrixActions, WholeActions, UnboundedActions, MultiDiscreteActions, MultiBinaryActions, TupleActions,
-    EitherEnd, NotAgain, WildLater, Drift, Differing,
+    EitherEnd, NotAgain, WildLater, Drift, Differing, TwoPlayers, TwoRewards, Forbidding,
 ):  # fmt: skip
     register(f"{env.__name__}-v0", env, max_episode_steps=50)
 register("Failing-v0", Failing, max_episode_steps=50)
@@ -489,4 +538,5 @@ register("Capped-v0", OnlyTimeLimit, max_episode_steps=7, reward_threshold=7)
 register("Endless-v0", OnlyTimeLimit)
 register("EndlessEnds-v0", Lengths)
 register("VectorDict-v0", DictObs, vector_entry_point=VectorDict, max_episode_steps=9)
+register("TwoTasks-v0", ConstantValue, vector_entry_point=OtherTask, max_episode_steps=9)
 register("SameStep-v0", ConstantValue, vector_entry_point=SameStep, max_episode_steps=9)

@@ -231,6 +231,57 @@ def test_the_vectorised_class_is_used_only_for_the_task_as_registered(id, knobs,
     assert isinstance(made(id, **knobs), engine)
 
 
+def test_an_id_is_one_task():
+    """That of `gymnasium.make`: with whole episodes, as with stretches. Caught, with the code before: the class that the
+    package registers beside it was taken, whatever its spaces, and `watch` met observations of another size."""
+    env = made("TwoTasks-v0")
+    assert isinstance(env, making.Slots)
+    assert (
+        env.task
+        == making.make(
+            sections.Environment(id="TwoTasks-v0"), num_envs=2, dtype="float32", single_environments=True
+        ).task
+    )
+    asked = made("TwoTasks-v0", engine="vector")
+    assert isinstance(asked, making.VectorClass)
+    assert (asked.task.obs_size, asked.task.action.choices) == (2, [3])
+
+
+@pytest.mark.parametrize(
+    ("how", "message"),
+    [
+        ("text", r"returns array\(\['1.0', '1.0', .* for reward; expected an array of 3 numbers"),
+        ("one", r"returns array\(\[1\.\]\) for reward; expected an array of 3 numbers"),
+        ("list", r"returns \[1.0, 1.0, 1.0\] for reward; expected an array of 3 numbers"),
+        ("text flags", r"returns array\(\['no', .* for terminated; expected an array of 3 flags"),
+        ("narrow", "step raises ValueError: cannot reshape"),
+    ],
+)
+def test_what_a_vectorised_class_returns_is_looked_at(how, message, monkeypatch):
+    """Caught, with the code before: a traceback for each of them but the list and the one reward, which were taken for
+    as many as there are."""
+    monkeypatch.setattr(probes.OtherTask, "how", how)
+    with pytest.raises(UserError, match=rf"TwoTasks-v0 \(seed \d+\): .*{message}"):
+        play(made("TwoTasks-v0", engine="vector"))
+
+
+@pytest.mark.parametrize(
+    ("id", "knobs", "single"),
+    [
+        ("Lengths-v0", {}, False),
+        ("TwoTasks-v0", {"wrappers": ["gymnasium.wrappers:FlattenObservation"]}, False),
+        ("TwoTasks-v0", {}, True),
+    ],
+)
+def test_a_vectorised_class_that_cannot_be_taken_is_said_to_be_none(id, knobs, single):
+    config = sections.Environment(id=id, engine="vector", **knobs)
+    with pytest.raises(UserError, match=r"environment\.engine: got vector, and there is no vectorised class for this"):
+        making.make(config, num_envs=2, dtype="float32", single_environments=single)
+    if single:
+        with pytest.raises(UserError, match=r"environment\.engine: got vector, and one environment has other spaces"):
+            making.single(config)
+
+
 def test_single_environments_can_be_asked_for():
     config = sections.Environment(id="CartPole-v1")
     env = making.make(config, num_envs=2, dtype="float32", single_environments=True)
@@ -282,7 +333,9 @@ def test_kwargs_and_wrappers_that_do_not_fit(knobs, message):
         ("Cartpole", "did you mean CartPole"),
         ("probe_environments:Lenths-v0", "did you mean probe_environments:Lengths-v0"),
         ("no_such_module_here:Env-v0", "the module no_such_module_here of .* cannot be imported"),
+        ("probe_environments:FlappyBird-v0", "probe_environments registers ConstantValue-v0, ValueFromObs-v0, "),
         ("zzzzzzzzzz", "try python -c .import gymnasium; gymnasium.pprint_registry"),
+        ("Cart-Pole-v3", "did you mean CartPole-v1"),
         (":", "environment.id"),
         ("probe_environments:", "environment.id"),
     ],
@@ -292,6 +345,65 @@ def test_an_unknown_environment_names_the_nearest(id, hint):
         made(id)
 
 
+@pytest.mark.parametrize(
+    ("id", "package"),
+    [
+        ("FlappyBird-v0", "flappy_bird_gymnasium"),
+        ("MiniGrid-Empty-5x5-v0", "minigrid"),
+        ("ALE/Pong-v5", "ale_py"),
+        ("BreakoutNoFrameskip-v4", "ale_py"),
+        ("PandaReach-v3", "panda_gym"),
+        ("highway-v0", "highway_env"),
+        ("CoolRobot-v0", "gym_coolrobot"),
+    ],
+)
+@pytest.mark.parametrize("installed", [True, False])
+def test_an_id_that_nobody_registered_names_the_package_that_may(id, package, installed, tmp_path, monkeypatch):
+    """Only what is likely is asked about. Caught, with the code before: "did you mean Hopper-v5?" of FlappyBird,
+    MountainCar of MiniGrid, Pendulum of Pong."""
+    facts = tmp_path / f"{package}-1.0.dist-info/METADATA"
+    facts.parent.mkdir()
+    facts.write_text(f"Name: {package.replace('_', '-')}\nVersion: 1.0\nRequires-Dist: gymnasium>=1.0\n")
+    if installed:
+        (tmp_path / f"{package}.py").touch()
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(UserError, match=f"{id} is not registered with Gymnasium") as caught:
+        made(id)
+    told = str(caught.value)
+    assert "did you mean" not in told
+    pip = f"try pip install {package.replace('_', '-')}, then {package}:{id}"
+    assert told.endswith(f"its package must be named: try {package}:{id}" if installed else pip)
+
+
+def test_what_cannot_be_made_and_says_nothing_is_given_its_line_and_what_was_done():
+    """Caught, with the code before: "NotImplementedError:", and nothing after it."""
+    with pytest.raises(
+        UserError,
+        match=r"Wordless-v0: cannot be made: NotImplementedError at test_environments.py:\d+, in __init__; .* try --debug, which shows",
+    ):
+        made("Wordless-v0")
+
+
+@pytest.mark.parametrize("kind", [SystemExit, BaseException])
+def test_whatever_is_raised_while_it_is_made_or_imported_is_told(kind, tmp_path, monkeypatch):
+    """Caught, with the code before: `SystemExit` in a constructor, or as a module is imported, ended the process."""
+    monkeypatch.setattr(gymnasium.spec("Wordless-v0").entry_point, "kind", kind)
+    with pytest.raises(UserError, match=rf"Wordless-v0: cannot be made: {kind.__name__} at "):
+        made("Wordless-v0")
+    (tmp_path / "leaves_at_once.py").write_text(f"raise {kind.__name__}(0)\n")
+    for knobs in ({"id": "leaves_at_once:Any-v0"}, {"id": "Weighty-v0", "wrappers": ["leaves_at_once:Any"]}):
+        with pytest.raises(UserError, match=rf"leaves_at_once.* cannot be imported \({kind.__name__}: 0\)"):
+            made(folders=[tmp_path], **knobs)
+
+
+class Wordless(probes.Probe):
+    kind = NotImplementedError
+
+    def __init__(self):
+        raise self.kind()
+
+
+gymnasium.register("Wordless-v0", Wordless)
 MODULE = """
 import gymnasium, numpy as np
 class Env(gymnasium.Env):

@@ -150,7 +150,6 @@ NAMES_A_MODULE = {
     "pg_theano.system.importing",
     "pg_theano.environments.workers",
     "pg_theano.environments.checking",
-    "pg_theano.environments.making",
     "pg_theano.policies.networks",
 }
 """Where a module may be imported, or started as a child, by a name that is data."""

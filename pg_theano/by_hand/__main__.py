@@ -1,7 +1,6 @@
 """Learn CartPole by hand-derived gradients: `python -m pg_theano.by_hand --algo ppo --gae`."""
 
 import argparse
-import json
 import os
 import sys
 import time
@@ -210,7 +209,7 @@ def _command(arguments: argparse.Namespace) -> int:
     )
     path = Path("plots") / f"by-hand-{arguments.algo}.png"
     if arguments.json:
-        print(json.dumps(result))
+        commands.answer(result)
     else:
         say(
             f"{ID}, 100 greedy episodes: mean {result['mean']:.1f}, min {result['min']:g}: "

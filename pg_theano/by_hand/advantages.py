@@ -121,7 +121,12 @@ def gae(
 
 
 def standardize(advantage: Array) -> Array:
-    """(Â − mean)/(std + 1e-8). One step alone, or equals, become 0. Shapes: [N] to [N], real steps only."""
-    centred = advantage - advantage.mean()
+    """(Â − mean)/(std + c), c = 10⁻⁸·(|mean| + std), or 10⁻⁸ if that is less. One step alone, or equals, become 0.
+
+    c is small beside the advantages whatever unit rewards have. Shapes: [N] to [N], real steps only.
+    """
+    mean = advantage.mean()
+    centred = advantage - mean
     centred = centred - centred.mean()  # the rounding of a large mean would else be all there is of equals
-    return centred / (centred.std() + 1e-8)
+    std = centred.std()
+    return centred / (std + np.clip(1e-8 * (abs(mean) + std), 1e-18, 1e-8))

@@ -275,7 +275,8 @@ LEARNERS = {
 def explained_variance(value: Array, target: Array) -> float:
     """1 − Var[target − V] / Var[target]: 1 predicts perfectly, 0 as well as the mean would. 0 where targets are equal.
 
-    Shapes: [N], [N].
+    Equal is up to rounding of what they are. Shapes: [N], [N].
     """
     spread = float(np.var(target))
-    return 1.0 - float(np.var(target - value)) / spread if spread > 1e-12 else 0.0
+    differ = np.ptp(target) > 8 * np.finfo(target.dtype).eps * np.abs(target).max() and spread > 0
+    return 1.0 - float(np.var(target - value)) / spread if differ else 0.0

@@ -39,8 +39,10 @@ class Environment(Section):
         "gymnasium", "gym: `id` is module:Class, written to the API of Gym before 0.26"
     )
     num_envs: int = knob(16, "environments stepped side by side", ge=1, le=65536)
-    engine: Literal["auto", "compiled", "gymnasium"] = knob(
-        "auto", "who steps: the compiled dynamics where they are the same task, or Gymnasium"
+    engine: Literal["auto", "compiled", "gymnasium", "vector"] = knob(
+        "auto",
+        "who steps: the compiled dynamics where they are the same task, or Gymnasium; vector: the task's own "
+        "vectorised class, though its spaces are others than those of gymnasium.make",
     )
     dynamics: str | None = knob(
         None, "a symbolic environment of your own instead of `id`, module:Class", pattern=f"^{FUNCTION}$"
@@ -59,6 +61,7 @@ class Environment(Section):
         "workers: what follows a fault: the run's end; its episode is dropped; the worker is started again "
         "and its episodes are replayed",
     )
+    look: bool = knob(True, "play random actions before training, to see what is wrong with it and whether it replays")
     max_faults: int = knob(10, "workers: faults gone on after, before the run stops", ge=0, le=10**9)
 
 

@@ -125,8 +125,9 @@ def _beyond_workers(config: Any) -> Iterator[Wrong]:
             yield "environment.api", "got gym; environment.dynamics is symbolic: expected gymnasium; try leaving it out"
         elif not re.fullmatch(r"[\w.]+:\w+", knobs.id):
             yield "environment.id", f"got {knobs.id}; environment.api=gym expected module:Class; try mine:MyEnv"
-        if knobs.engine == "compiled":
-            yield "environment.engine", "got compiled; environment.api=gym expected auto, as it has a step; try auto"
+        if knobs.engine in ("compiled", "vector"):
+            got = f"got {knobs.engine}; environment.api=gym expected auto, as it has a step; try auto"
+            yield "environment.engine", got
     if knobs.dynamics is not None:
         for knob, value in (("kwargs", knobs.kwargs), ("wrappers", knobs.wrappers)):
             if value:
@@ -135,12 +136,14 @@ def _beyond_workers(config: Any) -> Iterator[Wrong]:
                     f"got {value}; environment.dynamics is a graph, which takes none; expected "
                     "none; try leaving it out",
                 )
-        if knobs.engine == "gymnasium":
-            yield "environment.engine", "got gymnasium; environment.dynamics is a graph: expected auto; try auto"
+        if knobs.engine in ("gymnasium", "vector"):
+            got = f"got {knobs.engine}; environment.dynamics is a graph: expected auto; try auto"
+            yield "environment.engine", got
     if knobs.workers and knobs.dynamics is not None:
         yield "environment.workers", "environment.dynamics is stepped by a compiled graph; expected 0"
-    if knobs.workers and knobs.engine == "compiled":
-        yield "environment.engine", "got compiled; environment.workers step Gymnasium's: expected auto or gymnasium"
+    if knobs.workers and knobs.engine in ("compiled", "vector"):
+        got = f"got {knobs.engine}; environment.workers step Gymnasium's: expected auto or gymnasium"
+        yield "environment.engine", got
     if knobs.on_fault != "stop" and not knobs.workers:
         yield "environment.on_fault", f"{knobs.on_fault} needs environment.workers, such as 2; got 0"
 

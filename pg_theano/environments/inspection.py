@@ -17,18 +17,19 @@ import time
 import traceback
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, cast
 
 import gymnasium
 import numpy as np
 
 from pg_theano.config import knobs
-from pg_theano.environments import making, transcripts
-from pg_theano.environments.singles import LARGEST_REWARD, kind_of
+from pg_theano.environments import making, masks, transcripts
+from pg_theano.environments.findings import FAULT, NOTE, QUESTION, Finding, in_a_wrapper, kept_statistics, one_length
+from pg_theano.environments.place import PASSED, Standing, calling
 from pg_theano.environments.sound import LONGEST_EPISODE
 from pg_theano.environments.spaces import COMPOSITE, action_of, observation_of
+from pg_theano.environments.telling import LARGEST_REWARD, converted, kind_of, short, words_of
 from pg_theano.environments.transcripts import Told
-from pg_theano.environments.watchdog import Standing, calling
 from pg_theano.system import children
 from pg_theano.types import UserError
 
@@ -40,25 +41,7 @@ EPISODES, SHORT_EPISODES = 5, 20
 """Episodes whose lengths are compared; and if all have one step."""
 SECONDS, PATIENCE = 10.0, 60.0
 """So long at most are episodes played whose lengths are to be compared: of the processor's time, and of the clock's."""
-FAULT, QUESTION, NOTE = "fault", "question", "note"
 FIVE = "(observation, reward, terminated, truncated, info)"
-
-
-class Finding(NamedTuple):
-    """One thing that was found, where, and what to do. One line."""
-
-    kind: str  # fault, question or note
-    what: str  # of several of one kind only the first is told
-    step: int | None
-    seed: int | None
-    got: str
-    expected: str
-    advice: str
-
-    def line(self, id: str) -> str:
-        at = "" if self.step is None else f", step {self.step}"
-        seed = "" if self.seed is None else f" (seed {self.seed})"
-        return f"{id}{at}{seed}: {self.got}; expected {self.expected}; {self.advice}"
 
 
 class Broken(Exception):
@@ -83,6 +66,7 @@ class Inspection:
         self.terminated = self.truncated = False
         self.looks_at_global = True
         self.drawn: tuple[Any, ...] | None = None
+        self.infos: dict[int, Any] = {}  # of each environment, by its identity
         self.kind: type = object
         self.class_bits: dict[str, bytes] = {}
 
@@ -156,7 +140,7 @@ class Inspection:
         differs = transcripts.first_difference(story, other, "bits")
         anew = transcripts.first_difference(story, fresh, "bits") if fresh is not None else None
         first = differs or anew
-        if first and not self.found & {"global", "keeps state"}:
+        if first and not self.found & {"global", "keeps state", "statistics"}:
             nearly = differs is not None and transcripts.nearly(story, other, differs)
             if nearly:
                 what, got = "nearly replays", f"the same seed and actions gave nearly the same step, {nearly:.2g} off"
@@ -207,9 +191,11 @@ class Inspection:
         try:
             with calling(self):
                 result = env.reset(seed=seed)
-        except Exception as error:
+        except PASSED:
+            raise
+        except BaseException as error:
             got = f"reset raises {_described(error)}"
-            if isinstance(error, TypeError) and "seed" in str(error):
+            if isinstance(error, TypeError) and "seed" in words_of(error):
                 advice = "take the seed and pass it to super().reset(seed=seed)"
                 self.give_up("no seed", got, "reset(self, *, seed=None, options=None)", advice)
             self.give_up("reset raises", got, "(observation, info)", "mend what raises")
@@ -218,20 +204,27 @@ class Inspection:
             got = f"reset returns {kind_of(result)}"
             self.give_up("reset returns", got, "(observation, info), info a dict", "return observation, {}")
         obs, info = result
+        self.infos[id(env)] = info
+        if (mask := masks.mask_of(env, info)) is not None:
+            got, advice = f"it has a mask, {mask.place}", "nothing to do where it takes every action all the same"
+            self.say(NOTE, "mask", got, "none: masks are not learned under yet", advice, at=None)
         self.check_observation(obs, env.observation_space)
         return obs, Told(transcripts.packed(obs), transcripts.packed(info), 0, seed, transcripts.numbers_of(obs))
 
     def stepped(self, env: gymnasium.Env, action: Any, step: int, seed: int) -> tuple[Any, Told]:
         self.step, self.seed = step, seed
         self.mark(step, seed)
+        action = masks.within(env.action_space, masks.mask_of(env, self.infos.get(id(env))), action)
         given = copy.deepcopy(action)
         try:
             with calling(self, action):
                 result = env.step(given)
-        except Exception as error:
-            if isinstance(error, ValueError) and "expected 5, got 4" in str(error):
+        except PASSED:
+            raise
+        except BaseException as error:
+            if isinstance(error, ValueError) and "expected 5, got 4" in words_of(error):
                 self.four_values()
-            got = f"step raises {_described(error)}; its action was {_short(action)}"
+            got = f"step raises {_described(error)}; its action was {short(action)}"
             self.give_up("step raises", got, FIVE, "mend what raises")
         self.check_global()
         if isinstance(result, tuple) and len(result) == 4:
@@ -239,6 +232,7 @@ class Inspection:
         if not (isinstance(result, tuple) and len(result) == 5 and isinstance(result[4], dict)):
             self.give_up("step returns", f"step returns {kind_of(result)}", f"{FIVE}, info a dict", "return all five")
         obs, reward, terminated, truncated, info = result
+        self.infos[id(env)] = info
         self.check_observation(obs, env.observation_space)
         self.check_reward(reward)
         self.check_flags(terminated, truncated, env)
@@ -257,6 +251,8 @@ class Inspection:
     # -- what each thing must be
 
     def spaces(self, env: gymnasium.Env) -> None:
+        for name, knob in kept_statistics(env):
+            self.say(FAULT, "statistics", *in_a_wrapper(name, knob), at=None)
         pairs: tuple[tuple[str, Callable[..., Any], Any], ...] = (
             ("observation space", observation_of, env.observation_space),
             ("action space", action_of, env.action_space),
@@ -280,9 +276,9 @@ class Inspection:
     def check_observation(self, obs: Any, space: Any) -> None:
         if not isinstance(space, gymnasium.spaces.Box):
             if not space.contains(obs):
-                self.bad_observation("outside", f"the observation is {_short(obs)}", f"one of {space}", "mend either")
+                self.bad_observation("outside", f"the observation is {short(obs)}", f"one of {space}", "mend either")
             return
-        if not isinstance(obs, np.ndarray):
+        if not isinstance(obs, np.ndarray) or isinstance(obs, np.ma.MaskedArray):
             got = f"the observation is a {type(obs).__name__}"
             self.bad_observation("no array", got, "an array of NumPy", f"return np.asarray(obs, np.{space.dtype})")
         elif obs.shape != space.shape:
@@ -308,20 +304,24 @@ class Inspection:
     def check_reward(self, reward: Any) -> None:
         if not isinstance(reward, numbers.Real):
             shaped = f" of shape {reward.shape}" if isinstance(reward, np.ndarray) else ""
-            got = f"the reward is {_short(reward)}, a {type(reward).__name__}{shaped}"
+            got = f"the reward is {short(reward)}, a {type(reward).__name__}{shaped}"
             self.say(FAULT, "reward type", got, "a number", "return float(reward)")
-        elif not math.isfinite(reward):
-            self.say(FAULT, "reward not finite", f"the reward is {reward}", "a finite number", "mend what is computed")
-        elif abs(float(reward)) > LARGEST_REWARD:
-            got, most = f"the reward is {float(reward):g}", f"at most {LARGEST_REWARD:g} in size"
-            self.say(FAULT, "reward absurd", got, most, "scale it down")
+        elif not abs(value := cast(float, reward)) <= LARGEST_REWARD:  # which may be a whole number that no float holds
+            got = f"the reward is {short(reward)}"
+            if abs(value) < math.inf:
+                self.say(FAULT, "reward absurd", got, f"at most {LARGEST_REWARD:g} in size", "scale it down")
+            else:
+                self.say(FAULT, "reward not finite", got, "a finite number", "mend what is computed")
 
     def check_flags(self, terminated: Any, truncated: Any, env: gymnasium.Env) -> None:
         for name, flag in (("terminated", terminated), ("truncated", truncated)):
             if not isinstance(flag, (bool, np.bool_)):
-                got = f"{name} is {_short(flag)}, a {type(flag).__name__}"
+                got = f"{name} is {short(flag)}, a {type(flag).__name__}"
                 self.say(FAULT, "flag type", got, "True or False", f"return bool({name})")
-        self.terminated, self.truncated = bool(terminated), bool(truncated)
+        try:
+            self.terminated, self.truncated = converted(bool, terminated), converted(bool, truncated)
+        except ValueError:
+            raise Broken from None
         if self.terminated and self.truncated and self.step != _time_limit(env):
             expected = "one of them: after terminated there is no future, after truncated there is one"
             advice = "report truncated only where the task itself has not ended"
@@ -388,16 +388,6 @@ class Inspection:
         raise Broken
 
 
-def one_length(number: int, length: int) -> tuple[str, str, str]:
-    """(got, expected, advice) of episodes that all end alike, as `terminated`."""
-    knob = f"environment.max_episode_steps={length}"
-    return (
-        f"all of {number} episodes terminated at step {length}",
-        "truncated, if that is a time limit and not the task's own end",
-        f"is it a time limit? then return truncated, or set {knob}: values are bootstrapped",
-    )
-
-
 def sampled(space: gymnasium.Space, number: int, seed: int) -> list[Any]:
     """Actions of a generator of its own; of a bounded box its corners first."""
     own = copy.deepcopy(space)
@@ -410,11 +400,11 @@ def _time_limit(env: gymnasium.Env) -> int | None:
     return env.spec.max_episode_steps if env.spec is not None else None
 
 
-def _described(error: Exception) -> str:
+def _described(error: BaseException) -> str:
     """An exception in one line, and where the environment's own code raised it."""
     own = [frame for frame in traceback.extract_tb(error.__traceback__) if not _foreign(frame.filename)]
     at = f" ({Path(own[-1].filename).name}:{own[-1].lineno})" if own else ""
-    return " ".join(f"{type(error).__name__}: {error}".split()) + at
+    return words_of(error) + at
 
 
 def _foreign(file: str) -> bool:
@@ -422,27 +412,24 @@ def _foreign(file: str) -> bool:
     return any(map(Path(file).is_relative_to, [*libraries, Path(__file__).parents[1]]))
 
 
-def _short(value: Any) -> str:
-    text = " ".join(repr(value).split())
-    return text if len(text) <= 60 else f"{text[:57]}..."
-
-
 # -- the cheap part, as training starts
 
 
 UNSAID = {
     *("observation no array", "observation dtype", "observation out of bounds", "buffer", "flag type", "both flags"),
-    *("reward type", "keeps state", "does not replay", "global", "no bounds", "ends at once"),
+    *("reward type", "keeps state", "does not replay", "global", "no bounds", "ends at once", "statistics"),
 }
 """What training would pass over in silence; all else of a glance it says itself, once it comes to it."""
 
 
-def glanced(id: str, first: gymnasium.Env, second: gymnasium.Env) -> list[str]:
+def glanced(
+    id: str, first: gymnasium.Env, second: gymnasium.Env, mark: Callable[[int, int], None] = lambda step, seed: None
+) -> list[str]:
     """What a glance finds wrong that training would not say, a line each. `second`: another instance, or the same."""
     found: list[Finding] = []
-    Inspection(lambda: first, found.append, id=id).glance(first, second)
-    converted = [one for one in found if one.what != "reward type" or one.got.endswith("of shape ()")]
-    return [one.line(id) for one in converted if one.kind != NOTE and one.what in UNSAID]
+    Inspection(lambda: first, found.append, mark, id=id).glance(first, second)
+    reported = [one for one in found if one.what != "reward type" or one.got.endswith("of shape ()")]
+    return [one.line(id) for one in reported if one.kind != NOTE and one.what in UNSAID]
 
 
 # -- the child of check_env

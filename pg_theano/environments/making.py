@@ -10,11 +10,7 @@ An environment whose episode has ended is begun again with a seed of the host's,
 from __future__ import annotations
 
 import contextlib
-import difflib
-import importlib
 import math
-import sys
-import warnings
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -25,10 +21,12 @@ from gymnasium.vector import AutoresetMode
 
 from pg_theano.config import knobs
 from pg_theano.environments import old_gym
+from pg_theano.environments.naming import attribute, quiet, spec_of, wrapper_of
+from pg_theano.environments.place import PASSED, Standing, among_environments, calling
 from pg_theano.environments.singles import Slots
 from pg_theano.environments.spaces import COMPOSITE, action_of, observation_of, spaces_of
 from pg_theano.environments.symbolic import Dynamics, SymbolicEnv, SymbolicVectorEnv
-from pg_theano.environments.watchdog import Standing, calling
+from pg_theano.environments.telling import close_quietly, short, words_of
 from pg_theano.environments.workers import Workers
 from pg_theano.system.importing import importable
 from pg_theano.types import BUILT_IN_DYNAMICS, Array, Steps, Task, UserError
@@ -58,15 +56,21 @@ def make(
     if config.dynamics is not None:
         return VectorClass(config, _vectorised(config, whole or num_envs, dtype, folders), dtype, squash)
     with importable(folders, [config.id, *config.wrappers], anew=False):
-        spec = _spec(config)
-        wrappers = [_wrapper(name) for name in config.wrappers]
+        spec = spec_of(config)
+        wrappers = [wrapper_of(name) for name in config.wrappers]
         changed = wrappers or config.kwargs or (spec and spec.additional_wrappers)
-        if spec and spec.vector_entry_point is not None and not (changed or single_environments):
+        possible = spec and spec.vector_entry_point is not None and not (changed or single_environments)
+        if config.engine == "vector" and not possible:
+            raise UserError.of("environment.engine", NO_CLASS, "auto", "auto")
+        if possible:
             envs = _vectorised(config, whole or num_envs, dtype)
-            if not isinstance(envs.single_observation_space, COMPOSITE):
+            same = not isinstance(envs.single_observation_space, COMPOSITE) and _same_task(
+                config, str(spec.entry_point), envs
+            )
+            if same or config.engine == "vector":
                 return VectorClass(config, envs, dtype, squash)
             envs.close()
-        with _quiet(), _explained(config.id, "cannot be made", old=config.api == "gym"):
+        with quiet(), _explained(config.id, "cannot be made", old=config.api == "gym"):
             singles = [_single(config, wrappers) for _ in range(num_envs)]
         return Slots(config, singles, dtype, squash)
 
@@ -102,10 +106,10 @@ def engine_of(config: knobs.Environment, *, dtype: str, backend: str, folders: S
         spaces = spaces_of(own.observation_space, own.action_space)
         task = Task(config.dynamics, len(facts["obs_low"]), action, limit, facts["reward_threshold"], spaces)
         return Compiled(task, config.dynamics, own.source)
-    if config.engine == "gymnasium" or config.workers or config.api == "gym":
+    if config.engine in ("gymnasium", "vector") or config.workers or config.api == "gym":
         return None
     with importable(folders, [config.id, *config.wrappers], anew=False):
-        spec = _spec(config)
+        spec = spec_of(config)
     reasons = []
     if config.id not in BUILT_IN_DYNAMICS or not str(spec.entry_point).startswith("gymnasium.envs.classic_control"):
         reasons.append(f"there are compiled dynamics of {', '.join(BUILT_IN_DYNAMICS)} only")
@@ -150,7 +154,7 @@ class VectorClass:
         self._action = action_of(envs.single_action_space, config.id, squash)
         size, spaces = self._obs.size, spaces_of(envs.single_observation_space, envs.single_action_space)
         self.task = Task(config.dynamics or config.id, size, self._action.space, time_limit, threshold, spaces)
-        self._resetting, self._reset_next = np.zeros(num_envs, bool), False
+        self._resetting, self._reset_next, self._unseen = np.zeros(num_envs, bool), False, True
         self._last = np.zeros((num_envs, self._obs.size), dtype)
         self.seeds = np.full(num_envs, -1, np.int64)
         self.lost: Sequence[int] = ()  # none: a fault ends the run
@@ -190,25 +194,56 @@ class VectorClass:
         try:
             with calling(self):
                 obs, reward, terminated, truncated, _ = self.envs.step(given)
-        except Exception as error:
-            raise UserError(f"{self.task.id}: step raises {type(error).__name__}: {error}") from error
+            if self._unseen:
+                self._check(reward, terminated, truncated)
+            self._last = self._obs.convert(obs)
+        except (*PASSED, UserError):
+            raise
+        except BaseException as error:
+            raise UserError(f"{self.task.id} (seed {self.seeds[0]}): step raises {words_of(error)}") from error
         real = None
         if self._reset_next:
             real, self._resetting, self._reset_next = ~self._resetting, np.zeros(self.num_envs, bool), False
-        self._last = self._obs.convert(obs)
         return self._last, reward, terminated, truncated, real
 
+    def _check(self, *found: Any) -> None:
+        """Errors: `UserError` where rewards or flags are not an array of N numbers, or of N flags. Looked at once."""
+        for name, values in zip(("reward", "terminated", "truncated"), found, strict=True):
+            kinds, wanted = ("fiub", "numbers") if name == "reward" else ("b", "flags")
+            dtype = getattr(values, "dtype", None)
+            if dtype is None or dtype.kind not in kinds or values.shape != (self.num_envs,):
+                raise UserError(
+                    f"{self.task.id} (seed {self.seeds[0]}): its vectorised class returns {short(values)} for {name}; "
+                    f"expected an array of {self.num_envs} {wanted}; try a wrapper, then single ones are used"
+                )
+        self._unseen = False
+
     def close(self) -> None:
-        self.envs.close()
+        close_quietly(self.envs, self.task.id)
 
 
 # -- making
+
+NO_CLASS = (
+    "got vector, and there is no vectorised class for this: it must be registered, whole episodes played, and neither "
+    "wrappers nor kwargs given"
+)
+
+
+def _same_task(config: knobs.Environment, entry: str, envs: Any) -> bool:
+    """Whether a vectorised class has the spaces of what `gymnasium.make` gives. Gymnasium's own and ours have."""
+    if entry.startswith(("gymnasium.envs.", "pg_theano.")):
+        return True
+    with quiet(), _explained(config.id, "cannot be made"):
+        one = _single(config, [], flat=False)
+    close_quietly(one, config.id)
+    return (one.observation_space, one.action_space) == (envs.single_observation_space, envs.single_action_space)
 
 
 def _vectorised(config: knobs.Environment, num_envs: int, dtype: str, folders: Sequence[Path] = ()) -> Any:
     """The task's own vectorised class."""
     limit: dict[str, Any] = {} if config.max_episode_steps is None else {"max_episode_steps": config.max_episode_steps}
-    with _quiet(), _explained(config.id, "cannot be made", old=config.api == "gym"):
+    with quiet(), _explained(config.id, "cannot be made", old=config.api == "gym"):
         if config.dynamics is not None:
             return SymbolicVectorEnv(Dynamics(config.dynamics, dtype=dtype, folders=folders), num_envs, **limit)
         return gymnasium.make_vec(config.id, num_envs, vectorization_mode="vector_entry_point", **limit)
@@ -220,7 +255,7 @@ def _single(
     limit: dict[str, Any] = {} if config.max_episode_steps is None else {"max_episode_steps": config.max_episode_steps}
     env: Any
     if config.api == "gym":
-        env = old_gym.made(_attribute("environment.id", config.id), config.kwargs, render_mode)
+        env = old_gym.made(attribute("environment.id", config.id), config.kwargs, render_mode)
         env = gymnasium.wrappers.TimeLimit(env, **limit) if limit else env
     else:
         rendering = {} if render_mode is None else {"render_mode": render_mode}
@@ -248,13 +283,17 @@ def single(
             made = SymbolicEnv(Dynamics(config.dynamics, folders=folders), render_mode)
         steps = config.max_episode_steps or made.dynamics.task["max_steps"]
         return gymnasium.wrappers.TimeLimit(made, steps) if steps else made
+    if config.engine == "vector" and flat:
+        raise UserError.of(
+            "environment.engine", "got vector, and one environment has other spaces", "auto", "a run with auto"
+        )
     with (
         importable(folders, [config.id, *config.wrappers], anew=False),
-        _quiet(),
+        quiet(),
         _explained(config.id, "cannot be made", old=config.api == "gym"),
     ):
-        _spec(config)
-        return _single(config, [_wrapper(name) for name in config.wrappers], flat, render_mode)
+        spec_of(config)
+        return _single(config, [wrapper_of(name) for name in config.wrappers], flat, render_mode)
 
 
 def converters(
@@ -271,96 +310,20 @@ def is_gymnasiums_own(config: knobs.Environment) -> bool:
     return found is not None and str(found.entry_point).startswith("gymnasium.envs.") and not config.wrappers
 
 
-def _spec(config: knobs.Environment) -> Any:
-    """What Gymnasium has registered; None of an environment that is a class."""
-    if config.api == "gym":
-        return None
-    id = config.id
-    try:
-        with _quiet():
-            return gymnasium.spec(id) if ":" not in id else _spec_of_module(id)
-    except gymnasium.error.Error as error:
-        name = id.partition(":")[2] or id
-        known = list(gymnasium.registry)
-        module = sys.modules.get(id.partition(":")[0]) if ":" in id else None
-        if isinstance(getattr(module, name, None), type):
-            raise UserError.of(
-                "environment.id",
-                f"{id} is a class; expected an id that it registers with Gymnasium; try "
-                f"environment.api=gym if it is of the old Gym API, or environment.dynamics={id} if it is symbolic",
-            ) from None
-        own = [f"{module.__name__}:{one}" for one in known if module and _module_of(one) == module.__name__]
-        near = difflib.get_close_matches(id, own, 1, 0.4) or difflib.get_close_matches(name, known, 1, 0.4)
-        version = difflib.get_close_matches(name.rpartition("-v")[0], [k for k in known if "-v" in k], 1, 0.6)
-        hint = (
-            f"did you mean {(near or version)[0]}?"
-            if near or version
-            else "try python -c 'import gymnasium; gymnasium.pprint_registry()'"
-        )
-        if isinstance(error, gymnasium.error.DeprecatedEnv):
-            hint = str(error)
-        raise UserError.of(
-            "environment.id", f"{id} is not registered with Gymnasium; expected one that is, or module:Id; {hint}"
-        ) from None
-
-
-def _module_of(id: str) -> str:
-    """Where a registered environment is made: its entry point is `module:Class`, or what is called itself."""
-    entry: Any = gymnasium.registry[id].entry_point
-    return entry.partition(":")[0] if isinstance(entry, str) else getattr(entry, "__module__", "")
-
-
-def _spec_of_module(id: str) -> Any:
-    module = id.partition(":")[0]
-    try:
-        importlib.import_module(module)
-    except Exception as error:
-        reason = f"{type(error).__name__}: {error}"
-        raise UserError.of(
-            "environment.id",
-            f"the module {module} of {id} cannot be imported ({reason}); expected a "
-            f"module beside the config or in this folder; try python -c 'import {module}' there",
-        ) from error
-    return gymnasium.spec(id.partition(":")[2])
-
-
-def _wrapper(name: str) -> Any:
-    return _attribute("environment.wrappers", name, "gymnasium.wrappers:FlattenObservation")
-
-
-def _attribute(knob: str, name: str, example: str = "my_module:MyEnv") -> Any:
-    """What `module:Class` names."""
-    module, _, attribute = name.partition(":")
-    try:
-        return getattr(importlib.import_module(module), attribute)
-    except Exception as error:
-        if isinstance(error, ModuleNotFoundError) and error.name == "gym":
-            example = "import gymnasium as gym in it"
-        raise UserError.of(
-            knob, f"{name} cannot be imported ({type(error).__name__}: {error}); expected module:Class; try {example}"
-        ) from None
-
-
-@contextlib.contextmanager
-def _quiet() -> Iterator[None]:
-    """Silence Gymnasium's warnings about versions and spaces: they mean nothing to a user who trains."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        yield
-
-
 @contextlib.contextmanager
 def _explained(id: str, doing: str, seed: int | None = None, *, old: bool = False) -> Iterator[None]:
     try:
-        yield
-    except UserError:
+        with among_environments():
+            yield
+    except (*PASSED, UserError):
         raise
-    except Exception as error:
+    except BaseException as error:
         at = "" if seed is None else f" (seed {seed})"
         verb = doing if doing.startswith("cannot") else f"{doing} raises"
-        reason = str(error).partition(" was raised from the environment creator")[0]  # Gymnasium repeats id and kwargs
+        reason = words_of(error).partition(" was raised from the environment creator")[0]  # Gymnasium repeats its id
         missing = isinstance(error, gymnasium.error.DependencyNotInstalled)  # which says what to install
-        advice = "that" if missing else f"python -m pg_theano.check_env {id}{' environment.api=gym' if old else ''}"
-        raise UserError.at(
-            id, f"{verb}{at}: {type(error).__name__}: {reason}", "what Gymnasium can make, reset and step", advice
-        ) from error
+        if ": " not in reason:  # without words: `check_env` would have none either
+            advice = "--debug, which shows the way there"
+        else:
+            advice = "that" if missing else f"python -m pg_theano.check_env {id}{' environment.api=gym' if old else ''}"
+        raise UserError.at(id, f"{verb}{at}: {reason}", "what Gymnasium can make, reset and step", advice) from error

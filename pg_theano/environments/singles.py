@@ -9,15 +9,16 @@ import gymnasium
 import numpy as np
 
 from pg_theano.config import knobs
+from pg_theano.environments import masks, telling
+from pg_theano.environments.place import PASSED, PLACE, Standing, calling
 from pg_theano.environments.spaces import COMPOSITE, action_of, observation_of, spaces_of
-from pg_theano.environments.watchdog import PLACE, Standing, calling, shown_action
+from pg_theano.environments.telling import LARGEST_REWARD, kind_of, short, shown_action, words_of, wrong_reward
 from pg_theano.types import Array, Task, UserError
 
 STEPS_TRIED = 16
 """How many steps are taken twice to see whether an environment replays."""
-LARGEST_REWARD = 1e15
-"""A reward beyond it is a fault, whatever the dtype: ten thousand of them, squared, are no float32 any more, and beside
-one of them a float64 loses a reward of 1."""
+FLAGS = frozenset((bool, np.bool_, int, np.int64))
+"""Types that `terminated` and `truncated` may have; any other is looked at by itself."""
 
 
 class Slots:
@@ -27,9 +28,11 @@ class Slots:
     than what that class does with them.
     """
 
+    limit_holds = False  # a wrapper may make several episodes one
+
     def __init__(self, config: knobs.Environment, envs: Sequence[gymnasium.Env], dtype: str, squash: bool):
         self.slots = [Slot(env, config.id, index, dtype) for index, env in enumerate(envs)]
-        self.num_envs, self.kind = len(envs), "single environments"
+        self.num_envs, self.kind, self._look = len(envs), "single environments", config.look
         first = self.slots[0]
         for slot in self.slots:
             if (slot.observation_space, slot.action_space) != (first.observation_space, first.action_space):
@@ -53,6 +56,7 @@ class Slots:
         self.real = np.ones(self.num_envs, bool)
         self.lost: Sequence[int] = ()  # environments whose episode a fault has ended: none, as a fault ends the run
         self._parked, self._playing = False, self.slots
+        self._taken: tuple[list[Slot], list[Any]] = [], []  # who was stepped last, and what they returned
 
     @property
     def seeds(self) -> list[int]:
@@ -94,10 +98,15 @@ class Slots:
                 slot.steps += 1
                 place.now = slot, own
                 results.append(slot.env.step(own))
-        except Exception as error:
+        except PASSED:
+            raise
+        except BaseException as error:
+            if slot.steps > 1:  # what it said last: the results of the step before
+                slot.info = next((told[4] for one, told in zip(*self._taken, strict=True) if one is slot), None)
             raise slot.raised(error, own) from error
         finally:
             place.now = None
+        self._taken = self._playing, results
         seen, reward, terminated, truncated = self._together(results) or self._one_by_one(results)
         obs = self._observation.convert(seen)
         if self._parked:
@@ -120,11 +129,12 @@ class Slots:
             seen, reward, terminated, truncated, _ = zip(*results, strict=True)
             obs, rewards = np.array(seen), np.fromiter(reward, np.float64, len(results))
             ends = [np.fromiter(flags, bool, len(results)) for flags in (terminated, truncated)]
-        except (TypeError, ValueError):
+            bounded = math.fsum(map(abs, reward)) <= LARGEST_REWARD  # which takes no text for a number, as NumPy does
+        except (TypeError, ValueError, OverflowError):
             return None
         if self._shape is None or obs.shape[1:] != self._shape or obs.dtype.kind not in "fiub":
             return None
-        if not np.add.reduce(np.abs(rewards)) <= LARGEST_REWARD:
+        if not (bounded and FLAGS.issuperset(map(type, terminated)) and FLAGS.issuperset(map(type, truncated))):
             return None
         return obs, rewards, ends[0], ends[1]
 
@@ -150,7 +160,10 @@ class Slots:
         return self._obs[index], total, slot.steps
 
     def replays(self) -> bool:
-        """Whether the same seeds and the same actions give the same steps, bit for bit, a second time."""
+        """Whether the same seeds and the same actions give the same steps, bit for bit, a second time; it is taken for
+        granted where `environment.look` is false."""
+        if not self._look:
+            return True
         slot = self.slots[0]
         space = copy.deepcopy(slot.action_space)  # the environment's own generator is none of our business
         space.seed(0)
@@ -162,7 +175,8 @@ class Slots:
                 if over:
                     story.append(np.asarray(slot.reset(seed=seed)[0]).tobytes())
                     seed += 1
-                obs, reward, terminated, truncated, _ = slot.step(copy.copy(action))
+                allowed = masks.within(space, slot.mask(), action)
+                obs, reward, terminated, truncated, _ = slot.step(copy.copy(allowed))
                 over = terminated or truncated
                 story.append(np.asarray(obs).tobytes() + np.array([reward, terminated, truncated], float).tobytes())
             return story
@@ -171,7 +185,7 @@ class Slots:
 
     def close(self) -> None:
         for slot in self.slots:
-            slot.close()
+            telling.close_quietly(slot, f"{slot.id}, environment {slot.index}")
 
 
 class Slot(gymnasium.Wrapper):
@@ -180,6 +194,7 @@ class Slot(gymnasium.Wrapper):
     def __init__(self, env: gymnasium.Env, id: str, index: int, dtype: str):
         super().__init__(env)
         self.id, self.index, self.seed, self.steps = id, index, -1, 0
+        self.info: Any = None  # of the last reset, or of the last step by `step`
         self._space, self._shape = env.observation_space, getattr(env.observation_space, "shape", None)
         self._is_box = isinstance(env.observation_space, gymnasium.spaces.Box)
         self._dtype = dtype
@@ -192,12 +207,15 @@ class Slot(gymnasium.Wrapper):
         try:
             with calling(self):
                 result = self.env.reset(seed=seed, options=options)
-        except Exception as error:
-            told = " ".join(f"{type(error).__name__}: {error}".split())
+        except PASSED:
+            raise
+        except BaseException as error:
+            told = words_of(error)
             advice = "def reset(self, *, seed=None, options=None)" if "seed" in told else "--debug, which shows where"
             raise self.fault(f"reset raises {told}; expected (observation, info); try {advice}") from error
         if not (isinstance(result, tuple) and len(result) == 2):
             raise self.fault(f"reset returns {kind_of(result)}; expected (observation, info); try return obs, {{}}")
+        self.info = result[1]
         return self._checked(result[0]), {}
 
     def step(self, action: Any) -> tuple[Any, float, bool, bool, dict[str, Any]]:
@@ -205,9 +223,13 @@ class Slot(gymnasium.Wrapper):
         try:
             with calling(self, action):
                 result = self.env.step(action)
-        except Exception as error:
+        except PASSED:
+            raise
+        except BaseException as error:
             raise self.raised(error, action) from error
-        return *self.sound(result), {}
+        found = self.sound(result)
+        self.info = result[4]
+        return *found, {}
 
     def sound(self, result: Any) -> tuple[Any, float, bool, bool]:
         """Check what `step` returned: (observation, reward, terminated, truncated)."""
@@ -218,25 +240,27 @@ class Slot(gymnasium.Wrapper):
                 "obs, reward, terminated, truncated, {}"
             )
         obs, reward, terminated, truncated, _ = result
+        number = self._converted(float, "reward", reward, "a number; try float(reward)")
+        if not abs(number) <= LARGEST_REWARD:
+            raise self.fault(wrong_reward(number))
+        terminated = self._converted(bool, "terminated", terminated, "true or false; try bool(...)")
+        truncated = self._converted(bool, "truncated", truncated, "true or false; try bool(...)")
+        return self._checked(obs), number, terminated, truncated
+
+    def _converted(self, to: Any, name: str, value: Any, expected: str) -> Any:
         try:
-            reward = float(reward)
-        except (TypeError, ValueError):
-            raise self.fault(f"reward is {reward!r}; expected a number; try float(reward)") from None
-        if not abs(reward) <= LARGEST_REWARD:
-            raise self.fault(wrong_reward(reward))
-        try:
-            terminated, truncated = bool(terminated), bool(truncated)
+            return telling.converted(to, value)
+        except OverflowError:
+            expected = f"at most {LARGEST_REWARD:g} in size; try rewards of about 1"
         except ValueError:
-            raise self.fault(
-                f"terminated is {terminated!r}, truncated {truncated!r}; expected true or false; try bool(...)"
-            ) from None
-        return self._checked(obs), reward, terminated, truncated
+            pass
+        raise self.fault(f"{name} is {short(value)}; expected {expected}") from None
 
     def _checked(self, obs: Any) -> Any:
         if not isinstance(obs, np.ndarray) and self._is_box:
             try:
                 obs = np.asarray(obs, self._dtype)
-            except (TypeError, ValueError):
+            except (TypeError, ValueError, OverflowError):
                 raise self.fault(self._foreign(obs)) from None
         if np.shape(obs) != self._shape:
             raise self.fault(
@@ -248,33 +272,23 @@ class Slot(gymnasium.Wrapper):
         return obs
 
     def _foreign(self, obs: Any) -> str:
-        return f"the observation is {obs!r:.60}; its space is {self._space}; expected one of it; try another space"
+        return f"the observation is {short(obs)}; its space is {self._space}; expected one of it; try another space"
 
-    def raised(self, error: Exception, action: Any) -> UserError:
+    def mask(self) -> masks.Mask | None:
+        return masks.mask_of(self.env, self.info)
+
+    def raised(self, error: BaseException, action: Any) -> UserError:
         """The error for an exception in `step`."""
-        told = " ".join(f"{type(error).__name__}: {error}".split())
+        told, refused = words_of(error), masks.why_refused(self.action_space, self.mask(), action)
         if "expected 5, got 4" in told:
             return self.fault(
                 "step returns four values, as before Gym 0.26; expected (observation, reward, terminated, truncated, "
                 "info); try environment.api=gym with module:Class, or terminated and truncated in place of done"
             )
-        told = f"step raises {told}; its action was {shown_action(action)}; expected what the space of actions allows"
-        return self.fault(f"{told}; try --debug, which shows where")
+        told = f"step raises {told}; its action was {shown_action(action)}"
+        if refused:
+            return self.fault(f"{told}, {refused}")
+        return self.fault(f"{told}; expected what the space of actions allows; try --debug, which shows where")
 
     def fault(self, what: str) -> UserError:
         return UserError(f"{self.id}, environment {self.index}, step {self.steps} (seed {self.seed}): {what}")
-
-
-def kind_of(result: Any) -> str:
-    """What an environment returned, in words."""
-    return f"{len(result)} values" if isinstance(result, tuple) else f"one {type(result).__name__}"
-
-
-def wrong_reward(reward: float) -> str:
-    """The words for a reward that is not finite, or too large to learn from."""
-    if math.isfinite(reward):
-        return f"reward is {reward:g}; expected at most {LARGEST_REWARD:g} in size; try rewards of about 1"
-    return (
-        f"reward is {reward}; a reward must be finite; expected a number; try to find where it comes from, "
-        "with that seed"
-    )

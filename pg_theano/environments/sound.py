@@ -5,7 +5,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from pg_theano.environments.singles import LARGEST_REWARD, wrong_reward
+from pg_theano.environments.telling import LARGEST_REWARD, wrong_reward
 from pg_theano.types import Array, Record, Task, UserError
 
 LONGEST_EPISODE = 2**17
@@ -27,9 +27,10 @@ def endless(steps: int, where: str = "") -> UserError:
     )
 
 
-def check_length(task: Task, lengths: Array) -> None:
+def check_length(environment: Begun, lengths: Array) -> None:
     """Errors: `UserError` for an episode that does not end; `lengths` [N] are the steps of those that are open."""
-    limit = task.time_limit or LONGEST_EPISODE
+    task = environment.task
+    limit = (getattr(environment, "limit_holds", True) and task.time_limit) or LONGEST_EPISODE
     if lengths.max() >= limit:
         raise endless(limit, f"{task.id}, environment {int(lengths.argmax())}: ")
 

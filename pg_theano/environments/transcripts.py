@@ -23,7 +23,7 @@ class Told(NamedTuple):
 def packed(value: Any) -> bytes:
     """A value's own bits, whatever it is made of; of an object that has none, its type."""
     if isinstance(value, np.ndarray) and value.dtype != object:
-        return f"{value.dtype.str}{value.shape}".encode() + value.tobytes()
+        return f"{value.dtype.str}{value.shape}".encode() + np.asarray(value).tobytes()  # masked ones raise
     if isinstance(value, np.generic):
         return value.dtype.str.encode() + value.tobytes()
     if isinstance(value, dict):

@@ -3,7 +3,7 @@
     with watching(120.0):      # seconds that one step or reset may take
         ...                    # a step that takes longer is a `UserError` that says where
 
-Whatever calls an environment writes down where it stands (`calling`), and a thread looks there. A call that lasts too
+Whatever calls an environment writes down where it stands (`place.py`), and a thread looks there. A call that lasts too
 long is interrupted; one that cannot be interrupted (it catches everything, or waits inside a C library) ends the
 process, with the last checkpoint as it is. C code that keeps the interpreter's lock stops the thread as well: for that
 there is `environment.workers`.
@@ -17,10 +17,10 @@ import threading
 from collections.abc import Iterator
 from pathlib import Path
 from types import FrameType
-from typing import Any, NamedTuple, Protocol
+from typing import Any
 
-import numpy as np
-
+from pg_theano.environments.place import PLACE, Hanging
+from pg_theano.environments.telling import shown_action
 from pg_theano.system.console import say
 from pg_theano.types import UserError
 
@@ -30,61 +30,6 @@ GRACE = 3.0
 """Seconds in which the main thread must react to the signal. After that the process is ended."""
 WAKES = getattr(signal, "SIGURG", signal.SIGTERM)
 """The signal that interrupts the main thread. By itself it does nothing, and nothing else uses it."""
-
-
-# -- where this process stands
-
-
-class Standing(NamedTuple):
-    """An environment, by its number, and its step; None where nobody numbers or counts them."""
-
-    id: str
-    env: int | None
-    step: int | None
-    seed: int
-
-
-class Owner(Protocol):
-    """What calls an environment."""
-
-    def standing(self) -> Standing: ...
-
-
-class Place:
-    """`now` is (who calls an environment, with which action), None between two calls; `calls` counts them."""
-
-    def __init__(self) -> None:
-        self.calls = 0
-        self.now: tuple[Owner, Any] | None = None
-
-
-PLACE = Place()
-"""Of the main thread: only there an environment is watched."""
-
-
-@contextlib.contextmanager
-def calling(owner: Owner, action: Any = None) -> Iterator[None]:
-    """While an environment is called. `Slots.take` writes to `PLACE` by itself: it does so for every step."""
-    before = PLACE.now  # of an environment that is made of another
-    PLACE.calls += 1
-    PLACE.now = owner, action
-    try:
-        yield
-    finally:
-        PLACE.now = before
-
-
-def shown_action(action: Any) -> str:
-    """An action as text of at most 80 characters."""
-    text = str(np.asarray(action).tolist())
-    return text if len(text) <= 80 else f"{text[:77]}..."
-
-
-# -- the look
-
-
-class Hanging(BaseException):
-    """A step takes too long. Not an Exception, so that an environment that catches those does not catch this."""
 
 
 @contextlib.contextmanager

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from pg_theano.config import knobs
-from pg_theano.environments import making
+from pg_theano.environments import inspection, making
 from pg_theano.environments.singles import Slots
 from pg_theano.environments.sound import check_finite
 from pg_theano.environments.spaces import as_data
@@ -87,7 +87,14 @@ class Stepper:
             obs, total, steps = self.slots.replay(asked["index"] - self.first, asked["seed"], given)
             ours.obs[asked["index"]] = obs
             return json.dumps([total, steps]).encode()
+        if kind == b"g":
+            first, second = (getattr(self.slots.slots[which].env, "env") for which in (0, -1))  # noqa: B009  as `Marked` has it
+            return json.dumps(inspection.glanced(self.task.id, first, second, self.mark)).encode()
         return json.dumps(self.slots.replays()).encode()
+
+    def mark(self, step: int, seed: int) -> None:
+        self.place[1], self.place[2], self.place[3] = self.first, step, seed
+        self.place[0] += 1
 
     # as `check_finite` asks for them
 

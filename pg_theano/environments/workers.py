@@ -31,7 +31,7 @@ import numpy as np
 
 from pg_theano.config import knobs
 from pg_theano.environments.spaces import action_of, from_data
-from pg_theano.environments.watchdog import shown_action
+from pg_theano.environments.telling import shown_action
 from pg_theano.system import children
 from pg_theano.system.children import Child, Memory
 from pg_theano.system.console import say
@@ -100,6 +100,8 @@ class Fault(NamedTuple):
 
 class Workers:
     """The environments of `Slots`, spread over child processes."""
+
+    limit_holds = False  # as there
 
     def __init__(
         self,
@@ -219,6 +221,10 @@ class Workers:
 
     def replays(self) -> bool:
         return bool(self._insisted(0, b"p"))
+
+    def glance(self) -> list[str]:
+        """What a glance at the environments of one worker finds wrong, a line each."""
+        return self._insisted(0, b"g")
 
     def close(self) -> None:
         """End all workers, whatever they do: by themselves, or killed after `CLOSING` seconds. Never hangs."""

@@ -160,13 +160,15 @@ def gae(reward, value, next_value, terminated, truncated, mask, *, discount, gae
 
 
 def standardize(advantage, mask):
-    """(A − mean) / (std + 1e-8) over real steps. A minibatch of one step, or of equals, becomes zeros, not NaN.
+    """(A − mean) / (std + c) over real steps, c = 10⁻⁸·(|mean| + std), or 10⁻⁸ if that is less.
 
-    Shapes: [T, E] and [T, E] to [T, E].
+    c is small beside the advantages whatever unit rewards have, and not beside the rounding of equals: a minibatch of
+    one step, or of equals, becomes zeros, not NaN. Shapes: [T, E] and [T, E] to [T, E].
     """
     number = pt.maximum(total(mask), 1.0)
     mean = total(advantage * mask) / number
     centred = (advantage - mean) * mask
     # Once more: the rounding of a large mean would else be all there is of equals, divided by itself.
     centred = (centred - total(centred) / number) * mask
-    return centred / (pt.sqrt(total(centred * centred) / number) + 1e-8)
+    std = pt.sqrt(total(centred * centred) / number)
+    return centred / (std + pt.clip(1e-8 * (abs(mean) + std), 1e-18, 1e-8))  # below 1e-18 a float32's square is 0

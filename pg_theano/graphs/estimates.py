@@ -2,12 +2,16 @@
 
 from typing import Any, NamedTuple
 
+import numpy as np
 import pytensor.tensor as pt
 
 from pg_theano.graphs import actors, advantages, networks, normalizers
 from pg_theano.graphs.common import total
 from pg_theano.spec import Spec
 from pg_theano.types import RETURN_SO_FAR
+
+ROUNDING = 8
+"""Targets that are this many rounding units apart, or fewer, are equal."""
 
 
 class Estimates(NamedTuple):
@@ -73,13 +77,15 @@ def normalized_reward(spec: Spec, state, knobs, block):
 def explained_variance(value, target, mask):
     """1 − Var[target − V] / Var[target] over real steps: 1 predicts perfectly, 0 as well as the mean would.
 
-    0 where the targets are all equal.
+    0 where the targets are all equal, up to rounding of what they are. Shapes: all [T, E]; the result a scalar.
     """
     number = pt.maximum(total(mask), 1.0)
+    lowest, highest = (sign * pt.max(pt.switch(mask > 0, sign * target, -np.inf)) for sign in (-1, 1))
 
     def variance(x):
         centred = (x - total(x * mask) / number) * mask
         return total(centred * centred) / number
 
     spread = variance(target)
-    return pt.switch(spread > 1e-12, 1.0 - variance(target - value) / pt.maximum(spread, 1e-12), 0.0)
+    differ = (highest - lowest > ROUNDING * np.finfo(target.dtype).eps * pt.maximum(highest, -lowest)) & (spread > 0)
+    return pt.switch(differ, 1.0 - variance(target - value) / pt.switch(differ, spread, 1.0), 0.0)

@@ -9,6 +9,9 @@
 
 The greedy two have a density whose gradient is zero almost everywhere (a small step moves no argmax), so log π
 stands in for it. That is a bias, and part of why the classic recipe is hard to train.
+
+Entropy, KL divergence and Fisher matrix are of the same distribution as the log-probability: of the mixture for
+`epsilon_softmax`, of the network's π for all others.
 """
 
 import pytensor.tensor as pt
@@ -39,15 +42,21 @@ def greedy(logits):
 
 
 def log_prob(name, log_probs, action, *, exploration_rate):
-    """The log-probability that learning uses (see the table above). [A, N], [N] to [N].
+    """The log-probability that learning uses (see the table above). [A, N], [N] to [N]."""
+    num_actions = log_probs.type.shape[0]
+    return learned_from(name, taken(log_probs, action), num_actions, exploration_rate=exploration_rate)
+
+
+def learned_from(name, own, num_actions, *, exploration_rate):
+    """From log π of the network, of one of A actions or of all, to the one that learning uses. Any shape.
+
+        log π_ε(a) = log(ε/A + (1−ε)·π(a))                                   for epsilon_softmax
 
     The mixture is taken only where ε > 0. Its logarithm sees ε = 1 elsewhere: `switch` evaluates both branches,
     and log 0 in the one not chosen would make the gradient NaN.
     """
-    own = taken(log_probs, action)
     if name != "epsilon_softmax":
         return own
-    num_actions = log_probs.type.shape[0]
     explores = pt.gt(exploration_rate, 0)
     rate = pt.switch(explores, exploration_rate, pt.ones_like(exploration_rate))
     mixture = pt.log(rate / num_actions + (1 - rate) * pt.exp(pt.maximum(own, -80.0)))

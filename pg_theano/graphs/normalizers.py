@@ -26,13 +26,17 @@ def observed(acting: Acting, state, obs):
 
 
 def normalize(obs, mean, variance):
-    """(o − μ) / √(σ² + 1e-8), bounded to ±10. Shapes: `obs` [F, N]; `mean`, `variance` [F]."""
+    """(o − μ) / √(σ² + 1e-8), bounded to ±10. Shapes: `obs` [F, N]; `mean`, `variance` [F].
+
+    1e-8 is of the observation's unit, on purpose: it is in the files of every policy, and the rounding of a component
+    that does not vary stays small by it.
+    """
     return pt.clip((obs - mean[:, None]) / pt.sqrt(variance[:, None] + 1e-8), -10.0, 10.0)
 
 
 def normalize_reward(reward, variance):
-    """r / √(σ² + 1e-8), bounded to ±10. Shapes: `reward` [T, E]; `variance` a scalar."""
-    return pt.clip(reward / pt.sqrt(variance + 1e-8), -10.0, 10.0)
+    """r / σ, bounded to ±10, whatever unit rewards have; 0 stays 0 where σ is. `reward` [T, E]; `variance` a scalar."""
+    return pt.clip(reward / pt.sqrt(pt.maximum(variance, 1e-36)), -10.0, 10.0)
 
 
 def discounted_return_so_far(reward, carry, terminated, truncated, mask, *, discount, max_steps):
@@ -62,7 +66,8 @@ def updated(mean, variance, count, obs, mask):
         N' = N + n,   δ = μ_b − μ,   σ²' = S'/N',   S = σ²·N,   S_b = σ_b²·n
 
     Shapes: `obs` [F, N] and `mean`, `variance` [F], or of a single feature [N] and scalars; `mask` [N]. The sums run
-    over differences from the old mean, which keeps float32 exact enough where a mean is far from 0.
+    over differences from the old mean, which keeps float32 exact enough where a mean is far from 0. As long as nothing
+    was real all stay as they are.
     """
     number = total(mask)
     real = pt.maximum(number, 1.0)
@@ -75,4 +80,4 @@ def updated(mean, variance, count, obs, mask):
     new_mean, moment = parameters.pooled(
         count, mean, variance * count, number, delta, batch_variance * number, bounded=new_count
     )
-    return new_mean, moment / new_count, count + number
+    return new_mean, pt.switch(count + number > 0, moment / new_count, variance), count + number

@@ -11,9 +11,11 @@ import numpy as np
 
 from pg_theano.config import schedules, user_code
 from pg_theano.environments import making, singles
+from pg_theano.environments.telling import close_quietly
 from pg_theano.runs import folder
 from pg_theano.system.writing import replacing
 from pg_theano.training import programs, seeding
+from pg_theano.training.evaluating import check_size
 from pg_theano.types import GREEDY, SAMPLE, UserError
 
 MOST_FRAMES = 1000
@@ -82,6 +84,7 @@ def watch(
         row, given = making.converters(env, config.environment.id, config.dtype, config.policy.squash)
         for _ in range(episodes):
             obs, _ = env.reset(seed=int(seeds.integers(0, 2**31 - 1)))
+            check_size(config.environment.id, row(obs).size, spec.acting.obs_size)
             total, steps, ended, stopped = 0.0, 0, False, full()
             while not (ended or stopped):
                 drawn = draw(noise, 1, 1)[0]
@@ -92,7 +95,7 @@ def watch(
             if stopped:
                 break
     finally:
-        env.close()
+        close_quietly(env, env.id)
     if gif is not None:
         _write(Path(gif), frames, fps)
 
@@ -138,7 +141,7 @@ def animation(
                 total, steps, ended = total + float(reward), steps + 1, terminated or truncated
             return pictures, numbers, steps, total, _fps(env)
         finally:
-            env.close()
+            close_quietly(env, env.id)
 
     _, _, steps, _, _ = through(None, 1)
     every = max(-(-steps // ANIMATION_FRAMES), 1)

@@ -2,7 +2,6 @@
 
 import argparse
 import contextlib
-import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -118,7 +117,10 @@ def _search(arguments: argparse.Namespace) -> int:
             page=arguments.page,
             say=lambda text: say(text, stream),
         )
-        say(json.dumps(table["methods"]) if arguments.json else table["text"])
+        if arguments.json:
+            commands.answer(table["methods"])
+        else:
+            say(table["text"])
         return 0
     common: dict[str, Any] = {"overrides": overrides, "plot": not arguments.no_plot, "file": stream}
     if arguments.resume:
@@ -129,7 +131,7 @@ def _search(arguments: argparse.Namespace) -> int:
         result = search(file, run_dir=arguments.run_dir, seed=arguments.seed, **common)
     say("\n".join(_closing(result)), stream)
     if arguments.json:
-        print(json.dumps({key: value for key, value in result.items() if key not in ("headline", "described")}))
+        commands.answer({key: value for key, value in result.items() if key not in ("headline", "described")})
     return stopping.exit_code() if result["status"] == "interrupted" else 0
 
 

@@ -2,18 +2,20 @@
 
 import argparse
 import contextlib
+import json
 import os
 import signal
 import sys
 import traceback
-from collections.abc import Callable, Sequence
-from typing import NoReturn
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, NoReturn
 
 from pg_theano.system import console, importing, stopping
 from pg_theano.types import UserError
 
 waited_for: list[Callable[[], None]] = []
 """Functions that are called before a command ends by itself."""
+_answers: list[tuple[Any, dict[str, Any]]] = []
 
 
 class _Parser(argparse.ArgumentParser):
@@ -56,17 +58,27 @@ def run(made: argparse.ArgumentParser, command: Callable[[argparse.Namespace], i
     """Parse and call. A `UserError`, and what the system refuses (a full disk), is one line on stderr and exit code 2;
     Ctrl-C is exit code 130, SIGTERM 143."""
     console.ready()
-    debug = "--debug" in (sys.argv if argv is None else argv)
+    debug, command_begun = "--debug" in (sys.argv if argv is None else argv), False
     with stopping.listening():
         try:
             arguments = made.parse_intermixed_args(argv)
             allow = getattr(arguments, "allow_import", False)
-            with importing.consenting(no_user_code=arguments.no_user_code, allow_import=allow):
+            with (
+                importing.consenting(no_user_code=arguments.no_user_code, allow_import=allow),
+                _alone_on_stdout(getattr(arguments, "json", False)),
+            ):
+                command_begun = True
                 code = command(arguments)
+            for figures, how in _answers:
+                print(json.dumps(figures, **how))
             sys.stdout.flush()
             return code
         except UserError as error:
             return _failed(str(error), debug)
+        except SystemExit as error:
+            if not command_begun:  # -h, which ends so
+                raise
+            return _failed(f"others' code raises SystemExit({error}); expected it to return; try --debug", debug)
         except BrokenPipeError:
             _close_outputs()
             return 1
@@ -82,6 +94,36 @@ def run(made: argparse.ArgumentParser, command: Callable[[argparse.Namespace], i
             with contextlib.suppress(OSError):
                 print("interrupted", file=sys.stderr)
             return stopping.exit_code()
+
+
+def answer(figures: Any, **how: Any) -> None:
+    """Print an object as JSON when the command has ended: with `--json` that alone stands on stdout."""
+    _answers.append((figures, how))
+
+
+@contextlib.contextmanager
+def _alone_on_stdout(asked: bool) -> Iterator[None]:
+    """Send to stderr what anybody writes to stdout, C libraries too, until the command has its answer."""
+    _answers.clear()
+    if not asked:
+        yield
+        return
+    import ctypes
+
+    with contextlib.redirect_stdout(sys.stderr):
+        kept = None
+        with contextlib.suppress(OSError):  # one of them is closed
+            if sys.__stdout__ is not None:
+                sys.__stdout__.flush()
+            kept = os.dup(1)
+            os.dup2(2, 1)
+        try:
+            yield
+        finally:
+            if kept is not None:
+                ctypes.CDLL(None).fflush(None)  # what C has not written yet would come after the answer
+                os.dup2(kept, 1)
+                os.close(kept)
 
 
 def _of_the_system(error: OSError) -> str:

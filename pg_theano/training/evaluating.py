@@ -13,7 +13,7 @@ from pg_theano.runs import folder
 from pg_theano.spec import Spec
 from pg_theano.training import programs, seeding
 from pg_theano.training.playing import episodes as rollout
-from pg_theano.types import GREEDY, SAMPLE, Array, State
+from pg_theano.types import GREEDY, SAMPLE, Array, State, UserError
 
 MOST_ENVIRONMENTS = 32
 
@@ -26,7 +26,7 @@ class Evaluator:
 
     def __init__(self, config: Config, spec: Spec, folders: Sequence[Path], episodes: int):
         self.config, self.folders, self.most = config, folders, episodes
-        self.draw = programs.noise_of(config, spec)
+        self.draw, self.size = programs.noise_of(config, spec), spec.acting.obs_size
         self.environment: Any = None
         self.length: float | None = None  # mean, of the episodes played last; None where it costs nothing
 
@@ -73,6 +73,7 @@ class Evaluator:
                 whole=self.most,
                 squash=self.config.policy.squash,
             )
+            check_size(self.environment.task.id, self.environment.task.obs_size, self.size)
         return self.environment
 
     def all_at_once(self) -> bool:
@@ -82,6 +83,15 @@ class Evaluator:
     def close(self) -> None:
         if self.environment is not None:
             self.environment.close()
+
+
+def check_size(id: str, got: int, expected: int) -> None:
+    """Errors: `UserError` where an environment is not what the policy was trained on, as another version's may be."""
+    if got != expected:
+        raise UserError(
+            f"{id}: got observations of {got} numbers; expected {expected}, as the policy was trained with; try the "
+            "version of the environment that it was trained on"
+        )
 
 
 def figures_of(returns: Array) -> dict[str, float]:

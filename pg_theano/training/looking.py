@@ -3,6 +3,7 @@
 from pg_theano.environments import inspection, making, watchdog
 from pg_theano.environments.singles import Slots
 from pg_theano.environments.sound import check_record
+from pg_theano.environments.workers import Workers
 from pg_theano.training.setting import Setting
 from pg_theano.types import Played, Record, UserError
 
@@ -13,11 +14,13 @@ LENGTHS_ASKED_OF = 8
 def glance(setting: Setting) -> None:
     """Step a user's environment 64 times, take the same steps again, and say what is wrong."""
     environment, task, knobs = setting.environment, setting.task, setting.config.environment
-    if not isinstance(environment, Slots) or making.is_gymnasiums_own(knobs):
+    if not (knobs.look and isinstance(environment, (Slots, Workers))) or making.is_gymnasiums_own(knobs):
         return
-    slots = environment.slots
     with watchdog.watching(knobs.timeout):
-        found = inspection.glanced(task.id, slots[0].env, slots[-1].env)
+        if isinstance(environment, Workers):
+            found = environment.glance()
+        else:
+            found = inspection.glanced(task.id, environment.slots[0].env, environment.slots[-1].env)
     for line in found:
         setting.display.event(f"warning: {line}")
     if found:

@@ -12,6 +12,7 @@ from pg_theano.runs.checkpoints import Checkpoint
 from pg_theano.training import seeding
 from pg_theano.training.playing import collecting
 from pg_theano.training.playing.collecting import Collector
+from pg_theano.training.playing.stretches import OtherEpisode
 from pg_theano.training.setting import Counters, Progress, Setting
 from pg_theano.types import Array, Program, State, UserError
 
@@ -128,7 +129,13 @@ def begin(
 
 def _resumed(setting: Setting, program: Program, collector: Collector, checkpoint: Checkpoint) -> Progress:
     state, open_episodes = _learned(setting, program, checkpoint)
-    collector.restore(open_episodes)
+    try:
+        collector.restore(open_episodes)
+    except OtherEpisode as error:
+        setting.display.event(
+            f"warning: {error}; the open episodes are begun anew, so the run goes on otherwise than without the stop"
+        )
+        state = Progress(state).without(range(setting.config.environment.num_envs))
     progress = Progress(state, Counters(**checkpoint.facts["counters"]), final=checkpoint.facts["final"])
     checkpoints.forget_after(setting.folder.checkpoints, progress.counters.updates)
     if progress.counters.best_update is None:

@@ -2,6 +2,7 @@
 
 import helpers_graphs as by_definition
 import numpy as np
+import pytensor.tensor as pt
 import pytest
 from helpers_graphs import KNOBS
 from helpers_runs import as_arguments, assert_equal_runs, assert_equal_states, ran, records, result, resumed, small
@@ -12,6 +13,7 @@ from pg_theano.compiler import program as compiling
 from pg_theano.config import knobs as sections
 from pg_theano.config import reading, tables
 from pg_theano.environments import making
+from pg_theano.graphs import estimates
 from pg_theano.graphs.algorithms import ppo, vpg
 from pg_theano.training import minibatches, specs
 from pg_theano.training.setting import Setting, described
@@ -136,6 +138,33 @@ def test_explained_variance_of_worked_examples():
     assert program.explained_variance(np.zeros(3), target) == pytest.approx(0.0, abs=1e-12)
     assert program.explained_variance(-target, target) == pytest.approx(-3.0)
     assert program.explained_variance(np.array([1.0, 2.0]), np.array([5.0, 5.0])) == 0.0
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+def test_explained_variance_does_not_depend_on_the_unit(dtype):
+    """By hand and by graph, of targets of 1 and of 1e-9; 0 where targets are equal, however large and many.
+
+    Caught, when planted: 0 below a spread of 1e-12, whatever the unit: the value network of tiny rewards was said to
+    explain nothing; a spread that is rounding alone (-6e7 for 20,000 equal targets of 200.1 in float32); padding that
+    counts.
+    """
+    with by_definition.floats(dtype):
+        symbols = [pt.matrix(dtype=dtype) for _ in range(3)]
+        graph = by_definition.interpreted(symbols, estimates.explained_variance(*symbols))
+
+    def by_hand(value, target):
+        return program.explained_variance(value.astype(dtype), target.astype(dtype))
+
+    def by_graph(value, target):  # with a row of padding below
+        rows = np.append(value, 7e6), np.append(target, 7e6), np.append(np.ones(len(value)), 0)
+        return graph(*(row[:, None].astype(dtype) for row in rows))
+
+    target = np.array([1.0, 2.0, 6.0])
+    for explained in (by_hand, by_graph):
+        for unit in (1.0, 1e-9):
+            np.testing.assert_allclose(explained(0.9 * unit * target, unit * target), 0.99, rtol=1e-5)
+        assert explained(np.arange(20_000.0), np.full(20_000, 200.1)) == 0
+        assert explained(np.arange(3.0), np.zeros(3)) == 0
 
 
 @pytest.mark.parametrize("algorithm", ["vpg", "ppo"])

@@ -346,7 +346,23 @@ def test_advantages_without_spread_become_zeros(standardize, advantage, mask):
     assert standardize(np.array(advantage), np.array(mask)).tolist() == np.zeros_like(advantage).tolist()
 
 
-@pytest.mark.parametrize("value", [0.1, 100.1, 1e9])
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+def test_standardised_advantages_do_not_depend_on_their_unit(dtype):
+    """From rewards of 1 down to 1e-14, by graph and by hand. Caught, when planted: 1e-8 under the fraction, whatever
+    the unit: then advantages of 1e-10 become a hundredth of what they should be.
+    """
+    with by_definition.floats(dtype):
+        advantage, mask = pt.matrix(dtype=dtype), pt.matrix(dtype=dtype)
+        run = by_definition.interpreted([advantage, mask], advantages.standardize(advantage, mask))
+    block = np.array([[2.0, 6.0], [4.0, 100.0]]), np.array([[1.0, 1.0], [1.0, 0.0]], dtype)
+    for unit in (1.0, 1e-6, 1e-10, 1e-14):
+        scaled = (unit * block[0]).astype(dtype)
+        np.testing.assert_allclose(run(scaled, block[1]), [[-1.2247448714, 1.2247448714], [0, 0]], atol=1e-3)
+        twin = by_hand.standardize(scaled.ravel()[:3])
+        np.testing.assert_allclose(twin, [-1.2247448714, 1.2247448714, 0], atol=1e-3)
+
+
+@pytest.mark.parametrize("value", [1e-12, 0.1, 100.1, 1e9])
 def test_many_equal_advantages_become_zeros_in_float32(value):
     """A policy whose episodes all return the same has nothing to learn from them, whatever rounding says."""
     with by_definition.floats("float32"):

@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pg_theano.graphs import normalizers
+from pg_theano.training.population import learner
 
 
 @pytest.fixture(scope="module")
@@ -46,6 +47,36 @@ def test_nothing_new_changes_nothing(updated):
         np.array([1.0, 2.0]), np.array([3.0, 4.0]), np.array(5.0), np.full((2, 3), 9.0), np.zeros(3)
     )
     assert (mean.tolist(), variance.tolist(), count.item()) == ([1, 2], [3, 4], 5)
+
+
+def test_what_has_seen_nothing_stays_at_its_start(updated):
+    """No real step, and none before: mean 0, variance 1, in a population's normaliser too.
+
+    Caught, when planted: a variance of 0/1 (it was 0), by which the first observations after it are divided; the mean of
+    no columns, 0/0.
+    """
+    mean, variance, count = updated(np.zeros(2), np.ones(2), np.array(0.0), np.full((2, 3), 9.0), np.zeros(3))
+    assert (mean.tolist(), variance.tolist(), count.item()) == ([0, 0], [1, 1], 0)
+    state = dict(zip(learner.NORMALIZER, (np.zeros(2), np.ones(2), np.zeros(())), strict=True))
+    seen = learner.moments_of(np.full((4, 3, 2), 9.0), np.zeros((4, 3)))
+    after = learner.normalizer_after(state, seen, "float64")
+    assert [after[name].tolist() for name in learner.NORMALIZER] == [[0, 0], [1, 1], 0]
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+def test_normalised_rewards_do_not_depend_on_their_unit(dtype):
+    """r/σ bounded to ±10 for σ of 3 and of 3e-12; where σ is 0, 0 stays 0 and what is not becomes ±10.
+
+    Caught, when planted: √(σ² + 1e-8), which makes rewards of 1e-12 a hundred-millionth of what they should be; 0/0.
+    """
+    with by_definition.floats(dtype):
+        reward, variance = pt.matrix(dtype=dtype), pt.scalar(dtype=dtype)
+        run = by_definition.interpreted([reward, variance], normalizers.normalize_reward(reward, variance))
+    rewards = np.array([[6.0, -1.5, 0.0, 1e6]])
+    for unit in (1.0, 1e-12):
+        got = run((rewards * unit).astype(dtype), np.array(9 * unit**2, dtype))
+        np.testing.assert_allclose(got, [[2.0, -0.5, 0.0, 10.0]], rtol=1e-6)
+    assert run(rewards.astype(dtype), np.array(0.0, dtype)).tolist() == [[10, -10, 0, 10]]
 
 
 def test_normalised_observations_of_a_worked_example():

@@ -191,7 +191,7 @@ def test_compiled_updates_are_the_definitions(rich):
     and advantage; Adam on the clipped gradient; mean so far; normaliser.
 
     Caught, when planted: the norm measured after clipping; clipping not applied; entropy with padding or of the wrong
-    sign; metrics in another order.
+    sign, or of the network (0.87) in place of the mixture that acts; metrics in another order.
     """
     spec, program, _ = rich
     rng = np.random.default_rng(6)
@@ -207,7 +207,7 @@ def test_compiled_updates_are_the_definitions(rich):
         got, metrics = program.train(state, rollout, KNOBS)
         expected = {
             "cost": by_definition.loss_by_definition(spec, state, episodes, KNOBS, earlier),
-            "entropy": np.mean([-np.sum(np.exp(p) * p) for p in log_p]),
+            "entropy": np.mean([-np.sum(q * np.log(q)) for q in (0.3 / 3 + 0.7 * np.exp(log_p))]),
             "gradient_norm": np.sqrt(np.sum(gradient**2)),
             "signal_mean": np.concatenate(signals).mean(),
             "advantage_mean": np.concatenate(advantages).mean(),

@@ -101,7 +101,7 @@ SURVIVORS = [
         "the same: the sum of two exponentials does not depend on their order",
     ),
     Survivor(
-        "log_prob",
+        "learned_from",
         "mixture = pt.log(rate / num_actions + (1 - rate) * pt.exp(pt.maximum(own, -80.0)))",
         "80.0 -> 79.0",
         "the same but for rounding: e⁻⁷⁹ beside ε/A; the bound only keeps the gradient of `exp` finite",

@@ -129,6 +129,14 @@ def log_prob_of(acting: Acting, inputs, action, knobs):
     return rollouts.log_prob_of(acting, inputs, action, knobs["exploration_rate"])
 
 
+def behaviour(acting: Acting, inputs, knobs):
+    """The inputs of the distribution that learning measures, from the network's: of the mixture for ε-softmax."""
+    if acting.action.kind != "discrete":
+        return inputs
+    name, number, rate = acting.exploration, inputs[0].type.shape[0], knobs["exploration_rate"]
+    return (exploration.learned_from(name, inputs[0], number, exploration_rate=rate),)
+
+
 def act(spec: Spec):
     """(State, obs [E, F], noise [E, U], knobs, choice) to (action [E, ...], log_prob [E])."""
     acting, dtype = spec.acting, spec.dtype
@@ -227,6 +235,7 @@ def probability_of(acting: Acting, layers, batch, knobs):
     """(inputs of the distribution, log π of the actions taken [B], mean entropy) of a batch."""
     inputs = actors.inputs(acting, layers, batch.obs)
     log_prob = log_prob_of(acting, inputs, batch.action, knobs)  # [B]
+    inputs = behaviour(acting, inputs, knobs)
     return inputs, log_prob, objectives.masked_mean(distributions.of(acting).entropy(inputs), batch.weight)
 
 

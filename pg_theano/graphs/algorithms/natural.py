@@ -7,6 +7,7 @@ which the symbolic engine derives by differentiating twice.
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
+import numpy as np
 import pytensor
 import pytensor.tensor as pt
 from pytensor.gradient import disconnected_grad
@@ -50,15 +51,15 @@ def surrogate(spec: Spec, layers, batch, advantage, knobs):
     return loss - knobs["entropy_coefficient"] * entropy, inputs, entropy
 
 
-def fisher_product(spec: Spec, params, vector, obs, weight):
+def fisher_product(spec: Spec, params, vector, obs, weight, rate):
     """F·v, with F the Hessian of the mean KL(π_old ‖ π) for the policy's parameters, taken at π_old itself.
 
         F·v = ∇((∇KL)ᵀ·v)                                                    Schulman et al. 2015, appendix C.1
 
-    Shapes: `params`, `vector` [P]; the result [P].
+    Shapes: `params`, `vector` [P]; `rate` is ε of the exploration; the result [P].
     """
     layers = policy_layers(spec, params)
-    inputs = actors.inputs(spec.acting, layers, obs)
+    inputs = common.behaviour(spec.acting, actors.inputs(spec.acting, layers, obs), {"exploration_rate": rate})
     old = tuple(disconnected_grad(part) for part in inputs)
     kl = objectives.masked_mean(distributions.of(spec.acting).kl(old, inputs), weight)
     return common.flat_gradient(total(common.flat_gradient(kl, layers) * vector), layers)
@@ -69,22 +70,27 @@ def conjugate_gradient(product, b, *inputs, num_iterations):
 
         α = rᵀr / pᵀAp,   x' = x + α·p,   r' = r − α·Ap,   p' = r' + (r'ᵀr' / rᵀr)·p
 
-    `product(vector, *inputs)` is A·v. Where r is 0, x stays: the next α would be 0/0. Shapes: [P].
+    Converged is where ‖r‖ ≤ u·‖b‖, with u the rounding unit of b's dtype: from there on rounding alone would be solved
+    for, and x would run away. Then p is 0, and nothing moves any more; so where pᵀAp is not above 0.
+    `product(vector, *inputs)` is A·v. Shapes: [P].
     """
+    unit = np.finfo(b.dtype).eps
+    least = (unit * unit).astype(b.dtype) * total(b * b)
 
-    def iterate(x, r, p, *inputs):
+    def iterate(x, r, p, least, *inputs):
         image = product(p, *inputs)
         squared = total(r * r)
         curvature = total(p * image)
-        alpha = pt.switch(curvature > 0, squared / pt.switch(curvature > 0, curvature, 1.0), 0.0)
+        goes_on = (squared > least) & (curvature > 0)
+        alpha = pt.switch(goes_on, squared / pt.switch(goes_on, curvature, 1.0), 0.0)
         residual = r - alpha * image
-        beta = pt.switch(squared > 0, total(residual * residual) / pt.switch(squared > 0, squared, 1.0), 0.0)
-        return [x + alpha * p, residual, residual + beta * p]
+        beta = total(residual * residual) / pt.switch(goes_on, squared, 1.0)
+        return [x + alpha * p, residual, pt.switch(goes_on, residual + beta * p, 0.0)]
 
     xs, *_ = pytensor.scan(
         iterate,
         outputs_info=[pt.zeros_like(b), b, b],
-        non_sequences=list(inputs),
+        non_sequences=[least, *inputs],
         n_steps=num_iterations,
         strict=True,
         return_updates=False,
@@ -104,14 +110,14 @@ def train(spec: Spec, choose):
     loss, inputs, entropy = surrogate(spec, layers, batch, advantage, knobs)
     descent = -common.flat_gradient(loss, layers)  # [P], uphill for what is wanted
 
-    def product(direction, params, obs, weight, damping):
-        return fisher_product(spec, params, direction, obs, weight) + damping * direction
+    def product(direction, params, obs, weight, rate, damping):
+        return fisher_product(spec, params, direction, obs, weight, rate) + damping * direction
 
-    fisher_inputs = [params, batch.obs, batch.weight, knobs["damping"]]
+    fisher_inputs = [params, batch.obs, batch.weight, knobs["exploration_rate"], knobs["damping"]]
     natural = conjugate_gradient(product, descent, *fisher_inputs, num_iterations=spec.learning.num_cg_iterations)
     curvature = total(natural * product(natural, *fisher_inputs))  # gᵀF⁻¹g
-    scale = pt.sqrt(2.0 * knobs["target_kl"] / pt.maximum(curvature, 1e-30))
-    step = pt.switch(curvature > 1e-20, scale, 0.0) * natural
+    curved = curvature > 0  # of any size, as the step is the same for rewards of any
+    step = pt.switch(curved, pt.sqrt(2.0 * knobs["target_kl"] / pt.switch(curved, curvature, 1.0)), 0.0) * natural
 
     def judged(trial, old_loss, vector, action, log_prob, obs, weight, advantage, *old):
         knobs = common.named(spec, vector)

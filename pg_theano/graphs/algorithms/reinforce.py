@@ -53,7 +53,8 @@ def loss_and_gradient(spec: Spec, state, params, knobs, rollout):
     layers = networks.views(params, acting.layout)
     inputs = common.distribution(acting, layers, state, block.obs)
     log_prob = common.log_prob_of(acting, inputs, block.action, knobs)  # [T*E]
-    entropy = objectives.masked_mean(distributions.of(acting).entropy(inputs), flat_mask)
+    entropy = distributions.of(acting).entropy(common.behaviour(acting, inputs, knobs))  # [T*E]
+    entropy = objectives.masked_mean(entropy, flat_mask)
     if learning.objective:
         played = common.distribution(acting, networks.views(state["params"], acting.layout), state, block.obs)
         old_log_prob = disconnected_grad(common.log_prob_of(acting, played, block.action, knobs))
@@ -95,8 +96,10 @@ def sums_over_steps(spec: Spec, state, params, knobs, record, weight):
         action, mask = fields[columns["action"][0]].astype("int32"), fields[columns["mask"][0]]
         named = dict(zip(layers, own_layers, strict=True))
         inputs = common.distribution(acting, named, of_step, obs, multiply=dense.own_product)
-        log_prob = common.log_prob_of(acting, inputs, action, {"exploration_rate": rate})
-        weighted, entropy = log_prob * weight, distributions.of(acting).entropy(inputs) * mask
+        strategy = {"exploration_rate": rate}
+        log_prob = common.log_prob_of(acting, inputs, action, strategy)
+        entropy = distributions.of(acting).entropy(common.behaviour(acting, inputs, strategy)) * mask
+        weighted = log_prob * weight
         added = [*pytensor.grad(total(weighted), own_rows), weighted, entropy]
         return [time + 1, *(before + more for before, more in zip(sums, added, strict=True))]
 

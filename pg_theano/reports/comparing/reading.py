@@ -16,7 +16,7 @@ TASK = ("environment.kwargs", "environment.wrappers", "environment.max_episode_s
 """Knobs that make another task of the same id."""
 NOT_LEARNING = (
     "name", "runs", "seed", "agents_per_process", "checkpoint.", "distribute.", "environment.workers",
-    "environment.timeout", "environment.on_fault", "environment.max_faults", "policy.act",
+    "environment.timeout", "environment.on_fault", "environment.max_faults", "environment.look", "policy.act",
 )  # fmt: skip
 """Knobs that change nothing of what is learned."""
 OPEN = ("environment.kwargs", "policy.name_kwargs", "algorithm.objective_kwargs")

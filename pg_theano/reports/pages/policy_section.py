@@ -9,6 +9,7 @@ import numpy as np
 
 from pg_theano.config import user_code
 from pg_theano.environments import making, singles, watchdog
+from pg_theano.environments.telling import close_quietly
 from pg_theano.policies import acting, policy
 from pg_theano.reports.pages import html, policies
 from pg_theano.reports.pages.training import Trained
@@ -77,7 +78,7 @@ def played(found: policy.Policy, config: Any, folders: Sequence[Path]) -> Array:
                 obs, _, terminated, truncated, _ = env.step(given(_drawn(found, rows[-1], rng, episode == 0))[0])
                 ended = terminated or truncated
     finally:
-        env.close()
+        close_quietly(env, env.id)
     return np.concatenate(rows).astype(np.float64)
 
 

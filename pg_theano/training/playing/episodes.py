@@ -8,6 +8,7 @@ from typing import Any, NotRequired, TypedDict, Unpack
 import numpy as np
 
 from pg_theano.compiler.program import bucket, power_of_two
+from pg_theano.environments.place import among_environments
 from pg_theano.environments.sound import check_finite, check_length
 from pg_theano.types import EXPLORE, Array, Knobs, Played, Rollout, State, Steps, Task, UserError
 
@@ -29,6 +30,7 @@ class Episodes(TypedDict):
     with_lost: NotRequired[bool]  # episodes that a fault ended have return NaN and length 0, and are not left out
 
 
+@among_environments()
 @np.errstate(over="ignore", invalid="ignore")  # parameters that explode stop the run, once they reach the loss
 def collect(
     environment: Steps, act: Callable[..., Any], state: State, knobs: Knobs, **asked: Unpack[Episodes]
@@ -66,7 +68,7 @@ def collect(
             fresh = turns.follow(over, ended, truncated)
             obs = next_obs if fresh is None else fresh
         elif steps >= (environment.task.time_limit or 0):  # which costs less than a look at every episode
-            check_length(environment.task, turns.time)
+            check_length(environment, turns.time)
         if progress and (over.size or steps % NOISE_BLOCK == 0):
             progress(number - turns.left, number)
     return turns.played(records, with_lost=asked.get("with_lost", False))

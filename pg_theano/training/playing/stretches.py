@@ -13,6 +13,7 @@ from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
+from pg_theano.environments.place import among_environments
 from pg_theano.environments.sound import check_finite, check_length
 from pg_theano.runs.checkpoints import AS_WRITTEN
 from pg_theano.types import EXPLORE, Array, Knobs, Played, Rollout, State, Steps, Task, UserError
@@ -33,6 +34,10 @@ class Replayed(Steps, Protocol):
     def take(self, given: Array) -> tuple[Array, Array, Array, Array]: ...
     def replays(self) -> bool: ...
     def replay(self, index: int, seed: int, given: Array) -> tuple[Array, float, int]: ...
+
+
+class OtherEpisode(UserError):
+    """An episode of a checkpoint, played again by its seed and actions, is not the same."""
 
 
 class Open(NamedTuple):
@@ -113,6 +118,7 @@ class Segments:
         self._blocks: tuple[Array, ...] = ()
         self._kept = 0  # steps in the blocks
 
+    @among_environments()
     @np.errstate(over="ignore", invalid="ignore")  # parameters that explode stop the run, once they reach the loss
     def collect(
         self,
@@ -161,7 +167,7 @@ class Segments:
             truncated[-1] |= ~terminated[-1]
         self._obs, self._lengths, self._returns = obs[-1].copy(), steps - begun, total
         self._remember(np.array(block.given))
-        check_length(environment.task, self._lengths)
+        check_length(environment, self._lengths)
         return block.played(self.keep)
 
     def _first(self, seeds: Array) -> Array:
@@ -211,7 +217,8 @@ class Segments:
     def restore(self, arrays: Mapping[str, Array]) -> None:
         """Open the episodes of a checkpoint again: each from its seed, by the same actions.
 
-        Errors: `UserError` where the last observation or the sum of rewards is not the saved one, bit for bit.
+        Errors: `OtherEpisode` where the last observation or the sum of rewards is not the saved one, bit for bit: then
+        none is open, and the next stretch begins fresh ones.
         """
         task, num_envs = self.environment.task, self.environment.num_envs
         count = arrays["open/seed"].size if "open/seed" in arrays else num_envs
@@ -244,9 +251,9 @@ class Segments:
                 what = "the sum of rewards is not that of the checkpoint"
             else:
                 continue
-            raise UserError(
+            raise OtherEpisode(
                 f"{task.id}, environment {index}, step {steps} (seed {seed}): does not replay: {what}, after the same "
-                "seed and actions. Resume with the versions and the machine it was made on, or begin a new run"
+                "seed and actions"
             )
         block = np.zeros((int(lengths.max()), num_envs, *own[0].shape[1:]), own[0].dtype)
         for index, given in enumerate(own):

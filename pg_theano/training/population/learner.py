@@ -197,7 +197,9 @@ def all_columns(seen: Moments) -> Moments:
 
 
 def normalizer_after(state: State, seen: Moments, dtype: str) -> State:
-    """The normaliser's entries with a generation's observations in them."""
+    """The normaliser's entries with a generation's observations in them; as they are where there are none."""
+    if not seen.number.any():
+        return {name: state[name] for name in NORMALIZER}
     mean, variance, count = (np.asarray(state[name], np.float64) for name in NORMALIZER)
     after = joined(Moments(count, mean, variance * count), all_columns(seen))
     values = (after.mean, after.squares / after.number, after.number.reshape(()))

@@ -1,0 +1,63 @@
+"""docs/not-for.md: each refusal is what the program says, and what is not refused does what the page says."""
+
+import math
+import re
+from pathlib import Path
+
+import probe_environments
+import pytest
+
+from pg_theano import train
+from pg_theano.environments.spaces import observation_of
+
+PAGE = (Path(__file__).parents[1] / "docs" / "not-for.md").read_text()
+REFUSED, ELSEWHERE = (
+    [[cell.strip() for cell in row.split("|")[1:-1]] for row in part.splitlines() if row.startswith("| ")][1:]
+    for part in PAGE.split("\n## ")[1:]
+)
+BY_HAND = "gradients=by_hand algorithm.name=vpg budget.updates=1 evaluation.episodes=1"
+ASKED = {  # what a cell asks for in words
+    "an action space with a part for each": "environment.id=probe_environments:TwoPlayers-v0",
+    "a Tuple or Dict of actions": "environment.id=probe_environments:TupleActions-v0",
+    "a Graph, Sequence or Text space": "environment.id=probe_environments:GraphObs-v0",
+    "an array as reward": f"environment.id=probe_environments:TwoRewards-v0 {BY_HAND}",
+}
+
+
+def said(words, capsys):
+    """The line of an error, of a run that ends with exit code 2."""
+    assert train.main(words.split()) == 2
+    return capsys.readouterr().err.splitlines()[-1]
+
+
+@pytest.mark.usefixtures("elsewhere")
+@pytest.mark.parametrize("row", REFUSED, ids=[row[0].split(",")[0] for row in REFUSED])
+def test_what_is_refused_is_refused_in_these_words(row, capsys):
+    """Caught, when planted: a knob `device` that is there; an algorithm that the list of the page lacks."""
+    _, asked, line, instead = row
+    words = ASKED.get(asked) or asked.strip("`")
+    assert line in said(words, capsys)
+    assert instead
+
+
+@pytest.mark.usefixtures("elsewhere")
+def test_a_mask_is_not_read(capsys):
+    """Caught, when planted: a page that says so when masks are read: the run ends well."""
+    (row,) = [row for row in ELSEWHERE if row[0] == "masks of actions"]
+    line = re.findall(r"`([^`]+)`", row[1])[-1]
+    assert line in said(f"environment.id=probe_environments:Forbidding-v0 {BY_HAND}", capsys)
+
+
+def test_an_image_is_as_many_numbers_as_the_page_says():
+    """Caught, when planted: a page that says so when images have layers of their own: a policy of pixels is another."""
+    (row,) = [row for row in ELSEWHERE if row[0] == "images"]
+    shape = probe_environments.Picture.observation_space.shape
+    size = observation_of(probe_environments.Picture.observation_space, "Picture", "float32").size
+    assert size == math.prod(shape) == 84 * 84 * 3
+    assert f"84 x 84 x 3 are {size:,} numbers, and {64 * size:,} weights in a first layer of 64" in row[1]
+
+
+def test_the_page_is_complete():
+    """Ten refusals and three that are none, each with what to use instead."""
+    assert (len(REFUSED), len(ELSEWHERE)) == (10, 3)
+    assert all(row[-1] for row in REFUSED + ELSEWHERE)
