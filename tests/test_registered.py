@@ -45,12 +45,13 @@ def test_the_vectorised_class_equals_single_ones_side_by_side(id, mode):
     Caught, when planted: the generator of a neighbour, the reward of a reset row, a time limit off by one, an episode
     alone compiled as one row instead of two (Pendulum: 0.0035), a mask that resets all, `final_obs` after the reset.
     """
-    vector = several(id, autoreset_mode=mode)
-    apart = several(id, vectorization_mode="sync", vector_kwargs={"autoreset_mode": mode})
+    vector = several(id, autoreset_mode=mode, max_episode_steps=150)
+    options = {"vectorization_mode": "sync", "vector_kwargs": {"autoreset_mode": mode}}
+    apart = several(id, max_episode_steps=150, **options)
     seen = [envs.reset(seed=[4, 9, 2]) for envs in (vector, apart)]
     vector.action_space.seed(0)
     ends = 0
-    for _ in range(410):
+    for _ in range(310):
         assert_same(*seen)
         action = vector.action_space.sample()
         seen = [envs.step(action) for envs in (vector, apart)]
