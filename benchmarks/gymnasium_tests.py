@@ -6,7 +6,8 @@
 The tests are copied twice into a temporary folder: as they are, and with `CartPole-v1` made `pg_theano/CartPole-v1`,
 and so for all five. What passes as it is must pass with ours. Printed is a table of the tests that made or stepped one
 of ours, and each that fails; exit code 1 where one fails that is not in EXPECTED. Tests whose packages are missing
-(MuJoCo, Box2D, moviepy, OpenCV) fail in both copies, and say nothing.
+(MuJoCo, Box2D, moviepy, OpenCV) fail in both copies, and say nothing. All of them take some ten minutes a copy, one
+after the other: several share a folder of videos.
 """
 
 from __future__ import annotations
@@ -125,14 +126,11 @@ def chosen(tests: Path) -> list[str]:
     return [str(path) for path in files if any(one.search(path.read_text()) for one in (IDS, OURS_IDS, SHARED))]
 
 
-def results(folder: Path, options: argparse.Namespace) -> dict[str, tuple[str, bool]]:
+def results(folder: Path) -> dict[str, tuple[str, bool]]:
     """Of each test by its name: how it ended, and whether it used one of ours. What `--keep` has kept is not run."""
     report = folder / "report.xml"
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--junitxml", str(report)]
-    command += [
-        *chosen(folder / "tests"),
-        *(["-n", str(options.workers), "--dist", "loadfile"] if options.workers > 1 else []),
-    ]
+    command += chosen(folder / "tests")
     command += ["--continue-on-collection-errors", "-o", "faulthandler_timeout=60"]
     quiet = {"SDL_VIDEODRIVER": "dummy", "SDL_AUDIODRIVER": "dummy"}
     root = os.pathsep.join(filter(None, [str(Path(__file__).parents[1]), os.environ.get("PYTHONPATH")]))
@@ -171,7 +169,6 @@ def compared(theirs: dict[str, tuple[str, bool]], ours: dict[str, tuple[str, boo
 def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("checkout", nargs="?", help="a clone of Gymnasium; default: pip's source distribution")
-    parser.add_argument("--workers", type=int, default=1, help="processes that run tests, by pytest-xdist")
     parser.add_argument("--keep", help="a folder for the two copies and what pytest printed")
     options = parser.parse_args(arguments)
     with tempfile.TemporaryDirectory() as temporary:
@@ -181,7 +178,7 @@ def main(arguments: list[str] | None = None) -> int:
         for copy in ("theirs", "ours"):
             shutil.copytree(tests, folder / copy / "tests", dirs_exist_ok=True)
         with_ours(folder / "ours" / "tests")
-        counts, worse = compared(*(results(folder / copy, options) for copy in ("theirs", "ours")))
+        counts, worse = compared(*(results(folder / copy) for copy in ("theirs", "ours")))
     print("| tests of | pass with Gymnasium's task | and with ours |\n|---|---:|---:|")
     for room in sorted({room for room, _ in counts}):
         print(f"| {room} | {counts[room, 'theirs']} | {counts[room, 'ours']} |")
