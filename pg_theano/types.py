@@ -38,6 +38,10 @@ BUILT_IN_DYNAMICS = {
 without importing a graph."""
 
 
+ONLY_NUMBERS = "pg_theano.environments:OnlyNumbers"
+"""The wrapper that leaves out what no row of numbers can be made of: our own, as `environment.wrappers` names it."""
+
+
 class Problem(NamedTuple):
     """What is wrong, in parts; as text, one line: `where: got; expected ...; try ...`.
 

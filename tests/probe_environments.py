@@ -4,6 +4,7 @@ An observation here says where it comes from, a reward what it was paid for, and
 its seed, so that a test can say what a block of experience must hold.
 """
 
+import copy
 import os
 
 import gymnasium
@@ -324,6 +325,10 @@ class MultiDiscreteActions(Told):
     told: list = []
 
 
+class MatrixOfChoices(Told):
+    action_space = spaces.MultiDiscrete([[2, 3], [4, 2]], start=[[5, -1], [0, 3]])
+
+
 class MultiBinaryActions(Told):
     action_space = spaces.MultiBinary((2, 2))
     told: list = []
@@ -386,11 +391,37 @@ class DictObs(Probe):
         return 1.0, self.time == 2, False
 
 
+class MissionSpace(spaces.Space):
+    """A space of a package's own."""
+
+
+class MissionObs(Probe):
+    observation_space = spaces.Dict(image=box(2), mission=MissionSpace())
+
+    def observe(self):
+        return {"image": np.zeros(2, np.float32), "mission": "go there"}
+
+    def outcome(self, action):
+        return 1.0, self.time == 2, False
+
+
 class TupleObs(DictObs):
     observation_space = spaces.Tuple([spaces.Discrete(3), box(2)])
 
     def observe(self):
         return tuple(super().observe().values())
+
+
+class AnySpaces(Probe):
+    """Observes samples of the space that it is given, by the class, and keeps them; any action will do."""
+
+    seen: list = []
+
+    def observe(self):
+        own = copy.deepcopy(self.observation_space)
+        own.seed(self.seed * 100 + self.time)
+        self.seen.append(own.sample())
+        return self.seen[-1]
 
 
 class Failing(Probe):
@@ -529,6 +560,7 @@ for env in (
     DiscreteObs, DiscreteObsOutside, MultiDiscreteObs, BinaryObs, Matrix, TupleObs, DictObs, GraphObs, NoSeed, Slow,
     BoxActions, MatrixActions, WholeActions, UnboundedActions, MultiDiscreteActions, MultiBinaryActions, TupleActions,
     EitherEnd, NotAgain, WildLater, Drift, Differing, TwoPlayers, TwoRewards, Forbidding,
+    AnySpaces, MatrixOfChoices, MissionObs,
 ):  # fmt: skip
     register(f"{env.__name__}-v0", env, max_episode_steps=50)
 register("Failing-v0", Failing, max_episode_steps=50)

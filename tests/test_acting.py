@@ -213,10 +213,12 @@ def test_an_action_of_probability_zero_is_not_taken_even_at_zero():
 BOX = ActionSpace("box", 3, [], [-2.0, 0.0, 1.0], [2.0, 0.5, 7.0])._asdict()
 SPACES = {
     "multi_discrete": {"action": ActionSpace("multi_discrete", 3, [2, 4, 3], [], [])._asdict()},
+    "many components": {"action": ActionSpace("multi_discrete", 20, [2, 4, 3, 1] * 5, [], [])._asdict()},
     "multi_binary": {"action": ActionSpace("multi_binary", 4, [2] * 4, [], [])._asdict()},
     "gaussian": {"action": BOX},
     "pink": {"action": BOX, "noise": "pink"},
     "squashed": {"action": BOX, "squash": True},
+    "squashed, one without room": {"action": BOX | {"low": [-2.0, 0.5, 1.0]}, "squash": True},
     "gaussian of the network": {"action": BOX, "log_std": "state_dependent"},
     "squashed of the network": {"action": BOX, "log_std": "state_dependent", "squash": True},
     "state_dependent": {"action": BOX, "noise": "state_dependent"},

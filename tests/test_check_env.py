@@ -144,3 +144,11 @@ def test_what_cannot_be_checked_is_exit_code_2_and_one_line(words, message, caps
     out, err = capsys.readouterr()
     lines = [line for line in err.splitlines() if not line.startswith("imports ")]
     assert out == "" and len(lines) == 1 and message in lines[0]
+
+
+def test_a_part_that_is_no_numbers_is_named_and_nothing_else():
+    """Found: no fault at all, or a traceback of a space that cannot say what belongs to it."""
+    told = [one.line("") for one in found_in("probe_environments:MissionObs-v0") if one.kind == FAULT]
+    assert ["its observation['mission'] is of MissionSpace, which is not supported" in line for line in told] == [
+        True
+    ], told

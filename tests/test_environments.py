@@ -12,7 +12,7 @@ from gymnasium import spaces
 
 from pg_theano.config import knobs as sections
 from pg_theano.environments import making
-from pg_theano.environments.spaces import observation_of
+from pg_theano.environments.rows import observation_of
 from pg_theano.training.playing.episodes import collect
 from pg_theano.training.playing.noise import uniforms
 from pg_theano.types import ActionSpace, UserError
@@ -254,7 +254,7 @@ def test_an_id_is_one_task():
         ("one", r"returns array\(\[1\.\]\) for reward; expected an array of 3 numbers"),
         ("list", r"returns \[1.0, 1.0, 1.0\] for reward; expected an array of 3 numbers"),
         ("text flags", r"returns array\(\['no', .* for terminated; expected an array of 3 flags"),
-        ("narrow", "step raises ValueError: cannot reshape"),
+        ("narrow", r"step raises Outside: shape \(1,\) in place of \(2,\)"),
     ],
 )
 def test_what_a_vectorised_class_returns_is_looked_at(how, message, monkeypatch):

@@ -1,7 +1,10 @@
 """The memory that a run needs: by hand for one, and what is refused and what is not."""
 
+import tracemalloc
 from pathlib import Path
 
+import gymnasium
+import probe_environments as probes
 import pytest
 from helpers_graphs import changed
 
@@ -130,3 +133,20 @@ def test_a_control_group_may_allow_less_than_the_machine_has(files, expected, tm
     monkeypatch.setattr(memory, "CGROUPS", tmp_path)
     found = memory.available()
     assert found == expected if expected is not None else found > 1e8 and machine > 1e8
+
+
+@pytest.mark.parametrize("inside", [False, True])
+def test_a_wide_observation_is_counted_before_anything_of_its_width_is_made(inside, monkeypatch):
+    """Found: 6.4 GB of a table with a row for each of 40,000 cells, before the check spoke."""
+    monkeypatch.setattr(memory, "available", lambda: 8e9)
+    cells = gymnasium.spaces.Discrete(40_000)
+    monkeypatch.setattr(probes.AnySpaces, "observation_space", gymnasium.spaces.Dict(a=cells) if inside else cells)
+    tracemalloc.start()
+    try:
+        config, spec = spec_of({"environment": {"id": "probe_environments:AnySpaces-v0", "max_episode_steps": 1000}})
+        with pytest.raises(UserError, match=r"observations of 40,000 numbers, which needs 10\..* GB .*; try fewer"):
+            memory.check(config, spec)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < 100e6

@@ -8,7 +8,7 @@ import probe_environments
 import pytest
 
 from pg_theano import train
-from pg_theano.environments.spaces import observation_of
+from pg_theano.environments.rows import observation_of
 
 PAGE = (Path(__file__).parents[1] / "docs" / "not-for.md").read_text()
 REFUSED, ELSEWHERE = (
@@ -19,7 +19,7 @@ BY_HAND = "gradients=by_hand algorithm.name=vpg budget.updates=1 evaluation.epis
 ASKED = {  # what a cell asks for in words
     "an action space with a part for each": "environment.id=probe_environments:TwoPlayers-v0",
     "a Tuple or Dict of actions": "environment.id=probe_environments:TupleActions-v0",
-    "a Graph, Sequence or Text space": "environment.id=probe_environments:GraphObs-v0",
+    "a Graph or Sequence space": "environment.id=probe_environments:GraphObs-v0",
     "an array as reward": f"environment.id=probe_environments:TwoRewards-v0 {BY_HAND}",
 }
 

@@ -15,6 +15,7 @@ from helpers_runs import command, merged, ran, small
 import pg_theano
 from pg_theano.config import reading
 from pg_theano.environments import making
+from pg_theano.environments.rows import Flat
 from pg_theano.policies import acting, onnx, policy
 from pg_theano.runs import exported
 from pg_theano.training import specs
@@ -35,6 +36,7 @@ DISCRETE = {
 }
 OTHERS = {
     "several": ("MultiDiscreteActions-v0", {}),
+    "several, a matrix": ("MatrixOfChoices-v0", {}),
     "binary": ("MultiBinaryActions-v0", {}),
     "box": ("BoxActions-v0", {"policy": {"activation": "tanh"}}),
     "matrix": ("MatrixActions-v0", {"dtype": "float64"}),
@@ -95,8 +97,7 @@ def test_it_acts_as_the_run_does_in_its_environment(name):
     row_of, given = making.converters(
         env, made.environment.id, spec.dtype, made.policy.squash and spec.acting.action.kind == "box"
     )
-    original = env.env.observation_space if isinstance(env, gymnasium.wrappers.FlattenObservation) else None
-    original = env.observation_space if original is None or original.shape is not None else original
+    original = (env.env if isinstance(env, Flat) else env).observation_space
     noise = np.zeros((1, max(spec.acting.noise_kind[1], 1)), spec.dtype)
     original.seed(1)
     for _ in range(20):
@@ -202,7 +203,17 @@ def test_an_onnx_runtime_gives_the_same_actions(name, tmp_path):
 @pytest.mark.slow
 @pytest.mark.parametrize(
     "name",
-    ["starts at 1", "several", "binary", "squashed", "whole", "matrix", "searched", "searched, several"],
+    [
+        "starts at 1",
+        "several",
+        "several, a matrix",
+        "binary",
+        "squashed",
+        "whole",
+        "matrix",
+        "searched",
+        "searched, several",
+    ],
 )
 def test_the_likeliest_action_as_stablehlo(name, tmp_path):
     import jax.export

@@ -30,13 +30,13 @@ def register() -> None:
 
 register()
 
-PUBLIC = ("make", "single")
+PUBLIC = ("make", "single", "OnlyNumbers")
 
 
 def __getattr__(name: str) -> Any:
-    """The functions of `making`, imported when asked for: written cards say `from pg_theano import environments`."""
+    """What is used from outside, imported when asked for: written cards say `from pg_theano import environments`."""
     if name in PUBLIC:
-        from pg_theano.environments import making
+        from pg_theano.environments import making, rows
 
-        return getattr(making, name)
+        return getattr(rows if name == "OnlyNumbers" else making, name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

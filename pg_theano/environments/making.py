@@ -23,8 +23,9 @@ from pg_theano.config import knobs
 from pg_theano.environments import old_gym
 from pg_theano.environments.naming import attribute, quiet, spec_of, wrapper_of
 from pg_theano.environments.place import PASSED, Standing, among_environments, calling
+from pg_theano.environments.rows import Flat, has_parts, observation_of
 from pg_theano.environments.singles import Slots
-from pg_theano.environments.spaces import COMPOSITE, action_of, observation_of, spaces_of
+from pg_theano.environments.spaces import action_of, spaces_of
 from pg_theano.environments.symbolic import Dynamics, SymbolicEnv, SymbolicVectorEnv
 from pg_theano.environments.telling import close_quietly, short, words_of
 from pg_theano.environments.workers import Workers
@@ -64,9 +65,7 @@ def make(
             raise UserError.of("environment.engine", NO_CLASS, "auto", "auto")
         if possible:
             envs = _vectorised(config, whole or num_envs, dtype)
-            same = not isinstance(envs.single_observation_space, COMPOSITE) and _same_task(
-                config, str(spec.entry_point), envs
-            )
+            same = not has_parts(envs.single_observation_space) and _same_task(config, str(spec.entry_point), envs)
             if same or config.engine == "vector":
                 return VectorClass(config, envs, dtype, squash)
             envs.close()
@@ -103,7 +102,7 @@ def engine_of(config: knobs.Environment, *, dtype: str, backend: str, folders: S
         facts = own.task
         action = action_of(own.action_space, config.dynamics).space
         limit = config.max_episode_steps or facts["max_steps"]
-        spaces = spaces_of(own.observation_space, own.action_space)
+        spaces = spaces_of(own.observation_space, own.action_space, config.dynamics)
         task = Task(config.dynamics, len(facts["obs_low"]), action, limit, facts["reward_threshold"], spaces)
         return Compiled(task, config.dynamics, own.source)
     if config.engine in ("gymnasium", "vector") or config.workers or config.api == "gym":
@@ -122,7 +121,7 @@ def engine_of(config: knobs.Environment, *, dtype: str, backend: str, folders: S
         try:
             action, size = action_of(env.action_space, config.id).space, math.prod(env.observation_space.shape or ())
             limit = config.max_episode_steps or spec.max_episode_steps
-            spaces = spaces_of(env.observation_space, env.action_space)
+            spaces = spaces_of(env.observation_space, env.action_space, config.id)
             task = Task(config.id, size, action, limit, spec.reward_threshold, spaces)
             return Compiled(task, BUILT_IN_DYNAMICS[config.id])
         finally:
@@ -152,7 +151,7 @@ class VectorClass:
         threshold = envs.spec.reward_threshold if envs.spec else None
         self._obs = observation_of(envs.single_observation_space, config.id, dtype)
         self._action = action_of(envs.single_action_space, config.id, squash)
-        size, spaces = self._obs.size, spaces_of(envs.single_observation_space, envs.single_action_space)
+        size, spaces = self._obs.size, spaces_of(envs.single_observation_space, envs.single_action_space, config.id)
         self.task = Task(config.dynamics or config.id, size, self._action.space, time_limit, threshold, spaces)
         self._resetting, self._reset_next, self._unseen = np.zeros(num_envs, bool), False, True
         self._last = np.zeros((num_envs, self._obs.size), dtype)
@@ -270,8 +269,7 @@ def _single(
             ) from None
     for wrapper in wrappers:
         env = wrapper(env)
-    composite = flat and isinstance(env.observation_space, COMPOSITE)
-    return gymnasium.wrappers.FlattenObservation(env) if composite else env
+    return Flat(env, config.id) if flat and has_parts(env.observation_space) else env
 
 
 def single(

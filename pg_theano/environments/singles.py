@@ -11,7 +11,8 @@ import numpy as np
 from pg_theano.config import knobs
 from pg_theano.environments import masks, telling
 from pg_theano.environments.place import PASSED, PLACE, Standing, calling
-from pg_theano.environments.spaces import COMPOSITE, action_of, observation_of, spaces_of
+from pg_theano.environments.rows import Flat, Outside, observation_of
+from pg_theano.environments.spaces import action_of, spaces_of
 from pg_theano.environments.telling import LARGEST_REWARD, kind_of, short, shown_action, words_of, wrong_reward
 from pg_theano.types import Array, Task, UserError
 
@@ -35,7 +36,7 @@ class Slots:
         self.num_envs, self.kind, self._look = len(envs), "single environments", config.look
         first = self.slots[0]
         for slot in self.slots:
-            if (slot.observation_space, slot.action_space) != (first.observation_space, first.action_space):
+            if slot.spaces() != first.spaces():
                 got = f"the spaces of environment {slot.index} are not those of environment 0"
                 raise UserError.at(config.id, got)
         limits = [config.max_episode_steps, first.spec.max_episode_steps if first.spec else None]
@@ -44,10 +45,8 @@ class Slots:
         self._observation = observation_of(first.observation_space, config.id, dtype)
         self._action = action_of(first.action_space, config.id, squash)
         self.given = self._action.given  # a policy's actions [N, ...] to what the environments take
-        # What was flattened here is told as the environment gives it.
-        inner = envs[0].env.observation_space if isinstance(envs[0], gymnasium.wrappers.FlattenObservation) else None
-        original = inner if isinstance(inner, COMPOSITE) else first.observation_space
-        spaces = spaces_of(original, first.action_space)
+        original = envs[0].env if isinstance(envs[0], Flat) else envs[0]  # as the environment itself gives it
+        spaces = spaces_of(original.observation_space, first.action_space, config.id)
         self.task = Task(config.id, self._observation.size, self._action.space, time_limit, threshold, spaces)
         # Of anything but a box only the space itself can say whether an observation belongs to it.
         is_box = isinstance(first.observation_space, gymnasium.spaces.Box)
@@ -202,6 +201,9 @@ class Slot(gymnasium.Wrapper):
     def standing(self) -> Standing:
         return Standing(self.id, self.index, self.steps, self.seed)
 
+    def spaces(self) -> tuple[Any, ...]:
+        return self.observation_space, self.action_space, getattr(self.env, "described", None)  # of parts: each of them
+
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
         self.seed, self.steps = -1 if seed is None else seed, 0
         try:
@@ -209,6 +211,8 @@ class Slot(gymnasium.Wrapper):
                 result = self.env.reset(seed=seed, options=options)
         except PASSED:
             raise
+        except Outside as error:
+            raise self.fault(str(error)) from None
         except BaseException as error:
             told = words_of(error)
             advice = "def reset(self, *, seed=None, options=None)" if "seed" in told else "--debug, which shows where"
@@ -279,6 +283,8 @@ class Slot(gymnasium.Wrapper):
 
     def raised(self, error: BaseException, action: Any) -> UserError:
         """The error for an exception in `step`."""
+        if isinstance(error, Outside):
+            return self.fault(str(error))
         told, refused = words_of(error), masks.why_refused(self.action_space, self.mask(), action)
         if "expected 5, got 4" in told:
             return self.fault(

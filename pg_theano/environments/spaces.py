@@ -1,35 +1,81 @@
-"""Spaces of Gymnasium as plain data, and what goes between them and a policy: rows of numbers."""
+"""Spaces of Gymnasium as plain data, and what a policy's actions become.
+
+    described = spaces_of(env.observation_space, env.action_space, id)       # recorded with a run, once
+    given = action_of(from_data(described["action"]), id).given              # a policy's actions to an environment's
+
+How rows are made of observations: `rows.py`.
+"""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import gymnasium
 import numpy as np
 
-from pg_theano.types import ActionSpace, Array, UserError
-
-COMPOSITE = (gymnasium.spaces.Dict, gymnasium.spaces.Tuple)
-"""Observation spaces of several parts, which Gymnasium's own wrapper makes one row of."""
+from pg_theano.types import ONLY_NUMBERS, ActionSpace, Array, UserError
 
 _KINDS: Any = gymnasium.spaces
 
 
-def spaces_of(observation: Any, action: Any) -> dict[str, Any]:
-    """What a policy must know of an environment's spaces when it is used without the environment, as plain data."""
-    return {"observation": observed(observation), "action": as_data(action)}
+def spaces_of(observation: Any, action: Any, id: str) -> dict[str, Any]:
+    """What a policy must know of an environment's spaces when it is used without the environment, as plain data.
+
+    Errors: `UserError` for an observation space that no row of numbers can be made of.
+    """
+    return {"observation": observed(observation, id), "action": as_data(action)}
 
 
-def observed(space: Any) -> dict[str, Any]:
-    """An observation space as plain data, all that is needed to make a row of numbers of an observation."""
-    if isinstance(space, gymnasium.spaces.Dict):
-        return {"kind": "Dict", "spaces": {name: observed(part) for name, part in space.spaces.items()}}
-    if isinstance(space, gymnasium.spaces.Tuple):
-        return {"kind": "Tuple", "spaces": [observed(part) for part in space.spaces]}
-    if isinstance(space, gymnasium.spaces.Box):  # its bounds do not count, and those of a picture are long
+def observed(space: Any, id: str, part: str = "") -> dict[str, Any]:
+    """An observation space as plain data, all that is needed to make a row of numbers of an observation.
+
+    The parts of a Dict are in its own order, which is that of the row. Errors: `UserError` that names the part.
+    """
+    kinds = _KINDS
+    if isinstance(space, kinds.Dict) and space.spaces:
+        each = [observed(one, id, f"{part}[{key!r}]") for key, one in space.spaces.items()]
+        return {"kind": "Dict", "keys": [_plain(key, id) for key in space.spaces], "spaces": each}
+    if isinstance(space, kinds.Tuple | kinds.OneOf) and space.spaces:
+        kind = "Tuple" if isinstance(space, kinds.Tuple) else "OneOf"
+        return {"kind": kind, "spaces": [observed(one, id, f"{part}[{i}]") for i, one in enumerate(space.spaces)]}
+    if isinstance(space, kinds.Text):
+        sizes = {"min_length": space.min_length, "max_length": space.max_length}
+        return {"kind": "Text", "characters": "".join(space.character_list)} | sizes
+    if isinstance(space, kinds.Box) and space.dtype.kind in "fiub":  # its bounds do not count; a picture's are long
         return {"kind": "Box", "dtype": space.dtype.str, "shape": list(space.shape)}
-    known = (gymnasium.spaces.Discrete, gymnasium.spaces.MultiDiscrete, gymnasium.spaces.MultiBinary)
-    return as_data(space) if isinstance(space, known) else {"kind": type(space).__name__}
+    if isinstance(space, kinds.Discrete | kinds.MultiDiscrete | kinds.MultiBinary):
+        return as_data(space)
+    got = f"its observation space {space} is not supported"
+    if part:
+        got = f"its observation{part} is of {type(space).__name__}, which is not supported"
+    expected = "Box, Discrete, MultiDiscrete, MultiBinary, Text, OneOf, or a Dict or Tuple of these"
+    advice = "a wrapper in environment.wrappers that makes it one"
+    if part:
+        advice = f"environment.wrappers=[{ONLY_NUMBERS}], which leaves out what is none of them"
+    raise UserError.at(id, got, expected, advice)
+
+
+def _plain(key: Any, id: str) -> Any:
+    """A key of a Dict as JSON keeps it: a tuple is a list there."""
+    if isinstance(key, tuple):
+        return [_plain(one, id) for one in key]
+    key = key.item() if isinstance(key, np.generic) else key
+    if key is None or isinstance(key, str | int) or (isinstance(key, float) and math.isfinite(key)):
+        return key
+    got, advice = f"a key of its observation space is {key!r:.60}", "a wrapper in environment.wrappers that names it so"
+    raise UserError.at(id, got, "text, a number, or a tuple of them", advice)
+
+
+def parts_of(data: Mapping[str, Any]) -> list[tuple[Any, dict[str, Any]]]:
+    """(key, part) of a space that has parts, in the order of a row."""
+    parts = data.get("spaces", ())
+    if isinstance(parts, dict):  # as versions before 0.3 recorded a Dict, in its own order too
+        return list(parts.items())
+    return list(zip([_key(key) for key in data.get("keys", range(len(parts)))], parts, strict=True))
+
+
+def _key(plain: Any) -> Any:
+    return tuple(_key(one) for one in plain) if isinstance(plain, list) else plain
 
 
 def as_data(space: Any) -> dict[str, Any]:
@@ -48,9 +94,11 @@ def from_data(data: dict[str, Any]) -> Any:
     """The space that `as_data` or `observed` described."""
     kind, kinds = data["kind"], _KINDS
     if kind == "Dict":
-        return kinds.Dict({name: from_data(part) for name, part in data["spaces"].items()})
-    if kind == "Tuple":
-        return kinds.Tuple([from_data(part) for part in data["spaces"]])
+        return kinds.Dict([(key, from_data(part)) for key, part in parts_of(data)])
+    if kind in ("Tuple", "OneOf"):
+        return getattr(kinds, kind)([from_data(part) for _, part in parts_of(data)])
+    if kind == "Text":
+        return kinds.Text(data["max_length"], min_length=data["min_length"], charset=data["characters"])
     dtype, shape = np.dtype(data["dtype"]), data["shape"]
     if kind == "Discrete":
         return kinds.Discrete(data["n"], start=data["start"], dtype=dtype.type)
@@ -59,49 +107,16 @@ def from_data(data: dict[str, Any]) -> Any:
     if kind == "MultiBinary":
         return kinds.MultiBinary(shape)
     if "low" not in data:
-        whole = np.iinfo(dtype.type) if dtype.kind in "iu" else None
-        low, high = (whole.min, whole.max) if whole else (-np.inf, np.inf)
+        low, high = {"b": (0, 1), "f": (-np.inf, np.inf)}.get(dtype.kind) or _whole(dtype)
         return kinds.Box(low, high, shape, dtype.type)
     return kinds.Box(np.array(data["low"], dtype), np.array(data["high"], dtype), dtype=dtype.type)
 
 
-class Observation(NamedTuple):
-    size: int
-    convert: Callable[[Any], Array]
+def _whole(dtype: Any) -> tuple[int, int]:
+    return np.iinfo(dtype).min, np.iinfo(dtype).max
 
 
-def observation_of(space: Any, id: str, dtype: str) -> Observation:
-    """How observations of a space become rows of F numbers."""
-    if isinstance(space, gymnasium.spaces.Box):
-        size, kind = math.prod(space.shape), np.dtype(dtype)
-
-        def flat(obs: Any) -> Array:
-            if obs.dtype == kind:  # the common case, copied: who stepped may write over what it returned
-                return obs.reshape(len(obs), size).copy()
-            with np.errstate(over="ignore"):  # an infinity is reported where it is known whose it is
-                return np.array(obs, dtype).reshape(len(obs), size)
-
-        return Observation(size, flat)
-    if isinstance(space, gymnasium.spaces.MultiBinary):
-        bits = math.prod(space.shape)
-        return Observation(bits, lambda obs: np.array(obs, dtype).reshape(len(obs), bits))
-    if isinstance(space, gymnasium.spaces.Discrete):
-        table = np.eye(int(space.n), dtype=dtype)
-        return Observation(int(space.n), lambda obs: table[np.asarray(obs) - space.start])
-    if isinstance(space, gymnasium.spaces.MultiDiscrete) and space.nvec.ndim == 1:
-        tables = [np.eye(int(n), dtype=dtype) for n in space.nvec]
-
-        def convert(obs: Any) -> Array:
-            columns = np.asarray(obs) - space.start
-            return np.concatenate([table[columns[:, i]] for i, table in enumerate(tables)], axis=1)
-
-        return Observation(int(space.nvec.sum()), convert)
-    raise UserError.at(
-        id,
-        f"its observation space {space} is not supported",
-        "Box, Discrete, MultiDiscrete, MultiBinary, or a Dict or Tuple that Gymnasium can flatten",
-        "a wrapper in environment.wrappers that makes it one",
-    )
+# -- actions
 
 
 class Action(NamedTuple):
@@ -125,27 +140,29 @@ def action_of(space: Any, id: str, squash: bool = False) -> Action:
         start = int(space.start)
         plain = ActionSpace("discrete", 1, [int(space.n)], [], [])
         return Action(plain, lambda action: np.add(action, start, dtype=space.dtype, casting="unsafe"))
-    if isinstance(space, gymnasium.spaces.MultiDiscrete) and space.nvec.ndim == 1:
-        starts = space.start
-        plain = ActionSpace("multi_discrete", len(space.nvec), space.nvec.tolist(), [], [])
-        return Action(plain, lambda action: np.add(action, starts, dtype=space.dtype, casting="unsafe"))
+    if isinstance(space, gymnasium.spaces.MultiDiscrete):
+        starts, own_shape = space.start, space.shape
+        plain = ActionSpace("multi_discrete", space.nvec.size, space.nvec.ravel().tolist(), [], [])
+        return Action(
+            plain, lambda action: np.add(action.reshape(-1, *own_shape), starts, dtype=space.dtype, casting="unsafe")
+        )
     if isinstance(space, gymnasium.spaces.MultiBinary):
         size, shape = math.prod(space.shape), space.shape
         plain = ActionSpace("multi_binary", size, [2] * size, [], [])
         return Action(plain, lambda action: np.array(action, space.dtype).reshape(len(action), *shape))
-    if isinstance(space, gymnasium.spaces.Box):
+    if isinstance(space, gymnasium.spaces.Box) and space.dtype.kind in "fiub" and 0 not in space.shape:
         return _box_action(space, id, squash)
     raise UserError.at(
         id,
         f"its action space {space} is not supported",
-        "Discrete, Box, MultiDiscrete of one dimension or MultiBinary",
+        "Discrete, Box, MultiDiscrete or MultiBinary",
         "a wrapper in environment.wrappers that makes it one",
     )
 
 
 def _box_action(space: gymnasium.spaces.Box, id: str, squash: bool) -> Action:
     low, high = (bound.reshape(-1).astype(np.float64) for bound in (space.low, space.high))
-    half, whole = (high - low) / 2, space.dtype.kind in "iu"
+    half, whole = (high - low) / 2, space.dtype.kind in "iub"
 
     def given(action: Array) -> Array:
         # Rounding may carry what was squashed past a bound; clipping it as well costs nothing that counts.

@@ -25,7 +25,7 @@ import numpy as np
 import pytensor.tensor as pt
 from pytensor.gradient import zero_grad
 
-from pg_theano.graphs import policies
+from pg_theano.graphs import many_choices, policies
 from pg_theano.graphs.common import total
 from pg_theano.graphs.exploration import greedy
 from pg_theano.spec import Acting
@@ -356,15 +356,16 @@ def squashed(base, moments, half_range):
 def of(acting: Acting):
     """The distribution of a policy's actions. A squashed box needs finite bounds."""
     action = acting.action
+    if many_choices.are(action):
+        return Distribution(*many_choices.LAW, noise="uniform")
     if action.kind != "box":
         return {"discrete": DISCRETE, "multi_discrete": MULTI_DISCRETE, "multi_binary": MULTI_BINARY}[action.kind]
-    base, moments = (
-        (STATE_DEPENDENT, marginal) if acting.noise == "state_dependent" else (GAUSSIAN, lambda inputs: inputs)
-    )
+    of_state = acting.noise == "state_dependent"
+    base, moments = (STATE_DEPENDENT, marginal) if of_state else (GAUSSIAN, lambda inputs: inputs)
     if not acting.squash:
         return base
-    half_range = (np.array(action.high) - np.array(action.low)) / 2
-    return squashed(base, moments, half_range.astype(acting.dtype))
+    half_range = [(high - low) / 2 or 1.0 for low, high in zip(action.low, action.high, strict=True)]  # 0: a constant
+    return squashed(base, moments, np.array(half_range, acting.dtype))
 
 
 LEAST_LOG_STD, MOST_LOG_STD = -20.0, 2.0
@@ -391,9 +392,10 @@ def mode_of(acting: Acting, outputs):
     action = acting.action
     if action.kind == "discrete":
         return pt.gt(outputs[0], 0).astype("int32") if acting.logistic else greedy(outputs)
+    if many_choices.are(action):
+        return many_choices.mode((many_choices.log_probs(action.choices, outputs),))
     if action.kind == "multi_discrete":
-        ends = np.cumsum(action.choices).tolist()
-        return multi_discrete_mode([outputs[a:b] for a, b in zip([0, *ends[:-1]], ends, strict=True)])
+        return multi_discrete_mode(many_choices.parts(action.choices, outputs))
     return multi_binary_mode((outputs,)) if action.kind == "multi_binary" else outputs[: action.size]
 
 
@@ -410,10 +412,10 @@ def inputs_of(acting: Acting, outputs, log_std, features):
     action = acting.action
     if action.kind == "discrete":
         return (policies.logistic_log_probs(outputs) if acting.logistic else policies.softmax_log_probs(outputs),)
+    if many_choices.are(action):
+        return (many_choices.log_probs(action.choices, outputs),)
     if action.kind == "multi_discrete":
-        ends = np.cumsum(action.choices).tolist()
-        parts = zip([0, *ends[:-1]], ends, strict=True)
-        return tuple(policies.softmax_log_probs(outputs[start:end]) for start, end in parts)
+        return tuple(map(policies.softmax_log_probs, many_choices.parts(action.choices, outputs)))
     if action.kind == "multi_binary":
         return (outputs,)
     if acting.noise == "state_dependent":

@@ -6,6 +6,9 @@ from pytensor.gradient import disconnected_grad
 
 from pg_theano.graphs.common import total
 
+FEW = 32
+"""Actions up to which an expression for each of them is quicker than one for all: it is part of what is around it."""
+
 
 def softmax_log_probs(logits):
     """Log-probabilities of the softmax policy.
@@ -54,7 +57,9 @@ def relative_probs(logits):
 
 
 def largest(logits):
-    """max_a z_a, [A, N] to [N]: action by action, of which XLA makes one kernel with all around it."""
+    """max_a z_a, [A, N] to [N]: of few, action by action, of which XLA makes one kernel with all around it."""
+    if logits.type.shape[0] > FEW:
+        return pt.max(logits, axis=0)
     found = logits[0]
     for a in range(1, logits.type.shape[0]):
         found = pt.maximum(found, logits[a])
@@ -69,6 +74,9 @@ def inverse_cdf(weights, uniform):
     The last sum on the left is left out: it is the whole up to rounding, and an action A does not exist. Weights are
     probabilities, or these up to a positive factor. Shapes: `weights` [A, N], `uniform` [N]; the result [N], int32.
     """
+    if weights.type.shape[0] > FEW:
+        reached = pt.cumsum(weights, axis=0)  # [A, N]
+        return pt.le(reached[:-1], (uniform * reached[-1])[None, :]).sum(axis=0, dtype="int32")
     cumulative = [weights[0]]
     for a in range(1, weights.type.shape[0]):
         cumulative.append(cumulative[-1] + weights[a])

@@ -248,6 +248,7 @@ def _choose_box(acting: Acting, with_log_prob: bool) -> Callable[..., tuple[Arra
     constant = -0.5 * size * math.log(2 * math.pi)
     if squash:
         half_range = (np.array(acting.action.high) - np.array(acting.action.low)) / 2
+        half_range[half_range == 0] = 1  # a component without room is a constant
         constant -= float(np.log(half_range.astype(acting.dtype)).sum())
     draw = _drawer(acting)
 

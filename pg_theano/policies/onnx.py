@@ -129,7 +129,9 @@ def _multi_discrete(graph: _Graph, policy: Policy, outputs: str, hidden: str, na
     each = [graph.add("ArgMax", part, axis=1, keepdims=1) for part in parts]
     action = graph.add("Concat", *each, axis=1)
     others: list[Output] = [(name, graph.dtype, [n]) for name, n in zip(names, choices, strict=True)]
-    return graph.add("Add", action, graph.constant(policy.described["action"]["start"], np.int64)), others
+    described = policy.described["action"]
+    started = graph.add("Add", action, graph.constant(np.ravel(described["start"]), np.int64))
+    return _shaped(graph, started, described["shape"]), others
 
 
 def _multi_binary(graph: _Graph, policy: Policy, outputs: str, hidden: str, named: Any) -> tuple[str, list[Output]]:
@@ -166,7 +168,7 @@ def _box(graph: _Graph, policy: Policy, outputs: str, hidden: str, named: dict[s
         above = graph.add("Add", graph.add("Tanh", mean), graph.constant(1.0))
         action = graph.add("Add", graph.add("Mul", above, graph.constant((high - low) / 2)), graph.constant(low))
     action = graph.add("Min", graph.add("Max", action, graph.constant(low)), graph.constant(high))
-    if np.dtype(described["dtype"]).kind in "iu":
+    if np.dtype(described["dtype"]).kind in "iub":
         action = graph.add("Round", action)
     return _shaped(graph, action, described["shape"]), [(name, graph.dtype, [size]) for name in ("mean", "std")]
 

@@ -19,6 +19,7 @@ import numpy as np
 
 from pg_theano import parameters
 from pg_theano.environments import spaces
+from pg_theano.environments.rows import MOST_NUMBERS, PARTS, is_alone, lifter, rows_of, size_of
 from pg_theano.policies.acting import numpy_act, probs
 from pg_theano.spec import Acting, Spec
 from pg_theano.system import opening
@@ -38,10 +39,6 @@ class About(NamedTuple):
     checkpoint: str
 
 
-MOST_NUMBERS, MOST_CHOICES = 10_000_000, 5_000
-"""In an observation or an action of a policy that is read from a file; choices are one-hot: memory is their square."""
-
-
 class Policy:
     """What was learned, and nothing of how: the parameters of the policy, its normaliser, the spaces.
 
@@ -53,6 +50,8 @@ class Policy:
     def __init__(self, acting: Acting, state: State, described: dict[str, Any], about: About):
         self.acting, self.state, self.described, self.about = acting, state, described, about
         self.observation_space = spaces.from_data(described["observation"])
+        self._observation = rows_of(described["observation"], acting.dtype)
+        self._lift = lifter(described["observation"])
         self.action_space = spaces.from_data(described["action"])
         self._given = spaces.action_of(self.action_space, about.environment, acting.squash).given
         self._act = numpy_act(acting, with_log_prob=False)
@@ -108,53 +107,33 @@ class Policy:
     def _rows(self, obs: Any) -> tuple[Array, bool]:
         """(observations as rows [N, F], whether it was one)."""
         try:
-            rows, single = _rows(self.described["observation"], self.observation_space, obs, self.acting)
+            with np.errstate(over="ignore"):  # an infinity is told of below
+                found, single = self._converted(obs)
         except (ValueError, TypeError, KeyError, IndexError) as error:
             raise UserError(
                 f"{self.about.environment}: got an observation that is none ({error}); expected one of "
                 f"{self.observation_space}, or a batch of them"
             ) from None
-        if not np.isfinite(rows).all():
+        if not np.isfinite(found).all():
             raise UserError(f"{self.about.environment}: the observation is not finite; expected finite numbers")
-        return rows, single
+        return found, single
 
-
-def _rows(described: dict[str, Any], space: Any, obs: Any, acting: Acting) -> tuple[Array, bool]:
-    dtype, size = acting.dtype, acting.obs_size
-    if described["kind"] in ("Dict", "Tuple"):
-        if not isinstance(obs, np.ndarray):
-            import gymnasium
-
-            batch = gymnasium.vector.utils.batch_space(space, 1)
-            first, leaf = _first_leaf(obs), _first_leaf(batch.sample())
-            single = np.ndim(first) < np.ndim(leaf)
-            each: list[Any] = [obs] if single else [_at(obs, row) for row in range(len(first))]
-            flat: list[Any] = [gymnasium.spaces.flatten(space, one) for one in each]
-            if any(row.shape != (size,) for row in flat):
-                raise ValueError(f"of {flat[0].size} numbers instead of {size}")
-            return np.stack(flat).astype(dtype), single
-    else:
+    def _converted(self, obs: Any) -> tuple[Array, bool]:
+        data, size = self.described["observation"], self.acting.obs_size
+        if data["kind"] in PARTS:
+            if not isinstance(obs, np.ndarray):
+                single = is_alone(data, obs)
+                return self._observation.convert(self._lift(obs) if single else obs), single
+        else:
+            values, shape = np.asarray(obs), tuple(data["shape"])
+            for single, fits in ((True, values.shape == shape), (False, values.shape[1:] == shape and values.ndim > 0)):
+                if fits:
+                    return self._observation.convert(values[None] if single else values), single
         values = np.asarray(obs)
-        shape = tuple(described["shape"])
-        for single, fits in ((True, values.shape == shape), (False, values.shape[1:] == shape and values.ndim > 0)):
-            if fits:
-                return spaces.observation_of(space, "", dtype).convert(values[None] if single else values), single
-    values = np.asarray(obs)
-    if values.shape in ((size,), (len(values) if values.ndim else 0, size)):  # what it is made into
-        return np.array(values, dtype).reshape(-1, size), values.ndim == 1
-    raise UserError(f"got an observation of shape {list(values.shape)}; expected one of {space}, or a batch of them")
-
-
-def _first_leaf(obs: Any) -> Any:
-    while isinstance(obs, dict | tuple | list):
-        obs = next(iter(obs.values() if isinstance(obs, dict) else obs))
-    return obs
-
-
-def _at(obs: Any, row: int) -> Any:
-    if isinstance(obs, dict):
-        return {name: _at(part, row) for name, part in obs.items()}
-    return tuple(_at(part, row) for part in obs) if isinstance(obs, tuple | list) else obs[row]
+        if values.shape in ((size,), (len(values) if values.ndim else 0, size)):  # what it is made into
+            return np.array(values, self.acting.dtype).reshape(-1, size), values.ndim == 1
+        expected = f"expected one of {self.observation_space}, or a batch of them"
+        raise UserError(f"got an observation of shape {list(values.shape)}; {expected}")
 
 
 # -- to a file, and from one
@@ -186,14 +165,11 @@ def arrays_of(policy: Policy) -> dict[str, Array]:
 
 def _check_space(data: Any) -> None:
     """A space that a file describes is made: it takes the memory that it claims."""
-    parts = data.get("spaces", ())
-    for part in parts.values() if isinstance(parts, dict) else parts:
+    for _, part in spaces.parts_of(data):
         _check_space(part)
-    shape, choices = data.get("shape", ()), [data.get("n", 1), *np.ravel(data.get("nvec", 1))]
-    if not all(0 <= size <= MOST_NUMBERS for size in shape) or np.prod(shape, dtype=float) > MOST_NUMBERS:
+    numbers = [*data.get("shape", ()), data.get("n", 0), *np.ravel(data.get("nvec", 0)), data.get("max_length", 0)]
+    if not all(0 <= number <= MOST_NUMBERS for number in numbers) or size_of(data) > MOST_NUMBERS:
         raise ValueError(f"a space of more than {MOST_NUMBERS:,} numbers")
-    if not all(0 <= size <= MOST_CHOICES for size in choices):
-        raise ValueError(f"a space of more than {MOST_CHOICES:,} choices")
 
 
 def from_file(path: Path) -> Policy:
@@ -241,6 +217,8 @@ def sound(acting: Acting, state: State, described: dict[str, Any], about: About)
     """A policy that a file describes. Errors: any, where its parts do not belong together."""
     for one in described.values():
         _check_space(one)
+    if size_of(described["observation"]) != acting.obs_size:
+        raise ValueError("its observation space makes rows of another length than its layers take")
     found = Policy(acting, state, described, about)
     found.probs(np.zeros((1, acting.obs_size)))  # what does not fit together says so here
     return found

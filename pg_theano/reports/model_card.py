@@ -13,6 +13,7 @@ from pg_theano.runs import folder as runs
 from pg_theano.runs import places
 from pg_theano.runs.exported import export
 from pg_theano.system import writing
+from pg_theano.system.importing import is_own
 from pg_theano.system.versions import versions
 from pg_theano.training.evaluating import evaluate
 from pg_theano.types import UserError
@@ -110,7 +111,7 @@ def card_of(
     figure = f"{judged['mean']:.2f} +/- {judged['std']:.2f}"
     front = yaml.safe_dump(_front(config, bare, figure), sort_keys=False, allow_unicode=False).rstrip()
     parts = (config.policy.name, config.algorithm.objective, *config.environment.wrappers)
-    own = [part for part in parts if ":" in part]
+    own = [part for part in parts if is_own(part)]
     needs = ", ".join(map(_code, [_environment(config), *own])) if own or ":" in _environment(config) else ""
     rows = _rows(config, facts, judged, result, figure)
     figure_of_run = "![The run: cost, episode length, return, schedules]"

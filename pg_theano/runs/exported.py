@@ -84,9 +84,8 @@ def stablehlo_of(spec: Spec, state: State, described: dict[str, Any], folders: S
             low, high = np.array(spec.acting.action.low), np.array(spec.acting.action.high)
             inside = low + (high - low) / 2 * (np.tanh(action) + 1) if spec.acting.squash else action
             action = np.minimum(np.maximum(inside, low), high)
-            action = np.rint(action) if taken["dtype"].lstrip("<|>=")[0] in "iu" else action
-        elif "start" in taken:
-            action = action + np.array(taken["start"])
-        return action.reshape(action.shape[0], *taken["shape"])
+            action = np.rint(action) if taken["dtype"].lstrip("<|>=")[0] in "iub" else action
+        action = action.reshape(action.shape[0], *taken["shape"])
+        return action + np.array(taken["start"]) if "start" in taken else action
 
     return program.likeliest_action(spec, state, finish, around=building.around(spec, folders))

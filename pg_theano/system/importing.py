@@ -20,7 +20,7 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from pg_theano.types import BUILT_IN_DYNAMICS, UserError
+from pg_theano.types import BUILT_IN_DYNAMICS, ONLY_NUMBERS, UserError
 
 NO_USER_CODE, ALLOW_IMPORT = "PG_THEANO_NO_USER_CODE", "PG_THEANO_ALLOW_IMPORT"
 """Variables of the environment, so that worker processes inherit what the user has said."""
@@ -58,8 +58,8 @@ def consenting(*, no_user_code: bool = False, allow_import: bool = False) -> Ite
 
 
 def is_own(name: str) -> bool:
-    """Whether it is a module:name of the user's, not a word or a task of ours."""
-    return ":" in name and name not in BUILT_IN_DYNAMICS.values()
+    """Whether it is a module:name of the user's, not a word, a task or a wrapper of ours."""
+    return ":" in name and name not in (*BUILT_IN_DYNAMICS.values(), ONLY_NUMBERS)
 
 
 def sources_of(name: str, folders: Sequence[Path], knob: str = "environment.dynamics") -> list[Path]:

@@ -163,16 +163,16 @@ def _reason(config: Config, spec: Spec, largest: str) -> tuple[str, str, str]:
         return knob, f"{hidden} ({spec.acting.num_params:,} parameters)", advice
     if record.searches:
         return "algorithm.population_size", f"{config.algorithm.population_size:,}", "fewer, or a smaller policy.hidden"
+    of_each, smaller = f"policy.hidden={config.policy.hidden}", "a smaller policy.hidden"
+    if largest == "rollout":
+        of_each, smaller = f"observations of {spec.acting.obs_size:,} numbers", "a wrapper that observes less"
     if spec.learning.num_steps:
         envs = config.environment.num_envs
-        got = f"{envs:,} environments x {spec.learning.num_steps:,} steps with policy.hidden={config.policy.hidden}"
-        advice = "fewer, a shorter algorithm.num_steps, or a smaller policy.hidden"
+        got = f"{envs:,} environments x {spec.learning.num_steps:,} steps with {of_each}"
+        advice = f"fewer, a shorter algorithm.num_steps, or {smaller}"
         if _in_minibatches(record) and largest == "layers":
             advice = f"algorithm.num_minibatches={2 * config.algorithm.num_minibatches} or more, or {advice}"
         return "environment.num_envs", got, advice
-    got = f"{_episodes(config):,} episodes of up to {_longest(spec):,} steps with policy.hidden={config.policy.hidden}"
-    return (
-        "schedules.episodes_per_update",
-        got,
-        "fewer, a lower environment.max_episode_steps, or a smaller policy.hidden",
-    )
+    got = f"{_episodes(config):,} episodes of up to {_longest(spec):,} steps with {of_each}"
+    advice = f"fewer, a lower environment.max_episode_steps, or {smaller}"
+    return "schedules.episodes_per_update", got, advice
