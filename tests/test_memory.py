@@ -40,7 +40,7 @@ def test_bytes_are_those_of_the_arrays(monkeypatch):
     parts = memory.needed(config, spec)
     assert parts["parameters"] == 4 * (memory.COPIES * 3 + 2) * (58 + 49)
     assert parts["rollout"] == 2 * 4 * 16 * 64 * (2 * 4 + 2 + 5)
-    assert parts["layers"] == 4 * (memory.KEPT * 16 * 64 / 4 * (10 + 9) + memory.KEPT_JUDGING * 16 * 64 * 8)
+    assert parts["layers"] == 4 * (memory.KEPT * 16 * 64 / 8 * (10 + 9) + memory.KEPT_JUDGING * 16 * 64 * 8)
     double, _ = spec_of({"algorithm": {"name": "ppo", "num_steps": 64}, "policy": {"hidden": [8]}, "dtype": "float64"})
     assert memory.needed(double, spec) == {name: 2 * size for name, size in parts.items()}
 
