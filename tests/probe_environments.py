@@ -5,6 +5,7 @@ its seed, so that a test can say what a block of experience must hold.
 """
 
 import copy
+import os
 
 import gymnasium
 import numpy as np
@@ -211,6 +212,25 @@ class Weighty(Probe):
 
     def outcome(self, action):
         return self.weight, True, False
+
+
+class Draws(Probe):
+    """Draws brighter at each of three steps, in the way that PROBE_DRAWS says: a kind of numbers, or frames a second."""
+
+    def __init__(self, render_mode=None):
+        how = os.environ.get("PROBE_DRAWS", "bytes")
+        self.render_mode, self.how, slow = render_mode, how, not how.isalpha() or how == "nan"
+        self.metadata = {"render_modes": ["rgb_array"], "render_fps": float(how) if slow else 30}
+
+    def outcome(self, action):
+        return 1.0, self.time >= 3, False
+
+    def render(self):
+        bright = np.full((40, 60, 3), self.time / 3)
+        if self.how == "bool":
+            return bright > 0.5
+        whole = np.round(255 * bright)
+        return {"float": bright, "beyond": whole.astype(np.int64) * 2}.get(self.how, whole.astype(np.uint8))
 
 
 class ActionsFromOne(Probe):
@@ -544,6 +564,7 @@ for env in (
 ):  # fmt: skip
     register(f"{env.__name__}-v0", env, max_episode_steps=50)
 register("Failing-v0", Failing, max_episode_steps=50)
+register("Draws-v0", Draws)
 register("Huge-v0", Huge, max_episode_steps=50)
 register("Capped-v0", OnlyTimeLimit, max_episode_steps=7, reward_threshold=7)
 register("Endless-v0", OnlyTimeLimit)

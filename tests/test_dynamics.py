@@ -10,7 +10,6 @@ from pathlib import Path
 import gymnasium
 import numpy as np
 import pytest
-from gymnasium.utils.env_checker import check_env
 from helpers_runs import played_compiled
 
 from pg_theano.config import reading, schedules
@@ -234,39 +233,6 @@ def test_auto_takes_the_compiled_engine_only_for_the_same_task():
 def test_compiled_where_it_cannot_be_is_an_error(override, why):
     with pytest.raises(UserError, match=why):
         engine("environment.engine=compiled", override)
-
-
-# -- as Gymnasium's
-
-
-@pytest.mark.parametrize("id", ["CartPole-v1", "Pendulum-v1"])
-def test_registered_environments_pass_gymnasiums_checks(id):
-    env = gymnasium.make(f"pg_theano/{id}")
-    check_env(env.unwrapped, skip_render_check=True)
-    assert env.spec.max_episode_steps == gymnasium.spec(id).max_episode_steps
-    assert env.spec.reward_threshold == gymnasium.spec(id).reward_threshold
-
-
-@pytest.mark.parametrize("id", ["CartPole-v1", "Pendulum-v1"])
-def test_the_vectorised_class_equals_single_ones_side_by_side(id):
-    """Over several episodes, resets included, from the same seeds. (Sines of one number and of many differ by an ulp.)
-
-    Caught, when planted: the generator of a neighbour, the reward of a reset row, a time limit off by one.
-    """
-    vector = gymnasium.make_vec(f"pg_theano/{id}", num_envs=3, vectorization_mode="vector_entry_point")
-    single = gymnasium.make_vec(f"pg_theano/{id}", num_envs=3, vectorization_mode="sync")
-    np.testing.assert_array_equal(vector.reset(seed=[4, 9, 2])[0], single.reset(seed=[4, 9, 2])[0])
-    vector.action_space.seed(0)
-    ends = 0
-    for _ in range(250):
-        action = vector.action_space.sample()
-        ours, theirs = vector.step(action), single.step(action)
-        np.testing.assert_allclose(ours[0], theirs[0], rtol=0, atol=2e-3)
-        np.testing.assert_allclose(ours[1], theirs[1], rtol=0, atol=2e-3)
-        np.testing.assert_array_equal(ours[2], theirs[2])
-        np.testing.assert_array_equal(ours[3], theirs[3])
-        ends += int((ours[2] | ours[3]).sum())
-    assert ends >= 3
 
 
 # -- one's own

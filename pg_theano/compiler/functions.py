@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from pg_theano.compiler import building
+from pg_theano.compiler import building, starting
 from pg_theano.compiler import cached as artifacts
 from pg_theano.compiler.building import Around, Shaping
 from pg_theano.system import stopping
@@ -105,7 +105,6 @@ def _of_agents(jax: Any, jit_function: Any, manifest: dict[str, Any]) -> tuple[A
 
 # -- JAX: artifacts
 
-
 _SIZES = ("E", "T", "B", "A")
 """Of a function's key, after its name; None where it has no such dimension."""
 
@@ -124,17 +123,23 @@ class JaxFunctions:
         self.module, self.spec, self.report, self.around, self.agents = module, spec, report, around, agents
         self.key = artifacts.key_of(module, spec)
         self.exported: dict[str, Any] = {}
+        self.jit_functions: dict[str, Any] = {}
+        self.graph_seconds = 0.0  # spent on building graphs so far, which is reported as it is spent
+        self._begin()
+        self.manifest = self.artifact(first, steps)[1]
+
+    def _begin(self) -> None:
+        """Have nothing compiled, and threads of this process: a forked child can use nothing of its parent's."""
         self.compiled: dict[tuple, Any] = {}
         self.pending: dict[tuple, Future] = {}
         self.threads = ThreadPoolExecutor(max_workers=2)
         started.append(self.threads)
-        self.jit_functions: dict[str, Any] = {}
-        self.graph_seconds = 0.0  # spent on building graphs so far, which is reported as it is spent
-        self.jax = _jax(spec.widths)
-        self.manifest = self.artifact(first, steps)[1]
+        self.jax, self.forks = _jax(self.spec.widths), starting.count
 
     def call(self, function: str, sizes: dict[str, int], state: State, values: dict[str, Any]) -> dict[str, Any]:
-        key = (function, *(sizes.get(name) for name in _SIZES))
+        if self.forks != starting.count:
+            self._begin()
+        key = (function, *map(sizes.get, _SIZES))
         if key not in self.compiled:
             self.compiled[key] = self._wait(key)
         run, inputs, outputs = self.compiled[key]
@@ -259,7 +264,7 @@ def _jax(widths: Sequence[int]) -> Any:
         os.environ.setdefault(_THREADS, "1")
     if _WHOLE_LOOPS not in flags and narrow:
         os.environ["XLA_FLAGS"] = f"{flags} --xla_backend_extra_options={_WHOLE_LOOPS}={2**40}".strip()
-    with stopping.deferred():
+    with stopping.deferred(), starting.explained():
         import jax
         import jax.export
         from jax._src import compilation_cache

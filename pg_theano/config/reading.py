@@ -180,6 +180,8 @@ def _override(data: dict[str, Any], lines: dict[tuple, int], override: str) -> N
         what = "knob before `=`" if equals else "`=`"
         raise UserError(f"{override}: got no {what}; expected knob=value, such as algorithm.discount=0.98")
     path = tuple(key.strip().split("."))
+    if len(path) > yaml_lines.MAX_DEPTH:
+        raise UserError(f"{override:.60}...: got {len(path):,} parts; expected a knob, such as algorithm.discount=0.98")
     inner = data
     for part in path[:-1]:
         inner = inner.setdefault(part, {})

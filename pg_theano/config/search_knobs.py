@@ -12,6 +12,10 @@ from pg_theano.config.kinds import Count, Finite, Positive, Section, knob, wrong
 Share = Annotated[float, Field(gt=0, lt=1)]
 
 
+WIDEST = 1e100
+"""Of a range: what lies beyond cannot be subtracted or drawn."""
+
+
 class Range(Section):
     """One hyper-parameter of the space: from low to high, or choices."""
 
@@ -45,6 +49,10 @@ class Range(Section):
             raise wrong(
                 "low", f"got {self.low:g}, which has no logarithm; expected a number above 0; try {self.high / 1000:g}"
             )
+        if max(-self.low, self.high) > WIDEST or (self.log and self.low < 1 / WIDEST):
+            least = 1 / WIDEST if self.log else -WIDEST
+            numbers = f"numbers from {least:g} to {WIDEST:g}"
+            raise wrong("low", f"got {self.low:g} to {self.high:g}; expected {numbers}; try a narrower range")
         if self.integer and not (float(self.low).is_integer() and float(self.high).is_integer()):
             raise wrong(
                 "low",

@@ -277,10 +277,8 @@ def single(
 ) -> gymnasium.Env:
     """One plain environment, with its wrappers, for watching; `flat`: parts of an observation are made one row."""
     if config.dynamics is not None:
-        if render_mode is not None:
-            raise UserError(f"{config.dynamics}: a symbolic environment has no picture; register one with Gymnasium")
         with _explained(config.dynamics, "cannot be made"):
-            made = SymbolicEnv(Dynamics(config.dynamics, folders=folders))
+            made = SymbolicEnv(Dynamics(config.dynamics, folders=folders), render_mode)
         steps = config.max_episode_steps or made.dynamics.task["max_steps"]
         return gymnasium.wrappers.TimeLimit(made, steps) if steps else made
     if config.engine == "vector" and flat:

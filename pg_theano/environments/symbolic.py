@@ -13,13 +13,16 @@ from typing import Any
 
 import gymnasium
 import numpy as np
+from gymnasium.error import InvalidAction, ResetNeeded
 from gymnasium.utils import seeding
 from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space
 
 from pg_theano.compiler import functions, program
+from pg_theano.environments.original import Original
 from pg_theano.spec import Stepped
 from pg_theano.system.importing import fingerprint, importable
+from pg_theano.types import Array
 
 
 class Dynamics:
@@ -33,6 +36,7 @@ class Dynamics:
         folders: Sequence[Path] = (),
         report: functions.Report = lambda what, seconds: None,
     ):
+        self.name, self._folders = name, folders
         self.source = fingerprint(name, folders)
         self.dtype = np.dtype(dtype)
         stepped = Stepped(name, self.source, dtype)
@@ -42,51 +46,112 @@ class Dynamics:
         self.task: dict[str, Any] = self._functions.manifest["environment"]
         low, high = (np.array(self.task[f"obs_{end}"], dtype) for end in ("low", "high"))
         self.observation_space = gymnasium.spaces.Box(low, high, dtype=self.dtype.type)
-        if self.task["action_kind"] == "discrete":
+        self._discrete, self._choices = self.task["action_kind"] == "discrete", self.task["num_actions"]
+        if self._discrete:
             self.action_space: gymnasium.Space = gymnasium.spaces.Discrete(self.task["num_actions"])
         else:
             low, high = (np.array(self.task[f"action_{end}"], dtype) for end in ("low", "high"))
             self.action_space = gymnasium.spaces.Box(low, high, dtype=self.dtype.type)
 
-    def reset(self, initial_noise: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def reset(self, initial_noise: Array) -> tuple[Array, Array]:
         """Uniforms [U, E] to (env_state [S, E], obs [E, F])."""
-        values = {"initial_noise": np.ascontiguousarray(initial_noise, self.dtype)}
-        out = self._functions.call("reset", {"E": initial_noise.shape[1]}, {}, values)
-        return np.asarray(out["env_state"]), np.asarray(out["obs"])
+        number, noise = np.shape(initial_noise)[1], np.ascontiguousarray(initial_noise, self.dtype)
+        noise = _twice(noise, 1) if number == 1 else noise
+        out = self._functions.call("reset", {"E": noise.shape[1]}, {}, {"initial_noise": noise})
+        return np.asarray(out["env_state"])[:, :number], np.asarray(out["obs"])[:number]
 
-    def step(self, env_state: np.ndarray, action: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    def step(self, env_state: Array, action: Any) -> tuple[Array, Array, Array, Array]:
         """(env_state [S, E], action) to (env_state, obs [E, F], reward [E], terminated [E])."""
-        kind = "int32" if self.task["action_kind"] == "discrete" else self.dtype
-        values = {"env_state": env_state, "action": np.ascontiguousarray(action, kind)}
-        out = self._functions.call("step", {"E": env_state.shape[1]}, {}, values)
-        return tuple(np.asarray(out[name]) for name in ("env_state", "obs", "reward", "terminated"))  # type: ignore
+        number, given = env_state.shape[1], self._checked(action, env_state.shape[1])
+        if number == 1:
+            env_state, given = _twice(env_state, 1), _twice(given, 0)
+        values = {"env_state": env_state, "action": given}
+        out = self._functions.call("step", {"E": len(given)}, {}, values)
+        state, obs, reward, terminated = [np.asarray(out[one]) for one in ("env_state", "obs", "reward", "terminated")]
+        return (state[:, :1], obs[:1], reward[:1], terminated[:1]) if number == 1 else (state, obs, reward, terminated)
+
+    def _checked(self, action: Any, number: int) -> Array:
+        """The actions of `number` episodes as the graph takes them. Errors: `InvalidAction` for any that are none."""
+        given, discrete = np.asarray(action), self._discrete
+        shape = (number,) if discrete else (number, self._choices)
+        right = given.shape == shape and given.dtype.kind in ("iub" if discrete else "iubf")
+        # One look at all: as an unsigned number, a negative one is large.
+        if right and (not discrete or np.maximum.reduce(given.view(f"u{given.itemsize}")) < self._choices):
+            return np.ascontiguousarray(given, np.int32 if discrete else self.dtype)
+        got = f"{action!r} of shape {given.shape}".replace("\n", "")
+        expected = f"whole numbers from 0 to {self._choices - 1}" if discrete else "numbers"
+        raise InvalidAction(f"{self.name}: got action {got}; expected {expected} of shape {shape}")
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickled as its name: what was compiled comes from the cache of whoever reads it."""
+        return _made, (self.name, self.dtype.name, self._folders)
+
+    def __deepcopy__(self, memo: Any) -> "Dynamics":
+        return self  # nothing of it changes
+
+
+def _made(name: str, dtype: str, folders: Sequence[Path]) -> "Dynamics":
+    return Dynamics(name, dtype=dtype, folders=folders)
+
+
+def _twice(array: Array, axis: int) -> Array:
+    """One episode as two equal ones: alone, XLA rounds it otherwise than as a row of many (0.0035 in 600 steps)."""
+    return np.concatenate((array, array), axis)
 
 
 class SymbolicEnv(gymnasium.Env):
-    """One symbolic environment as Gymnasium knows them. The time limit is its `TimeLimit` wrapper's business."""
+    """One symbolic environment as Gymnasium knows them. The time limit is its `TimeLimit` wrapper's business.
 
-    metadata: dict[str, Any] = {"render_modes": []}
+    Gymnasium's own environment of the same task, where there is one, draws it, and draws the first state where a reset
+    has options.
+    """
+
+    metadata: dict[str, Any] = {"render_modes": ["human", "rgb_array"], "render_fps": 30}
 
     def __init__(self, dynamics: str | Dynamics, render_mode: str | None = None):
         self.dynamics = dynamics if isinstance(dynamics, Dynamics) else Dynamics(dynamics)
         self.observation_space, self.action_space = self.dynamics.observation_space, self.dynamics.action_space
-        self.render_mode = render_mode
-        self.env_state: Any = None
+        self.original = Original(self.dynamics.task, render_mode)
+        self.metadata, self.render_mode = self.original.metadata, render_mode
+        self.state: Any = None  # [S], under the name that it has in Gymnasium's own
+        self._action: Any = None  # the last one, which a picture may show
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
         super().reset(seed=seed)
-        self.env_state, obs = self.dynamics.reset(self.np_random.random((self.dynamics.task["num_initial_noise"], 1)))
-        return obs[0].copy(), {}
+        if options:
+            self.state, obs = self.original.begun(self.np_random, options, self.dynamics.dtype)
+        else:
+            noise = self.np_random.random((self.dynamics.task["num_initial_noise"], 1))
+            self.state, obs = (first.flatten() for first in self.dynamics.reset(noise))
+        self._action = None
+        if self.render_mode == "human":
+            self.render()
+        return obs, {}
 
     def step(self, action: Any) -> tuple[Any, float, bool, bool, dict[str, Any]]:
-        self.env_state, obs, reward, terminated = self.dynamics.step(self.env_state, np.asarray(action)[None])
+        if self.state is None:
+            raise ResetNeeded(f"{self.dynamics.name}: got a step before the first reset; try env.reset() first")
+        state, obs, reward, terminated = self.dynamics.step(self.state[:, None], np.asarray(action)[None])
+        self.state, self._action = state[:, 0], action
+        if self.render_mode == "human":
+            self.render()
         return obs[0].copy(), float(reward[0]), bool(terminated[0]), False, {}
+
+    def render(self) -> Any:
+        return self.original.picture(self.state, self._action, self.spec)
+
+    def close(self) -> None:
+        self.original.close()
 
 
 class SymbolicVectorEnv(VectorEnv):
-    """Many of them in one compiled call; autoreset NEXT_STEP, so that it equals a `SyncVectorEnv` of the single one."""
+    """Many of them in one compiled call. Equals a `SyncVectorEnv` of the single one, in each of its autoreset modes."""
 
-    metadata: dict[str, Any] = {"render_modes": [], "autoreset_mode": AutoresetMode.NEXT_STEP}
+    metadata: dict[str, Any] = {
+        "render_modes": ["rgb_array"],
+        "render_fps": 30,
+        "autoreset_mode": AutoresetMode.NEXT_STEP,
+    }
 
     def __init__(
         self,
@@ -94,48 +159,110 @@ class SymbolicVectorEnv(VectorEnv):
         num_envs: int = 1,
         max_episode_steps: int | None = None,
         render_mode: str | None = None,
+        autoreset_mode: str | AutoresetMode = AutoresetMode.NEXT_STEP,
     ):
         self.dynamics = dynamics if isinstance(dynamics, Dynamics) else Dynamics(dynamics)
-        self.num_envs, self.render_mode = num_envs, render_mode
-        self.limit = max_episode_steps or self.dynamics.task["max_steps"] or np.inf
+        self.original = Original(self.dynamics.task, render_mode)
+        self.num_envs, self.render_mode, self.autoreset_mode = num_envs, render_mode, AutoresetMode(autoreset_mode)
+        self.metadata = self.original.metadata | {"autoreset_mode": self.autoreset_mode}
+        limit = max_episode_steps or self.dynamics.task["max_steps"]
+        self.limit = limit if limit and limit > 0 else np.inf  # -1: none, as for `gymnasium.make`
         self.single_observation_space = self.dynamics.observation_space
         self.single_action_space = self.dynamics.action_space
         self.observation_space = batch_space(self.single_observation_space, num_envs)
         self.action_space = batch_space(self.single_action_space, num_envs)
-        self.generators = [seeding.np_random(None)[0] for _ in range(num_envs)]
+        self._np_random: Any = [None] * num_envs  # a generator and a seed for each, as `SyncVectorEnv` says them
+        self._np_random_seed: Any = [None] * num_envs
+        self._seed([None] * num_envs)
         self.elapsed = np.zeros(num_envs, np.int64)
-        self.ended = np.zeros(num_envs, bool)
-        self.env_state: Any = None
-        self.obs: Any = None
+        self.prev_done = np.zeros(num_envs, bool)
+        self.state: Any = None  # [S, E], under the name that it has in Gymnasium's own
+        self.obs = np.zeros(self.observation_space.shape or (), self.dynamics.dtype)
+        self._actions: Any = None
 
     def reset(self, *, seed: Any = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
-        """Seeds as `SyncVectorEnv` takes them: None, one number (environment i gets seed + i), or a list."""
+        """Seeds and options as `SyncVectorEnv` takes them.
+
+        Seeds: None, one number (environment i gets seed + i), or a list. Options: `reset_mask`, a bool for each
+        environment; the others are of the single environment's reset.
+        """
+        which, others = self._masked(dict(options or {}))
         if seed is not None:
             seeds = [seed + i for i in range(self.num_envs)] if isinstance(seed, (int, np.integer)) else list(seed)
-            for i, one in enumerate(seeds):
-                if one is not None:
-                    self.generators[i] = seeding.np_random(int(one))[0]
-        self.env_state, self.obs = self.dynamics.reset(self._noise(np.ones(self.num_envs, bool)))
-        self.elapsed[:], self.ended[:] = 0, False
+            if len(seeds) != self.num_envs:
+                raise ValueError(
+                    f"{self.dynamics.name}: got {len(seeds)} seeds; expected {self.num_envs}, one for each environment"
+                )
+            self._seed([one if asked else None for one, asked in zip(seeds, which, strict=True)], keep=True)
+        self._begin(which, others)
         return self.obs.copy(), {}
 
     def step(self, actions: Any) -> tuple[Any, Any, Any, Any, dict[str, Any]]:
-        resetting = self.ended.copy()
-        env_state, obs, reward, terminated = self.dynamics.step(self.env_state, actions)
-        reward, terminated = reward.astype(np.float64), terminated.copy()
+        if self.state is None:
+            raise ResetNeeded(f"{self.dynamics.name}: got a step before the first reset; try envs.reset() first")
+        resetting = self.prev_done
+        if self.autoreset_mode is AutoresetMode.DISABLED and resetting.any():
+            raise ResetNeeded(
+                f"{self.dynamics.name}: got a step of environments {np.flatnonzero(resetting).tolist()}, which have "
+                "ended; expected their reset before it, as autoreset is disabled; try options={'reset_mask': ...}"
+            )
+        self.state, self.obs, reward, terminated = self.dynamics.step(self.state, actions)
+        reward, terminated, self._actions = reward.astype(np.float64), terminated.copy(), actions
         self.elapsed += 1
         if resetting.any():
-            fresh_state, fresh_obs = self.dynamics.reset(self._noise(resetting))
-            env_state = np.where(resetting, fresh_state, env_state)
-            obs = np.where(resetting[:, None], fresh_obs, obs)
-            reward[resetting], terminated[resetting], self.elapsed[resetting] = 0.0, False, 0
+            self._begin(resetting, {})
+            reward[resetting], terminated[resetting] = 0.0, False
         truncated = (self.elapsed >= self.limit) & ~resetting
-        self.env_state, self.obs, self.ended = env_state, obs, terminated | truncated
-        return obs.copy(), reward, terminated, truncated, {}
+        infos: dict[str, Any] = {}
+        self.prev_done = terminated | truncated
+        if self.autoreset_mode is AutoresetMode.SAME_STEP and self.prev_done.any():
+            for i in np.flatnonzero(self.prev_done):
+                infos = self._add_info(infos, {"final_obs": self.obs[i].copy(), "final_info": {}}, int(i))
+            self._begin(self.prev_done, {})
+        return self.obs.copy(), reward, terminated, truncated, infos
 
-    def _noise(self, which: np.ndarray) -> np.ndarray:
-        """Uniforms for the resets of `which`, each from its own environment's generator; zeros elsewhere."""
+    def render(self) -> Any:
+        """A picture of each environment."""
+        states = [None] * self.num_envs if self.state is None else self.state.T
+        actions = [None if n == 0 else self._actions[i] for i, n in enumerate(self.elapsed)]
+        return tuple(self.original.picture(*one, self.spec) for one in zip(states, actions, strict=True))
+
+    def close_extras(self, **kwargs: Any) -> None:
+        self.original.close()
+
+    def _seed(self, seeds: list[Any], keep: bool = False) -> None:
+        """Give environments new generators; with `keep`, those without a seed go on with their own."""
+        for i, seed in enumerate(seeds):
+            if seed is not None or not keep:
+                self._np_random[i], self._np_random_seed[i] = seeding.np_random(None if seed is None else int(seed))
+
+    def _masked(self, options: dict[str, Any]) -> tuple[Array, dict[str, Any]]:
+        """(which environments a reset is for, its other options)."""
+        mask = options.pop("reset_mask", None)
+        if mask is None:
+            return np.ones(self.num_envs, bool), options
+        right = isinstance(mask, np.ndarray) and mask.dtype == np.bool_
+        if not right or mask.shape != (self.num_envs,) or not mask.any():
+            raise (ValueError if right else TypeError)(
+                f"{self.dynamics.name}: options['reset_mask']: got {mask!r}; expected a NumPy array of bool of shape "
+                f"({self.num_envs},), with a True in it"
+            )
+        if self.state is None and not mask.all():
+            raise ResetNeeded(f"{self.dynamics.name}: got a reset of some before that of all; try envs.reset() first")
+        return mask, options
+
+    def _begin(self, which: Array, options: dict[str, Any]) -> None:
+        """Begin episodes in the environments of `which` [E], each with its own generator."""
         noise = np.zeros((self.dynamics.task["num_initial_noise"], self.num_envs))
-        for i in np.flatnonzero(which):
-            noise[:, i] = self.generators[i].random((noise.shape[0], 1))[:, 0]
-        return noise
+        if not options:
+            for i in np.flatnonzero(which):
+                noise[:, i] = self._np_random[i].random((len(noise), 1))[:, 0]
+        state, obs = self.dynamics.reset(noise)
+        if options:
+            state, obs = state.copy(), obs.copy()
+            for i in np.flatnonzero(which):
+                state[:, i], obs[i] = self.original.begun(self._np_random[i], options, self.dynamics.dtype)
+        if not which.all():
+            state, obs = np.where(which, state, self.state), np.where(which[:, None], obs, self.obs)
+        self.state, self.obs = state, obs
+        self.elapsed[which], self.prev_done = 0, self.prev_done & ~which

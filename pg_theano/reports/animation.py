@@ -13,12 +13,17 @@ from pg_theano.config import schedules, user_code
 from pg_theano.environments import making, singles
 from pg_theano.environments.telling import close_quietly
 from pg_theano.runs import folder
+from pg_theano.system.writing import replacing
 from pg_theano.training import programs, seeding
 from pg_theano.training.evaluating import check_size
 from pg_theano.types import GREEDY, SAMPLE, UserError
 
 MOST_FRAMES = 1000
 """Where a GIF ends: 20 seconds at 50 frames a second, some megabytes."""
+
+
+LONGEST = 65_535
+"""Hundredths of a second that a GIF can show one frame."""
 
 
 class Played(NamedTuple):
@@ -36,7 +41,7 @@ def watch(
     seed: int = 0,
     gif: str | Path | None = None,
     sampled: bool = False,
-    fps: int | None = None,
+    fps: float | None = None,
 ) -> Iterator[Played]:
     """Play a run's best checkpoint in a window, or into a GIF of at most `MOST_FRAMES` frames; yields each episode.
 
@@ -64,7 +69,7 @@ def watch(
     made = making.single(config.environment, folders=[Path(facts["folder"])], render_mode=mode)
     env = singles.Slot(made, config.environment.id, 0, config.dtype)
     if fps is None:
-        fps = min(int(env.metadata.get("render_fps") or 30), 50)  # a GIF counts in hundredths of a second
+        fps = min(_fps(env), 50)  # a GIF counts in hundredths of a second
     else:
         env.unwrapped.metadata = {**env.unwrapped.metadata, "render_fps": fps}
     frames: list[Any] = []
@@ -134,7 +139,7 @@ def animation(
                     pictures.append(_small(_pixels(env)))
                 obs, reward, terminated, truncated, _ = env.step(given(action)[0])
                 total, steps, ended = total + float(reward), steps + 1, terminated or truncated
-            return pictures, numbers, steps, total, float(env.metadata.get("render_fps") or 30)
+            return pictures, numbers, steps, total, _fps(env)
         finally:
             close_quietly(env, env.id)
 
@@ -163,7 +168,7 @@ PICTURE_WIDTH, BARS_WIDTH = 300, 150
 def _small(pixels: Any) -> Any:
     from PIL import Image
 
-    picture = Image.fromarray(pixels.astype(np.uint8))
+    picture = Image.fromarray(pixels)
     height = max(round(picture.height * PICTURE_WIDTH / picture.width), 1)
     return picture.resize((PICTURE_WIDTH, min(height, 400)), Image.Resampling.BILINEAR)
 
@@ -197,30 +202,40 @@ def _frame(env: singles.Slot) -> Any:
     """What the environment draws now, as a picture of 256 colours: a third of the memory, and what a GIF can hold."""
     from PIL import Image
 
-    pixels = _pixels(env)
-    return Image.fromarray(pixels.astype(np.uint8)).quantize(method=Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE)
+    return Image.fromarray(_pixels(env)).quantize(method=Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE)
 
 
 def _pixels(env: singles.Slot) -> Any:
-    """What the environment draws now, [height, width, 3]."""
+    """What the environment draws now, [height, width, 3] of bytes; floats up to 1 are shares of 255."""
     try:
         pixels = env.render()
     except Exception as error:
         raise env.fault(f"render raises {type(error).__name__}: {error}") from error
     if not (isinstance(pixels, np.ndarray) and pixels.ndim == 3 and pixels.shape[2] == 3):
         raise env.fault("draws no picture; expected pixels [height, width, 3] from render_mode rgb_array")
+    if pixels.dtype != np.uint8:
+        shares = pixels.dtype.kind in "fb" and pixels.max(initial=0) <= 1
+        pixels = np.clip(np.nan_to_num(pixels * 255.0 if shares else pixels), 0, 255).astype(np.uint8)
     return pixels
 
 
-def _write(path: Path, frames: list[Any], fps: int) -> None:
+def _fps(env: singles.Slot) -> float:
+    """Frames a second, as the environment says; 30 where it says nothing that can be."""
+    said = env.metadata.get("render_fps")
+    return float(said) if isinstance(said, (int, float, np.number)) and 0 < said < np.inf else 30.0
+
+
+def _write(path: Path, frames: list[Any], fps: float) -> None:
     try:
-        frames[0].save(
-            path,
-            save_all=True,
-            append_images=frames[1:],
-            duration=max(round(100 / fps), 2) * 10,
-            loop=0,
-            optimize=False,
-        )
+        with replacing(path) as temporary:
+            frames[0].save(
+                temporary,
+                format="GIF",
+                save_all=True,
+                append_images=frames[1:],
+                duration=min(max(round(100 / fps), 2), LONGEST) * 10,
+                loop=0,
+                optimize=False,
+            )
     except OSError as error:
-        raise UserError(f"{path}: cannot be written ({error.strerror})") from None
+        raise UserError(f"{path}: cannot be written ({error.strerror or error})") from None

@@ -6,22 +6,29 @@ stands above its panel, where no curve can reach it), which saves the second pas
 """
 
 import itertools
+import os
 import textwrap
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
-from matplotlib.patches import Patch
-from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from pg_theano.runs.curves import Curve, Run, curve_of_run, distinct, evaluations_of_run, number, outcome, read_run
 from pg_theano.system import console
 from pg_theano.system.writing import replacing
 from pg_theano.types import Array, UserError
+
+try:
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+    from matplotlib.lines import Line2D
+    from matplotlib.patches import Patch
+    from matplotlib.ticker import FuncFormatter, MaxNLocator
+except ValueError as error:  # it reads the variable as it is imported
+    raise UserError(
+        f"MPLBACKEND: got {os.environ.get('MPLBACKEND')!r}; expected a backend of matplotlib's; try unset MPLBACKEND"
+    ) from error
 
 WIDTH, PANELS_HEIGHT, DPI = 12.0, 7.6, 100  # inches, inches, dots per inch: 1200 pixels wide
 COLOURS = ("#0b4f8a", "#e08a00", "#1a9c7a", "#8c1d4f", "#6fb7e9", "#3a3a3a")  # of six different greys
@@ -254,7 +261,7 @@ def kind_of(out: Path) -> str:
     if kind not in ("png", "pdf", "svg"):
         raise UserError(
             f"{out}: unknown kind of figure; expected a file name that ends in .png, .pdf or .svg; try "
-            f"{out.with_suffix('.png')}"
+            f"{out.parent / (out.stem or 'figure')}.png"
         )
     return kind
 

@@ -115,7 +115,7 @@ class Pace:
 
 
 def make(file: TextIO, title: str) -> Screen:
-    return LiveScreen(file, title) if file.isatty() else Plain(file)
+    return LiveScreen(file, title) if file is not None and file.isatty() else Plain(file)
 
 
 class LiveTable(Plain):

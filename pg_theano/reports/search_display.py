@@ -17,7 +17,7 @@ class Display:
     """The display of a search, from its first trial to its last."""
 
     def __init__(self, file: TextIO):
-        self.screen = screen.LiveTable(file) if file.isatty() else screen.Plain(file)
+        self.screen = screen.LiveTable(file) if file is not None and file.isatty() else screen.Plain(file)
         self.told: int | None = None
 
     def say(self, text: str) -> None:

@@ -97,6 +97,8 @@ def _check(config: Any, options: Options) -> None:
         raise UserError(
             f"config: got {config!r:.60}; expected a file, a dict or a Config; try run('configs/cartpole.yaml')"
         )
+    if options.plot and "MPLBACKEND" in os.environ:  # said now, and not after hours
+        from pg_theano.reports import plots  # noqa: F401
     for name in ("run_dir", "resume", "live"):
         path = getattr(options, name)
         if not (path is None or isinstance(path, str | os.PathLike)):

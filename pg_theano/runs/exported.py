@@ -35,9 +35,8 @@ def export(run: str | Path, kind: str, out: str | Path | None = None) -> Path:
     path = Path(run)
     target = Path(out) if out is not None else Path(f"{path.resolve().name}.{kind}")
     if target.suffix.lower() in {f".{one}" for one in KINDS} - {f".{kind}"}:
-        raise UserError(
-            f"{target}: got {target.suffix} for --to {kind}; expected .{kind}; try {target.with_suffix(f'.{kind}')}"
-        )
+        better = target.with_suffix(f".{kind}")
+        raise UserError(f"{target}: got {target.suffix} for --to {kind}; expected .{kind}; try {better}")
     if target.exists() and path.resolve() in target.resolve().parents:
         raise UserError(f"{target}: is a file of the run; expected a new one; try {path.resolve().name}.{kind}")
     if not target.resolve().parent.is_dir():

@@ -47,6 +47,8 @@ def check_name(path: Path, option: str = "--run-dir") -> None:
 def exact_folder(path: Path, option: str = "--run-dir") -> Path:
     """The folder that the user named with an option. It is made if it is missing, and refused if it is not empty."""
     check_name(path, option)
+    if path.resolve() == Path.cwd():  # which holds what the user has there; `''` is it too
+        raise UserError(f"{option}: got the folder that you are in; expected one of its own; try {option} runs/mine")
     try:
         path.mkdir(parents=True, exist_ok=True)
         occupied = any(not _of_a_false_start(one) for one in path.iterdir())

@@ -65,10 +65,13 @@ def append(path: Path, logs: Sequence[dict[str, Any]], say: Callable[[str], None
     """All lines in one write under the lock, on the disk when it returns."""
     with locked(path, say):
         mend_last_line(path, say)  # another process may have been killed since the journal was opened
-        with os.fdopen(opening.opened(path, os.O_WRONLY | os.O_APPEND), "ab") as file:
-            file.write(b"".join(json.dumps(log, separators=(",", ":")).encode() + b"\n" for log in logs))
-            file.flush()
-            os.fsync(file.fileno())
+        try:
+            with os.fdopen(opening.opened(path, os.O_WRONLY | os.O_APPEND), "ab") as file:
+                file.write(b"".join(json.dumps(log, separators=(",", ":")).encode() + b"\n" for log in logs))
+                file.flush()
+                os.fsync(file.fileno())
+        except OSError as error:  # which does not say of what
+            raise OSError(error.errno, error.strerror, str(path)) from error
 
 
 # -- what is in it

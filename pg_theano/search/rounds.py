@@ -212,7 +212,15 @@ def task(plan: Plan, folder: Path, trial: Trial, share: float) -> dict[str, Any]
 
 
 def _checked(result: Mapping[str, Any]) -> Mapping[str, Any]:
-    """The result, as a failure where its score is not finite, which could not be compared with other scores."""
+    """The result, as a failure where its score is not finite, which could not be compared with other scores.
+
+    Errors: `UserError` where there was no room for the trial, which stays open: it says nothing about its candidate.
+    """
+    if result.get("no_room"):
+        raise UserError(
+            f"trial {result['number']}: {result['reason']}; expected room for the rest of the search; "
+            "try --resume once there is"
+        )
     score = result["score"]
     if score is None or math.isfinite(score):
         return result

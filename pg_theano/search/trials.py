@@ -1,6 +1,7 @@
 """One trial of a search: a run for each seed. The workers call this."""
 
 import contextlib
+import errno
 import math
 import shutil
 import time
@@ -23,6 +24,8 @@ from pg_theano.types import UserError
 
 FREE_AFTER = 60.0  # seconds at most that a run of a killed search, which its worker still ends, is waited for
 
+NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EROFS) if hasattr(errno, "EDQUOT") else (errno.ENOSPC, errno.EROFS)
+
 
 def evaluate(task: Mapping[str, Any]) -> dict[str, Any]:
     """Run one candidate up to a share of its budget.
@@ -30,7 +33,7 @@ def evaluate(task: Mapping[str, Any]) -> dict[str, Any]:
     `task` is plain data: number, base and params (knobs), seeds, path (of the trial), folder (of the user's modules),
     objective, share (of the budget; 1 is all of it), force (of resumed runs, see `training.run.How`). The result too:
     number, score (the mean over seeds), scores, ended (no run would go on), seconds, env_steps; where it failed, score
-    is None and reason says why.
+    is None and reason says why, and no_room whether it was for want of a place to write to.
     """
     began = time.perf_counter()
     program.keep()
@@ -47,11 +50,20 @@ def evaluate(task: Mapping[str, Any]) -> dict[str, Any]:
             made["env_steps"] += figures["env_steps"]
             made["ended"] &= figures["status"] == "solved" or task["share"] >= 1
         made["score"] = float(np.mean(made["scores"]))
-    except UserError as error:
-        made["reason"] = str(error)
     except Exception as error:  # what a user's environment or a library raises ends this trial, not the search
-        made["reason"] = f"{type(error).__name__}: {' '.join(str(error).split())}"
+        said = " ".join(str(error).split())
+        made["reason"] = said if isinstance(error, UserError) else f"{type(error).__name__}: {said}"
+        made["no_room"] = _is_no_room(error)
     return made | {"seconds": time.perf_counter() - began}
+
+
+def _is_no_room(error: BaseException | None) -> bool:
+    """Whether an error, or one that it was raised after, is of a disk that is full or cannot be written."""
+    while error is not None:
+        if isinstance(error, OSError) and error.errno in NO_ROOM:
+            return True
+        error = error.__cause__ or error.__context__
+    return False
 
 
 def evaluate_group(tasks: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:

@@ -10,8 +10,7 @@ import traceback
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NoReturn
 
-from pg_theano.system import importing, stopping
-from pg_theano.system.console import printable
+from pg_theano.system import console, importing, stopping
 from pg_theano.types import UserError
 
 waited_for: list[Callable[[], None]] = []
@@ -39,7 +38,7 @@ def parser(
     or names knobs: `config.tables.help_text`."""
     made = _Parser(
         prog=f"python -m pg_theano.{name}",
-        description=(about or "").strip().splitlines()[0],
+        description=(about or f"python -m pg_theano.{name}").strip().splitlines()[0],  # none under python -OO
         epilog=f"example:\n  {example}",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -58,6 +57,7 @@ def add_allow_import(made: argparse.ArgumentParser) -> None:
 def run(made: argparse.ArgumentParser, command: Callable[[argparse.Namespace], int], argv: Sequence[str] | None) -> int:
     """Parse and call. A `UserError`, and what the system refuses (a full disk), is one line on stderr and exit code 2;
     Ctrl-C is exit code 130, SIGTERM 143."""
+    console.ready()
     debug, command_begun = "--debug" in (sys.argv if argv is None else argv), False
     with stopping.listening():
         try:
@@ -139,7 +139,7 @@ def _failed(message: str, debug: bool) -> int:
         if debug:
             traceback.print_exc()
         line = " ".join(message.split())  # others' may have several lines
-        print(printable(f"error: {line}"), file=sys.stderr, flush=True)
+        print(console.printable(f"error: {line}"), file=sys.stderr, flush=True)
     _close_outputs()
     return 2
 

@@ -1,6 +1,25 @@
 """Text for a terminal, which may hold a stranger's words."""
 
+import contextlib
+import os
+import sys
 from typing import TextIO
+
+
+def ready() -> None:
+    """Let nothing fail for want of an output: into nothing where it is closed, `±` as an escape where it has no such
+    letter."""
+    for number, name in ((1, "stdout"), (2, "stderr")):
+        stream = getattr(sys, name)
+        if stream is None:
+            descriptor = os.open(os.devnull, os.O_WRONLY)
+            with contextlib.suppress(OSError):
+                os.fstat(number)  # by now somebody else's
+                number = os.dup(descriptor)
+            os.dup2(descriptor, number)  # a library's words for it would else go into the next file that is opened
+            setattr(sys, name, os.fdopen(number, "w", encoding="utf-8"))
+        elif stream.errors in ("strict", "surrogateescape") and hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")
 
 
 def printable(text: str) -> str:
@@ -11,5 +30,8 @@ def printable(text: str) -> str:
 
 
 def say(text: str, file: TextIO | None = None) -> None:
-    """Print lines that may hold a stranger's words, each as `printable`."""
-    print("\n".join(map(printable, text.split("\n"))), file=file, flush=True)
+    """Print lines that may hold a stranger's words, each as `printable`; letters that the file lacks as escapes."""
+    stream = sys.stdout if file is None else file
+    if stream is not None:  # it is None where a process has no output
+        lines, letters = "\n".join(map(printable, text.split("\n"))), getattr(stream, "encoding", None) or "utf-8"
+        print(lines.encode(letters, "backslashreplace").decode(letters), file=stream, flush=True)

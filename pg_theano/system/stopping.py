@@ -64,7 +64,7 @@ def _hear(number: int, frame: FrameType | None) -> None:
             raise KeyboardInterrupt
         return
     if number == signal.SIGINT:  # somebody who does not want to wait; a second SIGTERM is no reason not to save
-        if sys.stdout.isatty():  # which a live display has hidden
+        if sys.stdout is not None and sys.stdout.isatty():  # which a live display has hidden
             os.write(sys.stdout.fileno(), SHOW_CURSOR.encode())
         os._exit(exit_code())
 

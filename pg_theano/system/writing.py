@@ -11,7 +11,6 @@ import contextlib
 import errno
 import os
 import secrets
-import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -42,14 +41,13 @@ def write_atomically(path: Path, content: bytes, *, durable: bool = True, mode: 
     try:
         if path.exists() and not path.is_file() and not path.is_dir():
             raise OSError(errno.EINVAL, "is no regular file, and would be one afterwards")
-        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-", suffix=".tmp")
+        temporary = _beside(path, secrets.token_hex(8))
         try:
-            with os.fdopen(handle, "wb") as file:
+            with open(temporary, "xb", opener=lambda name, flags: os.open(name, flags, mode)) as file:  # less the umask
                 file.write(content)
                 file.flush()
                 if durable:
                     os.fsync(file.fileno())
-            os.chmod(temporary, mode)
             os.replace(temporary, path)
         except BaseException:
             with contextlib.suppress(OSError):
@@ -68,9 +66,15 @@ def write_atomically(path: Path, content: bytes, *, durable: bool = True, mode: 
 @contextlib.contextmanager
 def replacing(path: Path) -> Iterator[Path]:
     """A path beside this one, of a file that takes its place at the end. Nothing is synced. Errors: `OSError`."""
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}.tmp")  # no link was laid there beforehand
+    temporary = _beside(path, secrets.token_hex(8))  # no link was laid there beforehand
     try:
         yield temporary
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def _beside(path: Path, mark: str) -> Path:
+    if not path.name:  # `.`, and what is made of `--out ''`
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
+    return path.with_name(f".{path.name}-{mark}.tmp")

@@ -154,6 +154,10 @@ def _read(text, source):
         raise source.error(
             line, f"got the character U+{error.character:04X}", "printable text", "without it"
         ) from error
+    except (ValueError, OverflowError) as error:  # numbers that PyYAML takes unseen: of a version, of "\\UFFFFFFFF"
+        raise source.error(
+            composer.line + 1, f"got a number that is none ({error!s:.60})", "YAML", "without it"
+        ) from error
     return _unfold(node, source) if node else (None, {(): 1})
 
 

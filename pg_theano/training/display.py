@@ -10,7 +10,7 @@ from typing import Any, Protocol, TextIO
 
 from pg_theano.config.knobs import Config
 from pg_theano.runs.figures import mean_and_std, shown
-from pg_theano.system.console import printable
+from pg_theano.system.console import printable, say
 
 
 class Screen(Protocol):
@@ -59,7 +59,7 @@ class Plain:
 
     def event(self, text: str) -> None:
         try:
-            print(printable(text), file=self.file, flush=True)
+            say(printable(text), self.file)
         except OSError as error:  # which does not say of what
             raise OSError(error.errno, error.strerror, getattr(self.file, "name", "output")) from None
 

@@ -1,0 +1,194 @@
+"""Gymnasium's own tests of environments, vectors and wrappers, with our ids in place of its own.
+
+    python benchmarks/gymnasium_tests.py CHECKOUT        # a clone of Gymnasium, of the version that is installed
+    python benchmarks/gymnasium_tests.py                 # pip's source distribution, which holds few of the tests
+
+The tests are copied twice into a temporary folder: as they are, and with `CartPole-v1` made `pg_theano/CartPole-v1`,
+and so for all five. What passes as it is must pass with ours. Printed is a table of the tests that made or stepped one
+of ours, and each that fails; exit code 1 where one fails that is not in EXPECTED. Tests whose packages are missing
+(MuJoCo, Box2D, moviepy, OpenCV) fail in both copies, and say nothing. All of them take some ten minutes a copy, one
+after the other: several share a folder of videos.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tarfile
+import tempfile
+from collections import Counter
+from pathlib import Path
+from xml.etree import ElementTree
+
+import gymnasium
+
+from pg_theano.types import BUILT_IN_DYNAMICS
+
+IDS = re.compile(rf"(?<![\w/.-])({'|'.join(BUILT_IN_DYNAMICS)})(?![\w-])")
+OURS_IDS = re.compile("pg_theano/")
+SHARED = re.compile(r"tests\.(envs\.utils|vector\.testing_utils|wrappers\.utils)")  # modules that name ids for others
+ROOMS = ("envs", "vector", "wrappers", "utils", "test_core.py")
+SKIPPED = ("mujoco", "functional")  # tests of other tasks alone
+
+PHYSICS = "sets the gravity, which is compiled into ours"
+EXPECTED = {
+    "test_env_spec::test_full_integration": "spells the entry point of Gymnasium's class",
+    "test_env_spec::test_env_spec_pprint": "spells the entry point of Gymnasium's class",
+    "test_make::test_no_arguments": "asks for Gymnasium's class by name",
+    "test_make_vec::test_make_vec_env_id": "asks for Gymnasium's class by name",
+    "test_make_vec::test_make_vec_vectorization_mode": "asks for Gymnasium's class by name",
+    "test_make_vec::test_make_vec_with_spec": "sutton_barto_reward is another task, which ours refuse",
+    "test_pprint_registry::": "prints the names of Gymnasium's registry",
+    "test_core::test_get_set_wrapper_attr": PHYSICS,
+    "test_call_async_vector_env": PHYSICS,
+    "test_call_sync_vector_env": PHYSICS,
+    "test_vector_env_wrapper_attributes": PHYSICS,
+    "test_benchmark_vector_step": "stops the clock, which JAX reads as it compiles; passes where that is done",
+    "test_jax_to_numpy": "PyTensor, imported where the cache is cold, turns JAX's 64 bits on; passes with a warm cache",
+}
+"""Tests that fail with ours and may, by a part of their name: why."""
+
+OURS = """
+import functools
+import pytest
+import pg_theano.environments
+from pg_theano.environments import symbolic
+
+used = 0
+
+def counted(function):
+    @functools.wraps(function)
+    def counting(*given, **named):
+        global used
+        used += 1
+        return function(*given, **named)
+    return counting
+
+for one in (symbolic.SymbolicEnv, symbolic.SymbolicVectorEnv):
+    for name in ("__init__", "reset", "step"):
+        setattr(one, name, counted(getattr(one, name)))
+
+@pytest.fixture(autouse=True)
+def note(record_property):
+    before = used
+    yield
+    record_property("ours", used - before)
+"""
+
+
+def source(named: str | None, folder: Path) -> Path:
+    """The folder with Gymnasium's tests: a checkout that is named, or pip's source distribution."""
+    if named:
+        return Path(named) / "tests"
+    version = f"gymnasium=={gymnasium.__version__}"
+    command = [
+        sys.executable,
+        "-m",
+        "pip",
+        "download",
+        "-q",
+        "--no-deps",
+        "--no-binary",
+        ":all:",
+        "-d",
+        str(folder),
+        version,
+    ]
+    subprocess.run(command, check=True)
+    with tarfile.open(next(folder.glob("gymnasium-*.tar.gz"))) as archive:
+        archive.extractall(folder, filter="data")
+    return next(folder.glob("gymnasium-*/tests"))
+
+
+def with_ours(tests: Path) -> None:
+    """Put our ids in place of Gymnasium's, and have every process that imports the tests register them."""
+    (tests.parent / "conftest.py").write_text(OURS)
+    for path in tests.rglob("*.py"):
+        text = IDS.sub(r"pg_theano/\1", path.read_text())
+        if path == tests / "envs" / "utils.py":  # which tests no entry point of others
+            text = text.replace(
+                '"gymnasium.envs." in env_spec.entry_point',
+                'env_spec.entry_point.startswith(("gymnasium.envs.", "pg_theano."))',
+            )
+        path.write_text(text)
+    init = tests / "__init__.py"
+    init.write_text("import pg_theano.environments\n" + (init.read_text() if init.exists() else ""))
+
+
+def chosen(tests: Path) -> list[str]:
+    """The files of tests that name one of the five tasks."""
+    files = [path for path in sorted(tests.rglob("test_*.py")) if path.relative_to(tests).parts[0] in ROOMS]
+    files = [path for path in files if not set(path.parts) & set(SKIPPED)]
+    return [str(path) for path in files if any(one.search(path.read_text()) for one in (IDS, OURS_IDS, SHARED))]
+
+
+def results(folder: Path) -> dict[str, tuple[str, bool]]:
+    """Of each test by its name: how it ended, and whether it used one of ours. What `--keep` has kept is not run."""
+    report = folder / "report.xml"
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--junitxml", str(report)]
+    command += chosen(folder / "tests")
+    command += ["--continue-on-collection-errors", "-o", "faulthandler_timeout=60"]
+    quiet = {"SDL_VIDEODRIVER": "dummy", "SDL_AUDIODRIVER": "dummy"}
+    root = os.pathsep.join(filter(None, [str(Path(__file__).parents[1]), os.environ.get("PYTHONPATH")]))
+    environment = os.environ | quiet | {"PYTHONPATH": root}
+    if not report.exists():
+        with (folder / "output.txt").open("w") as output:
+            subprocess.run(command, cwd=folder, env=environment, stdout=output, stderr=output, check=False)
+    found = {}
+    for case in ElementTree.parse(report).iter("testcase"):  # noqa: S314, pytest has just written it
+        ends = [child.tag for child in case if child.tag in ("failure", "error", "skipped")]
+        used = any(one.get("name") == "ours" and one.get("value") != "0" for one in case.iter("property"))
+        found[f"{case.get('classname')}::{case.get('name')}"] = (ends[0] if ends else "passed", used)
+    return found
+
+
+def compared(theirs: dict[str, tuple[str, bool]], ours: dict[str, tuple[str, bool]]) -> tuple[Counter, list[str]]:
+    """(counts by room, the tests that pass with Gymnasium's own task and not with ours)."""
+    counts: Counter = Counter()
+    worse = []
+    for name, (end, used) in ours.items():
+        before = theirs.get(name.replace("pg_theano/", ""), ("missing", False))[0]
+        if not used and end in ("passed", "skipped"):
+            continue
+        if before != "passed":
+            continue
+        room = name.split(".")[1].partition("::")[0]
+        counts[room, "theirs"] += 1
+        counts[room, "ours"] += end == "passed"
+        if end != "passed":
+            worse.append(f"{name} ({end})")
+    run = {name.replace("pg_theano/", "") for name in ours}
+    worse += [f"{name} (not run)" for name, (end, _) in theirs.items() if end == "passed" and name not in run]
+    return counts, worse
+
+
+def main(arguments: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("checkout", nargs="?", help="a clone of Gymnasium; default: pip's source distribution")
+    parser.add_argument("--keep", help="a folder for the two copies and what pytest printed")
+    options = parser.parse_args(arguments)
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = Path(options.keep or temporary)
+        folder.mkdir(parents=True, exist_ok=True)
+        tests = source(options.checkout, folder)
+        for copy in ("theirs", "ours"):
+            shutil.copytree(tests, folder / copy / "tests", dirs_exist_ok=True)
+        with_ours(folder / "ours" / "tests")
+        counts, worse = compared(*(results(folder / copy) for copy in ("theirs", "ours")))
+    print("| tests of | pass with Gymnasium's task | and with ours |\n|---|---:|---:|")
+    for room in sorted({room for room, _ in counts}):
+        print(f"| {room} | {counts[room, 'theirs']} | {counts[room, 'ours']} |")
+    unexpected = 0
+    for name in worse:
+        why = next((why for part, why in EXPECTED.items() if part in name), None)
+        unexpected += why is None
+        print(f"{'as expected' if why else 'WORSE'}: {name}{f': {why}' if why else ''}")
+    return min(unexpected, 1)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

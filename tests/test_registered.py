@@ -1,0 +1,246 @@
+"""The compiled environments as Gymnasium knows them: `gymnasium.make("pg_theano/CartPole-v1")` and its kin."""
+
+import copy
+import multiprocessing
+import os
+import pickle
+
+import gymnasium
+import numpy as np
+import pytest
+from gymnasium.error import InvalidAction, ResetNeeded
+from gymnasium.utils.env_checker import check_env, data_equivalence
+from gymnasium.vector import AutoresetMode
+
+import pg_theano.environments
+from pg_theano.environments import symbolic
+from pg_theano.types import BUILT_IN_DYNAMICS, UserError
+
+assert pg_theano.environments  # importing it registers them
+TWO = ["CartPole-v1", "Pendulum-v1"]
+ALL = [*TWO, *(pytest.param(id, marks=pytest.mark.slow) for id in BUILT_IN_DYNAMICS if id not in TWO)]
+
+
+def single(id, **kwargs):
+    return gymnasium.make(f"pg_theano/{id}", **kwargs)
+
+
+def several(id, number=3, **kwargs):
+    return gymnasium.make_vec(f"pg_theano/{id}", num_envs=number, **kwargs)
+
+
+@pytest.mark.parametrize("id", ALL)
+def test_they_pass_gymnasiums_checks(id):
+    env = single(id)
+    check_env(env.unwrapped, skip_render_check=True)  # which a test below does better
+    assert env.spec.max_episode_steps == gymnasium.spec(id).max_episode_steps
+    assert env.spec.reward_threshold == gymnasium.spec(id).reward_threshold
+
+
+@pytest.mark.parametrize("mode", AutoresetMode)
+@pytest.mark.parametrize("id", ALL)
+def test_the_vectorised_class_equals_single_ones_side_by_side(id, mode):
+    """Bit for bit, over several episodes, resets included, from the same seeds, in each autoreset mode.
+
+    Caught, when planted: the generator of a neighbour, the reward of a reset row, a time limit off by one, an episode
+    alone compiled as one row instead of two (Pendulum: 0.0035), a mask that resets all, `final_obs` after the reset.
+    """
+    vector = several(id, autoreset_mode=mode, max_episode_steps=150)
+    options = {"vectorization_mode": "sync", "vector_kwargs": {"autoreset_mode": mode}}
+    apart = several(id, max_episode_steps=150, **options)
+    seen = [envs.reset(seed=[4, 9, 2]) for envs in (vector, apart)]
+    vector.action_space.seed(0)
+    ends = 0
+    for _ in range(310):
+        assert_same(*seen)
+        action = vector.action_space.sample()
+        seen = [envs.step(action) for envs in (vector, apart)]
+        over = seen[1][2] | seen[1][3]
+        ends += int(over.sum())
+        if mode is AutoresetMode.DISABLED and over.any():
+            assert_same(*seen)
+            seen = [envs.reset(options={"reset_mask": over}) for envs in (vector, apart)]
+    assert ends >= 3
+    assert vector.metadata["autoreset_mode"] is mode
+
+
+def assert_same(ours, theirs):
+    assert data_equivalence(ours[-1], theirs[-1], exact=True)  # infos
+    for one, other in zip(ours[:-1], theirs[:-1], strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+@pytest.mark.parametrize(
+    "twin",
+    [copy.deepcopy, lambda env: pickle.loads(pickle.dumps(env))],  # noqa: S301
+    ids=["copied", "pickled"],
+)
+@pytest.mark.parametrize("id", ALL)
+def test_they_are_copied_and_pickled_in_the_middle_of_an_episode(id, twin):
+    """And go on as the one they come from. Was: "cannot pickle '_thread.lock'", in 0 of 5."""
+    for env in (single(id, render_mode="rgb_array"), several(id)):
+        env.reset(seed=3)
+        env.action_space.seed(0)
+        env.step(env.action_space.sample())
+        if env.render_mode:
+            env.render()
+        other, action = twin(env), env.action_space.sample()
+        assert_same(env.step(action), other.step(action))
+        assert_same(env.reset(), other.reset())  # the generators have gone on alike
+
+
+@pytest.mark.parametrize("id", ALL)
+def test_they_are_drawn_as_gymnasium_draws(id):
+    """The same pixels, from the same state. Was: accepted, and NotImplementedError in `render`.
+
+    Caught, when planted: the state before the step, Pendulum's arrow left out.
+    """
+    ours, theirs = (gymnasium.make(name, render_mode="rgb_array") for name in (f"pg_theano/{id}", id))
+    many = several(id, 2, render_mode="rgb_array")
+    for env in (ours, theirs, many):
+        env.reset(seed=5)
+    action = theirs.action_space.sample()
+    for _ in range(3):
+        for env in (ours, theirs):
+            env.step(action)
+        many.step(np.stack([action, action]))
+    theirs.unwrapped.state = np.array(ours.unwrapped.state, np.float64)  # ours is of float32
+    np.testing.assert_array_equal(ours.render(), theirs.render())
+    assert ours.metadata == theirs.metadata
+    pictures = many.render()
+    assert len(pictures) == 2
+    np.testing.assert_array_equal(pictures[0], ours.render())
+
+
+def test_a_window_is_drawn_into_at_every_step(monkeypatch):
+    """As render_mode="human" promises. Caught, when planted: drawn at no step."""
+    monkeypatch.setenv("SDL_VIDEODRIVER", "dummy")
+    env, drawn = single("CartPole-v1", render_mode="human").unwrapped, []
+    monkeypatch.setattr(env.original, "picture", lambda state, *others: drawn.append(state))
+    env.reset(seed=0)
+    env.step(1)
+    assert len(drawn) == 2
+    assert not np.array_equal(*drawn)
+
+
+@pytest.mark.parametrize("action", [5, -1, 1.7, np.float32(1.0), [1], None, "1", 2**32])
+def test_an_action_that_is_none_is_refused(action):
+    """Alone and side by side. Was: stepped in silence (5 pushed to the left, 1.7 to the right)."""
+    env, envs = single("CartPole-v1", disable_env_checker=True), several("CartPole-v1")
+    env.reset(seed=0)
+    envs.reset(seed=0)
+    with pytest.raises(
+        InvalidAction, match=r"CartPole: got action .*; expected whole numbers from 0 to 1 of shape \(1,\)"
+    ):
+        env.step(action)
+    with pytest.raises(InvalidAction, match=r"of shape \(3,\)$"):
+        envs.step([1, 0, action] if np.ndim(action) == 0 else [action] * 3)
+    assert env.step(True)[1] == env.step(np.int64(0))[1] == 1.0
+
+
+def test_a_wrong_number_of_actions_is_refused():
+    """Was: a raw TypeError of JAX. Numbers beyond the bounds of a box are clipped, as Gymnasium's are."""
+    for id, wrong in (
+        ("CartPole-v1", [[1, 0], 1, [1, 0, 1, 0]]),
+        ("Pendulum-v1", [[[0.1], [0.2]], [0.1, 0.2, 0.3], 0.1]),
+    ):
+        envs = several(id)
+        envs.reset(seed=0)
+        for actions in wrong:
+            with pytest.raises(InvalidAction, match=r"expected .* of shape \(3,"):
+                envs.step(actions)
+    most, beyond = (np.full((3, 1), value, np.float32) for value in (2, 100))
+    other = copy.deepcopy(envs)
+    assert_same(envs.step(most), other.step(beyond))
+
+
+def test_seeds_and_masks_of_the_wrong_size_are_refused():
+    """Was: seeds for two of three environments were taken, a mask was not read."""
+    envs = several("CartPole-v1")
+    with pytest.raises(ValueError, match="got 2 seeds; expected 3"):
+        envs.reset(seed=[1, 2])
+    with pytest.raises(ResetNeeded, match="got a reset of some before that of all"):
+        envs.reset(options={"reset_mask": np.array([True, False, False])})
+    assert envs.reset(seed=np.int64(7))
+    assert envs.np_random_seed == [7, 8, 9]
+    for mask, error in (([True, False, False], TypeError), (np.ones(3), TypeError), (np.zeros(3, bool), ValueError)):
+        with pytest.raises(error, match=r"options\['reset_mask'\]: got"):
+            envs.reset(options={"reset_mask": mask})
+
+
+@pytest.mark.parametrize(
+    ("id", "options"), [("CartPole-v1", {"low": -0.2, "high": 0.3}), ("Pendulum-v1", {"x_init": 0.3, "y_init": 0.1})]
+)
+def test_options_of_a_reset_are_those_of_gymnasiums_task(id, options):
+    """The same first observation from the same seed, alone and side by side; others are refused. Was: ignored."""
+    expected = gymnasium.make(id).reset(seed=4, options=options)[0]
+    np.testing.assert_allclose(single(id).reset(seed=4, options=options)[0], expected, rtol=0, atol=1e-7)
+    envs = several(id)
+    before = envs.reset(seed=1)[0]
+    obs = envs.reset(seed=3, options=options | {"reset_mask": np.array([False, True, False])})[0]
+    np.testing.assert_allclose(obs[1], expected, rtol=0, atol=1e-7)
+    np.testing.assert_array_equal(obs[[0, 2]], before[[0, 2]])
+    for env in (single(id), envs):
+        with pytest.raises(UserError, match="options: got 'lwo'; expected one of"):
+            env.reset(options={"lwo": 0.1})
+    with pytest.raises(ValueError, match="could not be converted"):
+        envs.reset(options=dict.fromkeys(options, "x"))
+
+
+def test_a_step_before_the_first_reset_is_refused():
+    """Was: AttributeError: 'NoneType' object has no attribute 'shape'. A step of what has ended, too, where nothing resets."""
+    for env, action in ((single("CartPole-v1").unwrapped, 1), (several("CartPole-v1"), [1, 1, 1])):
+        with pytest.raises(ResetNeeded, match="got a step before the first reset"):
+            env.step(action)
+    envs = several("CartPole-v1", autoreset_mode="Disabled", max_episode_steps=1)
+    envs.reset()
+    envs.step([1, 1, 1])
+    with pytest.raises(ResetNeeded, match=r"got a step of environments \[0, 1, 2\], which have ended"):
+        envs.step([1, 1, 1])
+
+
+def test_without_a_time_limit_nothing_is_cut_off():
+    """max_episode_steps=-1 means none, as for `gymnasium.make`. Was: every step an end."""
+    envs = several("Pendulum-v1", max_episode_steps=-1)
+    envs.reset(seed=0)
+    assert not any(envs.step(envs.action_space.sample())[3].any() for _ in range(201))
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
+@pytest.mark.filterwarnings("ignore:os.fork")
+@pytest.mark.filterwarnings("ignore:This process")
+def test_a_forked_child_steps_after_its_parent_has_stepped():
+    """In `AsyncVectorEnv`, with an environment of the child's own and with its parent's. Was: it hung, and left two workers.
+
+    Caught, when planted: JAX's threads not begun anew; functions of before the fork used after it; the parent's client
+    freed in the child, which waits for threads that are not there.
+    """
+    first, alone = single("CartPole-v1"), single("CartPole-v1")
+    expected = [alone.reset(seed=seed)[0] for seed in (3, 4)]
+    alone.step(1)
+    first.reset(seed=3)
+    makers = [lambda: single("CartPole-v1"), lambda: first]
+    envs = gymnasium.vector.AsyncVectorEnv(makers, context="fork")
+    try:
+        envs.reset_async(seed=3)
+        np.testing.assert_array_equal(envs.reset_wait(timeout=60)[0], expected)
+        for _ in range(30):
+            envs.step_async([1, 1])
+            obs, _, terminated, *_ = envs.step_wait(timeout=60)
+    finally:
+        envs.close(timeout=60, terminate=True)
+    assert not multiprocessing.active_children()
+    assert np.isfinite(obs).all()
+    assert terminated.shape == (2,)
+
+
+def test_a_jax_that_cannot_begin_again_says_so(monkeypatch):
+    """One line, and no hang. Caught, when planted: nothing, and the first step waited for ever."""
+    from jax._src.interpreters import mlir
+
+    from pg_theano.compiler import starting
+
+    monkeypatch.setattr(starting, "_stale", True)
+    monkeypatch.delattr(mlir, "global_thread_pool")
+    with pytest.raises(UserError, match=r"was forked after JAX had begun, .*; try the start method spawn"):
+        symbolic.Dynamics(BUILT_IN_DYNAMICS["CartPole-v1"])
