@@ -109,7 +109,7 @@ class Faulty:
     def install(self):
         for name in self.CALLS:
             setattr(os, name, self.around(getattr(os, name)))
-        pwrite, fdopen, mkstemp = os.pwrite, os.fdopen, tempfile.mkstemp
+        pwrite, fdopen, opened = os.pwrite, os.fdopen, os.open
         faulty = self
 
         def half_pwrite(descriptor, content, offset):
@@ -138,7 +138,12 @@ class Faulty:
             def __getattr__(self, name):
                 return getattr(self.file, name)
 
-        os.pwrite, os.fdopen, tempfile.mkstemp = half_pwrite, HalfFile, self.around(mkstemp)
+        created = self.around(opened)  # of the files that are opened those alone that are new
+
+        def open_or_create(path, flags, *mode, **options):
+            return (created if flags & os.O_EXCL else opened)(path, flags, *mode, **options)
+
+        os.pwrite, os.fdopen, os.open = half_pwrite, HalfFile, open_or_create
 
     def around(self, original):
         def called(*arguments, **options):

@@ -247,7 +247,7 @@ def test_groups_by_any_knob(two):
     assert [group.name for group in compared(rates, by="learning_rate").groups] == ["0.1", "0.01"]
     assert [group.name for group in compared(rates, by="learning_rate.initial").groups] == ["0.1", "0.01"]
     both = compared([*two, *rates], by="algorithm,learning_rate.initial")
-    assert [group.name for group in both.groups] == ["ppo, 0.001", "vpg, 0.02", "reinforce, 0.1", "reinforce, 0.01"]
+    assert [group.name for group in both.groups] == ["ppo, 0.0005", "vpg, 0.02", "reinforce, 0.1", "reinforce, 0.01"]
     mixed = compared([*two, *rates])
     assert "schedules.learning_rate.initial" in mixed.also_differ
     said = (

@@ -43,7 +43,9 @@ def write_atomically(path: Path, content: bytes, *, durable: bool = True, mode: 
             raise OSError(errno.EINVAL, "is no regular file, and would be one afterwards")
         temporary = _beside(path, secrets.token_hex(8))
         try:
-            with open(temporary, "xb", opener=lambda name, flags: os.open(name, flags, mode)) as file:  # less the umask
+            with os.fdopen(
+                os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "wb"
+            ) as file:  # less the umask
                 file.write(content)
                 file.flush()
                 if durable:

@@ -58,7 +58,7 @@ def test_mutants_are_killed_and_one_that_means_the_same_is_not():
     chosen = [
         (file_of(REPOSITORY, "schedules"), "schedule.final - schedule.initial", "-", "+"),
         (file_of(REPOSITORY, "schedules"), "exponential_decay", "==", "!="),
-        (file_of(REPOSITORY, "advantages", "by_hand"), "advantage - advantage.mean()", "-", "+"),
+        (file_of(REPOSITORY, "advantages", "by_hand"), "centred - centred.mean()", "-", "+"),
         (file_of(REPOSITORY, "optimizers", "by_hand"), "1.0 - beta2**step", "**", "*"),
         (file_of(REPOSITORY, "schedules"), "max(value,", "value, schedule.minimum", "schedule.minimum, value"),
     ]
