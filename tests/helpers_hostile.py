@@ -30,7 +30,13 @@ CONFIGS = {
         environment={"id": "Pendulum-v1", "max_episode_steps": 5}, algorithm={"name": "vpg"}, gradients="by_hand",
         budget={"updates": 3}, evaluation={"every_updates": 1},
     ),
+    "population": small(
+        environment={"id": "CartPole-v1", "max_episode_steps": 10, "engine": "gymnasium"},
+        algorithm={"name": "cem", "population_size": 4}, budget={"updates": 3}, solved={"stop": False},
+        evaluation={"every_updates": 1},
+    ),
 }  # fmt: skip
+del CONFIGS["population"]["schedules"]
 
 
 def entries(value, at=()):
