@@ -12,10 +12,10 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from types import NoneType
-from typing import Any, Literal, NamedTuple, get_args, get_origin, get_type_hints
+from typing import Any, ClassVar, Literal, NamedTuple, get_args, get_origin, get_type_hints
 
 from pg_theano import parameters
 from pg_theano.parameters import LAYERS, LOG_STD, Activation, Layout, Network, Placed
@@ -300,10 +300,7 @@ class Stepped:
     dynamics: str
     source: str | None
     dtype: str
-
-    @property
-    def widths(self) -> list[int]:
-        return []
+    widths: ClassVar[Sequence[int]] = ()
 
     @property
     def about(self) -> str:
@@ -320,17 +317,14 @@ class Gaussian:
     num_params: int
     optimizer: str
     dtype: str
-
-    @property
-    def widths(self) -> list[int]:
-        return []
+    widths: ClassVar[Sequence[int]] = ()
 
     @property
     def about(self) -> str:
         return f"pgpe {self.optimizer} {self.dtype} {self.num_params} parameters"
 
     def shaping(self) -> dict[str, Any]:
-        return {"num_params": self.num_params, "optimizer": self.optimizer, "dtype": self.dtype}
+        return dataclasses.asdict(self)
 
 
 def is_older(data: Mapping[str, Any]) -> bool:

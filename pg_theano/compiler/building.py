@@ -25,7 +25,7 @@ class Shaping(Protocol):
     @property
     def dtype(self) -> str: ...
     @property
-    def widths(self) -> list[int]:
+    def widths(self) -> Sequence[int]:
         """How many numbers each layer is given."""
 
     @property

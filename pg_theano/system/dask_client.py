@@ -80,7 +80,7 @@ class Killed(Unread):
 
 
 def error_of(sent: Any) -> Exception:
-    """The error that a pickle would make, as the words in it."""
+    """The error that a worker pickled, as the words in it: `genops` lists what a pickle says and runs none of it."""
     words: list[str] = []
     try:
         for frame in [sent] if isinstance(sent, bytes) else sent.frames:

@@ -34,13 +34,19 @@ def everything(folder):
     return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
-def test_a_report_of_a_search_writes_nothing(folder, tmp_path):
-    """`study.journal.cut -> victim` had what the stranger chose appended. Caught, when planted: mended by a report."""
+def with_link(folder, tmp_path):
+    """What the journal's `cut` leads to, which mending its last line would write."""
     victim = tmp_path / "authorized_keys"
     victim.write_bytes(b"precious")
     (folder / "study.journal.cut").symlink_to(victim)
     with open(folder / "study.journal", "ab") as file:
         file.write(HALF)
+    return victim
+
+
+def test_a_report_of_a_search_writes_nothing(folder, tmp_path):
+    """`study.journal.cut -> victim` had what the stranger chose appended. Caught, when planted: mended by a report."""
+    with_link(folder, tmp_path)
     before = everything(tmp_path)
     assert "Search tried" in page.section(folder)
     assert everything(tmp_path) == before
@@ -48,11 +54,7 @@ def test_a_report_of_a_search_writes_nothing(folder, tmp_path):
 
 def test_a_resume_mends_through_no_link(folder, tmp_path):
     """Caught, when planted: `study.journal.cut` opened by `open`."""
-    victim = tmp_path / "authorized_keys"
-    victim.write_bytes(b"precious")
-    (folder / "study.journal.cut").symlink_to(victim)
-    with open(folder / "study.journal", "ab") as file:
-        file.write(HALF)
+    victim = with_link(folder, tmp_path)
     with pytest.raises(UserError, match=r"study\.journal\.cut: is a link"):
         resumed(folder)
     assert victim.read_bytes() == b"precious"
