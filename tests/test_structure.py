@@ -220,13 +220,13 @@ def test_only_graphs_and_the_bridge_import_pytensor():
     """Caught, when planted: `import pytensor` inside a function of programs.py."""
     users = {name for name, path in MODULES.items() if "pytensor" in map(top_of, imports_of(path))}
     assert users
-    bridge = {"pg_theano.compiler.building", "pg_theano.compiler.pictures"}
+    bridge = {f"pg_theano.compiler.{name}" for name in ("building", "pictures", "convolving")}
     assert all(name in bridge or name.startswith("pg_theano.graphs.") for name in users), users
 
 
 def test_only_the_bridge_imports_jax():
     users = {name for name, path in MODULES.items() if "jax" in map(top_of, imports_of(path))}
-    assert users == {"pg_theano.compiler.functions", "pg_theano.compiler.starting"}
+    assert users == {f"pg_theano.compiler.{name}" for name in ("functions", "starting", "convolving")}
 
 
 FOREIGN = {

@@ -15,7 +15,7 @@ from pg_theano.environments.sound import LONGEST_EPISODE
 from pg_theano.runs import folder as runs
 from pg_theano.runs import seeds
 from pg_theano.system import opening
-from pg_theano.training import agents, looking, memory, programs, saving
+from pg_theano.training import agents, looking, memory, networks, programs, saving
 from pg_theano.training.display import Display, Quiet, Screen
 from pg_theano.training.loop import Trainer
 from pg_theano.training.playing import collecting
@@ -48,6 +48,8 @@ def one(begun: runs.Resumable, folder_of_config: Path, how: How) -> dict[str, An
         where = "new" if at is None else f"resumed at update {at}"
         screen.event(f"{path}: {where}; {described(setting)}, seed {config.seed}")
         _tell_of_no_limit(setting.task, screen)
+        for line in networks.said_of(config, setting.task, setting.spec.acting.num_params):
+            screen.event(line)
         return to_the_end(_trainer(begun, setting, compiled(setting, closing), how, closing))
 
 
