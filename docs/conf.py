@@ -16,7 +16,7 @@ ROOT = HERE.parent
 GENERATED = HERE / "generated"
 sys.path.insert(0, str(ROOT))
 
-from pg_theano.__main__ import commands
+from pg_theano.__main__ import sources
 from pg_theano.config import knobs, tables
 from pg_theano.search import plan
 
@@ -96,7 +96,7 @@ def knobs_page() -> str:
 def commands_page() -> str:
     """What each command says of itself under `-h`, without the table of knobs."""
     lines = ["# Every command", "", "Each as its own `-h` says it; knobs have [a page of their own](knobs.md).", ""]
-    for name in commands():
+    for name in sources():
         module = importlib.import_module(f"pg_theano.{name}")
         if not hasattr(module, "main"):
             module = importlib.import_module(f"pg_theano.{name}.__main__")

@@ -26,9 +26,8 @@ class _Parser(argparse.ArgumentParser):
     knobs: Callable[[], str] | None = None
 
     def format_help(self) -> str:
-        if self.knobs is None:
-            return super().format_help()
-        return f"{super().format_help()}\n{self.knobs()}\n"
+        table = "" if self.knobs is None else f"\n{self.knobs()}\n"
+        return console.as_called(f"{super().format_help()}{table}")
 
 
 def parser(
@@ -37,7 +36,7 @@ def parser(
     """The options that every command has. `knobs` writes the table of knobs that ends the help of a command that takes
     or names knobs: `config.tables.help_text`."""
     made = _Parser(
-        prog=f"python -m pg_theano.{name}",
+        prog=console.as_called(f"python -m pg_theano.{name}").rstrip(" ."),
         description=(about or f"python -m pg_theano.{name}").strip().splitlines()[0],  # none under python -OO
         epilog=f"example:\n  {example}",
         formatter_class=argparse.RawDescriptionHelpFormatter,
