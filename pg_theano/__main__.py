@@ -1,37 +1,17 @@
 """Every command by its name: `pg-theano train`, or `python -m pg_theano train`; without a name, the list."""
 
 import argparse
-import ast
 import difflib
 import runpy
 import sys
-from pathlib import Path
 
 from pg_theano.system import commands, console
 from pg_theano.system.path import IS_SCRIPT, SCRIPT
 from pg_theano.types import UserError
 
-HERE = Path(__file__).parent
-
-
-def sources() -> dict[str, str]:
-    """The source of each command, by its name."""
-    texts = {path: path.read_text("utf-8") for path in sorted([*HERE.glob("*.py"), *HERE.glob("*/__main__.py")])}
-    return {
-        path.parent.name if path.name == "__main__.py" else path.stem: text
-        for path, text in texts.items()
-        if "return commands.run(" in text and path != Path(__file__)
-    }
-
-
-def does() -> dict[str, str]:
-    """What each command does, in its own words, by its name."""
-    first = {name: (ast.get_docstring(ast.parse(text)) or "").partition("\n")[0] for name, text in sources().items()}
-    return {name: line.partition(": `python")[0].rstrip(".") for name, line in first.items()}
-
 
 def listed() -> str:
-    lines = [f"  {name:<10} {what}" for name, what in does().items()]
+    lines = [f"  {name:<10} {what}" for name, what in commands.does().items()]
     return "\n".join(["python -m pg_theano.COMMAND, each with -h:", *lines])
 
 
@@ -40,7 +20,7 @@ def main() -> int:
     console.called = f"{SCRIPT} " if IS_SCRIPT else "python -m pg_theano "
     place = next((place for place, word in enumerate(sys.argv[1:], 1) if not word.startswith("-")), 0)
     name = sys.argv[place].replace("-", "_")
-    if place and name in sources():
+    if place and name in commands.sources():
         del sys.argv[place]
         runpy.run_module(f"pg_theano.{name}", run_name="__main__", alter_sys=True)
     parser = commands.parser("", __doc__, "python -m pg_theano.train configs/cartpole.yaml --seed 3", knobs=listed)
@@ -58,7 +38,7 @@ def _list(arguments: argparse.Namespace) -> int:
         console.say(f"pg_theano {found.get('pg_theano', 'of a checkout')}, Python {found['python']}")
     elif arguments.command:
         word = arguments.command[0]
-        near = difflib.get_close_matches(word.replace("-", "_"), sources(), 1)
+        near = difflib.get_close_matches(word.replace("-", "_"), commands.sources(), 1)
         if word.endswith((".yaml", ".yml")) or "=" in word:
             near = [f"train {word}"]
         raise UserError.at(called, f"got {word}", "a command", f"{called} {near[0]}" if near else f"{called} -h")

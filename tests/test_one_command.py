@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from pg_theano import __main__ as one
-from pg_theano.system import console, importing, path
+from pg_theano.system import commands, console, importing, path
 from pg_theano.system.path import SCRIPT
 
 ROOT = Path(__file__).parents[1]
@@ -104,7 +104,7 @@ def test_without_a_command_they_are_listed(called):
     for words in ((), ("-h",)):
         code, out, err = called(*words)
         assert code == 0 and err == "" and "\npg-theano COMMAND, each with -h:\n" in f"\n{out}"
-        assert set(re.findall(r"^  (\w+) +\S", out.partition("each with -h:")[2], re.M)) == set(one.sources())
+        assert set(re.findall(r"^  (\w+) +\S", out.partition("each with -h:")[2], re.M)) == set(commands.sources())
     assert called(script=False)[1].startswith("python -m pg_theano COMMAND, each with -h:\n")
 
 
