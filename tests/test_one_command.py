@@ -14,6 +14,7 @@ from pg_theano import __main__ as one
 from pg_theano.system import commands, console, importing, path
 from pg_theano.system.path import SCRIPT
 
+pytestmark = pytest.mark.filterwarnings("ignore:.*found in sys.modules")  # the command is run in this process
 ROOT = Path(__file__).parents[1]
 MADE_BY_PIP = "import sys\nfrom pg_theano.__main__ import main\nif __name__ == '__main__':\n    sys.exit(main())\n"
 
