@@ -13,7 +13,7 @@ def commands() -> dict[str, str]:
     """What each command does, in its own words, by its name."""
     found = {}
     for path in sorted([*HERE.glob("*.py"), *HERE.glob("*/__main__.py")]):
-        text = path.read_text()
+        text = path.read_text(encoding="utf-8")
         if "return commands.run(" in text and path != Path(__file__):
             name = path.parent.name if path.name == "__main__.py" else path.stem
             first = (ast.get_docstring(ast.parse(text)) or "").partition("\n")[0]

@@ -10,7 +10,7 @@ import traceback
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NoReturn
 
-from pg_theano.system import console, importing, stopping
+from pg_theano.system import console, importing, machine, stopping
 from pg_theano.types import UserError
 
 waited_for: list[Callable[[], None]] = []
@@ -108,8 +108,6 @@ def _alone_on_stdout(asked: bool) -> Iterator[None]:
     if not asked:
         yield
         return
-    import ctypes
-
     with contextlib.redirect_stdout(sys.stderr):
         kept = None
         with contextlib.suppress(OSError):  # one of them is closed
@@ -121,7 +119,7 @@ def _alone_on_stdout(asked: bool) -> Iterator[None]:
             yield
         finally:
             if kept is not None:
-                ctypes.CDLL(None).fflush(None)  # what C has not written yet would come after the answer
+                machine.flush_c()  # what C has not written yet would come after the answer
                 os.dup2(kept, 1)
                 os.close(kept)
 
