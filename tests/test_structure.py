@@ -455,7 +455,8 @@ def _dotted(node):
 
 def test_one_place_writes_files_atomically():
     """Caught, when planted: `os.replace` in plots.py, `path.rename(` in card.py."""
-    assert uses_of("os.replace") == {"pg_theano.system.writing"}
+    assert uses_of("os.replace") == {"pg_theano.system.machine"}
+    assert uses_of("machine.replace") == {"pg_theano.system.writing"}
     assert (
         not uses_of("os.rename")
         | uses_of("shutil.move")
@@ -490,8 +491,8 @@ def test_there_is_one_seal():
 
 
 def test_one_place_locks():
-    """Caught, when planted: a `flock` in journal.py."""
-    assert uses_of("fcntl.flock") == {"pg_theano.system.locks"}
+    """Caught, when planted: a `machine.lock` in journal.py."""
+    assert uses_of("machine.lock") == {"pg_theano.system.locks"}
 
 
 def test_one_place_reads_results():

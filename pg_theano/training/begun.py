@@ -14,7 +14,7 @@ from pg_theano.environments import watchdog
 from pg_theano.environments.sound import LONGEST_EPISODE
 from pg_theano.runs import folder as runs
 from pg_theano.runs import seeds
-from pg_theano.system import opening
+from pg_theano.system import machine
 from pg_theano.training import agents, looking, memory, networks, programs, saving
 from pg_theano.training.display import Display, Quiet, Screen
 from pg_theano.training.loop import Trainer
@@ -57,7 +57,7 @@ def together(
     members: Sequence[tuple[Config, Path]], folder_of_config: Path, environment: Environment, how: How
 ) -> list[dict[str, Any]]:
     """Several runs of one graph at once, each in its folder."""
-    opening.allow_open(2 * len(members))
+    machine.allow_open(2 * len(members))
     first, above = members[0][0], members[0][1].parent
     title = f"{first.environment.id} · {len(members)} agents at once · {above}"
     with _shown(how.display, title, above) as (screen, closing):
