@@ -4,6 +4,7 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
+from pg_theano.environments.rows import size_of
 from pg_theano.environments.spaces import parts_of
 
 NAMES = {
@@ -25,8 +26,9 @@ def names_of(id: str, size: int, described: Mapping[str, Any] | None) -> list[st
     known = next((names for key, names in NAMES.items() if bare(id).startswith(key) and len(names) == size), None)
     if known:
         return list(known)
-    found = _named(described, "") if described else []
-    return found if len(found) == size else [f"observation {i}" for i in range(size)]
+    if described and size_of(described) == size:  # looked at first: a stranger's file may claim any size
+        return _named(described, "")
+    return [f"observation {i}" for i in range(size)]
 
 
 def _named(data: Mapping[str, Any], name: str) -> list[str]:

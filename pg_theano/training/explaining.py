@@ -17,7 +17,7 @@ from pg_theano.compiler import program
 from pg_theano.compiler.building import around
 from pg_theano.config import user_code
 from pg_theano.environments.features import names_of
-from pg_theano.policies.policy import acting_part
+from pg_theano.policies import policy
 from pg_theano.runs import folder
 from pg_theano.spec import Acting, Learning, Spec
 from pg_theano.training import programs, seeding
@@ -146,9 +146,10 @@ def explain(run: str | os.PathLike[str], *, episodes: int = 10, seed: int = 0, s
             evaluator(recorded, checkpoint.state, episodes=1, seed=sequence, choice=choice)
     finally:
         evaluator.close()
-    described = (facts.get("task", {}).get("spaces") or {}).get("observation")
-    names = names_of(config.environment.dynamics or config.environment.id, spec.acting.obs_size, described)
-    return of_states(*acting_part(spec, checkpoint.state), *met.arrays(), names=names, folders=folders)
+    with policy.said_of(f"{path / 'run.json'}: not what a run records of its spaces"):
+        described = (facts.get("task", {}).get("spaces") or {}).get("observation")
+        names = names_of(config.environment.dynamics or config.environment.id, spec.acting.obs_size, described)
+    return of_states(*policy.acting_part(spec, checkpoint.state), *met.arrays(), names=names, folders=folders)
 
 
 class _Met:
