@@ -597,3 +597,44 @@ class Spot(gymnasium.Env):
 
 
 register("Spot-v0", Spot, max_episode_steps=9)
+
+
+# -- wrappers that keep anybody from learning
+
+
+class NoReward(gymnasium.RewardWrapper):
+    def reward(self, reward):
+        return 0.0
+
+
+class MuchReward(gymnasium.RewardWrapper):
+    def reward(self, reward):
+        return 1e6 * reward
+
+
+class LateReward(gymnasium.Wrapper):
+    """Pays once, for the 400th step of an episode."""
+
+    def reset(self, **how):
+        self.steps = 0
+        return self.env.reset(**how)
+
+    def step(self, action):
+        self.steps += 1
+        obs, _, *rest = self.env.step(action)
+        return obs, float(self.steps == 400), *rest
+
+
+class OneHuge(gymnasium.ObservationWrapper):
+    factors = (1e6, 1.0, 1.0, 1.0)
+
+    def __init__(self, env):
+        super().__init__(env)
+        self.observation_space = spaces.Box(-np.inf, np.inf, env.observation_space.shape, np.float32)
+
+    def observation(self, observation):
+        return (observation * self.factors).astype(np.float32)
+
+
+class TwoTiny(OneHuge):
+    factors = (1.0, 1.0, 1e-5, 1e-5)
