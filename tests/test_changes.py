@@ -81,7 +81,6 @@ def test_a_trainer_that_is_held_changes_as_a_resumed_run_does(four, changed, tmp
 
 
 def test_an_evaluation_that_changes_is_that_of_a_run_that_had_it(four, tmp_path):
-    """Caught, when planted: the environments of the evaluation before, of which there are fewer."""
     run = tmp_path / "run"
     shutil.copytree(four, run)
     how = {"episodes": 9, "every_updates": 1, "share": None}

@@ -153,6 +153,15 @@ def resolved(
         document = read_data(config, overrides, seed)
         if config is not None:
             folder = Path(config).resolve().parent
+    return _resolved(document, folder)
+
+
+def resolved_over(document: yaml_lines.Document, overrides: Iterable[str] = (), seed: int | None = None) -> Resolved:
+    """The same, of plain data that was read from a file."""
+    return _resolved(_laid_over(*document, overrides, seed), None)
+
+
+def _resolved(document: yaml_lines.Document, folder: Path | None) -> Resolved:
     found = from_dict(document.data, document.lines, document.name)
     check_addresses(document)
     return Resolved(found, folder or Path.cwd(), document.lines, document.name)

@@ -28,9 +28,10 @@ class Options:
 
     `overrides` are more `knob=value` words. `folder_of_config` is where the modules that a config names are looked for,
     where it comes from no file. `force` resumes a run though this process, or a file of the run, is not as it was;
-    `change` resumes it with other values of knobs that are no part of the graph.
-    `callbacks` look on, and may stop the run: see `pg_theano.training.callbacks`. `live` is a page that is kept up to
-    date. `display` makes the screen of a run from a title.
+    `change` resumes it with other values of knobs that are no part of the graph. `start_from` is a run, or a
+    checkpoint's .npz, whose arrays a new one begins with, its optimiser's too with `from_optimizer`; its config, where
+    none is given. `callbacks` look on, and may stop the run: see `pg_theano.training.callbacks`. `live` is a page that
+    is kept up to date. `display` makes the screen of a run from a title.
     """
 
     run_dir: str | os.PathLike[str] | None = None
@@ -42,6 +43,8 @@ class Options:
     folder_of_config: Path | None = None
     force: bool = False
     change: bool = False
+    start_from: str | os.PathLike[str] | None = None
+    from_optimizer: bool = False
     callbacks: Sequence[Callback] | Callback = ()
     live: str | os.PathLike[str] | None = None
 
@@ -65,14 +68,22 @@ def run(config: training.Chosen, knobs: Sequence[str], options: Options) -> Resu
             f"display: got {options.display!r:.60}; expected a function of a title that gives a Screen; try None"
         )
     overrides = [*knobs, *options.overrides]
+    start = None if options.start_from is None else training.From(options.start_from, options.from_optimizer)
 
     def train(display: Display) -> Result:
         how = training.How(display, options.force, options.change, callbacks)
         if options.resume is not None:
             result = training.resume(Path(options.resume), overrides, how)
         else:
-            seed, run_dir, folder = options.seed, options.run_dir, options.folder_of_config
-            result = training.run(config, overrides, seed=seed, run_dir=run_dir, folder_of_config=folder, how=how)
+            result = training.run(
+                config,
+                overrides,
+                seed=options.seed,
+                run_dir=options.run_dir,
+                folder_of_config=options.folder_of_config,
+                how=how,
+                start_from=start,
+            )
         return Result(result.folder, result.figures, _drawn(result) if options.plot else None)
 
     def shown(display: Display) -> Result:
@@ -89,7 +100,12 @@ def run(config: training.Chosen, knobs: Sequence[str], options: Options) -> Resu
 
 def _check(config: Any, options: Options) -> None:
     """Errors: `UserError`: what a resumed run keeps, what is no config, and what is no path."""
-    beside = {"a config": config, "a seed": options.seed, "a run_dir": options.run_dir}
+    beside = {
+        "a config": config,
+        "a seed": options.seed,
+        "a run_dir": options.run_dir,
+        "start_from": options.start_from,
+    }
     if options.resume is not None and (got := [name for name, value in beside.items() if value is not None]):
         raise UserError(
             f"resume: got {got[0]} beside it; expected none: a resumed run keeps its config, seed and folder; "
@@ -101,7 +117,9 @@ def _check(config: Any, options: Options) -> None:
         )
     if options.plot and "MPLBACKEND" in os.environ:  # said now, and not after hours
         from pg_theano.reports import plots  # noqa: F401
-    for name in ("run_dir", "resume", "live"):
+    if options.from_optimizer and options.start_from is None:
+        raise UserError("from_optimizer: got no start_from beside it; expected a run; try start_from='runs/cartpole'")
+    for name in ("run_dir", "resume", "live", "start_from"):
         path = getattr(options, name)
         if not (path is None or isinstance(path, str | os.PathLike)):
             raise UserError(f"{name}: got {path!r:.60}; expected a path; try {name}='runs/mine'")

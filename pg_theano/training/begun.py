@@ -13,7 +13,7 @@ from pg_theano.config.knobs import Config
 from pg_theano.environments import watchdog
 from pg_theano.environments.sound import LONGEST_EPISODE
 from pg_theano.runs import folder as runs
-from pg_theano.runs import seeds
+from pg_theano.runs import seeds, starting
 from pg_theano.system import opening
 from pg_theano.training import agents, looking, memory, programs, saving
 from pg_theano.training.display import Display, Quiet, Screen
@@ -97,6 +97,7 @@ def found(config: Config, path: Path, folder_of_config: Path, how: How) -> runs.
     """The run of a folder, or a new one in it."""
     if (path / "config.yaml").exists():
         return runs.resumable(path, (), force=how.force)
+    starting.hand_down(path)
     return new(config, path, folder_of_config)
 
 

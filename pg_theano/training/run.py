@@ -10,8 +10,9 @@ from typing import Any, NamedTuple
 from pg_theano.config import reading as configs
 from pg_theano.config import user_code
 from pg_theano.config.knobs import Config
-from pg_theano.runs import figures, places, seeds
+from pg_theano.runs import figures, places, seeds, starting
 from pg_theano.runs import folder as runs
+from pg_theano.runs.starting import From
 from pg_theano.system import clock, locks, writing
 from pg_theano.system.yaml_lines import read_file
 from pg_theano.training import agents, begun
@@ -40,14 +41,21 @@ def run(
     run_dir: str | os.PathLike[str] | None = None,
     folder_of_config: Path | None = None,
     how: How = SILENT,
+    start_from: From | None = None,
 ) -> Result:
     """Train a config, with `knob=value` set over it, in a new folder. Errors: `UserError`.
 
     `folder_of_config` is where the modules that a config names are looked for, where it comes from no file.
+    `start_from` is another run that this one begins with: with its arrays, and its config where none is given.
     """
-    given = configs.resolved(config, overrides, seed, folder_of_config)
+    start = None if start_from is None else starting.read(start_from)
+    if start_from is not None and config is None:
+        given = starting.resolved(start_from, overrides, seed)
+    else:
+        given = configs.resolved(config, overrides, seed, folder_of_config)
     name = given.config.name or places.name_of(given.config.environment.dynamics or given.config.environment.id)
     with given.placed(), places.new(name, run_dir) as path:
+        starting.keep(path, start)
         if given.config.runs == 1:
             return Result(path, begun.one(begun.new(given.config, path, given.folder), given.folder, how))
         with locks.held(path):
