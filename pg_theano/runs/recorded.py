@@ -86,6 +86,7 @@ class Checkpoint(Counted):
     """The facts of a checkpoint that a run goes on from."""
 
     final: Evaluation | None
+    given: dict[str, Number] = {}
     metrics_bytes: Natural
     metrics_sha256: str | None = None
     fingerprint: dict[str, Any] = {}

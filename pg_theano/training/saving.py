@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from pg_theano.config import changing
 from pg_theano.runs import checkpoints, starting
 from pg_theano.runs import folder as runs
 from pg_theano.runs.checkpoints import Checkpoint
@@ -65,6 +66,7 @@ class Saver:
                 "counters": counters._asdict(),
                 "seed": setting.config.seed,
                 "final": progress.final,
+                "given": progress.given,
                 "fingerprint": self.fingerprint,
                 **setting.folder.flush(),
             }
@@ -149,7 +151,9 @@ def _resumed(setting: Setting, program: Program, collector: Collector, checkpoin
             f"warning: {error}; the open episodes are begun anew, so the run goes on otherwise than without the stop"
         )
         state = Progress(state).without(range(setting.config.environment.num_envs))
-    progress = Progress(state, Counters(**checkpoint.facts["counters"]), final=checkpoint.facts["final"])
+    facts = checkpoint.facts
+    given = changing.inputs(setting.config, facts.get("given", {}))
+    progress = Progress(state, Counters(**facts["counters"]), final=facts["final"], given=given)
     checkpoints.forget_after(setting.folder.checkpoints, progress.counters.updates)
     if progress.counters.best_update is None:
         return progress
