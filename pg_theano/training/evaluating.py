@@ -1,6 +1,6 @@
 """A policy evaluated in fresh environments: its episodes, and the figures of their returns."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +8,10 @@ import numpy as np
 
 from pg_theano.config import schedules, user_code
 from pg_theano.config.knobs import Config
+from pg_theano.config.reading import from_dict, laid_over, to_dict
 from pg_theano.environments import making
+from pg_theano.environments.spaces import check_same
+from pg_theano.policies import policy
 from pg_theano.runs import folder
 from pg_theano.spec import Spec
 from pg_theano.training import programs, seeding
@@ -21,11 +24,13 @@ MOST_ENVIRONMENTS = 32
 class Evaluator:
     """Environments of its own, that training never touches; made when first needed, kept for the next evaluation.
 
-    `episodes` is the largest number of an evaluation.
+    `episodes` is the largest number of an evaluation; `spaces` are those that the environments must have.
     """
 
-    def __init__(self, config: Config, spec: Spec, folders: Sequence[Path], episodes: int):
-        self.config, self.folders, self.most = config, folders, episodes
+    def __init__(
+        self, config: Config, spec: Spec, folders: Sequence[Path], episodes: int, spaces: dict[str, Any] | None = None
+    ):
+        self.config, self.folders, self.most, self.spaces = config, folders, episodes, spaces
         self.draw, self.size = programs.noise_of(config, spec), spec.acting.obs_size
         self.environment: Any = None
         self.length: float | None = None  # mean, of the episodes played last; None where it costs nothing
@@ -73,6 +78,9 @@ class Evaluator:
                 whole=self.most,
                 squash=self.config.policy.squash,
             )
+            if self.spaces and self.environment.task.spaces:
+                with policy.said_of("run.json: not what a run records of its spaces"):
+                    check_same(self.environment.task.spaces, self.spaces, self.environment.task.id)
             check_size(self.environment.task.id, self.environment.task.obs_size, self.size)
         return self.environment
 
@@ -100,13 +108,25 @@ def figures_of(returns: Array) -> dict[str, float]:
     return figures | {"n": len(returns)}
 
 
-def evaluate(run: str | Path, *, episodes: int = 100, seed: int = 0, sampled: bool = False) -> dict[str, Any]:
-    """Mean, std, min, max and n of the episode returns of a run's best checkpoint, greedy unless `sampled`."""
+def evaluate(
+    run: str | Path,
+    *,
+    episodes: int = 100,
+    seed: int = 0,
+    sampled: bool = False,
+    environment: str | None = None,
+    kwargs: Mapping[str, Any] | None = None,
+) -> dict[str, Any]:
+    """Mean, std, min, max and n of the episode returns of a run's best checkpoint, greedy unless `sampled`.
+
+    `environment` is another id, or module:Id, with the same spaces; `kwargs` are its keyword arguments, or others of
+    the run's own. Errors: `UserError`; of other spaces it names both.
+    """
     path = Path(run)
-    config, facts, spec, checkpoint = folder.trained(path)
-    user_code.check_run(config, facts)
-    folders = [Path(facts["folder"])]
-    evaluator = Evaluator(config, spec, folders, episodes)
+    trained, facts, spec, checkpoint = folder.trained(path)
+    config = _in(trained, environment, kwargs)
+    folders = _checked_code(config, facts, of_its_own=environment is not None)
+    evaluator = Evaluator(config, spec, folders, episodes, facts.get("task", {}).get("spaces"))
     try:
         act = programs.acting_alone(config, spec, folders)
         return {
@@ -125,3 +145,28 @@ def evaluate(run: str | Path, *, episodes: int = 100, seed: int = 0, sampled: bo
         }
     finally:
         evaluator.close()
+
+
+def _in(config: Config, environment: str | None, kwargs: Mapping[str, Any] | None) -> Config:
+    """A run's config with another environment, behind the same wrappers, or with other keyword arguments of it."""
+    if environment is None and kwargs is None:
+        return config
+    another: dict[str, Any] = {"engine": "auto"}
+    if environment is not None:
+        another |= {"id": environment, "dynamics": None, "api": "gymnasium", "max_episode_steps": None}
+    data = laid_over(to_dict(config), {"environment": another})
+    data["environment"]["kwargs"] = dict(kwargs or {})  # those of another environment are not its own
+    return from_dict(data, name="evaluate")
+
+
+def _checked_code(config: Config, facts: Mapping[str, Any], *, of_its_own: bool) -> list[Path]:
+    """The folders that user code is looked for in, which is what the run recorded, but for an environment that is
+    named now: that is in the current one. Errors: `UserError`."""
+    if not of_its_own:
+        user_code.check_run(config, facts)
+        return [Path(facts["folder"])]
+    recorded = config.model_copy(update={"environment": config.environment.model_copy(update={"id": ""})})
+    user_code.check_run(recorded, facts)
+    named = config.environment.model_copy(update={"wrappers": []})
+    user_code.check(Config().model_copy(update={"environment": named}), [Path.cwd()], user_code.to_stderr)
+    return [Path.cwd(), *([Path(facts["folder"])] if user_code.named(recorded) else [])]
