@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from pg_theano.config.knobs import Config
 from pg_theano.reports import notebook, screen
 from pg_theano.reports.notebook import Result
+from pg_theano.runs.starting import From
 from pg_theano.system import seals
 from pg_theano.training import run as training
 from pg_theano.training.display import Display
@@ -31,7 +32,10 @@ class Options:
     `change` resumes it with other values of knobs that are no part of the graph. `start_from` is a run, or a
     checkpoint's .npz, whose arrays a new one begins with, its optimiser's too with `from_optimizer`; its config, where
     none is given. `callbacks` look on, and may stop the run: see `pg_theano.training.callbacks`. `live` is a page that
-    is kept up to date. `display` makes the screen of a run from a title.
+    is kept up to date. `display` makes the screen of a run from a title. `environment` is one as Python has it, in
+    place of the config's: a class, a function that makes one, an environment, a VectorEnv
+    (`pg_theano.environments.given`).
+    `only_begin` ends a new run before its first update: what it begins with can be looked at, and resumed.
     """
 
     run_dir: str | os.PathLike[str] | None = None
@@ -47,6 +51,8 @@ class Options:
     from_optimizer: bool = False
     callbacks: Sequence[Callback] | Callback = ()
     live: str | os.PathLike[str] | None = None
+    environment: object = None
+    only_begin: bool = False
 
 
 def run(config: training.Chosen, knobs: Sequence[str], options: Options) -> Result:
@@ -68,12 +74,12 @@ def run(config: training.Chosen, knobs: Sequence[str], options: Options) -> Resu
             f"display: got {options.display!r:.60}; expected a function of a title that gives a Screen; try None"
         )
     overrides = [*knobs, *options.overrides]
-    start = None if options.start_from is None else training.From(options.start_from, options.from_optimizer)
+    start = None if options.start_from is None else From(options.start_from, options.from_optimizer)
 
     def train(display: Display) -> Result:
-        how = training.How(display, options.force, options.change, callbacks)
+        how = training.How(display, options.force, options.change, callbacks, options.only_begin, start)
         if options.resume is not None:
-            result = training.resume(Path(options.resume), overrides, how)
+            result = training.resume(Path(options.resume), overrides, how, options.environment)
         else:
             result = training.run(
                 config,
@@ -81,8 +87,8 @@ def run(config: training.Chosen, knobs: Sequence[str], options: Options) -> Resu
                 seed=options.seed,
                 run_dir=options.run_dir,
                 folder_of_config=options.folder_of_config,
+                environment=options.environment,
                 how=how,
-                start_from=start,
             )
         return Result(result.folder, result.figures, _drawn(result) if options.plot else None)
 
@@ -111,10 +117,7 @@ def _check(config: Any, options: Options) -> None:
             f"resume: got {got[0]} beside it; expected none: a resumed run keeps its config, seed and folder; "
             'try run(resume=...), and knobs of the budget such as "budget.updates=200"'
         )
-    if not (config is None or isinstance(config, Config | Mapping | str | os.PathLike)):
-        raise UserError(
-            f"config: got {config!r:.60}; expected a file, a dict or a Config; try run('configs/cartpole.yaml')"
-        )
+    check_config(config)
     if options.plot and "MPLBACKEND" in os.environ:  # said now, and not after hours
         from pg_theano.reports import plots  # noqa: F401
     if options.from_optimizer and options.start_from is None:
@@ -123,6 +126,14 @@ def _check(config: Any, options: Options) -> None:
         path = getattr(options, name)
         if not (path is None or isinstance(path, str | os.PathLike)):
             raise UserError(f"{name}: got {path!r:.60}; expected a path; try {name}='runs/mine'")
+
+
+def check_config(config: object) -> None:
+    """Errors: `UserError` for what is no config."""
+    if not (config is None or isinstance(config, Config | Mapping | str | os.PathLike)):
+        raise UserError(
+            f"config: got {config!r:.60}; expected a file, a dict or a Config; try run('configs/cartpole.yaml')"
+        )
 
 
 def _drawn(result: training.Result) -> Path | None:

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -94,8 +94,10 @@ def kept(path: Path) -> Start | None:
     return Start(spec, found.state, *(found.facts[name] for name in Start._fields[2:]))
 
 
-def resolved(source: From, overrides: Sequence[str] = (), seed: int | None = None) -> reading.Resolved:
-    """The config of the run, with `knob=value` words and a seed over it, as that of a new one.
+def resolved(
+    source: From, overrides: Sequence[str] = (), seed: int | None = None, own: Mapping[str, Any] | None = None
+) -> reading.Resolved:
+    """The config of the run, with `knob=value` words and a seed over it, as that of a new one; see `reading.resolved`.
 
     With another algorithm, all of `OF_AN_ALGORITHM` is at that one's defaults. Errors: `UserError`; so where a module
     that both configs name is not the one that the run recorded, before its import.
@@ -106,7 +108,7 @@ def resolved(source: From, overrides: Sequence[str] = (), seed: int | None = Non
     name = dict(map(reading.knob_of, overrides)).get("algorithm.name", config.algorithm.name)
     document = yaml_lines.read_file(path / "config.yaml")
     document = document._replace(data=_for(name, config), name=str(path / "config.yaml"))
-    found = reading.resolved_over(document, overrides, seed)
+    found = reading.resolved_over(document, overrides, seed, own)
     shared = set(user_code.named(config)) & set(user_code.named(found.config))
     if not shared:
         return found

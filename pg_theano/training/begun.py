@@ -28,12 +28,14 @@ if TYPE_CHECKING:  # imported where one is given: the way to a solved task is sh
 
 
 class How(NamedTuple):
-    """What goes with a run beside its config, and changes nothing that is learned."""
+    """What goes with a run beside its config."""
 
     display: Display = Quiet
     force: bool = False  # resume though this process, or a file of the run, is not as it was
     change: bool = False  # resume with other values of knobs that are no part of the graph
     callbacks: Sequence[Callback] = ()
+    only_begin: bool = False  # end before the first update
+    start_from: starting.From | None = None  # begin with what fits of another run; all else changes nothing learned
 
 
 def one(begun: runs.Resumable, folder_of_config: Path, how: How) -> dict[str, Any]:
@@ -165,6 +167,7 @@ def _trainer(
 
         told = Told(how.callbacks, setting)
     trainer = Trainer(setting, program, saver, told, begun.changes)
+    trainer.stop_asked = how.only_begin
     closing.callback(trainer.judge.close)
     return trainer
 
@@ -174,7 +177,9 @@ def to_the_end(trainer: Trainer) -> dict[str, Any]:
     trainer.begin()
     try:
         with watchdog.watching(trainer.config.environment.timeout):
-            return trainer.finish(trainer.train())
+            status = trainer.train()
+            only_begun = status == "stopped" and not trainer.now.counters.updates
+            return trainer.finish(status, "it was only begun" if only_begun else None)
     except KeyboardInterrupt:
         return trainer.give_up("interrupted")
     except UserError as error:

@@ -6,10 +6,11 @@ from typing import Any
 
 import numpy as np
 
-from pg_theano.config import schedules, user_code
+from pg_theano.config import knobs, schedules, user_code
 from pg_theano.config.knobs import Config
-from pg_theano.config.reading import from_dict, laid_over, to_dict
+from pg_theano.config.reading import from_dict, to_dict
 from pg_theano.environments import making
+from pg_theano.environments.given import given
 from pg_theano.environments.spaces import check_same
 from pg_theano.policies import policy
 from pg_theano.runs import folder
@@ -24,15 +25,16 @@ MOST_ENVIRONMENTS = 32
 class Evaluator:
     """Environments of its own, that training never touches; made when first needed, kept for the next evaluation.
 
-    `episodes` is the largest number of an evaluation; `spaces` are those that the environments must have.
+    `episodes` is the largest number of an evaluation. `shared`: those of the training are used after all. `spaces`:
+    those that the environments must have.
     """
 
-    def __init__(
-        self, config: Config, spec: Spec, folders: Sequence[Path], episodes: int, spaces: dict[str, Any] | None = None
-    ):
-        self.config, self.folders, self.most, self.spaces = config, folders, episodes, spaces
+    spaces: dict[str, Any] | None = None
+
+    def __init__(self, config: Config, spec: Spec, folders: Sequence[Path], episodes: int, shared: Any = None):
+        self.config, self.folders, self.most = config, folders, episodes
         self.draw, self.size = programs.noise_of(config, spec), spec.acting.obs_size
-        self.environment: Any = None
+        self.environment, self.shared = shared, shared is not None
         self.length: float | None = None  # mean, of the episodes played last; None where it costs nothing
 
     def __call__(
@@ -65,6 +67,8 @@ class Evaluator:
             progress=progress,
         )
         self.length = None if self.all_at_once() else float(played.lengths.mean())
+        if self.shared:
+            self.environment.player = None  # the episodes that were open there are over
         return figures_of(played.returns)
 
     def made(self) -> Any:
@@ -86,10 +90,11 @@ class Evaluator:
 
     def all_at_once(self) -> bool:
         """Whether all episodes are rows of one vectorised class: fewer of them would be no quicker."""
-        return isinstance(self.made(), making.VectorClass)
+        made = self.made()
+        return isinstance(made, making.VectorClass) and made.num_envs >= self.most
 
     def close(self) -> None:
-        if self.environment is not None:
+        if self.environment is not None and not self.shared:
             self.environment.close()
 
 
@@ -114,19 +119,35 @@ def evaluate(
     episodes: int = 100,
     seed: int = 0,
     sampled: bool = False,
-    environment: str | None = None,
+    environment: object = None,
     kwargs: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """Mean, std, min, max and n of the episode returns of a run's best checkpoint, greedy unless `sampled`.
 
-    `environment` is another id, or module:Id, with the same spaces; `kwargs` are its keyword arguments, or others of
-    the run's own. Errors: `UserError`; of other spaces it names both.
+    `environment` is another one with the same spaces: an id, module:Id, or as Python has it (`environments.given`).
+    `kwargs` are its keyword arguments, or others of the run's own. Errors: `UserError`; of other spaces it names both.
     """
     path = Path(run)
-    trained, facts, spec, checkpoint = folder.trained(path)
-    config = _in(trained, environment, kwargs)
-    folders = _checked_code(config, facts, of_its_own=environment is not None)
-    evaluator = Evaluator(config, spec, folders, episodes, facts.get("task", {}).get("spaces"))
+    trained = folder.trained(path)
+    if environment is None:
+        config = trained.config if kwargs is None else _with(trained.config, {"kwargs": dict(kwargs)})
+        user_code.check_run(config, trained.facts)
+        return _evaluated(
+            trained._replace(config=config), path, [Path(trained.facts["folder"])], episodes, seed, sampled
+        )
+    with given(environment, knobs.Environment(kwargs=dict(kwargs or {}))) as own:
+        other = {"engine": "auto", "api": "gymnasium", "max_episode_steps": None, "kwargs": dict(kwargs or {})}
+        config = _with(trained.config, other | own)
+        folders = _checked_code(config, trained)
+        return _evaluated(trained._replace(config=config), path, folders, episodes, seed, sampled)
+
+
+def _evaluated(
+    trained: folder.Trained, path: Path, folders: Sequence[Path], episodes: int, seed: int, sampled: bool
+) -> dict[str, Any]:
+    config, facts, spec, checkpoint = trained
+    evaluator = Evaluator(config, spec, folders, episodes)
+    evaluator.spaces = facts.get("task", {}).get("spaces")
     try:
         act = programs.acting_alone(config, spec, folders)
         return {
@@ -147,26 +168,19 @@ def evaluate(
         evaluator.close()
 
 
-def _in(config: Config, environment: str | None, kwargs: Mapping[str, Any] | None) -> Config:
-    """A run's config with another environment, behind the same wrappers, or with other keyword arguments of it."""
-    if environment is None and kwargs is None:
-        return config
-    another: dict[str, Any] = {"engine": "auto"}
-    if environment is not None:
-        another |= {"id": environment, "dynamics": None, "api": "gymnasium", "max_episode_steps": None}
-    data = laid_over(to_dict(config), {"environment": another})
-    data["environment"]["kwargs"] = dict(kwargs or {})  # those of another environment are not its own
+def _with(config: Config, other: Mapping[str, Any]) -> Config:
+    """A run's config with other knobs of its environment; its wrappers stay, unless there are others."""
+    data = to_dict(config)
+    data["environment"] |= other
     return from_dict(data, name="evaluate")
 
 
-def _checked_code(config: Config, facts: Mapping[str, Any], *, of_its_own: bool) -> list[Path]:
-    """The folders that user code is looked for in, which is what the run recorded, but for an environment that is
-    named now: that is in the current one. Errors: `UserError`."""
-    if not of_its_own:
-        user_code.check_run(config, facts)
-        return [Path(facts["folder"])]
-    recorded = config.model_copy(update={"environment": config.environment.model_copy(update={"id": ""})})
-    user_code.check_run(recorded, facts)
+def _checked_code(config: Config, trained: folder.Trained) -> list[Path]:
+    """The folders that user code is looked for in. The environment that is named now is in the current one; all else
+    is what the run recorded. Errors: `UserError`."""
+    left = trained.config.environment.model_copy(update={"id": "", "wrappers": config.environment.wrappers})
+    recorded = config.model_copy(update={"environment": left})
+    user_code.check_run(recorded, trained.facts)
     named = config.environment.model_copy(update={"wrappers": []})
     user_code.check(Config().model_copy(update={"environment": named}), [Path.cwd()], user_code.to_stderr)
-    return [Path.cwd(), *([Path(facts["folder"])] if user_code.named(recorded) else [])]
+    return [Path.cwd(), *([Path(trained.facts["folder"])] if user_code.named(recorded) else [])]
