@@ -3,6 +3,7 @@
 import shutil
 from pathlib import Path
 
+import probe_environments
 import pytest
 from helpers_runs import command, ran, small
 
@@ -106,6 +107,18 @@ def test_keyword_arguments_are_of_the_other_task_or_of_its_own(tmp_path):
         RUN | {"environment": {"id": "long_pole:LongPole-v0", "kwargs": {"length": 5.0}, "num_envs": 4}}, tmp_path / "b"
     )
     assert evaluate(tmp_path / "b", episodes=2, environment="CartPole-v1")["n"] == 2
+
+
+def test_a_class_without_a_limit_has_the_runs(run):
+    """In Python it may be any that `run(environment=...)` takes. Caught, when planted: episodes that never end."""
+    for never in (OnlyLonger, lambda: OnlyLonger()):
+        found = evaluate(run, episodes=2, environment=never)
+        assert (found["n"], found["min"]) == (2, 50.0)  # its registered limit
+
+
+class OnlyLonger(probe_environments.Lengths):
+    def outcome(self, action):
+        return 1.0, False, False
 
 
 def test_code_that_it_names_is_looked_at_as_any_other(run, tmp_path):

@@ -146,9 +146,14 @@ def _evaluated(
     trained: folder.Trained, path: Path, folders: Sequence[Path], episodes: int, seed: int, sampled: bool
 ) -> dict[str, Any]:
     config, facts, spec, checkpoint = trained
+    task = facts.get("task", {})
     evaluator = Evaluator(config, spec, folders, episodes)
-    evaluator.spaces = facts.get("task", {}).get("spaces")
+    evaluator.spaces = task.get("spaces")
     try:
+        if evaluator.made().task.time_limit is None and task.get("time_limit") is not None:  # of a class: the run's own
+            evaluator.close()
+            config = _with(config, {"max_episode_steps": task["time_limit"]})
+            evaluator = Evaluator(config, spec, folders, episodes)
         act = programs.acting_alone(config, spec, folders)
         return {
             **evaluator(
