@@ -9,9 +9,8 @@ An environment whose episode has ended is begun again with a seed of the host's,
 
 from __future__ import annotations
 
-import contextlib
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -20,9 +19,10 @@ import numpy as np
 from gymnasium.vector import AutoresetMode
 
 from pg_theano.config import knobs
-from pg_theano.environments import old_gym
-from pg_theano.environments.naming import attribute, quiet, spec_of, wrapper_of
-from pg_theano.environments.place import PASSED, Standing, among_environments, calling
+from pg_theano.environments import old_gym, parallel
+from pg_theano.environments.naming import attribute, explained, quiet, spec_of, wrapper_of
+from pg_theano.environments.parallel import Parallel, Together
+from pg_theano.environments.place import PASSED, Standing, calling
 from pg_theano.environments.rows import Flat, has_parts, observation_of
 from pg_theano.environments.singles import Slots
 from pg_theano.environments.spaces import action_of, spaces_of
@@ -57,6 +57,8 @@ def make(
     if config.dynamics is not None:
         return VectorClass(config, _vectorised(config, whole or num_envs, dtype, folders), dtype, squash)
     with importable(folders, [config.id, *config.wrappers], anew=False):
+        if config.api == "pettingzoo":
+            return Parallel(config, [parallel.made(config) for _ in range(num_envs)], dtype, squash)
         spec = spec_of(config)
         wrappers = [wrapper_of(name) for name in config.wrappers]
         changed = wrappers or config.kwargs or (spec and spec.additional_wrappers)
@@ -69,7 +71,7 @@ def make(
             if same or config.engine == "vector":
                 return VectorClass(config, envs, dtype, squash)
             envs.close()
-        with quiet(), _explained(config.id, "cannot be made", old=config.api == "gym"):
+        with quiet(), explained(config.id, "cannot be made", old=config.api == "gym"):
             singles = [_single(config, wrappers) for _ in range(num_envs)]
         return Slots(config, singles, dtype, squash)
 
@@ -105,7 +107,7 @@ def engine_of(config: knobs.Environment, *, dtype: str, backend: str, folders: S
         spaces = spaces_of(own.observation_space, own.action_space, config.dynamics)
         task = Task(config.dynamics, len(facts["obs_low"]), action, limit, facts["reward_threshold"], spaces)
         return Compiled(task, config.dynamics, own.source)
-    if config.engine in ("gymnasium", "vector") or config.workers or config.api == "gym":
+    if config.engine in ("gymnasium", "vector") or config.workers or config.api != "gymnasium":
         return None
     with importable(folders, [config.id, *config.wrappers], anew=False):
         spec = spec_of(config)
@@ -173,7 +175,7 @@ class VectorClass:
             return None
         self._resetting[:] = self._reset_next = False
         self.seeds[:] = seeds[0]
-        with _explained(self.task.id, "reset", seeds[0]):
+        with explained(self.task.id, "reset", seeds[0]):
             with calling(self):
                 obs = self.envs.reset(seed=int(seeds[0]))[0]
             self._last = self._obs.convert(obs)
@@ -233,7 +235,7 @@ def _same_task(config: knobs.Environment, entry: str, envs: Any) -> bool:
     """Whether a vectorised class has the spaces of what `gymnasium.make` gives. Gymnasium's own and ours have."""
     if entry.startswith(("gymnasium.envs.", "pg_theano.")):
         return True
-    with quiet(), _explained(config.id, "cannot be made"):
+    with quiet(), explained(config.id, "cannot be made"):
         one = _single(config, [], flat=False)
     close_quietly(one, config.id)
     return (one.observation_space, one.action_space) == (envs.single_observation_space, envs.single_action_space)
@@ -242,7 +244,7 @@ def _same_task(config: knobs.Environment, entry: str, envs: Any) -> bool:
 def _vectorised(config: knobs.Environment, num_envs: int, dtype: str, folders: Sequence[Path] = ()) -> Any:
     """The task's own vectorised class."""
     limit: dict[str, Any] = {} if config.max_episode_steps is None else {"max_episode_steps": config.max_episode_steps}
-    with quiet(), _explained(config.id, "cannot be made", old=config.api == "gym"):
+    with quiet(), explained(config.id, "cannot be made", old=config.api == "gym"):
         if config.dynamics is not None:
             return SymbolicVectorEnv(Dynamics(config.dynamics, dtype=dtype, folders=folders), num_envs, **limit)
         return gymnasium.make_vec(config.id, num_envs, vectorization_mode="vector_entry_point", **limit)
@@ -277,7 +279,7 @@ def single(
 ) -> gymnasium.Env:
     """One plain environment, with its wrappers, for watching; `flat`: parts of an observation are made one row."""
     if config.dynamics is not None:
-        with _explained(config.dynamics, "cannot be made"):
+        with explained(config.dynamics, "cannot be made"):
             made = SymbolicEnv(Dynamics(config.dynamics, folders=folders), render_mode)
         steps = config.max_episode_steps or made.dynamics.task["max_steps"]
         return gymnasium.wrappers.TimeLimit(made, steps) if steps else made
@@ -288,8 +290,10 @@ def single(
     with (
         importable(folders, [config.id, *config.wrappers], anew=False),
         quiet(),
-        _explained(config.id, "cannot be made", old=config.api == "gym"),
+        explained(config.id, "cannot be made", old=config.api == "gym"),
     ):
+        if config.api == "pettingzoo":
+            return Together(parallel.made(config, render_mode), config, render_mode)
         spec_of(config)
         return _single(config, [wrapper_of(name) for name in config.wrappers], flat, render_mode)
 
@@ -297,7 +301,10 @@ def single(
 def converters(
     env: gymnasium.Env, id: str, dtype: str, squash: bool = False
 ) -> tuple[Callable[[Any], Array], Callable[[Array], Array]]:
-    """(observation to one row [1, F], a policy's actions [N, ...] to the environment's) of a single environment."""
+    """(observation to one row [1, F], a policy's actions [N, ...] to the environment's) of a single environment;
+    of one with several agents, a row for each: [A, F] and [A, ...] to [1, A, ...]."""
+    if isinstance(env.unwrapped, Together):
+        return env.unwrapped.converters(dtype, squash)
     observation = observation_of(env.observation_space, id, dtype)
     return lambda obs: observation.convert(np.asarray(obs)[None]), action_of(env.action_space, id, squash).given
 
@@ -306,22 +313,3 @@ def is_gymnasiums_own(config: knobs.Environment) -> bool:
     """Whether an environment is one of Gymnasium's, as it is there."""
     found = gymnasium.registry.get(config.id)
     return found is not None and str(found.entry_point).startswith("gymnasium.envs.") and not config.wrappers
-
-
-@contextlib.contextmanager
-def _explained(id: str, doing: str, seed: int | None = None, *, old: bool = False) -> Iterator[None]:
-    try:
-        with among_environments():
-            yield
-    except (*PASSED, UserError):
-        raise
-    except BaseException as error:
-        at = "" if seed is None else f" (seed {seed})"
-        verb = doing if doing.startswith("cannot") else f"{doing} raises"
-        reason = words_of(error).partition(" was raised from the environment creator")[0]  # Gymnasium repeats its id
-        missing = isinstance(error, gymnasium.error.DependencyNotInstalled)  # which says what to install
-        if ": " not in reason:  # without words: `check_env` would have none either
-            advice = "--debug, which shows the way there"
-        else:
-            advice = "that" if missing else f"python -m pg_theano.check_env {id}{' environment.api=gym' if old else ''}"
-        raise UserError.at(id, f"{verb}{at}: {reason}", "what Gymnasium can make, reset and step", advice) from error

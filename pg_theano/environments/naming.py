@@ -163,3 +163,23 @@ def quiet() -> Iterator[None]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         yield
+
+
+@contextlib.contextmanager
+def explained(id: str, doing: str, seed: int | None = None, *, old: bool = False) -> Iterator[None]:
+    """What Gymnasium or an environment raises becomes one line that names it."""
+    try:
+        with among_environments():
+            yield
+    except (*PASSED, UserError):
+        raise
+    except BaseException as error:
+        at = "" if seed is None else f" (seed {seed})"
+        verb = doing if doing.startswith("cannot") else f"{doing} raises"
+        reason = words_of(error).partition(" was raised from the environment creator")[0]  # Gymnasium repeats its id
+        missing = isinstance(error, gymnasium.error.DependencyNotInstalled)  # which says what to install
+        if ": " not in reason:  # without words: `check_env` would have none either
+            advice = "--debug, which shows the way there"
+        else:
+            advice = "that" if missing else f"python -m pg_theano.check_env {id}{' environment.api=gym' if old else ''}"
+        raise UserError.at(id, f"{verb}{at}: {reason}", "what Gymnasium can make, reset and step", advice) from error

@@ -26,6 +26,9 @@ class Replayed(Steps, Protocol):
     take     (these) -> next_obs [N, F], reward [N], terminated [N], truncated [N]
     replays  () -> whether the same seed and actions give the same episode
     replay   (environment, seed, its actions) -> its observation [F], sum of rewards, steps until the episode ended
+
+    Where a row may wait for others (`environments/parallel.py`), `waiting` [N] says so, `elapsed` [N] are the steps that
+    its environment has taken, and `replayed` plays all of them again, as they are no episode each.
     """
 
     @property
@@ -44,7 +47,7 @@ class Open(NamedTuple):
     """The episodes that are open between two stretches. No array in it is written to."""
 
     seeds: tuple[int, ...]  # [N]; empty, as all the rest, if no episode is open
-    lengths: Array  # [N] steps so far
+    lengths: Array  # [N] steps so far, of the environment
     returns: Array  # [N] rewards so far
     obs: Array  # [N, F] as last seen
     blocks: tuple[Array, ...]  # actions as the environments took them, each [T, N, ...]; the last block ends now
@@ -113,7 +116,7 @@ class Segments:
         self._everyone = np.ones(environment.num_envs, bool)
         # Of the open episodes, as in `Open`. Replaced, never written to: `settle` hands them out.
         self._obs: Array | None = None
-        self._lengths = np.zeros(environment.num_envs, np.int64)
+        self._lengths = self._elapsed = np.zeros(environment.num_envs, np.int64)
         self._returns = np.zeros(environment.num_envs)
         self._blocks: tuple[Array, ...] = ()
         self._kept = 0  # steps in the blocks
@@ -142,12 +145,14 @@ class Segments:
         obs, action, log_prob, reward = block.obs, block.action, block.log_prob, block.reward
         terminated, truncated = block.terminated, block.truncated
         begun, total = -self._lengths, self._returns.copy()
-        with_log_prob = "log_prob" in self.keep
+        with_log_prob, waiting = "log_prob" in self.keep, getattr(environment, "waiting", None)
         for step in range(steps):
             chosen, chosen_log_prob = act(state, obs[step], noise[step], knobs, choice)
             action[step] = chosen
             own = environment.given(action[step])
             block.given.append(own.copy())  # an environment may write over what it is given
+            if waiting is not None and waiting.any():
+                block.mask[step, waiting], begun[waiting] = 0, step + 1
             seen, reward_now, terminated_now, truncated_now = environment.take(own)
             if not math.isfinite(np.add.reduce(seen, axis=None)):
                 check_finite(environment, seen, None, self._everyone, step - begun)
@@ -166,6 +171,7 @@ class Segments:
         if not self.replays:  # what is dropped after this stretch is cut off, and V stands for the rest
             truncated[-1] |= ~terminated[-1]
         self._obs, self._lengths, self._returns = obs[-1].copy(), steps - begun, total
+        self._elapsed = self._lengths if waiting is None else environment.elapsed  # type: ignore[attr-defined]
         self._remember(np.array(block.given))
         check_length(environment, self._lengths)
         return block.played(self.keep)
@@ -185,7 +191,7 @@ class Segments:
         """Keep the blocks of actions that open episodes need; drop the older ones."""
         if not self.replays:
             return
-        blocks, oldest = (*self._blocks, given), int(self._lengths.max())
+        blocks, oldest = (*self._blocks, given), int(self._elapsed.max())
         self._kept += len(given)
         stale = 0
         while stale < len(blocks) and self._kept - len(blocks[stale]) >= oldest:
@@ -197,7 +203,7 @@ class Segments:
         """The episodes that are open now; later stretches do not change the answer. Quick, however long they are."""
         if self._obs is None or not self.replays:
             return Open((), np.zeros(0, np.int64), np.zeros(0), np.zeros((0, self.environment.task.obs_size)), ())
-        return Open(tuple(self.environment.seeds), self._lengths, self._returns, self._obs, self._blocks)
+        return Open(tuple(self.environment.seeds), self._elapsed, self._returns, self._obs, self._blocks)
 
     def arrays(self, open: Open) -> dict[str, Array]:
         """The arrays that a checkpoint keeps: seeds, lengths, returns and observations so far [N], and the actions.
@@ -240,8 +246,11 @@ class Segments:
         ends = np.cumsum(lengths)
         obs, returns = np.empty((num_envs, task.obs_size), self.kind), np.empty(num_envs)
         own = [actions[end - length : end].copy() for end, length in zip(ends, lengths, strict=True)]
+        together = getattr(self.environment, "replayed", None)
+        played = together(seeds.tolist(), own) if together else []
         for index, (seed, given) in enumerate(zip(seeds, own, strict=True)):
-            obs[index], returns[index], steps = self.environment.replay(index, int(seed), given.copy())
+            found = played[index] if played else self.environment.replay(index, int(seed), given.copy())
+            obs[index], returns[index], steps = found
             expected = arrays["open/obs"][index], arrays["open/return"][index]
             if steps < len(given):
                 what = f"the episode is over, that of the checkpoint was open after {len(given)} steps"
@@ -258,7 +267,8 @@ class Segments:
         block = np.zeros((int(lengths.max()), num_envs, *own[0].shape[1:]), own[0].dtype)
         for index, given in enumerate(own):
             block[len(block) - len(given) :, index] = given
-        self.replays, self._obs, self._lengths, self._returns = True, obs, lengths.astype(np.int64), returns
+        self.replays, self._obs, self._elapsed, self._returns = True, obs, lengths.astype(np.int64), returns
+        self._lengths = self._elapsed if not together else np.where(self.environment.waiting, 0, self._elapsed)
         self._blocks, self._kept = (block,), len(block)
 
 
