@@ -10,7 +10,6 @@ from pg_theano.system import commands
 from pg_theano.system.console import say
 from pg_theano.training.evaluating import evaluate
 
-
 MOST_AGENTS = 8  # named on the screen
 
 

@@ -132,7 +132,9 @@ def _beyond_workers(config: Any) -> Iterator[Wrong]:
             yield "environment.engine", got
     if knobs.api == "pettingzoo":
         if knobs.workers:
-            got = f"got {knobs.workers}; environment.api=pettingzoo steps in this process; expected 0; try leaving it out"
+            got = (
+                f"got {knobs.workers}; environment.api=pettingzoo steps in this process; expected 0; try leaving it out"
+            )
             yield "environment.workers", got
         if ALGORITHMS[config.algorithm.name].searches:
             got = f"got {config.algorithm.name}, which tries another policy in each environment"

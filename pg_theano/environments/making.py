@@ -19,9 +19,9 @@ import numpy as np
 from gymnasium.vector import AutoresetMode
 
 from pg_theano.config import knobs
-from pg_theano.environments import old_gym, parallel
+from pg_theano.environments import joint, old_gym
 from pg_theano.environments.naming import attribute, explained, quiet, spec_of, wrapper_of
-from pg_theano.environments.parallel import Parallel, Together
+from pg_theano.environments.parallel import Parallel
 from pg_theano.environments.place import PASSED, Standing, calling
 from pg_theano.environments.rows import Flat, has_parts, observation_of
 from pg_theano.environments.singles import Slots
@@ -58,7 +58,7 @@ def make(
         return VectorClass(config, _vectorised(config, whole or num_envs, dtype, folders), dtype, squash)
     with importable(folders, [config.id, *config.wrappers], anew=False):
         if config.api == "pettingzoo":
-            return Parallel(config, [parallel.made(config) for _ in range(num_envs)], dtype, squash)
+            return Parallel(config, [joint.made(config) for _ in range(num_envs)], dtype, squash)
         spec = spec_of(config)
         wrappers = [wrapper_of(name) for name in config.wrappers]
         changed = wrappers or config.kwargs or (spec and spec.additional_wrappers)
@@ -293,7 +293,7 @@ def single(
         explained(config.id, "cannot be made", old=config.api == "gym"),
     ):
         if config.api == "pettingzoo":
-            return Together(parallel.made(config, render_mode), config, render_mode)
+            return joint.Together(joint.made(config, render_mode), config, render_mode)
         spec_of(config)
         return _single(config, [wrapper_of(name) for name in config.wrappers], flat, render_mode)
 
@@ -303,7 +303,7 @@ def converters(
 ) -> tuple[Callable[[Any], Array], Callable[[Array], Array]]:
     """(observation to one row [1, F], a policy's actions [N, ...] to the environment's) of a single environment;
     of one with several agents, a row for each: [A, F] and [A, ...] to [1, A, ...]."""
-    if isinstance(env.unwrapped, Together):
+    if isinstance(env.unwrapped, joint.Together):
         return env.unwrapped.converters(dtype, squash)
     observation = observation_of(env.observation_space, id, dtype)
     return lambda obs: observation.convert(np.asarray(obs)[None]), action_of(env.action_space, id, squash).given

@@ -27,8 +27,8 @@ class Replayed(Steps, Protocol):
     replays  () -> whether the same seed and actions give the same episode
     replay   (environment, seed, its actions) -> its observation [F], sum of rewards, steps until the episode ended
 
-    Where a row may wait for others (`environments/parallel.py`), `waiting` [N] says so, `elapsed` [N] are the steps that
-    its environment has taken, and `replayed` plays all of them again, as they are no episode each.
+    Where a row may wait for others (`environments/parallel.py`), `waiting` [N] says so, `elapsed` [N] are the steps
+    that its environment has taken, and `replayed` plays all of them again, as they are no episode each.
     """
 
     @property
@@ -267,8 +267,8 @@ class Segments:
         block = np.zeros((int(lengths.max()), num_envs, *own[0].shape[1:]), own[0].dtype)
         for index, given in enumerate(own):
             block[len(block) - len(given) :, index] = given
-        self.replays, self._obs, self._elapsed, self._returns = True, obs, lengths.astype(np.int64), returns
-        self._lengths = self._elapsed if not together else np.where(self.environment.waiting, 0, self._elapsed)
+        self.replays, self._obs, self._returns = True, obs, returns
+        self._lengths = self._elapsed = lengths.astype(np.int64)  # of one that waits, 0 from the next step on
         self._blocks, self._kept = (block,), len(block)
 
 
