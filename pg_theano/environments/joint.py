@@ -17,7 +17,7 @@ from gymnasium.vector.utils import batch_space
 
 from pg_theano.config import knobs
 from pg_theano.environments import old_gym
-from pg_theano.environments.naming import attribute, explained, quiet, wrapper_of
+from pg_theano.environments.naming import attribute, explained, quiet, wrappers_of
 from pg_theano.environments.place import PASSED, Standing, calling
 from pg_theano.environments.rows import Flat, Outside, has_parts, observation_of
 from pg_theano.environments.singles import Slot
@@ -32,7 +32,7 @@ FIVE = "(observations, rewards, terminations, truncations, infos), a dict by age
 def made(config: knobs.Environment, render_mode: str | None = None) -> Any:
     """One environment of `module:factory`, with its wrappers. Errors: `UserError`: what is named is none."""
     named = attribute("environment.id", config.id, EXAMPLE)
-    wrappers = [wrapper_of(name) for name in config.wrappers]
+    wrappers = wrappers_of(config)
     of_class = old_gym.is_environment(named)
     if not (of_class or (inspect.isroutine(named) and config.id.endswith("env"))):
         got, wanted = f"got {short(named)}, which is no environment", "a class with reset and step, or a function *env"
@@ -40,8 +40,8 @@ def made(config: knobs.Environment, render_mode: str | None = None) -> Any:
     rendering = {} if render_mode is None else {"render_mode": render_mode}
     with quiet(), explained(config.id, "cannot be made"):
         env = named(**config.kwargs, **rendering)
-        for wrapper in wrappers:
-            env = wrapper(env)
+        for wrapper, arguments in wrappers:
+            env = wrapper(env, **arguments)
     return env
 
 

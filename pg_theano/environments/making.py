@@ -16,18 +16,17 @@ from typing import Any, NamedTuple
 
 import gymnasium
 import numpy as np
-from gymnasium.vector import AutoresetMode
 
 from pg_theano.config import knobs
-from pg_theano.environments import joint, old_gym
-from pg_theano.environments.naming import attribute, explained, quiet, spec_of, wrapper_of
+from pg_theano.environments import joint
+from pg_theano.environments.naming import explained, maker_of, quiet, spec_of, wrappers_of
 from pg_theano.environments.parallel import Parallel
-from pg_theano.environments.place import PASSED, Standing, calling
 from pg_theano.environments.rows import Flat, has_parts, observation_of
 from pg_theano.environments.singles import Slots
 from pg_theano.environments.spaces import action_of, spaces_of
 from pg_theano.environments.symbolic import Dynamics, SymbolicEnv, SymbolicVectorEnv
-from pg_theano.environments.telling import close_quietly, short, words_of
+from pg_theano.environments.telling import close_quietly
+from pg_theano.environments.vectors import VectorClass
 from pg_theano.environments.workers import Workers
 from pg_theano.system.importing import importable
 from pg_theano.types import BUILT_IN_DYNAMICS, Array, Steps, Task, UserError
@@ -56,11 +55,13 @@ def make(
         return Workers(config, num_envs=num_envs, dtype=dtype, folders=folders, squash=squash)
     if config.dynamics is not None:
         return VectorClass(config, _vectorised(config, whole or num_envs, dtype, folders), dtype, squash)
-    with importable(folders, [config.id, *config.wrappers], anew=False):
+    with importable(folders, config.named(), anew=False):
         if config.api == "pettingzoo":
             return Parallel(config, [joint.made(config) for _ in range(num_envs)], dtype, squash)
         spec = spec_of(config)
-        wrappers = [wrapper_of(name) for name in config.wrappers]
+        wrappers = wrappers_of(config)
+        if (vector := getattr(maker_of(config), "vector", None)) is not None:
+            return _given_vector(config, {} if vector else {"num_envs": num_envs}, dtype, squash)
         changed = wrappers or config.kwargs or (spec and spec.additional_wrappers)
         possible = spec and spec.vector_entry_point is not None and not (changed or single_environments)
         if config.engine == "vector" and not possible:
@@ -73,6 +74,8 @@ def make(
             envs.close()
         with quiet(), explained(config.id, "cannot be made", old=config.api == "gym"):
             singles = [_single(config, wrappers) for _ in range(num_envs)]
+        if len({*map(id, singles)}) < num_envs:
+            raise UserError.at(config.id, "what makes it gives the same object twice", "a new one at each call")
         return Slots(config, singles, dtype, squash)
 
 
@@ -109,12 +112,13 @@ def engine_of(config: knobs.Environment, *, dtype: str, backend: str, folders: S
         return Compiled(task, config.dynamics, own.source)
     if config.engine in ("gymnasium", "vector") or config.workers or config.api != "gymnasium":
         return None
-    with importable(folders, [config.id, *config.wrappers], anew=False):
+    with importable(folders, config.named(), anew=False):
         spec = spec_of(config)
     reasons = []
-    if config.id not in BUILT_IN_DYNAMICS or not str(spec.entry_point).startswith("gymnasium.envs.classic_control"):
+    of_gymnasium = spec is not None and str(spec.entry_point).startswith("gymnasium.envs.classic_control")
+    if config.id not in BUILT_IN_DYNAMICS or not of_gymnasium:
         reasons.append(f"there are compiled dynamics of {', '.join(BUILT_IN_DYNAMICS)} only")
-    if config.kwargs or config.wrappers or spec.kwargs:
+    if config.kwargs or config.wrappers or (spec and spec.kwargs):
         reasons.append("environment.kwargs and .wrappers change the task")
     if backend != "jax":
         reasons.append(f"backend {backend} has no artifacts")
@@ -136,99 +140,25 @@ def engine_of(config: knobs.Environment, *, dtype: str, backend: str, folders: S
     return None
 
 
-class VectorClass:
-    """A task's own vectorised class, in mode NEXT_STEP: the step after an end only resets, and is not real."""
-
-    def __init__(self, config: knobs.Environment, envs: Any, dtype: str, squash: bool):
-        mode = envs.metadata.get("autoreset_mode")
-        if mode is not AutoresetMode.NEXT_STEP:
-            raise UserError.at(
-                config.id,
-                f"its vectorised class resets in mode {mode}",
-                "NEXT_STEP. Name a wrapper in environment.wrappers, and single environments are used instead",
-            )
-        self.envs, self.kind = envs, "its own vectorised class"
-        self.num_envs = num_envs = envs.num_envs
-        time_limit = config.max_episode_steps or (envs.spec.max_episode_steps if envs.spec else None)
-        threshold = envs.spec.reward_threshold if envs.spec else None
-        self._obs = observation_of(envs.single_observation_space, config.id, dtype)
-        self._action = action_of(envs.single_action_space, config.id, squash)
-        size, spaces = self._obs.size, spaces_of(envs.single_observation_space, envs.single_action_space, config.id)
-        self.task = Task(config.dynamics or config.id, size, self._action.space, time_limit, threshold, spaces)
-        self._resetting, self._reset_next, self._unseen = np.zeros(num_envs, bool), False, True
-        self._last = np.zeros((num_envs, self._obs.size), dtype)
-        self.seeds = np.full(num_envs, -1, np.int64)
-        self.lost: Sequence[int] = ()  # none: a fault ends the run
-
-    def standing(self) -> Standing:
-        return Standing(self.task.id, None, None, self.seeds[0])
-
-    def begin(self, which: Array, seeds: Array, *, all_over: bool = False) -> Array | None:
-        """Begin episodes in the environments of `which` [N]; at the start of a block, in all of them.
-
-        The class draws all its resets from one generator, which the block's first seed sets: so an episode is
-        determined by the block that it belongs to. The observations, or None: the next step brings them.
-        """
-        if not all_over:
-            self._resetting |= which
-            self._reset_next = True
-            return None
-        self._resetting[:] = self._reset_next = False
-        self.seeds[:] = seeds[0]
-        with explained(self.task.id, "reset", seeds[0]):
-            with calling(self):
-                obs = self.envs.reset(seed=int(seeds[0]))[0]
-            self._last = self._obs.convert(obs)
-        return self._last
-
-    def park(self, which: Array) -> None:
-        """The class cannot leave one out; the caller ignores its rows."""
-        self._resetting |= which
-        self._reset_next = True
-
-    def step(self, action: Array) -> tuple[Array, Array, Array, Array, Array | None]:
-        """(next_obs [N, F], reward [N], terminated [N], truncated [N], real [N]); not real: a step that only reset.
-
-        `real` is None where all are.
-        """
-        given = self._action.given(action)
-        try:
-            with calling(self):
-                obs, reward, terminated, truncated, _ = self.envs.step(given)
-            if self._unseen:
-                self._check(reward, terminated, truncated)
-            self._last = self._obs.convert(obs)
-        except (*PASSED, UserError):
-            raise
-        except BaseException as error:
-            raise UserError(f"{self.task.id} (seed {self.seeds[0]}): step raises {words_of(error)}") from error
-        real = None
-        if self._reset_next:
-            real, self._resetting, self._reset_next = ~self._resetting, np.zeros(self.num_envs, bool), False
-        return self._last, reward, terminated, truncated, real
-
-    def _check(self, *found: Any) -> None:
-        """Errors: `UserError` where rewards or flags are not an array of N numbers, or of N flags. Looked at once."""
-        for name, values in zip(("reward", "terminated", "truncated"), found, strict=True):
-            kinds, wanted = ("fiub", "numbers") if name == "reward" else ("b", "flags")
-            dtype = getattr(values, "dtype", None)
-            if dtype is None or dtype.kind not in kinds or values.shape != (self.num_envs,):
-                raise UserError(
-                    f"{self.task.id} (seed {self.seeds[0]}): its vectorised class returns {short(values)} for {name}; "
-                    f"expected an array of {self.num_envs} {wanted}; try a wrapper, then single ones are used"
-                )
-        self._unseen = False
-
-    def close(self) -> None:
-        close_quietly(self.envs, self.task.id)
-
-
 # -- making
 
 NO_CLASS = (
     "got vector, and there is no vectorised class for this: it must be registered, whole episodes played, and neither "
     "wrappers nor kwargs given"
 )
+
+
+def _given_vector(config: knobs.Environment, kwargs: dict[str, Any], dtype: str, squash: bool) -> VectorClass:
+    """A `gymnasium.vector.VectorEnv` that was given in Python."""
+    for knob, value in (("wrappers", config.wrappers), ("max_episode_steps", config.max_episode_steps)):
+        if value:
+            got = f"got {value} with a gymnasium.vector.VectorEnv"
+            raise UserError.of(f"environment.{knob}", got, "none: it has its own", "it around what is given")
+    make = maker_of(config)
+    assert make is not None  # noqa: S101  of whom a vector is known
+    with quiet(), explained(config.id, "cannot be made"):
+        envs = make(config.kwargs | kwargs, None)
+    return VectorClass(config, envs, dtype, squash, given=True)
 
 
 def _same_task(config: knobs.Environment, entry: str, envs: Any) -> bool:
@@ -255,8 +185,8 @@ def _single(
 ) -> gymnasium.Env:
     limit: dict[str, Any] = {} if config.max_episode_steps is None else {"max_episode_steps": config.max_episode_steps}
     env: Any
-    if config.api == "gym":
-        env = old_gym.made(attribute("environment.id", config.id), config.kwargs, render_mode)
+    if (maker := maker_of(config)) is not None:
+        env = maker(config.kwargs, render_mode)
         env = gymnasium.wrappers.TimeLimit(env, **limit) if limit else env
     else:
         rendering = {} if render_mode is None else {"render_mode": render_mode}
@@ -269,8 +199,8 @@ def _single(
                 f"{config.id}: takes no render_mode; expected an environment that can be drawn; try "
                 "def __init__(self, ..., render_mode=None), and a render method"
             ) from None
-    for wrapper in wrappers:
-        env = wrapper(env)
+    for wrapper, arguments in wrappers:
+        env = wrapper(env, **arguments)
     return Flat(env, config.id) if flat and has_parts(env.observation_space) else env
 
 
@@ -288,14 +218,14 @@ def single(
             "environment.engine", "got vector, and one environment has other spaces", "auto", "a run with auto"
         )
     with (
-        importable(folders, [config.id, *config.wrappers], anew=False),
+        importable(folders, config.named(), anew=False),
         quiet(),
         explained(config.id, "cannot be made", old=config.api == "gym"),
     ):
         if config.api == "pettingzoo":
             return joint.Together(joint.made(config, render_mode), config, render_mode)
         spec_of(config)
-        return _single(config, [wrapper_of(name) for name in config.wrappers], flat, render_mode)
+        return _single(config, wrappers_of(config), flat, render_mode)
 
 
 def converters(

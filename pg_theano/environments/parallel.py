@@ -99,6 +99,7 @@ class Parallel(Slots):
             nothing = np.zeros(self.num_envs, bool)
             terminated, truncated = self._spread(terminated, nothing), self._spread(truncated, nothing)
         self._obs = obs
+        self.skipped = None if stepped.all() else ~stepped
         self.waiting |= terminated | truncated
         for joint, rows in zip(self.joints, self._of, strict=True):
             if stepped[rows].any():
