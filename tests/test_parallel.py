@@ -220,6 +220,19 @@ def test_it_is_evaluated_watched_reported_loaded_and_described(tmp_path):
     assert "A greedy episode: " in page and "could not be played" not in page
 
 
+@pytest.mark.parametrize("how", ["class", "function", "object"])
+def test_one_that_is_given_in_python_learns_what_its_name_does(how, tmp_path):
+    """In `run`, after a stop, and in `check_env`. Caught, when planted: a parallel environment taken for one of Gym's."""
+    found = {"class": several.Team, "object": several.Team(), "function": lambda **kwargs: several.Team(**kwargs)}
+    config = small(environment={"num_envs": 3}, budget={"updates": 2}, **BY_HAND)
+    ran(config, tmp_path / "given", environment=found[how])
+    ran(config | {"environment": TEAM}, tmp_path / "named")
+    assert learned(tmp_path / "given") == learned(tmp_path / "named")
+    resumed(tmp_path / "given", "budget.updates=3", environment=found[how])
+    resumed(tmp_path / "named", "budget.updates=3")
+    assert learned(tmp_path / "given") == learned(tmp_path / "named")
+
+
 # -- what is wrong with it
 
 
@@ -295,7 +308,7 @@ def test_a_fault_names_environment_agent_step_and_seed(fault, tmp_path):
 
 def test_check_env_finds_them_and_has_nothing_to_say_of_a_sound_one():
     words = ["environment.api=pettingzoo"]
-    assert check_env("parallel_environments:Team", overrides=words).healthy
+    assert check_env("parallel_environments:Team", overrides=words).healthy and check_env(several.Team()).healthy
     for fault, what in (("left out", "leaves it out"), ("no observation", "no observation of it")):
         found = check_env("parallel_environments:Faulty", overrides=[*words, f"environment.kwargs.fault={fault}"])
         assert not found.healthy and what in found.lines()[0], found.lines()

@@ -7,6 +7,7 @@
 Nothing of PettingZoo is imported: what is there is told by looks. Terry et al. 2021, PettingZoo.
 """
 
+import copy
 import inspect
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -23,6 +24,7 @@ from pg_theano.environments.rows import Flat, Outside, has_parts, observation_of
 from pg_theano.environments.singles import Slot
 from pg_theano.environments.spaces import action_of
 from pg_theano.environments.telling import kind_of, short, shown_action, words_of
+from pg_theano.system import handed
 from pg_theano.types import Array, UserError
 
 EXAMPLE = "mpe2.simple_spread_v3:parallel_env"
@@ -30,19 +32,50 @@ FIVE = "(observations, rewards, terminations, truncations, infos), a dict by age
 
 
 def made(config: knobs.Environment, render_mode: str | None = None) -> Any:
-    """One environment of `module:factory`, with its wrappers. Errors: `UserError`: what is named is none."""
-    named = attribute("environment.id", config.id, EXAMPLE)
+    """One environment of `module:factory`, or of what was given in Python, with its wrappers.
+
+    Errors: `UserError`: what is named is none.
+    """
+    make = handed.found(config.id)
+    if make is None:
+        named = attribute("environment.id", config.id, EXAMPLE)
+        if not (old_gym.is_environment(named) or (inspect.isroutine(named) and config.id.endswith("env"))):
+            got, wanted = (
+                f"got {short(named)}, which is no environment",
+                "a class with reset and step, or a function *env",
+            )
+            raise UserError.of("environment.id", got, wanted, EXAMPLE)
+        make = maker(named)
     wrappers = wrappers_of(config)
-    of_class = old_gym.is_environment(named)
-    if not (of_class or (inspect.isroutine(named) and config.id.endswith("env"))):
-        got, wanted = f"got {short(named)}, which is no environment", "a class with reset and step, or a function *env"
-        raise UserError.of("environment.id", got, wanted, EXAMPLE)
-    rendering = {} if render_mode is None else {"render_mode": render_mode}
     with quiet(), explained(config.id, "cannot be made"):
-        env = named(**config.kwargs, **rendering)
+        env = make(config.kwargs, render_mode)
         for wrapper, arguments in wrappers:
             env = wrapper(env, **arguments)
     return env
+
+
+def is_parallel(environment: Any) -> bool:
+    """Whether an object or a class looks like a parallel environment. Calls nothing."""
+    kind = environment if isinstance(environment, type) else type(environment)
+    if issubclass(kind, gymnasium.Env | gymnasium.vector.VectorEnv) or not callable(getattr(kind, "step", None)):
+        return False
+    inner = [one for base in kind.__mro__[:-1] for one in vars(base).values() if inspect.isfunction(one)]
+    return hasattr(environment, "possible_agents") or any("possible_agents" in one.__code__.co_names for one in inner)
+
+
+def maker(environment: Any) -> Any:
+    """A function (kwargs, render_mode) -> an environment: a class or a function is called, an object is copied."""
+
+    def make(kwargs: Mapping[str, Any], render_mode: str | None = None) -> Any:
+        if callable(environment):
+            return environment(**kwargs, **({} if render_mode is None else {"render_mode": render_mode}))
+        if kwargs:
+            raise UserError.of("environment.kwargs", f"got {kwargs!r:.60} with an object", "none", "giving its class")
+        return copy.deepcopy(environment)
+
+    marked: Any = make  # with what `given.given` asks for
+    marked.vector, marked.knobs = None, {"api": "pettingzoo"}
+    return marked
 
 
 class Seat(Slot):
