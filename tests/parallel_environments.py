@@ -100,6 +100,14 @@ class Doubled:
         return obs, {agent: 2 * one for agent, one in reward.items()}, *rest
 
 
+class Unseen(Team):
+    """Draws its next signs from a generator that no seed reaches."""
+
+    def deal(self, total):
+        self.rng = np.random.default_rng()
+        super().deal(total)
+
+
 class InTurn(Team):
     """What an AEC environment looks like."""
 

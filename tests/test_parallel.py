@@ -306,6 +306,15 @@ def test_a_fault_names_environment_agent_step_and_seed(fault, tmp_path):
     assert line.startswith("parallel_environments:Faulty, " + where) and what in line, line
 
 
+def test_a_glance_before_training_says_that_it_does_not_replay(tmp_path, capsys):
+    """And stretches then begin anew. Caught, when planted: the glance at one agent's seat, which cannot be played."""
+    config = small(environment=TEAM | {"id": "parallel_environments:Unseen"}, **BY_HAND | {"budget": {"updates": 1}})
+    pg_theano.run(config, run_dir=tmp_path / "run", plot=False)
+    said = capsys.readouterr().out
+    assert "warning: parallel_environments:Unseen, step" in said and "gave another" in said
+    assert "check_env parallel_environments:Unseen environment.api=pettingzoo" in said
+
+
 def test_check_env_finds_them_and_has_nothing_to_say_of_a_sound_one():
     words = ["environment.api=pettingzoo"]
     assert check_env("parallel_environments:Team", overrides=words).healthy and check_env(several.Team()).healthy
