@@ -45,7 +45,9 @@ PACKAGES = {
     "ale-py": Package(["ale-py"], "environment.id=ale_py:ALE/Pong-v5 environment.kwargs.obs_type=ram"),
     "minatar": Package(["minatar"], "environment.id=minatar.gym:MinAtar/Breakout-v1"),
     "popgym": Package(["popgym", "mazelib", "cython"], "environment.id=popgym:popgym-RepeatPreviousEasy-v0"),
-    "highway-env": Package(["highway-env", "pygame", *PANDAS], "environment.id=highway_env:highway-fast-v0"),
+    "highway-env": Package(
+        ["highway-env", "pygame", *PANDAS], "environment.id=highway_env:highway-fast-v0 budget.env_steps=512"
+    ),
     "flappy-bird-gymnasium": Package(
         ["flappy-bird-gymnasium", "pygame"], "environment.id=flappy_bird_gymnasium:FlappyBird-v0"
     ),
@@ -118,7 +120,7 @@ def tried(folder: Path, name: str) -> dict[str, Any]:
     env = os.environ | {"PYTHONPATH": f"{ROOT}:{own}", "SDL_VIDEODRIVER": "dummy"}
     with tempfile.TemporaryDirectory() as scratch:
         run = f"{scratch}/run"
-        words = [*PACKAGES[name].words.split(), *SHORT, "--run-dir", run]
+        words = [*SHORT, *PACKAGES[name].words.split(), "--run-dir", run]
         steps = {
             "train": ["-m", "pg_theano.train", "algorithm.name=ppo", *words],
             "evaluate": ["-m", "pg_theano.evaluate", run, "--episodes", "3", "--json"],

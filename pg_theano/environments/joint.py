@@ -54,7 +54,7 @@ def made(config: knobs.Environment, render_mode: str | None = None) -> Any:
     return env
 
 
-def is_parallel(environment: Any) -> bool:
+def is_parallel(environment: object) -> bool:
     """Whether an object or a class looks like a parallel environment. Calls nothing."""
     kind = environment if isinstance(environment, type) else type(environment)
     if issubclass(kind, gymnasium.Env | gymnasium.vector.VectorEnv) or not callable(getattr(kind, "step", None)):
@@ -63,7 +63,7 @@ def is_parallel(environment: Any) -> bool:
     return hasattr(environment, "possible_agents") or any("possible_agents" in one.__code__.co_names for one in inner)
 
 
-def maker(environment: Any) -> Any:
+def maker(environment: object) -> Any:
     """A function (kwargs, render_mode) -> an environment: a class or a function is called, an object is copied."""
 
     def make(kwargs: Mapping[str, Any], render_mode: str | None = None) -> Any:
