@@ -115,8 +115,9 @@ def install(folder: Path, name: str) -> None:
 def tried(folder: Path, name: str) -> dict[str, Any]:
     """What came of it: versions, the return, or the line of what failed."""
     own = folder / name
-    found = [one for one in own.glob("*.dist-info") if _plain(one.name).startswith(_plain(PACKAGES[name].needs[0]))]
-    values: dict[str, Any] = {"version": found[0].name.split("-")[1] if found else "?"}
+    known = dict(one.name.removesuffix(".dist-info").split("-", 1) for one in own.glob("*.dist-info"))
+    wanted = _plain(PACKAGES[name].needs[0])
+    values: dict[str, Any] = {"version": next((v for k, v in known.items() if _plain(k) == wanted), "?")}
     env = os.environ | {"PYTHONPATH": f"{ROOT}:{own}", "SDL_VIDEODRIVER": "dummy"}
     with tempfile.TemporaryDirectory() as scratch:
         run = f"{scratch}/run"

@@ -8,7 +8,7 @@ import pytest
 from helpers_runs import command, ran, resumed, small
 
 import pg_theano
-from pg_theano import report, watch
+from pg_theano import check, report, watch
 from pg_theano.check_env import check_env
 from pg_theano.config import knobs as sections
 from pg_theano.environments import making
@@ -194,6 +194,15 @@ def test_every_algorithm_by_gradient_learns(name, tmp_path):
     config |= {"budget": {"env_steps": 40_000}, "evaluation": {"every_updates": 1000, "episodes": 50}}
     config |= {"schedules": {"learning_rate": {"initial": 0.03}}, "solved": {"stop": False}}
     assert ran(config, tmp_path / "run").figures["evaluation"]["mean"] > 6
+
+
+@pytest.mark.slow
+def test_the_gradient_of_a_rollout_in_which_agents_wait_is_exact():
+    """Against differences and the twin, with rewards normalised by row. Caught, when planted: rows counted as
+    environments."""
+    config = {"environment": TEAM, "algorithm": {"name": "ppo", "num_steps": 7}, "policy": {"hidden": [3]}}
+    report = check.check(config | {"normalize": {"rewards": True}})
+    assert report.passed and 0 < report.steps < 3 * 3 * 7
 
 
 def test_an_evaluation_is_the_mean_over_agents_of_each_episode():
