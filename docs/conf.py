@@ -35,6 +35,8 @@ TAKEN_IN = {
     "benchmarks/README.md": "speed.md",
     "benchmarks/quality.md": "quality.md",
     "benchmarks/ppo-defaults.md": "ppo-defaults.md",
+    "benchmarks/several.md": "several.md",
+    "benchmarks/packages.md": "packages.md",
     "benchmarks/scans.md": "scans.md",
     "benchmarks/reliability.md": "measured-reliability.md",
     "benchmarks/search.md": "search-methods.md",

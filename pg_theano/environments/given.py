@@ -23,6 +23,7 @@ from gymnasium.utils import RecordConstructorArgs
 from gymnasium.wrappers import OrderEnforcing, PassiveEnvChecker, TimeLimit
 
 from pg_theano.config import knobs
+from pg_theano.environments import joint
 from pg_theano.environments.naming import quiet
 from pg_theano.environments.old_gym import OldGym, is_environment
 from pg_theano.environments.telling import words_of
@@ -55,8 +56,8 @@ def given(environment: object, config: knobs.Environment | None = None) -> Itera
     if made and kwargs:
         got = f"got {kwargs!r:.60} with an environment that is made already"
         raise UserError.of("environment.kwargs", got, "none", "giving its class")
-    maker = _maker(environment, kwargs, api)
-    own = {"id": name, "dynamics": None} | (NONE if made else {})
+    maker: Any = joint.maker(environment) if joint.is_parallel(environment) else _maker(environment, kwargs, api)
+    own = {"id": name, "dynamics": None} | (NONE if made else {}) | getattr(maker, "knobs", {})
     with held.handed(name, maker, _facts_of(environment)):
         yield own | ({"num_envs": maker.vector} if maker.vector else {})
 
@@ -142,7 +143,8 @@ def _maker(environment: object, kwargs: Mapping[str, Any], api: str) -> Any:
         return _marked(again or _Copies(made), None)
     if not callable(environment):
         raise _no_environment(environment)
-    first = _called(environment, kwargs, None, api)
+    if joint.is_parallel(first := _called(environment, kwargs, None, api)):
+        return joint.maker(environment)
     vector = first.num_envs if isinstance(first, gymnasium.vector.VectorEnv) else None
     if vector is None and not isinstance(first, gymnasium.Env):
         raise _no_environment(environment, f", which returns {type(first).__name__}")

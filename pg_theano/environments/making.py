@@ -18,7 +18,9 @@ import gymnasium
 import numpy as np
 
 from pg_theano.config import knobs
+from pg_theano.environments import joint
 from pg_theano.environments.naming import explained, maker_of, quiet, spec_of, wrappers_of
+from pg_theano.environments.parallel import Parallel
 from pg_theano.environments.rows import Flat, has_parts, observation_of
 from pg_theano.environments.singles import Slots
 from pg_theano.environments.spaces import action_of, spaces_of
@@ -54,6 +56,8 @@ def make(
     if config.dynamics is not None:
         return VectorClass(config, _vectorised(config, whole or num_envs, dtype, folders), dtype, squash)
     with importable(folders, config.named(), anew=False):
+        if config.api == "pettingzoo":
+            return Parallel(config, [joint.made(config) for _ in range(num_envs)], dtype, squash)
         spec = spec_of(config)
         wrappers = wrappers_of(config)
         if (vector := getattr(maker_of(config), "vector", None)) is not None:
@@ -106,7 +110,7 @@ def engine_of(config: knobs.Environment, *, dtype: str, backend: str, folders: S
         spaces = spaces_of(own.observation_space, own.action_space, config.dynamics)
         task = Task(config.dynamics, len(facts["obs_low"]), action, limit, facts["reward_threshold"], spaces)
         return Compiled(task, config.dynamics, own.source)
-    if config.engine in ("gymnasium", "vector") or config.workers or config.api == "gym":
+    if config.engine in ("gymnasium", "vector") or config.workers or config.api != "gymnasium":
         return None
     with importable(folders, config.named(), anew=False):
         spec = spec_of(config)
@@ -218,6 +222,8 @@ def single(
         quiet(),
         explained(config.id, "cannot be made", old=config.api == "gym"),
     ):
+        if config.api == "pettingzoo":
+            return joint.Together(joint.made(config, render_mode), config, render_mode)
         spec_of(config)
         return _single(config, wrappers_of(config), flat, render_mode)
 
@@ -225,7 +231,10 @@ def single(
 def converters(
     env: gymnasium.Env, id: str, dtype: str, squash: bool = False
 ) -> tuple[Callable[[Any], Array], Callable[[Array], Array]]:
-    """(observation to one row [1, F], a policy's actions [N, ...] to the environment's) of a single environment."""
+    """(observation to one row [1, F], a policy's actions [N, ...] to the environment's) of a single environment;
+    of one with several agents, a row for each: [A, F] and [A, ...] to [1, A, ...]."""
+    if isinstance(env.unwrapped, joint.Together):
+        return env.unwrapped.converters(dtype, squash)
     observation = observation_of(env.observation_space, id, dtype)
     return lambda obs: observation.convert(np.asarray(obs)[None]), action_of(env.action_space, id, squash).given
 
