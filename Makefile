@@ -76,7 +76,7 @@ bench: $(VENV)/.train $(BENCH)/.bench
 
 # PPO on seven tasks against the tuned reference: hours; finished cells are skipped.
 quality: $(VENV)/.train
-	@$(RUN) -m pip install --quiet --disable-pip-version-check -e ".[box2d]"
+	@$(RUN) -m pip install --quiet --disable-pip-version-check -e ".[box2d,mujoco]"
 	@$(RUN) benchmarks/quality.py $(ARGS)
 
 # Every promise of reliability, held to its figure: hours; finished cells are skipped.

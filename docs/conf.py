@@ -35,6 +35,7 @@ suppress_warnings = ["misc.highlighting_failure"]
 TAKEN_IN = {
     "benchmarks/README.md": "speed.md",
     "benchmarks/quality.md": "quality.md",
+    "benchmarks/quality-mujoco.md": "quality-mujoco.md",
     "benchmarks/ppo-defaults.md": "ppo-defaults.md",
     "benchmarks/scans.md": "scans.md",
     "benchmarks/reliability.md": "measured-reliability.md",
