@@ -142,6 +142,7 @@ def section(cells: dict[tuple[str, int], Cell]) -> str:
 
 def main(options: argparse.Namespace, trained: Callable[..., Path]) -> int:
     """Measure what is missing, unless `--table`, and write the page."""
+    options.core = None  # nothing here is timed against another program
     wanted = [(config, seed) for seed in range(options.seeds or SEEDS) for config in TASKS]
     for config, seed in [] if options.table else wanted:
         found = kept(options.cells, options.overrides).get((config, seed))
