@@ -506,10 +506,10 @@ class Double(gymnasium.RewardWrapper):
         return 2 * reward
 
 
-class SameStep(VectorEnv):
-    """A vectorised class that resets in a mode that loses the true successor."""
+class NoMode(VectorEnv):
+    """A vectorised class that does not say when it resets."""
 
-    metadata = {"autoreset_mode": AutoresetMode.SAME_STEP}
+    metadata = {}
     single_observation_space = box(1)
     single_action_space = spaces.Discrete(2)
 
@@ -571,4 +571,4 @@ register("Endless-v0", OnlyTimeLimit)
 register("EndlessEnds-v0", Lengths)
 register("VectorDict-v0", DictObs, vector_entry_point=VectorDict, max_episode_steps=9)
 register("TwoTasks-v0", ConstantValue, vector_entry_point=OtherTask, max_episode_steps=9)
-register("SameStep-v0", ConstantValue, vector_entry_point=SameStep, max_episode_steps=9)
+register("NoMode-v0", ConstantValue, vector_entry_point=NoMode, max_episode_steps=9)

@@ -138,14 +138,15 @@ def resolved(
     overrides: Iterable[str] = (),
     seed: int | None = None,
     folder: Path | None = None,
+    own: Mapping[str, Any] | None = None,
 ) -> Resolved:
     """The config of a file, of plain data, or of nothing: the defaults.
 
-    Overrides and seed lie over any of them. Modules that it names are looked for beside the file; for all else in
-    `folder`, or the current one.
+    Overrides and seed lie over any of them, and `own`, the knobs of an environment that was given in Python. Modules
+    that it names are looked for beside the file; for all else in `folder`, or the current one.
     """
     overrides = list(overrides)
-    if isinstance(config, Config) and not overrides and seed is None:
+    if isinstance(config, Config) and not overrides and seed is None and not own:
         return Resolved(config, folder or Path.cwd())
     if isinstance(config, Config | Mapping):
         document = _laid_over(to_dict(config) if isinstance(config, Config) else config, {}, "config", overrides, seed)
@@ -153,6 +154,8 @@ def resolved(
         document = read_data(config, overrides, seed)
         if config is not None:
             folder = Path(config).resolve().parent
+    if own and isinstance(document.data.setdefault("environment", {}), dict):
+        document.data["environment"] |= own
     found = from_dict(document.data, document.lines, document.name)
     check_addresses(document)
     return Resolved(found, folder or Path.cwd(), document.lines, document.name)

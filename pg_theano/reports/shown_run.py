@@ -29,7 +29,9 @@ class Options:
     `overrides` are more `knob=value` words. `folder_of_config` is where the modules that a config names are looked for,
     where it comes from no file. `force` resumes a run though this process, or a file of the run, is not as it was.
     `callbacks` look on, and may stop the run: see `pg_theano.training.callbacks`. `live` is a page that is kept up to
-    date. `display` makes the screen of a run from a title.
+    date. `display` makes the screen of a run from a title. `environment` is one as Python has it, in place of the
+    config's: a class, a function that makes one, an environment, a VectorEnv (`pg_theano.environments.given`).
+    `only_begin` ends a new run before its first update: what it begins with can be looked at, and resumed.
     """
 
     run_dir: str | os.PathLike[str] | None = None
@@ -42,6 +44,8 @@ class Options:
     force: bool = False
     callbacks: Sequence[Callback] | Callback = ()
     live: str | os.PathLike[str] | None = None
+    environment: object = None
+    only_begin: bool = False
 
 
 def run(config: training.Chosen, knobs: Sequence[str], options: Options) -> Result:
@@ -65,12 +69,19 @@ def run(config: training.Chosen, knobs: Sequence[str], options: Options) -> Resu
     overrides = [*knobs, *options.overrides]
 
     def train(display: Display) -> Result:
-        how = training.How(display, options.force, callbacks)
+        how = training.How(display, options.force, callbacks, options.only_begin)
         if options.resume is not None:
-            result = training.resume(Path(options.resume), overrides, how)
+            result = training.resume(Path(options.resume), overrides, how, options.environment)
         else:
-            seed, run_dir, folder = options.seed, options.run_dir, options.folder_of_config
-            result = training.run(config, overrides, seed=seed, run_dir=run_dir, folder_of_config=folder, how=how)
+            result = training.run(
+                config,
+                overrides,
+                seed=options.seed,
+                run_dir=options.run_dir,
+                folder_of_config=options.folder_of_config,
+                environment=options.environment,
+                how=how,
+            )
         return Result(result.folder, result.figures, _drawn(result) if options.plot else None)
 
     def shown(display: Display) -> Result:
@@ -93,16 +104,21 @@ def _check(config: Any, options: Options) -> None:
             f"resume: got {got[0]} beside it; expected none: a resumed run keeps its config, seed and folder; "
             'try run(resume=...), and knobs of the budget such as "budget.updates=200"'
         )
-    if not (config is None or isinstance(config, Config | Mapping | str | os.PathLike)):
-        raise UserError(
-            f"config: got {config!r:.60}; expected a file, a dict or a Config; try run('configs/cartpole.yaml')"
-        )
+    check_config(config)
     if options.plot and "MPLBACKEND" in os.environ:  # said now, and not after hours
         from pg_theano.reports import plots  # noqa: F401
     for name in ("run_dir", "resume", "live"):
         path = getattr(options, name)
         if not (path is None or isinstance(path, str | os.PathLike)):
             raise UserError(f"{name}: got {path!r:.60}; expected a path; try {name}='runs/mine'")
+
+
+def check_config(config: object) -> None:
+    """Errors: `UserError` for what is no config."""
+    if not (config is None or isinstance(config, Config | Mapping | str | os.PathLike)):
+        raise UserError(
+            f"config: got {config!r:.60}; expected a file, a dict or a Config; try run('configs/cartpole.yaml')"
+        )
 
 
 def _drawn(result: training.Result) -> Path | None:

@@ -33,6 +33,7 @@ class How(NamedTuple):
     display: Display = Quiet
     force: bool = False  # resume though this process, or a file of the run, is not as it was
     callbacks: Sequence[Callback] = ()
+    only_begin: bool = False  # end before the first update
 
 
 def one(begun: runs.Resumable, folder_of_config: Path, how: How) -> dict[str, Any]:
@@ -162,6 +163,7 @@ def _trainer(
 
         told = Told(how.callbacks, setting)
     trainer = Trainer(setting, program, saver, told)
+    trainer.stop_asked = how.only_begin
     closing.callback(trainer.judge.close)
     return trainer
 
@@ -171,7 +173,9 @@ def to_the_end(trainer: Trainer) -> dict[str, Any]:
     trainer.begin()
     try:
         with watchdog.watching(trainer.config.environment.timeout):
-            return trainer.finish(trainer.train())
+            status = trainer.train()
+            only_begun = status == "stopped" and not trainer.now.counters.updates
+            return trainer.finish(status, "it was only begun" if only_begun else None)
     except KeyboardInterrupt:
         return trainer.give_up("interrupted")
     except UserError as error:

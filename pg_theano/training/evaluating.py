@@ -21,13 +21,13 @@ MOST_ENVIRONMENTS = 32
 class Evaluator:
     """Environments of its own, that training never touches; made when first needed, kept for the next evaluation.
 
-    `episodes` is the largest number of an evaluation.
+    `episodes` is the largest number of an evaluation. `shared`: those of the training are used after all.
     """
 
-    def __init__(self, config: Config, spec: Spec, folders: Sequence[Path], episodes: int):
+    def __init__(self, config: Config, spec: Spec, folders: Sequence[Path], episodes: int, shared: Any = None):
         self.config, self.folders, self.most = config, folders, episodes
         self.draw, self.size = programs.noise_of(config, spec), spec.acting.obs_size
-        self.environment: Any = None
+        self.environment, self.shared = shared, shared is not None
         self.length: float | None = None  # mean, of the episodes played last; None where it costs nothing
 
     def __call__(
@@ -60,6 +60,8 @@ class Evaluator:
             progress=progress,
         )
         self.length = None if self.all_at_once() else float(played.lengths.mean())
+        if self.shared:
+            self.environment.player = None  # the episodes that were open there are over
         return figures_of(played.returns)
 
     def made(self) -> Any:
@@ -78,10 +80,11 @@ class Evaluator:
 
     def all_at_once(self) -> bool:
         """Whether all episodes are rows of one vectorised class: fewer of them would be no quicker."""
-        return isinstance(self.made(), making.VectorClass)
+        made = self.made()
+        return isinstance(made, making.VectorClass) and made.num_envs >= self.most
 
     def close(self) -> None:
-        if self.environment is not None:
+        if self.environment is not None and not self.shared:
             self.environment.close()
 
 

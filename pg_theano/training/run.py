@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 from pg_theano.config import reading as configs
 from pg_theano.config import user_code
 from pg_theano.config.knobs import Config
+from pg_theano.environments import given as environments
 from pg_theano.runs import figures, places, seeds
 from pg_theano.runs import folder as runs
 from pg_theano.system import clock, locks, writing
@@ -39,13 +40,22 @@ def run(
     seed: int | None = None,
     run_dir: str | os.PathLike[str] | None = None,
     folder_of_config: Path | None = None,
+    environment: object = None,
     how: How = SILENT,
 ) -> Result:
     """Train a config, with `knob=value` set over it, in a new folder. Errors: `UserError`.
 
     `folder_of_config` is where the modules that a config names are looked for, where it comes from no file.
+    `environment` is one as Python has it, in place of the config's: see `pg_theano.environments.given`.
     """
     given = configs.resolved(config, overrides, seed, folder_of_config)
+    if environment is None:
+        return _new(given, run_dir, how)
+    with environments.given(environment, given.config.environment) as own:
+        return _new(configs.resolved(config, overrides, seed, folder_of_config, own), run_dir, how)
+
+
+def _new(given: configs.Resolved, run_dir: str | os.PathLike[str] | None, how: How) -> Result:
     name = given.config.name or places.name_of(given.config.environment.dynamics or given.config.environment.id)
     with given.placed(), places.new(name, run_dir) as path:
         if given.config.runs == 1:
@@ -56,11 +66,17 @@ def run(
             return Result(path, _several(given.config, path, given.folder, how))
 
 
-def resume(path: Path, overrides: Sequence[str] = (), how: How = SILENT) -> Result:
+def resume(path: Path, overrides: Sequence[str] = (), how: How = SILENT, environment: object = None) -> Result:
     """Go on with the run of a folder, from its newest whole checkpoint, or with the seeds of one that holds several.
 
-    Errors: `UserError` where the folder holds no run that can go on.
+    `environment` is the one that the run was given in Python. Errors: `UserError` where the folder holds no run that
+    can go on.
     """
+    if environment is not None:
+        several = (path / seeds.PLAN).exists()
+        trained = seeds.read_plan(path)[0] if several else runs.read_run(path, force=how.force)[0]
+        with environments.again(environment, trained.environment):
+            return resume(path, overrides, how)
     if (path / seeds.PLAN).exists():
         if overrides:
             raise UserError(f"{overrides[0]}: a set of seeds keeps its config; resume one seed to change its budget")

@@ -1,0 +1,185 @@
+"""`pg_theano.Agent`: a hand on runs, equal to the commands."""
+
+import json
+import warnings
+
+import gymnasium
+import numpy as np
+import pytest
+from helpers_runs import small
+from test_given import Walk
+
+import pg_theano
+from pg_theano.config.tables import knob_named
+from pg_theano.evaluate import main as evaluate
+from pg_theano.train import main as train
+from pg_theano.types import UserError
+
+OPTIMISED = False
+KNOBS = small(environment={"id": "CartPole-v1", "num_envs": 4}, evaluation={"episodes": 5, "every_updates": 1})
+PPO = {"algorithm": {"name": "ppo", "num_steps": 16, "num_minibatches": 2, "num_epochs": 1}}
+
+
+@pytest.fixture(autouse=True)
+def here(elsewhere, functions_kept):
+    pass
+
+
+def left(folder):
+    """What a run left, without its seconds: its records and the arrays of its last checkpoint."""
+    lines = [json.loads(one) for one in (folder / "metrics.jsonl").read_text().splitlines()]
+    last = sorted((folder / "checkpoints").glob("update-*.npz"))[-1]
+    with np.load(last) as arrays:
+        state = {name: arrays[name].tobytes() for name in arrays}
+    return [{name: value for name, value in one.items() if name != "seconds"} for one in lines], last.name, state
+
+
+CONFIGS = {
+    "reinforce": {},
+    "whole episodes": {"algorithm": {"name": "ppo"}},
+    "compiled stretches": PPO,
+    "gymnasium stretches": PPO | {"environment": {"id": "CartPole-v1", "num_envs": 4, "engine": "gymnasium"}},
+    "normalised": PPO | {"normalize": {"observations": True, "rewards": True}},
+    "box": {"environment": {"id": "Pendulum-v1", "max_episode_steps": 20}, "algorithm": {"name": "vpg"}},
+    "search": {"algorithm": {"name": "cem", "population_size": 4}},
+    "schedule": {"schedules": {"learning_rate": {"kind": "linear", "initial": 0.1, "final": 0.0, "over_updates": 5}}},
+    "sampled": {"evaluation": {"sampled": True, "episodes": 3}, "seed": 7},
+    "by hand": {"algorithm": {"name": "vpg"}, "gradients": "by_hand"},
+}
+
+
+@pytest.mark.parametrize("name", CONFIGS)
+def test_an_agent_equals_the_command(name, tmp_path):
+    """Bit for bit: begun, looked at before it has learned, and trained in two parts; the command in one. Caught, when
+    planted: the budget counted from zero the second time, schedules begun anew, a best policy that is forgotten."""
+    config = small(**{"environment": {"id": "CartPole-v1", "num_envs": 4}} | CONFIGS[name])
+    if name == "search":  # which has generations in place of minibatches
+        del config["schedules"]
+    agent = pg_theano.Agent(config=config)
+    agent.evaluate(episodes=2)
+    agent.learn(updates=2).learn(updates=2)
+    words = [f"{section}={json.dumps(value)}" for section, value in config.items() if section != "budget"]
+    assert train([*words, "budget.updates=4", "--run-dir", "command", "--no-plot"]) == 0
+    ours, theirs = left(agent.run_folder), left(tmp_path / "command")
+    assert ours == theirs
+
+
+def test_it_goes_on_after_it_has_solved():
+    agent = pg_theano.Agent(config=KNOBS, threshold=1.0)
+    assert agent.learn(updates=5).result.figures["status"] == "solved"
+    before = agent.result.figures["updates"]
+    agent.learn(updates=2)
+    assert agent.result.figures["updates"] == before + 2
+
+
+def test_knobs_by_their_own_names():
+    agent = pg_theano.Agent("Acrobot-v1", "ppo", learning_rate=1e-3, hidden=[4], **{"evaluation.every_updates": 3})
+    config = agent.config
+    assert (config.environment.id, config.algorithm.name, config.policy.hidden) == ("Acrobot-v1", "ppo", [4])
+    assert (config.schedules.learning_rate.initial, config.evaluation.every_updates) == (1e-3, 3)
+    assert agent.learning_rate == 1e-3
+    assert agent.num_minibatches == 8  # ppo's default, and not that of all
+    agent.learning_rate = 2e-3
+    assert agent.config.schedules.learning_rate.initial == 2e-3
+    assert pg_theano.Agent(config=KNOBS, policy={"hidden": [3]}).hidden == [3]
+    assert knob_named("discount") == "algorithm.discount"
+
+
+@pytest.mark.parametrize(
+    ("knobs", "said"),
+    [
+        ({"gamma": 0.9}, r"gamma: unknown knob; did you mean discount \(algorithm.discount\)\?"),
+        ({"n_steps": 8}, r"did you mean num_steps \(algorithm.num_steps\)"),
+        ({"leraning_rate": 1}, r"did you mean learning_rate \(schedules.learning_rate\)"),
+        (
+            {"every_updates": 1},
+            r"every_updates: several knobs have this name; expected evaluation.every_updates or check",
+        ),
+        ({"num_envs": -1}, r"environment.num_envs: got -1; expected a whole number from 1"),
+        ({"algorithm": "pppo"}, r"algorithm.name: got 'pppo'"),
+        ({"environment": 7}, r"environment: got int, which is none"),
+        ({"config": 7}, r"config: got 7; expected a file, a dict or a Config"),
+    ],
+)
+def test_what_is_wrong_is_said_as_it_is_made(knobs, said):
+    with pytest.raises(UserError, match=said):
+        pg_theano.Agent(**knobs)
+
+
+def test_what_is_no_knob_cannot_be_set():
+    agent = pg_theano.Agent(config=KNOBS)
+    with pytest.raises(UserError, match="result: is no knob"):
+        agent.result = 3
+    with pytest.raises(UserError, match="hiden: unknown knob; did you mean hidden"):
+        agent.hiden = [3]
+    with pytest.raises(AttributeError, match="unknown knob"):
+        _ = agent.hiden
+
+
+def test_the_page_of_a_command_reads_what_it_saved(tmp_path, capsys):
+    """Saved, loaded, gone on with; the copy is a run of its own. Caught, when planted: the config copied first, the
+    original trained on."""
+    agent = pg_theano.Agent(config=KNOBS).learn(updates=2)
+    saved = agent.save("lander")
+    with pytest.raises(UserError, match="lander: is there already; expected a new folder"):
+        agent.save("lander")
+    (tmp_path / "mine").mkdir()
+    with pytest.raises(UserError, match="mine: is there already"):
+        agent.save("mine", overwrite=True)
+    agent.save("lander", overwrite=True)
+    capsys.readouterr()
+    assert evaluate(["lander", "--episodes", "4", "--json"]) == 0
+    command = json.loads(capsys.readouterr().out)
+    again = pg_theano.Agent.load("lander")
+    assert again.evaluate(episodes=4) == command
+    again.learn(updates=1)
+    assert len(again.curve["env_steps"]) == 3
+    assert len(agent.curve["env_steps"]) == 2
+    assert left(agent.run_folder)[0] == left(saved)[0][:2]
+
+
+def test_it_predicts_as_stable_baselines3_does():
+    agent = pg_theano.Agent(config=KNOBS)
+    obs = np.zeros(4, np.float32)
+    action, state = agent.predict(obs, deterministic=True)
+    assert action in (0, 1)
+    assert state is None
+    assert agent.predict(np.zeros((3, 4), np.float32))[0].shape == (3,)
+    assert agent.policy.probs(obs).shape == (2,)
+    agent.learn(updates=2)
+    assert np.array_equal(agent.policy.probs(obs), pg_theano.load(agent.run_folder).probs(obs))
+
+
+def test_ctrl_c_keeps_what_was_learned():
+    agent = pg_theano.Agent(config=KNOBS)
+
+    def interrupts(update, metrics, policy):
+        if update == 2:
+            raise KeyboardInterrupt
+
+    agent.learn(updates=9, callbacks=interrupts)
+    assert agent.result.figures["status"] == "interrupted"
+    done = agent.result.figures["updates"]
+    assert agent.learn(updates=1).result.figures["updates"] == done + 1
+
+
+def test_a_class_is_trained_evaluated_saved_and_loaded():
+    local = type("Local", (Walk,), {"__module__": "__main__", "__qualname__": "Local"})
+    agent = pg_theano.Agent(local, config=KNOBS).learn(updates=1)
+    assert agent.evaluate(episodes=2)["n"] == 2
+    agent.save("walker")
+    with pytest.raises(UserError, match=r"given in Python; expected it once more"):
+        pg_theano.Agent.load("walker").evaluate(episodes=2)
+    again = pg_theano.Agent.load("walker", environment=local)
+    assert again.evaluate(episodes=2)["n"] == 2
+    assert again.learn(updates=1).result.figures["updates"] == 2
+
+
+def test_the_package_names_it():
+    assert "Agent" in pg_theano.__all__
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        env = gymnasium.make("CartPole-v1")
+    assert pg_theano.Agent(env).config.environment.id == "CartPole-v1"
+    with pytest.raises(AttributeError, match="no attribute 'Agnet'"):
+        _ = pg_theano.Agnet
