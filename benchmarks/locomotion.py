@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import hashlib
 import json
+import re
 import resource
 import statistics
 from collections.abc import Callable, Sequence
@@ -93,21 +94,44 @@ def measured(options: argparse.Namespace, config: str, seed: int, trained: Calla
     }
 
 
+def interval(means: list[float]) -> tuple[float, float]:
+    """The 95 % bootstrap interval of the interquartile mean; of one seed, that seed."""
+    (drawn,) = aggregates.resampled([means], np.random.default_rng(0), RESAMPLES)
+    low, high = aggregates.interval(aggregates.interquartile_mean(drawn))
+    return float(low), float(high)
+
+
+def of(config: str, cells: dict[tuple[str, int], Cell]) -> list[Cell]:
+    """The cells that count for a config: seeds 0 to 4."""
+    return [cell for (name, seed), cell in sorted(cells.items()) if name == config and seed < SEEDS]
+
+
+def reaches(config: str, cells: dict[tuple[str, int], Cell]) -> str:
+    """The line of the config's head that says what it reaches."""
+    means = [cell["mean"] for cell in of(config, cells)]
+    if not means:
+        return "# Reaches: not measured yet; 5 seeds are to be."
+    middle, (low, high) = float(aggregates.interquartile_mean(means)), interval(means)
+    if len(means) == 1:
+        return f"# Reaches: {middle:.0f} (one seed)."
+    return f"# Reaches: {middle:.0f} (interquartile mean of {len(means)} seeds, 95 %: {low:.0f} to {high:.0f})."
+
+
 def section(cells: dict[tuple[str, int], Cell]) -> str:
-    rng, rows, reached, complete = np.random.default_rng(0), [], 0, 0
+    """The page."""
+    rows, reached, complete = [], 0, 0
     for config, published in TASKS.items():
-        found = [cell for (name, seed), cell in sorted(cells.items()) if name == config and seed < SEEDS]
+        found = of(config, cells)
         row: list[Any] = [published.task, *(f"{x:g}" if x else "–" for x in published[1:]), len(found)]
         if not found:
             rows.append([*row, *["–"] * 5])
             continue
         means = [cell["mean"] for cell in found]
         middle = float(aggregates.interquartile_mean(means))
-        (drawn,) = aggregates.resampled([means], rng, RESAMPLES)
-        low, high = aggregates.interval(aggregates.interquartile_mean(drawn))
         cpu = [cell["cpu_seconds"] for cell in found if cell["cpu_seconds"] is not None]
         reached, complete = reached + (middle >= published.better), complete + (len(found) == SEEDS)
-        row += [f"**{middle:.0f}** ({low:.0f} to {high:.0f})" if len(found) > 1 else f"**{middle:.0f}**"]
+        low, high = interval(means)
+        row += [f"**{middle:.0f}** ({low:.0f} to {high:.0f})" if len(means) > 1 else f"**{middle:.0f}**"]
         row += [f"{min(means):.0f}", f"{max(means):.0f}", f"{statistics.median(cpu):.0f}" if cpu else "–"]
         rows.append([*row, "yes" if middle >= published.better else "no"])
     head = ["task", "Tianshou's PPO", "CleanRL's PPO", "seeds", "ours: IQM (95 %)", "worst", "best"]
@@ -141,7 +165,7 @@ def section(cells: dict[tuple[str, int], Cell]) -> str:
 
 
 def main(options: argparse.Namespace, trained: Callable[..., Path]) -> int:
-    """Measure what is missing, unless `--table`, and write the page."""
+    """Measure what is missing, unless `--table`; write the page, and what the heads of the configs say."""
     options.core = None  # nothing here is timed against another program
     wanted = [(config, seed) for seed in range(options.seeds or SEEDS) for config in TASKS]
     for config, seed in [] if options.table else wanted:
@@ -151,7 +175,11 @@ def main(options: argparse.Namespace, trained: Callable[..., Path]) -> int:
             with options.cells.open("a") as file:
                 file.write(json.dumps(found) + "\n")
         print(f"  {config} {seed}: {found['mean']:.1f}, {found['cpu_seconds']} CPU seconds", flush=True)
-    text = section(kept(options.cells, options.overrides))
+    cells = kept(options.cells, options.overrides)
+    text = section(cells)
     (PAGE if options.cells == CELLS else options.cells.with_suffix(".md")).write_text(text)
+    for config in TASKS if options.cells == CELLS else ():
+        path = ROOT / "configs" / f"{config}.yaml"
+        path.write_text(re.sub(r"^# Reaches: .*$", reaches(config, cells), path.read_text(), flags=re.MULTILINE))
     print("\n" + text)
     return 0

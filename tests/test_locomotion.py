@@ -26,9 +26,12 @@ def test_one_set_of_knobs_but_for_the_discount_of_swimmer():
 
 
 def test_the_page_is_what_the_kept_cells_say():
-    """Caught, when planted: a cell appended without `--table`; a mean that was changed in the page."""
+    """And the heads of the configs. Caught, when planted: a cell appended without `--table`; a mean that was changed in
+    the page, or in a head."""
     cells = locomotion.kept(locomotion.CELLS)
     assert locomotion.PAGE.read_text() == locomotion.section(cells)
+    for config in locomotion.TASKS:
+        assert locomotion.reaches(config, cells) in (ROOT / "configs" / f"{config}.yaml").read_text().splitlines()
     assert all(cell["episodes"] == 100 and cell["env_steps"] <= 1e6 for cell in cells.values())
 
 
