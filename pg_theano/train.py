@@ -29,6 +29,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     add("--run-dir", metavar="D", help="exact folder of the run (default: runs/<name>, or the next free)")
     add("--resume", metavar="RUN", help="go on with the run of this folder")
     add("--force", action="store_true", help="--resume: also where versions, backend, dtype or its files are others")
+    add("--change", action="store_true", help="--resume: with knobs that are no part of the graph; run.json records it")
     commands.add_allow_import(parser)
     add("--log", action="append", default=[], metavar="WHERE", help="tensorboard, wandb or trackio; may be given again")
     add("--no-plot", action="store_true", help="draw no figure at the end")
@@ -40,9 +41,13 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _train(arguments: argparse.Namespace) -> int:
     file, overrides = commands.config_and_overrides(arguments.what)
     if arguments.resume and (file or arguments.seed is not None or arguments.run_dir):
-        raise UserError("--resume takes its config, seed and folder from the run; give budget knobs at most")
+        raise UserError("--resume takes its config, seed and folder from the run; give knobs at most")
     if arguments.force and not arguments.resume:
         raise UserError("--force: goes with --resume; a new run has nothing to differ from")
+    if arguments.change and not (arguments.resume and overrides):
+        raise UserError(
+            "--change: expected --resume RUN and knob=value words beside it; try a new run with other knobs"
+        )
     stream = sys.stderr if arguments.json else sys.stdout
     options = shown_run.Options(
         run_dir=arguments.run_dir,
@@ -51,6 +56,7 @@ def _train(arguments: argparse.Namespace) -> int:
         plot=not arguments.no_plot,
         display=lambda title: screen.make(stream, title),
         force=arguments.force,
+        change=arguments.change,
         callbacks=_logs(arguments.log),
         live=arguments.live,
     )

@@ -13,6 +13,7 @@ import pg_theano
 from pg_theano.check_env import check_env
 from pg_theano.config import knobs
 from pg_theano.environments import given, making
+from pg_theano.reports.animation import watch
 from pg_theano.training.playing.stretches import Segments
 from pg_theano.types import UserError
 
@@ -304,3 +305,18 @@ def test_a_vector_env_takes_no_wrappers_and_no_limit():
     envs = SyncVectorEnv([Walk] * 4)
     with pytest.raises(UserError, match=r"environment.max_episode_steps: got 5 with a gymnasium.vector.VectorEnv"):
         run(envs, "environment.max_episode_steps=5")
+
+
+def test_it_is_watched_with_what_it_was_given(tmp_path):
+    class Drawn(Walk):
+        metadata = {"render_modes": ["rgb_array"], "render_fps": 50}
+
+        def render(self):
+            return np.zeros((8, 8, 3), np.uint8)
+
+    folder = run(Drawn, "budget.updates=1").folder
+    with pytest.raises(UserError, match="was given in Python"):
+        list(watch(folder, gif="a.gif"))
+    (episode,) = watch(folder, gif="a.gif", environment=Drawn)
+    assert episode.ended
+    assert (tmp_path / "a.gif").stat().st_size > 0

@@ -177,20 +177,26 @@ def _copied(value: Any) -> Any:
     return [_copied(inner) for inner in value] if isinstance(value, (list, tuple)) else value
 
 
-def _override(data: dict[str, Any], lines: dict[tuple, int], override: str) -> None:
+def knob_of(override: str) -> tuple[str, Any]:
+    """(the knob's path, its value) of a word `a.b=value`."""
     key, equals, text = override.partition("=")
     if not equals or not key.strip():
         what = "knob before `=`" if equals else "`=`"
         raise UserError(f"{override}: got no {what}; expected knob=value, such as algorithm.discount=0.98")
-    path = tuple(key.strip().split("."))
-    if len(path) > yaml_lines.MAX_DEPTH:
-        raise UserError(f"{override:.60}...: got {len(path):,} parts; expected a knob, such as algorithm.discount=0.98")
-    inner = data
+    if key.count(".") >= yaml_lines.MAX_DEPTH:
+        parts = key.count(".") + 1
+        raise UserError(f"{override:.60}...: got {parts:,} parts; expected a knob, such as algorithm.discount=0.98")
+    return key.strip(), yaml_lines.read_value(text, override)
+
+
+def _override(data: dict[str, Any], lines: dict[tuple, int], override: str) -> None:
+    key, value = knob_of(override)
+    path, inner = tuple(key.split(".")), data
     for part in path[:-1]:
         inner = inner.setdefault(part, {})
         if not isinstance(inner, dict):
             raise UserError(f"{override}: {part} is not a section; nothing can be set inside it")
-    inner[path[-1]] = yaml_lines.read_value(text, override)
+    inner[path[-1]] = value
     lines[path] = 0  # line 0: the command line
     for length in range(1, len(path)):
         lines.setdefault(path[:length], 0)

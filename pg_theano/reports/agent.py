@@ -21,14 +21,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pg_theano.config import reading
+from pg_theano.config import changing, reading
 from pg_theano.config.kinds import Schedule
 from pg_theano.config.knobs import Config
 from pg_theano.config.tables import in_sections, knob_named
 from pg_theano.environments import given as environments
 from pg_theano.policies.policy import Policy
 from pg_theano.reports import shown_run
-from pg_theano.runs import checkpoints, curves, places, policy_of_run
+from pg_theano.runs import changes, checkpoints, curves, places, policy_of_run
 from pg_theano.runs import folder as runs
 from pg_theano.training import evaluating
 from pg_theano.training.run import Chosen
@@ -108,7 +108,8 @@ class Agent:
         else:
             budget = over.get("budget") or self._new.budget.model_dump()
             words = [*self._more(budget), *(f"{knob}={json.dumps(value)}" for knob, value in self._changed.items())]
-            result = shown_run.run(None, words, shown_run.Options(resume=self.run_folder, **options))
+            resumed = shown_run.Options(resume=self.run_folder, change=bool(self._changed), **options)
+            result = shown_run.run(None, words, resumed)
         self._keep(run_folder=result.folder, result=result, _changed={}, _policy=None)
 
     def _more(self, budget: Mapping[str, Any]) -> Iterator[str]:
@@ -156,10 +157,10 @@ class Agent:
     @property
     def config(self) -> Config:
         """The knobs as they are now: of the run, with what was changed since."""
-        now = self._new if self.run_folder is None else runs.read_run(self.run_folder)[0]
-        for knob, value in self._changed.items():
-            now = reading.resolved(now, [f"{knob}={json.dumps(value)}"]).config
-        return now
+        if self.run_folder is None:
+            return self._new
+        config, facts = runs.read_run(self.run_folder)
+        return changing.changed(changes.config_after(config, changes.of(facts)), self._changed)
 
     @property
     def curve(self) -> dict[str, list[float]]:

@@ -27,7 +27,8 @@ class Options:
     """The keyword arguments of `pg_theano.run`.
 
     `overrides` are more `knob=value` words. `folder_of_config` is where the modules that a config names are looked for,
-    where it comes from no file. `force` resumes a run though this process, or a file of the run, is not as it was.
+    where it comes from no file. `force` resumes a run though this process, or a file of the run, is not as it was;
+    `change` resumes it with other values of knobs that are no part of the graph.
     `callbacks` look on, and may stop the run: see `pg_theano.training.callbacks`. `live` is a page that is kept up to
     date. `display` makes the screen of a run from a title. `environment` is one as Python has it, in place of the
     config's: a class, a function that makes one, an environment, a VectorEnv (`pg_theano.environments.given`).
@@ -42,6 +43,7 @@ class Options:
     display: Display | None = None
     folder_of_config: Path | None = None
     force: bool = False
+    change: bool = False
     callbacks: Sequence[Callback] | Callback = ()
     live: str | os.PathLike[str] | None = None
     environment: object = None
@@ -69,7 +71,7 @@ def run(config: training.Chosen, knobs: Sequence[str], options: Options) -> Resu
     overrides = [*knobs, *options.overrides]
 
     def train(display: Display) -> Result:
-        how = training.How(display, options.force, callbacks, options.only_begin)
+        how = training.How(display, options.force, options.change, callbacks, options.only_begin)
         if options.resume is not None:
             result = training.resume(Path(options.resume), overrides, how, options.environment)
         else:

@@ -15,7 +15,7 @@ from pg_theano.environments.sound import LONGEST_EPISODE
 from pg_theano.runs import folder as runs
 from pg_theano.runs import seeds
 from pg_theano.system import opening
-from pg_theano.training import agents, looking, programs, saving
+from pg_theano.training import agents, looking, memory, programs, saving
 from pg_theano.training.display import Display, Quiet, Screen
 from pg_theano.training.loop import Trainer
 from pg_theano.training.playing import collecting
@@ -32,6 +32,7 @@ class How(NamedTuple):
 
     display: Display = Quiet
     force: bool = False  # resume though this process, or a file of the run, is not as it was
+    change: bool = False  # resume with other values of knobs that are no part of the graph
     callbacks: Sequence[Callback] = ()
     only_begin: bool = False  # end before the first update
 
@@ -117,6 +118,7 @@ def _setting(
     code = user_code.check(begun.config, folders, say, begun.facts.get("code"))
     setting = setting_of(begun.config, begun.folder, folders, screen, environment)
     closing.callback(setting.environment.close)
+    memory.check(begun.config_now(), setting.spec)
     if begun.checkpoint is None:
         facts = {
             "folder": str(folder_of_config),
@@ -156,13 +158,13 @@ def _trainer(
     begun: runs.Resumable, setting: Setting, loaded: tuple[Program, Collector], how: How, closing: contextlib.ExitStack
 ) -> Trainer:
     program, collector = loaded
-    saver = saving.begin(setting, program, collector, begun.checkpoint, force=how.force)
+    saver = saving.begin(setting, program, collector, begun, force=how.force)
     told = None
     if how.callbacks:
         from pg_theano.training.callbacks import Told
 
         told = Told(how.callbacks, setting)
-    trainer = Trainer(setting, program, saver, told)
+    trainer = Trainer(setting, program, saver, told, begun.changes)
     trainer.stop_asked = how.only_begin
     closing.callback(trainer.judge.close)
     return trainer

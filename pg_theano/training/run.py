@@ -85,7 +85,7 @@ def resume(path: Path, overrides: Sequence[str] = (), how: How = SILENT, environ
             configs.check_addresses(read_file(path / seeds.PLAN))
             user_code.check(config, [folder_of_config], begun.say_nothing, code)
             return Result(path, _several(config, path, folder_of_config, how))
-    resumed = runs.resumable(path, overrides, force=how.force)
+    resumed = runs.resumable(path, overrides, force=how.force, change=how.change)
     return Result(path, begun.one(resumed, Path(resumed.facts["folder"]), how))
 
 

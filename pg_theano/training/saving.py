@@ -115,15 +115,14 @@ def best_path(setting: Setting, counters: Counters) -> Path:
 # -- where a run begins
 
 
-def begin(
-    setting: Setting, program: Program, collector: Collector, checkpoint: Checkpoint | None, *, force: bool
-) -> Saver:
+def begin(setting: Setting, program: Program, collector: Collector, begun: runs.Resumable, *, force: bool) -> Saver:
     """Begin anew, or where a checkpoint stands. Errors: `UserError` where it, or the records, are not this run's."""
+    checkpoint = begun.checkpoint
     if checkpoint is None:
         progress = Progress(program.init(setting.generator(seeding.INITIAL_WEIGHTS, 0)))
     else:
         progress = _resumed(setting, program, collector, checkpoint)
-        setting.folder.go_on(setting.config, checkpoint.facts, force=force)
+        setting.folder.go_on(setting.config, checkpoint.facts, begun.changes, force=force)
     return Saver(setting, collector, progress, on_disk=checkpoint is not None)
 
 

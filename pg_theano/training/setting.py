@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -77,8 +78,9 @@ class Progress(NamedTuple):
         return self._replace(counters=counters, best_state=self.state)
 
 
-class Setting(NamedTuple):
-    """What a run is made of. It does not change while the run trains."""
+@dataclass(slots=True)
+class Setting:
+    """What a run is made of. While it trains, `Trainer.change` alone puts another config here."""
 
     config: Config
     folder: RunFolder
