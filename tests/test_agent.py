@@ -86,6 +86,9 @@ def test_knobs_by_their_own_names():
     assert agent.config.schedules.learning_rate.initial == 2e-3
     assert pg_theano.Agent(config=KNOBS, policy={"hidden": [3]}).hidden == [3]
     assert knob_named("discount") == "algorithm.discount"
+    sections = pg_theano.Agent({"id": "Acrobot-v1", "workers": 2}, {"name": "ppo", "num_steps": 8}).config
+    assert (sections.environment.id, sections.environment.workers) == ("Acrobot-v1", 2)
+    assert (sections.algorithm.name, sections.algorithm.num_steps) == ("ppo", 8)
 
 
 @pytest.mark.parametrize(
@@ -104,6 +107,8 @@ def test_knobs_by_their_own_names():
         ({"num_envs": -1}, r"environment.num_envs: got -1; expected a whole number from 1"),
         ({"algorithm": "pppo"}, r"algorithm.name: got 'pppo'"),
         ({"environment": 7}, r"environment: got int, which is none"),
+        ({"environment": {"num_env": 7}}, r"environment.num_env: unknown knob; did you mean environment.num_envs"),
+        ({"algorithm": {"name": 7}}, r"algorithm.name: got 7"),
         ({"config": 7}, r"config: got 7; expected a file, a dict or a Config"),
     ],
 )

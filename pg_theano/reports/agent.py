@@ -48,7 +48,7 @@ class Agent:
     """Learns in an environment, and keeps a run folder of all that it did.
 
     `environment` is an id, a class, a function that makes one, an environment, a `gymnasium.vector.VectorEnv`; without
-    one, the config's. `algorithm` is one of `algorithm.name`. `config` is a file, a dict or a Config that lies below.
+    one, the config's. `algorithm` is one of `algorithm.name`. Each may be its section as a dict. `config` is a file, a dict or a Config that lies below.
     Every other word is a knob, by its own name where only one has it (`learning_rate`), or by its path
     (`**{"policy.hidden": [64]}`); a section may be a dict. `display` makes the screen from a title, as for
     `pg_theano.run`.
@@ -60,7 +60,7 @@ class Agent:
     def __init__(
         self,
         environment: object = None,
-        algorithm: str | None = None,
+        algorithm: str | Mapping[str, Any] | None = None,
         *,
         config: Chosen = None,
         run_dir: str | Path | None = None,
@@ -68,7 +68,10 @@ class Agent:
         **knobs: Any,
     ):
         shown_run.check_config(config)
-        own: dict[str, Any] = {} if algorithm is None else {"algorithm": {"name": algorithm}}
+        name_of: dict[str, Any] = {} if algorithm is None else {"name": algorithm}
+        own: dict[str, Any] = {"algorithm": dict(algorithm) if isinstance(algorithm, Mapping) else name_of}
+        if isinstance(environment, Mapping):
+            own, environment = own | {"environment": dict(environment)}, None
         for name, value in knobs.items():
             own = reading.laid_over(own, in_sections(name, value))
         self._keep(
