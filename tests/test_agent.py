@@ -254,7 +254,7 @@ def test_what_is_saved_over_another_run_is_whole_or_not_at_all(monkeypatch):
     assert left(Path("kept")) == before
     agent.save("kept", overwrite=True)
     assert left(Path("kept")) == left(agent.run_folder)
-    assert not list(Path().glob(".saving*"))
+    assert not list(Path().glob(".*"))
 
 
 def test_numbers_of_numpy_are_numbers():

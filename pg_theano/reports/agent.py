@@ -19,7 +19,6 @@ import functools
 import json
 import os
 import shutil
-import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -33,6 +32,7 @@ from pg_theano.policies.policy import Policy
 from pg_theano.reports import animation, shown_run
 from pg_theano.runs import changes, checkpoints, curves, places, policy_of_run
 from pg_theano.runs import folder as runs
+from pg_theano.system.writing import replacing_folder
 from pg_theano.training import evaluating
 from pg_theano.training.run import Chosen
 from pg_theano.types import UserError
@@ -48,10 +48,10 @@ class Agent:
     """Learns in an environment, and keeps a run folder of all that it did.
 
     `environment` is an id, a class, a function that makes one, an environment, a `gymnasium.vector.VectorEnv`; without
-    one, the config's. `algorithm` is one of `algorithm.name`. Each may be its section as a dict. `config` is a file, a dict or a Config that lies below.
-    Every other word is a knob, by its own name where only one has it (`learning_rate`), or by its path
-    (`**{"policy.hidden": [64]}`); a section may be a dict. `display` makes the screen from a title, as for
-    `pg_theano.run`.
+    one, the config's. `algorithm` is one of `algorithm.name`. Each may be its section as a dict. `config` is a file, a
+    dict or a Config that lies below. Every other word is a knob, by its own name where only one has it
+    (`learning_rate`), or by its path (`**{"policy.hidden": [64]}`); a section may be a dict. `display` makes the screen
+    from a title, as for `pg_theano.run`.
 
     A knob can be read and, between two calls of `learn`, written: `agent.learning_rate = 1e-4`.
     Errors: `UserError` for an unknown knob, and wherever `pg_theano.run` raises it.
@@ -215,12 +215,8 @@ class Agent:
         if not apart:
             raise UserError.at(to, f"lies in {source}", "a folder of its own", "another")
         try:
-            to.parent.mkdir(parents=True, exist_ok=True)
-            with tempfile.TemporaryDirectory(prefix=".saving-", dir=to.parent) as aside:  # whole, or not at all
-                shutil.copytree(source, f"{aside}/new", ignore=shutil.ignore_patterns("lock", "*.tmp"))
-                if to.exists():
-                    to.rename(f"{aside}/old")
-                Path(f"{aside}/new").rename(to)
+            with replacing_folder(to) as new:  # whole, or not at all
+                shutil.copytree(source, new, ignore=shutil.ignore_patterns("lock", "*.tmp"))
         except OSError as error:
             raise UserError.at(to, f"cannot be written ({error.strerror or error})", "another folder") from error
         return to
