@@ -216,6 +216,10 @@ WRONG = [
     (lambda a: a.save(a.run_folder / "x"), r"x: lies in .*; expected a folder of its own"),
     (lambda a: a.save(a.run_folder.parent, overwrite=True), r"is there already"),
     (lambda a: a.load(3), r"load: got 3; expected a path"),
+    (lambda a: a.load(a.run_folder, hidden=print), r"hidden: got <built-in function print>; expected plain data"),
+    (lambda a: a.load(a.run_folder, gamma=1), r"gamma: unknown knob; did you mean discount"),
+    (lambda a: a.load(a.run_folder, runs=2), r"runs: got 2; expected 1"),
+    (lambda a: a.evaluate(2, environment=3), r"environment: got int, which is none"),
     (lambda a: a.load("nowhere"), r"nowhere: no run folder"),
 ]
 

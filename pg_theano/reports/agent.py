@@ -251,7 +251,7 @@ class Agent:
         path = _path("load", path)
         config, facts = runs.read_run(path)
         if knobs or run_dir or from_optimizer or not environments.is_of(environment, config.environment):
-            words = [f"{knob_named(name)}={json.dumps(_value_of(name, value))}" for name, value in knobs.items()]
+            words = [_word(name, value) for name, value in knobs.items()]
             begun = starting.resolved(starting.From(path, from_optimizer), words)
             agent = cls(environment, config=begun.config, run_dir=run_dir, display=display)
             source = {"start_from": path, "from_optimizer": from_optimizer, "folder_of_config": begun.folder}
@@ -326,6 +326,14 @@ def _path(of: str, given: Any) -> Path:
     if not isinstance(given, str | os.PathLike) or "\0" in os.fspath(given):
         raise UserError.at(of, f"got {given!r:.60}", "a path", f"{of}('lander')")
     return Path(given)
+
+
+def _word(name: str, value: Any) -> str:
+    """A knob as on the command line."""
+    try:
+        return f"{knob_named(name)}={json.dumps(_value_of(name, value))}"
+    except (TypeError, ValueError):
+        raise UserError.at(name, f"got {value!r:.60}", "plain data: a number, text, a list or a dict") from None
 
 
 def _value_of(name: str, value: Any) -> Any:
