@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
-from pg_theano.system import console, importing, stopping
+from pg_theano.system import console, importing, machine, stopping
 from pg_theano.types import UserError
 
 waited_for: list[Callable[[], None]] = []
@@ -149,8 +149,6 @@ def _alone_on_stdout(asked: bool) -> Iterator[None]:
     if not asked:
         yield
         return
-    import ctypes
-
     with contextlib.redirect_stdout(sys.stderr):
         kept = None
         with contextlib.suppress(OSError):  # one of them is closed
@@ -162,7 +160,7 @@ def _alone_on_stdout(asked: bool) -> Iterator[None]:
             yield
         finally:
             if kept is not None:
-                ctypes.CDLL(None).fflush(None)  # what C has not written yet would come after the answer
+                machine.flush_c()  # what C has not written yet would come after the answer
                 os.dup2(kept, 1)
                 os.close(kept)
 
