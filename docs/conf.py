@@ -34,6 +34,7 @@ suppress_warnings = ["misc.highlighting_failure"]
 TAKEN_IN = {
     "benchmarks/README.md": "speed.md",
     "benchmarks/quality.md": "quality.md",
+    "benchmarks/quality-mujoco.md": "quality-mujoco.md",
     "benchmarks/ppo-defaults.md": "ppo-defaults.md",
     "benchmarks/several.md": "several.md",
     "benchmarks/packages.md": "packages.md",

@@ -51,7 +51,8 @@ def make(
     known), a module that cannot be imported, a space that is not supported, an unknown autoreset mode, `squash` where
     the actions have no finite bounds.
     """
-    if config.workers:
+    vector = getattr(maker_of(config), "vector", None)
+    if config.workers and vector is None:
         return Workers(config, num_envs=num_envs, dtype=dtype, folders=folders, squash=squash)
     if config.dynamics is not None:
         return VectorClass(config, _vectorised(config, whole or num_envs, dtype, folders), dtype, squash)
@@ -60,7 +61,7 @@ def make(
             return Parallel(config, [joint.made(config) for _ in range(num_envs)], dtype, squash)
         spec = spec_of(config)
         wrappers = wrappers_of(config)
-        if (vector := getattr(maker_of(config), "vector", None)) is not None:
+        if vector is not None:
             return _given_vector(config, {} if vector else {"num_envs": num_envs}, dtype, squash)
         changed = wrappers or config.kwargs or (spec and spec.additional_wrappers)
         possible = spec and spec.vector_entry_point is not None and not (changed or single_environments)
@@ -150,10 +151,12 @@ NO_CLASS = (
 
 def _given_vector(config: knobs.Environment, kwargs: dict[str, Any], dtype: str, squash: bool) -> VectorClass:
     """A `gymnasium.vector.VectorEnv` that was given in Python."""
-    for knob, value in (("wrappers", config.wrappers), ("max_episode_steps", config.max_episode_steps)):
-        if value:
+    around = "it around what is given"
+    refused = {"wrappers": around, "max_episode_steps": around, "workers": "a gymnasium.vector.AsyncVectorEnv"}
+    for knob, advice in refused.items():
+        if value := getattr(config, knob):
             got = f"got {value} with a gymnasium.vector.VectorEnv"
-            raise UserError.of(f"environment.{knob}", got, "none: it has its own", "it around what is given")
+            raise UserError.of(f"environment.{knob}", got, "none: it has its own", advice)
     make = maker_of(config)
     assert make is not None  # noqa: S101  of whom a vector is known
     with quiet(), explained(config.id, "cannot be made"):

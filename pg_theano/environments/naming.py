@@ -224,6 +224,8 @@ def explained(id: str, doing: str, seed: int | None = None, *, old: bool = False
         missing = isinstance(error, gymnasium.error.DependencyNotInstalled)  # which says what to install
         if ": " not in reason:  # without words: `check_env` would have none either
             advice = "--debug, which shows the way there"
+        elif handed.found(id) is not None:
+            advice = "environment.kwargs, or pg_theano.check_env.check_env(environment)"
         else:
             advice = "that" if missing else f"python -m pg_theano.check_env {id}{' environment.api=gym' if old else ''}"
         raise UserError.at(id, f"{verb}{at}: {reason}", "what Gymnasium can make, reset and step", advice) from error
