@@ -26,7 +26,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     add = parser.add_argument
     add("what", nargs="*", metavar="CONFIG.yaml | knob=value", help="a config file, then knobs set over it")
     add("--seed", type=commands.natural, metavar="N", help="everything random follows from it")
-    add("--run-dir", metavar="D", help="exact folder of the run (default: runs/<name>, or the next free)")
+    add("--run-dir", metavar="FOLDER", help="exact folder of the run (default: runs/<name>, or the next free)")
     add("--resume", metavar="RUN", help="go on with the run of this folder")
     add("--force", action="store_true", help="--resume: also where versions, backend, dtype or its files are others")
     add(
@@ -39,7 +39,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     add("--from-optimizer", action="store_true", help="--from: its optimiser too")
     add("--change", action="store_true", help="--resume: with knobs that are no part of the graph; run.json records it")
     commands.add_allow_import(parser)
-    add("--log", action="append", default=[], metavar="WHERE", help="tensorboard, wandb or trackio; may be given again")
+    add(
+        "--log",
+        action="append",
+        default=[],
+        metavar="tensorboard|wandb|trackio",
+        help="where metrics go as well; may be given again",
+    )
     add("--no-plot", action="store_true", help="draw no figure at the end")
     add("--live", metavar="FILE", help="a page (.html) kept up to date while it trains; then its report")
     add("--json", action="store_true", help="print the result as one JSON object; progress goes to stderr")
