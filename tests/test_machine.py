@@ -78,6 +78,26 @@ def test_one_module_names_what_only_some_systems_have():
     assert set(found) == {"pg_theano.system.machine"}, found
 
 
+def test_text_is_read_and_written_in_a_stated_encoding():
+    """Elsewhere it is another one. Caught, when planted: `path.read_text()` in __main__.py, `open(path, "w")`."""
+    bare = [
+        f"{name}:{node.lineno}"
+        for name, path in MODULES.items()
+        for node in ast.walk(tree_of(path))
+        if isinstance(node, ast.Call) and _of_text(node) and "encoding" not in {word.arg for word in node.keywords}
+    ]
+    assert not bare
+
+
+def _of_text(call):
+    """Whether a call opens a text: `path.read_text()`, `open(path)`, `os.fdopen(number, "w")`."""
+    if isinstance(call.func, ast.Attribute) and call.func.attr in ("read_text", "write_text"):
+        ours = ast.unparse(call.func.value) in ("yaml_lines", "seals")  # of that name
+        return not ours and "utf-8" not in [getattr(one, "value", None) for one in call.args]
+    modes = [one.value for one in call.args[1:] if isinstance(one, ast.Constant) and isinstance(one.value, str)]
+    return ast.unparse(call.func) in ("open", "os.fdopen", "io.open") and not any("b" in mode for mode in modes)
+
+
 # -- the package where it is missing (`elsewhere/sitecustomize.py`)
 
 

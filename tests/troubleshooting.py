@@ -384,6 +384,8 @@ An environment that goes wrong while it is trained ends the run, which stays in 
 `result.json` and its last good checkpoint. `python -m pg_theano.check_env` looks for such faults beforehand: exit code 1
 where there is one.
 
+A run that ends well and has learned nothing is no error: its report says [why](explaining.md#when-it-did-not-learn).
+
 ## Read as you mean it
 
 | written | knob | read as | |

@@ -109,6 +109,16 @@ def _beyond_the_policy(config: Any) -> Iterator[Wrong]:
         yield "policy.log_std", "state_dependent noise has a log σ for every feature; set state_independent"
     if policy.noise == "state_dependent" and policy.squash:
         yield "policy.squash", "not with policy.noise=state_dependent"
+    written = next((knob for knob in ("network", "encoders") if getattr(policy, knob) is not None), None)
+    if written and policy.name != "dense":
+        yield (
+            f"policy.{written}",
+            f"got layers of ours with policy.name={policy.name}; expected dense; try leaving it out",
+        )
+    if policy.value_network is not None and policy.network is None and policy.encoders is None:
+        yield "policy.value_network", "needs policy.network; got none; try policy.value_hidden for dense layers"
+    if policy.value_network is not None and policy.shared:
+        yield "policy.value_network", "policy.shared has one network for both; expected null; try leaving it out"
     if policy.noise == "state_dependent" and not policy.hidden:
         yield (
             "policy.noise",

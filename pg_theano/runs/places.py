@@ -101,5 +101,7 @@ def _forget_false_start(path: Path, folders: Sequence[Path]) -> None:
 
 def _of_a_false_start(path: Path) -> bool:
     """Whether a file is one that a run writes before its config."""
-    left = path.name in ("lock", "run.json") or (path.name.startswith(".") and path.suffix == ".tmp")
+    left = path.name in ("lock", "run.json", "start.npz", "start.json") or (
+        path.name.startswith(".") and path.suffix == ".tmp"
+    )
     return left or (path.name == "metrics.jsonl" and path.stat().st_size == 0)

@@ -17,7 +17,7 @@ from pg_theano.runs.folder import RunFolder
 from pg_theano.spec import Spec
 from pg_theano.training import memory, seeding, specs
 from pg_theano.training.display import Screen
-from pg_theano.types import RETURN_SO_FAR, Played, State, Steps
+from pg_theano.types import RETURN_SO_FAR, Knobs, Played, State, Steps
 
 Evaluation = dict[str, float]
 """Mean, std, min, max and n of episode returns."""
@@ -59,6 +59,7 @@ class Progress(NamedTuple):
     counters: Counters = Counters()
     best_state: State | None = None  # of those that were evaluated
     final: Evaluation | None = None  # the evaluation that the result reports
+    given: Knobs = {}
 
     def best(self) -> State:
         """The best State of those that were evaluated; the newest, where none was."""
