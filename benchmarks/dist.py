@@ -82,9 +82,9 @@ def tried(python, wheel, folder):
     other.mkdir()
     cache = {"PG_THEANO_CACHE": str(folder / "cache")}
     seconds = []
-    for _ in range(2):  # with an empty cache, and with a filled one
+    for words in ([here, "-m", "pg_theano.train"], [here.parent / "pg-theano", "train"]):  # with no cache, and with one
         began = time.monotonic()
-        done(here, "-m", "pg_theano.train", cwd=empty, env=cache)
+        done(*words, cwd=empty, env=cache)
         seconds.append(time.monotonic() - began)
     result = json.loads((empty / "runs/cartpole-2/result.json").read_text(encoding="utf-8"))
     done(here, "-m", "pg_theano.report", cwd=empty, env=cache)
