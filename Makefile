@@ -77,11 +77,13 @@ bench: $(VENV)/.train $(BENCH)/.bench
 	@$(RUN) benchmarks/agents.py
 	@$(RUN) benchmarks/limit.py $(ARGS)
 	@$(RUN) benchmarks/growth.py $(ARGS)
+	@$(RUN) -m pip install --quiet --disable-pip-version-check -e ".[mujoco]"
+	@$(RUN) benchmarks/hopper.py $(ARGS)
 	@$(RUN) benchmarks/report.py
 
 # PPO on seven tasks against the tuned reference: hours; finished cells are skipped.
 quality: $(VENV)/.train
-	@$(RUN) -m pip install --quiet --disable-pip-version-check -e ".[box2d]"
+	@$(RUN) -m pip install --quiet --disable-pip-version-check -e ".[box2d,mujoco]"
 	@$(RUN) benchmarks/quality.py $(ARGS)
 
 # Every promise of reliability, held to its figure: hours; finished cells are skipped.

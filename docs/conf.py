@@ -34,7 +34,10 @@ suppress_warnings = ["misc.highlighting_failure"]
 TAKEN_IN = {
     "benchmarks/README.md": "speed.md",
     "benchmarks/quality.md": "quality.md",
+    "benchmarks/quality-mujoco.md": "quality-mujoco.md",
     "benchmarks/ppo-defaults.md": "ppo-defaults.md",
+    "benchmarks/several.md": "several.md",
+    "benchmarks/packages.md": "packages.md",
     "benchmarks/scans.md": "scans.md",
     "benchmarks/reliability.md": "measured-reliability.md",
     "benchmarks/search.md": "search-methods.md",

@@ -11,6 +11,8 @@ from pg_theano.system.console import say
 from pg_theano.training.evaluating import evaluate
 from pg_theano.types import UserError
 
+MOST_AGENTS = 8  # named on the screen
+
 
 def main(argv: Sequence[str] | None = None) -> int:
     parser = commands.parser(
@@ -43,10 +45,15 @@ def _evaluate(arguments: argparse.Namespace) -> int:
     if arguments.json:
         commands.answer(result)
     else:
+        agents = result.get("agents", {})
+        by_agent = ", ".join(f"{name} {mean:g}" for name, mean in [*agents.items()][:MOST_AGENTS])
+        more = f", {len(agents) - MOST_AGENTS} more with --json" if len(agents) > MOST_AGENTS else ""
         say(
             f"{result['environment']}, {result['n']} {result['policy']} episodes: {mean_and_std(result)} (min "
             f"{result['min']:g}, max {result['max']:g}); {result['run']}/checkpoints/{result['checkpoint']}"
         )
+        if agents:
+            say(f"mean return by agent: {by_agent}{more}")
     return 0
 
 

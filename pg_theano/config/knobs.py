@@ -35,8 +35,10 @@ else:
 
 class Environment(Section):
     id: str = knob("CartPole-v1", "Gymnasium's id; `module:Id` imports the module first", min_length=1)
-    api: Literal["gymnasium", "gym"] = knob(
-        "gymnasium", "gym: `id` is module:Class, written to the API of Gym before 0.26"
+    api: Literal["gymnasium", "gym", "pettingzoo"] = knob(
+        "gymnasium",
+        "gym: `id` is module:Class, written to the API of Gym before 0.26; pettingzoo: module:factory of a parallel "
+        "environment, one policy for all agents",
     )
     num_envs: int = knob(16, "environments stepped side by side", ge=1, le=65536)
     engine: Literal["auto", "compiled", "gymnasium", "vector"] = knob(

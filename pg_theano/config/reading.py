@@ -183,9 +183,9 @@ def to_dict(config: Config) -> dict[str, Any]:
 
 
 def _copied(value: Any) -> Any:
-    """A copy of plain data, NumPy's numbers as Python's."""
-    if isinstance(value, np.generic):
-        return value.item()
+    """A copy of plain data, NumPy's numbers and arrays as Python's."""
+    if isinstance(value, np.generic | np.ndarray):
+        return value.tolist()
     if isinstance(value, Mapping):
         return {key: _copied(inner) for key, inner in value.items()}
     return [_copied(inner) for inner in value] if isinstance(value, (list, tuple)) else value

@@ -31,10 +31,10 @@ class Options:
     where it comes from no file. `force` resumes a run though this process, or a file of the run, is not as it was;
     `change` resumes it with other values of knobs that are no part of the graph. `start_from` is a run, or a
     checkpoint's .npz, whose arrays a new one begins with, its optimiser's too with `from_optimizer`; its config, where
-    none is given. `callbacks` look on, and may stop the run: see `pg_theano.training.callbacks`. `live` is a page that
-    is kept up to date. `display` makes the screen of a run from a title. `environment` is one as Python has it, in
-    place of the config's: a class, a function that makes one, an environment, a VectorEnv
-    (`pg_theano.environments.given`).
+    none is given. `callbacks` look on, and may stop the run: functions (`pg_theano.training.callbacks`), or what
+    `--log` takes: "tensorboard". `live` is a page that is kept up to date. `display` makes the screen of a run from a
+    title. `environment` is one as Python has it, in place of the config's: a class, a function that makes one, an
+    environment, a VectorEnv (`pg_theano.environments.given`).
     `only_begin` ends a new run before its first update: what it begins with can be looked at, and resumed.
     """
 
@@ -49,7 +49,7 @@ class Options:
     change: bool = False
     start_from: str | os.PathLike[str] | None = None
     from_optimizer: bool = False
-    callbacks: Sequence[Callback] | Callback = ()
+    callbacks: Sequence[Callback | str] | Callback | str = ()
     live: str | os.PathLike[str] | None = None
     environment: object = None
     only_begin: bool = False
@@ -66,9 +66,7 @@ def run(config: training.Chosen, knobs: Sequence[str], options: Options) -> Resu
     if isinstance(config, str) and "=" in config and not Path(config).exists():
         config, knobs = None, (str(config), *knobs)
     _check(config, options)
-    callbacks = [options.callbacks] if callable(options.callbacks) else options.callbacks
-    if not isinstance(callbacks, list | tuple) or not all(map(callable, callbacks)):
-        raise UserError(f"callbacks: got {callbacks!r:.60}; expected functions; try callbacks=[my_function]")
+    callbacks = _callbacks(options.callbacks)
     if options.display is not None and not callable(options.display):
         raise UserError(
             f"display: got {options.display!r:.60}; expected a function of a title that gives a Screen; try None"
@@ -102,6 +100,18 @@ def run(config: training.Chosen, knobs: Sequence[str], options: Options) -> Resu
     if options.display is None and notebook.is_here():
         return notebook.displayed(shown)
     return shown(options.display or (lambda title: screen.make(sys.stdout, title)))
+
+
+def _callbacks(given: Any) -> list[Callback]:
+    """One or several, each a function or a name of `--log`. Errors: `UserError`: anything else."""
+    several = [*given] if isinstance(given, list | tuple) else [given]
+    if not all(callable(one) or isinstance(one, str) for one in several):
+        raise UserError(f"callbacks: got {given!r:.60}; expected functions; try callbacks=[my_function]")
+    if any(isinstance(one, str) for one in several):
+        from pg_theano.training.callbacks import of_logs
+
+        several = [of_logs([one], "callbacks")[0] if isinstance(one, str) else one for one in several]
+    return several
 
 
 def _check(config: Any, options: Options) -> None:

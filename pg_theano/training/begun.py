@@ -146,7 +146,7 @@ def _tell_of_no_limit(task: Task, screen: Screen) -> None:
 def compiled(setting: Setting, closing: contextlib.ExitStack) -> tuple[Program, Collector]:
     """The program of one run and who plays for it, after a glance at a user's environment."""
     looking.glance(setting)
-    began, config, seconds = time.perf_counter(), setting.config, setting.parts.seconds
+    began, config, seconds = time.perf_counter(), setting.by_rows, setting.parts.seconds
     program = programs.load(config, setting.spec, setting.report, setting.folders)
     collector = collecting.collector_of(config, setting.spec, setting.environment, program, setting.folders)
     closing.callback(collector.close)

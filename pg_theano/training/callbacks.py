@@ -207,11 +207,11 @@ LOGS: dict[str, Callable[[], Callback]] = {
 """What `--log` takes."""
 
 
-def of_logs(names: Sequence[str]) -> list[Callback]:
+def of_logs(names: Sequence[str], where: str = "--log") -> list[Callback]:
     """The callbacks of `--log` words. Errors: `UserError` for a name that is none, a library that is not installed."""
     for name in names:
         if name not in LOGS:
-            raise UserError(f"--log: got {name}; expected {', '.join(LOGS)}")
+            raise UserError(f"{where}: got {name:.60}; expected {', '.join(LOGS)}")
     return [LOGS[name]() for name in names]
 
 

@@ -46,18 +46,22 @@ class Evaluator:
         seed: np.random.SeedSequence,
         choice: int,
         progress: Callable[[int, int], None] | None = None,
-    ) -> dict[str, float]:
+    ) -> dict[str, Any]:
         """Play exactly `episodes` episodes, each to its end. Returns mean, std, min, max (of the episode return), n.
+
+        Of several agents, the return is their mean, and `agents` has that of each.
 
         `progress` is told, while it plays, how many of how many have ended.
         """
+        environment = self.made()
+        agents = getattr(environment, "agents", [])  # of each environment, whose episode is one of each agent
         episode_seeds, action_noise = (np.random.default_rng(child) for child in seed.spawn(2))
         played = rollout.collect(
-            self.made(),
+            environment,
             act,
             state,
             schedules.constant_knobs(self.config) | {"exploration_rate": 0.0},
-            num_episodes=episodes,
+            num_episodes=episodes * max(len(agents), 1),
             draw=self.draw,
             episode_seeds=episode_seeds,
             action_noise=action_noise,
@@ -66,10 +70,10 @@ class Evaluator:
             keep=(),
             progress=progress,
         )
-        self.length = None if self.all_at_once() else float(played.lengths.mean())
+        self.length = None if self.all_at_once() else float(played.lengths.mean()) * max(len(agents), 1)
         if self.shared:
             self.environment.player = None  # the episodes that were open there are over
-        return figures_of(played.returns)
+        return figures_of_agents(played.returns, agents) if agents else figures_of(played.returns)
 
     def made(self) -> Any:
         """The environments."""
@@ -111,6 +115,13 @@ def figures_of(returns: Array) -> dict[str, float]:
     """Mean, std, min, max and n of episode returns."""
     figures = {name: float(getattr(returns, name)()) for name in ("mean", "std", "min", "max")}
     return figures | {"n": len(returns)}
+
+
+def figures_of_agents(returns: Array, agents: Sequence[Any]) -> dict[str, Any]:
+    """The figures of an episode's mean return over its agents, and the mean of each. `returns` [episodes · agents]."""
+    by_agent = returns.reshape(-1, len(agents))
+    means = zip(map(str, agents), by_agent.mean(axis=0).tolist(), strict=True)
+    return figures_of(by_agent.mean(axis=1)) | {"agents": dict(means)}
 
 
 def evaluate(

@@ -150,7 +150,7 @@ def _resumed(setting: Setting, program: Program, collector: Collector, checkpoin
         setting.display.event(
             f"warning: {error}; the open episodes are begun anew, so the run goes on otherwise than without the stop"
         )
-        state = Progress(state).without(range(setting.config.environment.num_envs))
+        state = Progress(state).without(range(setting.by_rows.environment.num_envs))
     facts = checkpoint.facts
     given = changing.inputs(setting.config, facts.get("given", {}))
     progress = Progress(state, Counters(**facts["counters"]), final=facts["final"], given=given)
@@ -167,7 +167,7 @@ def _resumed(setting: Setting, program: Program, collector: Collector, checkpoin
 
 def _learned(setting: Setting, program: Program, checkpoint: Checkpoint) -> tuple[State, dict[str, Array]]:
     """(State, arrays of open episodes) of a checkpoint. Errors: `UserError` where the State is not of this program."""
-    rows = setting.config.environment.num_envs
+    rows = setting.by_rows.environment.num_envs
     entries = program.manifest["state"]
     expected = {name: tuple(rows if size == "E" else size for size in shape) for name, shape, _ in entries}
     learned, open_episodes = collecting.parted(checkpoint.state)
