@@ -134,7 +134,7 @@ def test_a_linear_policy_reacts_as_its_weights_say(functions_kept):
 def test_a_run_says_what_it_reacts_to(tmp_path, functions_kept):
     """A linear policy that was trained on CartPole: the order of its slopes is that of its weights.
 
-    Caught, when planted: the policy's value network taken for parameters of the policy; states of parked environments.
+    Caught, when planted: the derivative by the normalised observation.
     """
     config = {"policy": {"hidden": []}, "budget": {"updates": 3}, "evaluation": {"episodes": 3}}
     ran(config | {"algorithm": {"name": "a2c"}, "normalize": {"observations": True}}, tmp_path / "run")
