@@ -26,7 +26,7 @@ def _end(kind, error, trace):
         sys.__excepthook__(kind, error, trace)
 
 
-if sys.argv[:1] == ["-m"]:  # so it stands while `python -m` looks for what it is to run
+if path.IS_COMMAND:
     sys.excepthook = _end
 
 
@@ -61,4 +61,13 @@ def load(path):
     return load(path)
 
 
-__all__ = ["BEGAN", "beside", "load", "run"]
+def __getattr__(name):
+    """`pg_theano.Agent`, imported where it is asked for; see `pg_theano.reports.agent`."""
+    if name == "Agent":
+        from pg_theano.reports.agent import Agent
+
+        return Agent
+    raise AttributeError(f"module 'pg_theano' has no attribute {name!r}")
+
+
+__all__ = ["BEGAN", "Agent", "beside", "load", "run"]

@@ -506,10 +506,10 @@ class Double(gymnasium.RewardWrapper):
         return 2 * reward
 
 
-class SameStep(VectorEnv):
-    """A vectorised class that resets in a mode that loses the true successor."""
+class NoMode(VectorEnv):
+    """A vectorised class that does not say when it resets."""
 
-    metadata = {"autoreset_mode": AutoresetMode.SAME_STEP}
+    metadata = {}
     single_observation_space = box(1)
     single_action_space = spaces.Discrete(2)
 
@@ -571,7 +571,32 @@ register("Endless-v0", OnlyTimeLimit)
 register("EndlessEnds-v0", Lengths)
 register("VectorDict-v0", DictObs, vector_entry_point=VectorDict, max_episode_steps=9)
 register("TwoTasks-v0", ConstantValue, vector_entry_point=OtherTask, max_episode_steps=9)
-register("SameStep-v0", ConstantValue, vector_entry_point=SameStep, max_episode_steps=9)
+register("NoMode-v0", ConstantValue, vector_entry_point=NoMode, max_episode_steps=9)
+
+
+class Spot(gymnasium.Env):
+    """A bright spot on 8 x 8 pixels, left or right: the action says where. Five steps, a reward for each that is right."""
+
+    observation_space = spaces.Box(0, 255, (8, 8, 1), np.uint8)
+    action_space = spaces.Discrete(2)
+
+    def reset(self, *, seed=None, options=None):
+        super().reset(seed=seed)
+        self.steps = 0
+        return self._drawn(), {}
+
+    def _drawn(self):
+        self.right = int(self.np_random.integers(2))
+        picture = np.zeros((8, 8, 1), np.uint8)
+        picture[self.np_random.integers(8), self.np_random.integers(4) + 4 * self.right] = 255
+        return picture
+
+    def step(self, action):
+        reward, self.steps = float(action == self.right), self.steps + 1
+        return self._drawn(), reward, self.steps >= 5, False, {}
+
+
+register("Spot-v0", Spot, max_episode_steps=9)
 
 
 # -- wrappers that keep anybody from learning

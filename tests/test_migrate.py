@@ -125,6 +125,7 @@ MAPPINGS = [  # algorithm, what the entry says, and what the config then is; n_t
     ("ppo", {"eval_freq": 10_000, "n_steps": 500}, {"evaluation.every_updates": 20}),
     ("ppo", {"seed": 7}, {"seed": 7}),
     ("ppo", {"env_wrapper": "minigrid.wrappers.FlatObsWrapper"}, {"environment.wrappers": ["minigrid.wrappers:FlatObsWrapper"]}),
+    ("ppo", {"env_wrapper": [{"a.B": {"skip": 2}}, "c.d.E"]}, {"environment.wrappers": [{"a:B": {"skip": 2}}, "c.d:E"]}),
     ("ppo", {"env_wrapper": [{"a.B": None}, "c.d.E"]}, {"environment.wrappers": ["a:B", "c.d:E"]}),
     ("ppo", {"env_kwargs": {"goal velocity": 0.1}}, {"environment.kwargs": {"goal velocity": 0.1}}),
 ]  # fmt: skip
@@ -286,7 +287,7 @@ REMARKS = [
     ({"policy_kwargs": "dict(optimizer_kwargs=dict(weight_decay=0.1))"}, "policy_kwargs.optimizer_kwargs", "weight_decay=0.1"),
     ({"frame_stack": 4}, "frame_stack", "4; no frames are stacked; try a wrapper of your own"),
     ({"callback": "rl_zoo3.callbacks.X"}, "callback", "a config names no callbacks"),
-    ({"env_wrapper": [{"a.B": {"skip": 2}}]}, "env_wrapper", "a.B is left out: a wrapper is given no arguments"),
+    ({"env_wrapper": [{"a.B": [2]}]}, "env_wrapper", "is left out: its arguments are no plain values by name"),
     ({"env_wrapper": "B"}, "env_wrapper", "B is no module.Class; it is left out"),
     ({"vec_env_wrapper": "a.B"}, "vec_env_wrapper", "a.B; there are no wrappers of a whole vector"),
     ({"normalize": "dict(clip_obs=5)"}, "normalize.clip_obs", "5; no knob here does that"),

@@ -10,6 +10,7 @@ from pydantic import ValidationError
 
 from pg_theano.config.kinds import FUNCTION, Schedule, Section
 from pg_theano.config.knobs import Schedules
+from pg_theano.config.rl_zoo.words import EQUIVALENT
 from pg_theano.config.rules import shown
 from pg_theano.config.tables import known_keys, section, sections_of, type_name
 from pg_theano.types import Problem
@@ -51,7 +52,8 @@ def _unknown(path: tuple, model: type[Section], name: str) -> str:
     siblings = [key for key in known if key.rpartition(".")[0] == wanted.rpartition(".")[0]]
     near = difflib.get_close_matches(wanted, siblings, 1, 0.5) or difflib.get_close_matches(wanted, known, 1, 0.5)
     leaf = [key for key in known if key.rpartition(".")[2] == str(path[-1])]
-    guess = next(iter(leaf or near), None)
+    theirs = [key for key, word in EQUIVALENT if word == str(path[-1])]  # of Stable-Baselines3
+    guess = next(iter(leaf or theirs or near), None)
     hint = f"did you mean {guess}?" if guess else f"known here: {', '.join(siblings[:12])}"
     return f"unknown knob; {hint}"
 

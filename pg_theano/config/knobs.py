@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from pg_theano.config.algorithms import ALGORITHMS, REINFORCE
 from pg_theano.config.kinds import (
@@ -35,8 +35,10 @@ else:
 
 class Environment(Section):
     id: str = knob("CartPole-v1", "Gymnasium's id; `module:Id` imports the module first", min_length=1)
-    api: Literal["gymnasium", "gym"] = knob(
-        "gymnasium", "gym: `id` is module:Class, written to the API of Gym before 0.26"
+    api: Literal["gymnasium", "gym", "pettingzoo"] = knob(
+        "gymnasium",
+        "gym: `id` is module:Class, written to the API of Gym before 0.26; pettingzoo: module:factory of a parallel "
+        "environment, one policy for all agents",
     )
     num_envs: int = knob(16, "environments stepped side by side", ge=1, le=65536)
     engine: Literal["auto", "compiled", "gymnasium", "vector"] = knob(
@@ -48,7 +50,9 @@ class Environment(Section):
         None, "a symbolic environment of your own instead of `id`, module:Class", pattern=f"^{FUNCTION}$"
     )
     kwargs: dict[str, Any] = knob({}, "keyword arguments of `gymnasium.make`")
-    wrappers: list[str] = knob([], "wrappers in the order applied, each `module:Class`")
+    wrappers: list[str | dict[str, dict[str, Any]]] = knob(
+        [], "wrappers in the order applied, each `module:Class`, or `{module:Class: {argument: value}}`"
+    )
     max_episode_steps: int | None = knob(None, "time limit in steps instead of the registered one", ge=1, le=10**7)
     workers: int = knob(
         0, "processes that environments are stepped in which may die or hang; 0: in this one", ge=0, le=1024
@@ -64,6 +68,23 @@ class Environment(Section):
     look: bool = knob(True, "play random actions before training, to see what is wrong with it and whether it replays")
     max_faults: int = knob(10, "workers: faults gone on after, before the run stops", ge=0, le=10**9)
 
+    @field_validator("wrappers")
+    @classmethod
+    def one_each(cls, wrappers: list[Any]) -> list[Any]:
+        for one in wrappers:
+            if isinstance(one, dict) and len(one) != 1:
+                raise ValueError(f"got {one!r:.60}; expected one wrapper in each {{module:Class: {{argument: value}}}}")
+        return wrappers
+
+    def wrapped(self) -> list[tuple[str, dict[str, Any]]]:
+        """(module:Class, its keyword arguments) of each wrapper."""
+        pairs = [next(iter(one.items())) if isinstance(one, dict) else (one, {}) for one in self.wrappers]
+        return [(name, dict(kwargs)) for name, kwargs in pairs]
+
+    def named(self) -> list[str]:
+        """What is imported to make it: its id, and its wrappers."""
+        return [self.id, *(name for name, _ in self.wrapped())]
+
 
 Widths = list[Annotated[int, Field(ge=1, le=10**12)]]
 
@@ -72,6 +93,17 @@ class Policy(Section):
     name: str = knob("dense", "dense layers, or module:function of your own", pattern=f"^(dense|{FUNCTION})$")
     name_kwargs: dict[str, Any] = knob({}, "keyword arguments of your own policy")
     hidden: Widths = knob([8], "width of each hidden layer; [] is a linear policy", max_length=32)
+    network: str | list[str | dict[str, Any]] | None = knob(
+        None,
+        "hidden layers of any kind, [{conv: {filters: 16, kernel: 3}}, {dense: 64}], or nature, impala, ...; "
+        "null: `hidden`",
+    )
+    value_network: str | list[str | dict[str, Any]] | None = knob(
+        None, "the same of the value network; null: as the policy"
+    )
+    encoders: dict[str, str | list[str | dict[str, Any]]] | None = knob(
+        None, "layers for each part of a Dict or Tuple observation, by its key, before `network`; {}: those that fit"
+    )
     value_hidden: Widths | None = knob(None, "the same of the value network; null: as the policy", max_length=32)
     shared: bool = knob(False, "policy and value are two heads of one network (a2c, ppo)")
     activation: Literal["sigmoid", "tanh", "relu"] = knob("sigmoid", "of the hidden layers")
@@ -198,6 +230,7 @@ class Optimizer(Section):
 
 
 class Normalize(Section):
+    images: bool = knob(True, "pixels of one byte by 255, where the network has convolutions")
     observations: bool = knob(False, "observations by their running mean and variance")
     rewards: bool = knob(False, "rewards by the running standard deviation of the discounted return")
 
@@ -214,6 +247,9 @@ class Solved(Section):
 
 
 class Evaluation(Section):
+    environment: Literal["fresh", "training"] = knob(
+        "fresh", "environments of its own, or those of the training, which begin anew after it: where none can be made"
+    )
     episodes: int = knob(100, "episodes in one evaluation, each to its end", ge=1, le=100_000)
     every_updates: Count = knob(10, "updates between two evaluations")
     share: Annotated[float, Field(gt=0, le=1000)] | None = knob(

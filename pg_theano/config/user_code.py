@@ -15,7 +15,7 @@ from typing import Any
 
 from pg_theano.config.knobs import Config
 from pg_theano.spec import names_in
-from pg_theano.system import importing
+from pg_theano.system import handed, importing
 from pg_theano.system.console import say
 from pg_theano.system.importing import facts_of, is_own
 from pg_theano.types import UserError
@@ -30,7 +30,7 @@ def named(config: Config) -> list[tuple[str, str]]:
     environment = config.environment
     found = [
         ("environment.id", environment.id if environment.dynamics is None else ""),
-        *(("environment.wrappers", name) for name in environment.wrappers),
+        *(("environment.wrappers", name) for name, _ in environment.wrapped()),
         ("environment.dynamics", environment.dynamics or ""),
         ("policy.name", config.policy.name),
         ("algorithm.objective", config.algorithm.objective),
@@ -52,14 +52,23 @@ def check(
     """
     found: dict[str, Any] = {}
     for knob, name in [*named(config), *(pair for pair in more if is_own(pair[1]))]:
+        module = name.partition(":")[0]
+        if (given := handed.facts(name)) is not None:
+            found[name] = dict(given)
+            if recorded is not NEW and not importing.allowed():
+                _compare_given(name, given, recorded)
+            continue
         if importing.refused():
             raise UserError.of(
                 knob,
                 f"got {name}, which runs code; expected none with --no-user-code; try it without, once you "
                 "have read that module",
             )
+        if isinstance(recorded, Mapping) and name in recorded:  # a class or an object, and not a module
+            raise UserError.of(
+                knob, f"{name} was given in Python", "it once more", "run(resume=..., environment=...), or Agent.load"
+            )
         importing.refuse_pythons_own(name, knob)
-        module = name.partition(":")[0]
         if module not in found:
             found[module] = facts_of(module, folders)
             if recorded is not NEW and not importing.allowed():
@@ -101,6 +110,15 @@ def _compare(knob: str, name: str, now: Mapping[str, Any] | None, recorded: Any)
         f"got {name} from {_shown(now) if now else 'nowhere'}; expected what the run recorded, {before}; "
         "nothing was imported; try --allow-import, once you have read that module",
     )
+
+
+def _compare_given(name: str, now: Mapping[str, Any], recorded: Any) -> None:
+    then = recorded.get(name) if isinstance(recorded, Mapping) else None
+    before = then.get("sha256") if isinstance(then, Mapping) else None
+    if None not in (before, now.get("sha256")) and before != now["sha256"]:
+        got = f"{name} has another source, SHA-256 {str(now['sha256'])[:12]}"
+        advice = "--allow-import, if it is meant"
+        raise UserError.at("environment", got, f"that of the run, {str(before)[:12]}", advice)
 
 
 def _shown(facts: Mapping[str, Any]) -> str:

@@ -11,8 +11,9 @@ import numpy as np
 from pg_theano.config import reading as configs
 from pg_theano.config import user_code
 from pg_theano.config.knobs import Config
+from pg_theano.environments import given
 from pg_theano.environments.inspection import FAULT, Finding
-from pg_theano.system import children
+from pg_theano.system import children, machine
 from pg_theano.types import UserError
 
 STARTING = 60.0
@@ -36,35 +37,34 @@ class Report(NamedTuple):
 
 
 def check_env(
-    config: Config | Mapping[str, Any] | str | None = None, *, overrides: Sequence[str] = (), timeout: float = 10.0
+    config: Config | Mapping[str, Any] | str | Any = None, *, overrides: Sequence[str] = (), timeout: float = 10.0
 ) -> Report:
-    """Play the environment of a config, or of a Gymnasium id, in a process of its own, and say what is wrong with it.
+    """Play an environment in a process of its own, and say what is wrong with it: that of a config, of a Gymnasium id,
+    or one as Python has it: a class, a function that makes one, an environment.
 
     `timeout`: seconds that one step or reset may take. Errors: `UserError` where it cannot be made at all.
     """
     if not (config is None or isinstance(config, Config | Mapping | str)):
-        raise UserError(f"check_env: got {config!r:.60}; expected its id, or a config; try check_env('CartPole-v1')")
+        with given.given(config) as own:
+            return check_env({"environment": own}, overrides=overrides, timeout=timeout)
     if not timeout > 0:
         raise UserError(f"timeout: got {timeout}; expected seconds above 0; try 10")
     id = config if isinstance(config, str) and not config.endswith((".yaml", ".yml")) else None
     found = configs.resolved({"environment": {"id": id}} if id else config, overrides)
     folder, environment = found.folder, found.config.environment
     user_code.check(found.config, [folder], user_code.to_stderr)
-    if environment.dynamics is not None:
-        raise UserError(
-            f"environment.dynamics: {environment.dynamics} is symbolic; expected one of Gymnasium's: a symbolic one is "
-            "checked as it is built"
-        )
     began = time.monotonic()
     findings = _played(environment.model_dump(mode="json"), str(folder), timeout)
-    return Report(environment.id, findings, time.monotonic() - began)
+    return Report(environment.dynamics or environment.id, findings, time.monotonic() - began)
 
 
 def _played(knobs: dict[str, Any], folder: str, timeout: float) -> list[Finding]:
+    machine.check_children("check_env", "gymnasium.utils.env_checker.check_env")
     memory = children.Memory()
     memory.resize(24)
     place = np.frombuffer(memory.map(), np.int64, 3)
-    child = children.Child("pg_theano.environments.inspection", {"environment": knobs, "folders": [folder]}, memory)
+    setup = {"environment": knobs, "folders": [folder], "given": given.packed(knobs["id"])}
+    child = children.Child("pg_theano.environments.inspection", setup, memory)
     findings: list[Finding] = []
     call, since = 0, time.monotonic()
 

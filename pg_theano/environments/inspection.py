@@ -23,7 +23,7 @@ import gymnasium
 import numpy as np
 
 from pg_theano.config import knobs
-from pg_theano.environments import making, masks, transcripts
+from pg_theano.environments import given, making, masks, transcripts
 from pg_theano.environments.findings import FAULT, NOTE, QUESTION, Finding, in_a_wrapper, kept_statistics, one_length
 from pg_theano.environments.place import PASSED, Standing, calling
 from pg_theano.environments.rows import observation_of
@@ -442,6 +442,7 @@ def main(argv: list[str]) -> None:
     place = np.frombuffer(memory.map(), np.int64, 3)  # number of the call, step, seed
     config = knobs.Environment(**setup["environment"])
     folders = [Path(one) for one in setup["folders"]]
+    given.taken_in(config.id, setup["given"])
 
     def mark(step: int, seed: int) -> None:
         place[1], place[2] = step, seed

@@ -9,25 +9,24 @@ An environment whose episode has ended is begun again with a seed of the host's,
 
 from __future__ import annotations
 
-import contextlib
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import gymnasium
 import numpy as np
-from gymnasium.vector import AutoresetMode
 
 from pg_theano.config import knobs
-from pg_theano.environments import old_gym
-from pg_theano.environments.naming import attribute, quiet, spec_of, wrapper_of
-from pg_theano.environments.place import PASSED, Standing, among_environments, calling
+from pg_theano.environments import joint
+from pg_theano.environments.naming import explained, maker_of, quiet, spec_of, wrappers_of
+from pg_theano.environments.parallel import Parallel
 from pg_theano.environments.rows import Flat, has_parts, observation_of
 from pg_theano.environments.singles import Slots
 from pg_theano.environments.spaces import action_of, spaces_of
 from pg_theano.environments.symbolic import Dynamics, SymbolicEnv, SymbolicVectorEnv
-from pg_theano.environments.telling import close_quietly, short, words_of
+from pg_theano.environments.telling import close_quietly
+from pg_theano.environments.vectors import VectorClass
 from pg_theano.environments.workers import Workers
 from pg_theano.system.importing import importable
 from pg_theano.types import BUILT_IN_DYNAMICS, Array, Steps, Task, UserError
@@ -52,13 +51,18 @@ def make(
     known), a module that cannot be imported, a space that is not supported, an unknown autoreset mode, `squash` where
     the actions have no finite bounds.
     """
-    if config.workers:
+    vector = getattr(maker_of(config), "vector", None)
+    if config.workers and vector is None:
         return Workers(config, num_envs=num_envs, dtype=dtype, folders=folders, squash=squash)
     if config.dynamics is not None:
         return VectorClass(config, _vectorised(config, whole or num_envs, dtype, folders), dtype, squash)
-    with importable(folders, [config.id, *config.wrappers], anew=False):
+    with importable(folders, config.named(), anew=False):
+        if config.api == "pettingzoo":
+            return Parallel(config, [joint.made(config) for _ in range(num_envs)], dtype, squash)
         spec = spec_of(config)
-        wrappers = [wrapper_of(name) for name in config.wrappers]
+        wrappers = wrappers_of(config)
+        if vector is not None:
+            return _given_vector(config, {} if vector else {"num_envs": num_envs}, dtype, squash)
         changed = wrappers or config.kwargs or (spec and spec.additional_wrappers)
         possible = spec and spec.vector_entry_point is not None and not (changed or single_environments)
         if config.engine == "vector" and not possible:
@@ -69,8 +73,10 @@ def make(
             if same or config.engine == "vector":
                 return VectorClass(config, envs, dtype, squash)
             envs.close()
-        with quiet(), _explained(config.id, "cannot be made", old=config.api == "gym"):
+        with quiet(), explained(config.id, "cannot be made", old=config.api == "gym"):
             singles = [_single(config, wrappers) for _ in range(num_envs)]
+        if len({*map(id, singles)}) < num_envs:
+            raise UserError.at(config.id, "what makes it gives the same object twice", "a new one at each call")
         return Slots(config, singles, dtype, squash)
 
 
@@ -105,14 +111,15 @@ def engine_of(config: knobs.Environment, *, dtype: str, backend: str, folders: S
         spaces = spaces_of(own.observation_space, own.action_space, config.dynamics)
         task = Task(config.dynamics, len(facts["obs_low"]), action, limit, facts["reward_threshold"], spaces)
         return Compiled(task, config.dynamics, own.source)
-    if config.engine in ("gymnasium", "vector") or config.workers or config.api == "gym":
+    if config.engine in ("gymnasium", "vector") or config.workers or config.api != "gymnasium":
         return None
-    with importable(folders, [config.id, *config.wrappers], anew=False):
+    with importable(folders, config.named(), anew=False):
         spec = spec_of(config)
     reasons = []
-    if config.id not in BUILT_IN_DYNAMICS or not str(spec.entry_point).startswith("gymnasium.envs.classic_control"):
+    of_gymnasium = spec is not None and str(spec.entry_point).startswith("gymnasium.envs.classic_control")
+    if config.id not in BUILT_IN_DYNAMICS or not of_gymnasium:
         reasons.append(f"there are compiled dynamics of {', '.join(BUILT_IN_DYNAMICS)} only")
-    if config.kwargs or config.wrappers or spec.kwargs:
+    if config.kwargs or config.wrappers or (spec and spec.kwargs):
         reasons.append("environment.kwargs and .wrappers change the task")
     if backend != "jax":
         reasons.append(f"backend {backend} has no artifacts")
@@ -134,93 +141,6 @@ def engine_of(config: knobs.Environment, *, dtype: str, backend: str, folders: S
     return None
 
 
-class VectorClass:
-    """A task's own vectorised class, in mode NEXT_STEP: the step after an end only resets, and is not real."""
-
-    def __init__(self, config: knobs.Environment, envs: Any, dtype: str, squash: bool):
-        mode = envs.metadata.get("autoreset_mode")
-        if mode is not AutoresetMode.NEXT_STEP:
-            raise UserError.at(
-                config.id,
-                f"its vectorised class resets in mode {mode}",
-                "NEXT_STEP. Name a wrapper in environment.wrappers, and single environments are used instead",
-            )
-        self.envs, self.kind = envs, "its own vectorised class"
-        self.num_envs = num_envs = envs.num_envs
-        time_limit = config.max_episode_steps or (envs.spec.max_episode_steps if envs.spec else None)
-        threshold = envs.spec.reward_threshold if envs.spec else None
-        self._obs = observation_of(envs.single_observation_space, config.id, dtype)
-        self._action = action_of(envs.single_action_space, config.id, squash)
-        size, spaces = self._obs.size, spaces_of(envs.single_observation_space, envs.single_action_space, config.id)
-        self.task = Task(config.dynamics or config.id, size, self._action.space, time_limit, threshold, spaces)
-        self._resetting, self._reset_next, self._unseen = np.zeros(num_envs, bool), False, True
-        self._last = np.zeros((num_envs, self._obs.size), dtype)
-        self.seeds = np.full(num_envs, -1, np.int64)
-        self.lost: Sequence[int] = ()  # none: a fault ends the run
-
-    def standing(self) -> Standing:
-        return Standing(self.task.id, None, None, self.seeds[0])
-
-    def begin(self, which: Array, seeds: Array, *, all_over: bool = False) -> Array | None:
-        """Begin episodes in the environments of `which` [N]; at the start of a block, in all of them.
-
-        The class draws all its resets from one generator, which the block's first seed sets: so an episode is
-        determined by the block that it belongs to. The observations, or None: the next step brings them.
-        """
-        if not all_over:
-            self._resetting |= which
-            self._reset_next = True
-            return None
-        self._resetting[:] = self._reset_next = False
-        self.seeds[:] = seeds[0]
-        with _explained(self.task.id, "reset", seeds[0]):
-            with calling(self):
-                obs = self.envs.reset(seed=int(seeds[0]))[0]
-            self._last = self._obs.convert(obs)
-        return self._last
-
-    def park(self, which: Array) -> None:
-        """The class cannot leave one out; the caller ignores its rows."""
-        self._resetting |= which
-        self._reset_next = True
-
-    def step(self, action: Array) -> tuple[Array, Array, Array, Array, Array | None]:
-        """(next_obs [N, F], reward [N], terminated [N], truncated [N], real [N]); not real: a step that only reset.
-
-        `real` is None where all are.
-        """
-        given = self._action.given(action)
-        try:
-            with calling(self):
-                obs, reward, terminated, truncated, _ = self.envs.step(given)
-            if self._unseen:
-                self._check(reward, terminated, truncated)
-            self._last = self._obs.convert(obs)
-        except (*PASSED, UserError):
-            raise
-        except BaseException as error:
-            raise UserError(f"{self.task.id} (seed {self.seeds[0]}): step raises {words_of(error)}") from error
-        real = None
-        if self._reset_next:
-            real, self._resetting, self._reset_next = ~self._resetting, np.zeros(self.num_envs, bool), False
-        return self._last, reward, terminated, truncated, real
-
-    def _check(self, *found: Any) -> None:
-        """Errors: `UserError` where rewards or flags are not an array of N numbers, or of N flags. Looked at once."""
-        for name, values in zip(("reward", "terminated", "truncated"), found, strict=True):
-            kinds, wanted = ("fiub", "numbers") if name == "reward" else ("b", "flags")
-            dtype = getattr(values, "dtype", None)
-            if dtype is None or dtype.kind not in kinds or values.shape != (self.num_envs,):
-                raise UserError(
-                    f"{self.task.id} (seed {self.seeds[0]}): its vectorised class returns {short(values)} for {name}; "
-                    f"expected an array of {self.num_envs} {wanted}; try a wrapper, then single ones are used"
-                )
-        self._unseen = False
-
-    def close(self) -> None:
-        close_quietly(self.envs, self.task.id)
-
-
 # -- making
 
 NO_CLASS = (
@@ -229,11 +149,26 @@ NO_CLASS = (
 )
 
 
+def _given_vector(config: knobs.Environment, kwargs: dict[str, Any], dtype: str, squash: bool) -> VectorClass:
+    """A `gymnasium.vector.VectorEnv` that was given in Python."""
+    around = "it around what is given"
+    refused = {"wrappers": around, "max_episode_steps": around, "workers": "a gymnasium.vector.AsyncVectorEnv"}
+    for knob, advice in refused.items():
+        if value := getattr(config, knob):
+            got = f"got {value} with a gymnasium.vector.VectorEnv"
+            raise UserError.of(f"environment.{knob}", got, "none: it has its own", advice)
+    make = maker_of(config)
+    assert make is not None  # noqa: S101  of whom a vector is known
+    with quiet(), explained(config.id, "cannot be made"):
+        envs = make(config.kwargs | kwargs, None)
+    return VectorClass(config, envs, dtype, squash, given=True)
+
+
 def _same_task(config: knobs.Environment, entry: str, envs: Any) -> bool:
     """Whether a vectorised class has the spaces of what `gymnasium.make` gives. Gymnasium's own and ours have."""
     if entry.startswith(("gymnasium.envs.", "pg_theano.")):
         return True
-    with quiet(), _explained(config.id, "cannot be made"):
+    with quiet(), explained(config.id, "cannot be made"):
         one = _single(config, [], flat=False)
     close_quietly(one, config.id)
     return (one.observation_space, one.action_space) == (envs.single_observation_space, envs.single_action_space)
@@ -242,7 +177,7 @@ def _same_task(config: knobs.Environment, entry: str, envs: Any) -> bool:
 def _vectorised(config: knobs.Environment, num_envs: int, dtype: str, folders: Sequence[Path] = ()) -> Any:
     """The task's own vectorised class."""
     limit: dict[str, Any] = {} if config.max_episode_steps is None else {"max_episode_steps": config.max_episode_steps}
-    with quiet(), _explained(config.id, "cannot be made", old=config.api == "gym"):
+    with quiet(), explained(config.id, "cannot be made", old=config.api == "gym"):
         if config.dynamics is not None:
             return SymbolicVectorEnv(Dynamics(config.dynamics, dtype=dtype, folders=folders), num_envs, **limit)
         return gymnasium.make_vec(config.id, num_envs, vectorization_mode="vector_entry_point", **limit)
@@ -253,8 +188,8 @@ def _single(
 ) -> gymnasium.Env:
     limit: dict[str, Any] = {} if config.max_episode_steps is None else {"max_episode_steps": config.max_episode_steps}
     env: Any
-    if config.api == "gym":
-        env = old_gym.made(attribute("environment.id", config.id), config.kwargs, render_mode)
+    if (maker := maker_of(config)) is not None:
+        env = maker(config.kwargs, render_mode)
         env = gymnasium.wrappers.TimeLimit(env, **limit) if limit else env
     else:
         rendering = {} if render_mode is None else {"render_mode": render_mode}
@@ -267,8 +202,8 @@ def _single(
                 f"{config.id}: takes no render_mode; expected an environment that can be drawn; try "
                 "def __init__(self, ..., render_mode=None), and a render method"
             ) from None
-    for wrapper in wrappers:
-        env = wrapper(env)
+    for wrapper, arguments in wrappers:
+        env = wrapper(env, **arguments)
     return Flat(env, config.id) if flat and has_parts(env.observation_space) else env
 
 
@@ -277,7 +212,7 @@ def single(
 ) -> gymnasium.Env:
     """One plain environment, with its wrappers, for watching; `flat`: parts of an observation are made one row."""
     if config.dynamics is not None:
-        with _explained(config.dynamics, "cannot be made"):
+        with explained(config.dynamics, "cannot be made"):
             made = SymbolicEnv(Dynamics(config.dynamics, folders=folders), render_mode)
         steps = config.max_episode_steps or made.dynamics.task["max_steps"]
         return gymnasium.wrappers.TimeLimit(made, steps) if steps else made
@@ -286,18 +221,23 @@ def single(
             "environment.engine", "got vector, and one environment has other spaces", "auto", "a run with auto"
         )
     with (
-        importable(folders, [config.id, *config.wrappers], anew=False),
+        importable(folders, config.named(), anew=False),
         quiet(),
-        _explained(config.id, "cannot be made", old=config.api == "gym"),
+        explained(config.id, "cannot be made", old=config.api == "gym"),
     ):
+        if config.api == "pettingzoo":
+            return joint.Together(joint.made(config, render_mode), config, render_mode)
         spec_of(config)
-        return _single(config, [wrapper_of(name) for name in config.wrappers], flat, render_mode)
+        return _single(config, wrappers_of(config), flat, render_mode)
 
 
 def converters(
     env: gymnasium.Env, id: str, dtype: str, squash: bool = False
 ) -> tuple[Callable[[Any], Array], Callable[[Array], Array]]:
-    """(observation to one row [1, F], a policy's actions [N, ...] to the environment's) of a single environment."""
+    """(observation to one row [1, F], a policy's actions [N, ...] to the environment's) of a single environment;
+    of one with several agents, a row for each: [A, F] and [A, ...] to [1, A, ...]."""
+    if isinstance(env.unwrapped, joint.Together):
+        return env.unwrapped.converters(dtype, squash)
     observation = observation_of(env.observation_space, id, dtype)
     return lambda obs: observation.convert(np.asarray(obs)[None]), action_of(env.action_space, id, squash).given
 
@@ -306,22 +246,3 @@ def is_gymnasiums_own(config: knobs.Environment) -> bool:
     """Whether an environment is one of Gymnasium's, as it is there."""
     found = gymnasium.registry.get(config.id)
     return found is not None and str(found.entry_point).startswith("gymnasium.envs.") and not config.wrappers
-
-
-@contextlib.contextmanager
-def _explained(id: str, doing: str, seed: int | None = None, *, old: bool = False) -> Iterator[None]:
-    try:
-        with among_environments():
-            yield
-    except (*PASSED, UserError):
-        raise
-    except BaseException as error:
-        at = "" if seed is None else f" (seed {seed})"
-        verb = doing if doing.startswith("cannot") else f"{doing} raises"
-        reason = words_of(error).partition(" was raised from the environment creator")[0]  # Gymnasium repeats its id
-        missing = isinstance(error, gymnasium.error.DependencyNotInstalled)  # which says what to install
-        if ": " not in reason:  # without words: `check_env` would have none either
-            advice = "--debug, which shows the way there"
-        else:
-            advice = "that" if missing else f"python -m pg_theano.check_env {id}{' environment.api=gym' if old else ''}"
-        raise UserError.at(id, f"{verb}{at}: {reason}", "what Gymnasium can make, reset and step", advice) from error

@@ -2,11 +2,12 @@
 
 import contextlib
 import difflib
+import functools
 import importlib.util
 import re
 import sys
 import warnings
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 import gymnasium
@@ -15,6 +16,7 @@ from pg_theano.config import knobs
 from pg_theano.environments import old_gym
 from pg_theano.environments.place import PASSED, among_environments
 from pg_theano.environments.telling import words_of
+from pg_theano.system import handed
 from pg_theano.system.importing import module_named
 from pg_theano.types import UserError
 
@@ -35,15 +37,40 @@ PACKAGES = {
     "Adroit": "gymnasium_robotics",
     "Maze": "gymnasium_robotics",
     "FrankaKitchen": "gymnasium_robotics",
+    "MinAtar/": "minatar.gym",
     "Meta-World/": "metaworld",
     "dm_control/": "shimmy",
 }
 """Part of an id -> the package that registers such ids as it is imported."""
 
 
-def spec_of(config: knobs.Environment) -> Any:
-    """What Gymnasium has registered; None of an environment that is a class. Errors: `UserError`."""
+def maker_of(config: knobs.Environment) -> Callable[[Mapping[str, Any], str | None], Any] | None:
+    """What makes an environment that is not registered, of (kwargs, render_mode): one that was given in Python, or a
+    class that the config names. None where Gymnasium makes it by its id."""
+    if (given := handed.found(config.id)) is not None:
+        return given
     if config.api == "gym":
+        return functools.partial(old_gym.made, attribute("environment.id", config.id))
+    return _class_of(config.id)
+
+
+def _class_of(id: str) -> Any:
+    """Makes an environment of Gymnasium's that is a class, `module:Class`; None where an id is registered so."""
+    module, _, name = id.rpartition(":")
+    found = getattr(sys.modules.get(module), name, None)
+    if name in gymnasium.registry or not (isinstance(found, type) and issubclass(found, gymnasium.Env)):
+        return None
+
+    def make(kwargs: Mapping[str, Any], render_mode: str | None = None) -> Any:
+        return found(**kwargs, **({} if render_mode is None else {"render_mode": render_mode}))
+
+    return make
+
+
+def spec_of(config: knobs.Environment) -> Any:
+    """What Gymnasium has registered; None of an environment that is a class, or was given in Python. Errors:
+    `UserError`."""
+    if config.api == "gym" or handed.found(config.id) is not None:
         return None
     module, _, name = config.id.rpartition(":")
     try:
@@ -51,6 +78,15 @@ def spec_of(config: knobs.Environment) -> Any:
             return gymnasium.spec(config.id) if not module else _spec_of_module(config.id)
     except gymnasium.error.Error as error:
         found = sys.modules.get(module)
+        if _class_of(config.id) is not None:
+            return None
+        if module == "__main__":
+            raise UserError.of(
+                "environment.id",
+                f"{config.id} was given in Python",
+                "it once more",
+                "pg_theano.run(resume=..., environment=...), or pg_theano.Agent.load(..., environment=...)",
+            ) from None
         if isinstance(getattr(found, name, None), type):
             raise UserError.of(
                 "environment.id",
@@ -84,8 +120,8 @@ def _of_registry(name: str) -> str:
     package = next((one for part, one in PACKAGES.items() if part in name), None) or _installed(name)
     if package is None:
         return f"if a package registers it, name that: package:{name or 'Id'}; else try {look}"
-    if importlib.util.find_spec(package) is None:
-        return f"try pip install {package.replace('_', '-')}, then {package}:{name}"
+    if importlib.util.find_spec(bare := package.partition(".")[0]) is None:
+        return f"try pip install {bare.replace('_', '-')}, then {package}:{name}"
     return f"its package must be named: try {package}:{name}"
 
 
@@ -121,10 +157,13 @@ def _module_of(id: str) -> str:
 
 
 def _spec_of_module(id: str) -> Any:
-    module = id.partition(":")[0]
+    """What a module has registered, as it was imported or by its function `register_envs`, as some have."""
+    module, _, name = id.partition(":")
     try:
         with among_environments():
-            module_named(module)
+            found = module_named(module)
+            if name not in gymnasium.registry and callable(register := getattr(found, "register_envs", None)):
+                register()
     except PASSED:
         raise
     except BaseException as error:
@@ -133,10 +172,15 @@ def _spec_of_module(id: str) -> Any:
             f"the module {module} of {id} cannot be imported ({words_of(error)}); expected a "
             f"module beside the config or in this folder; try python -c 'import {module}' there",
         ) from error
-    return gymnasium.spec(id.partition(":")[2])
+    return gymnasium.spec(name)
 
 
-def wrapper_of(name: str) -> Any:
+def wrappers_of(config: knobs.Environment) -> list[tuple[Any, dict[str, Any]]]:
+    """Each wrapper and its keyword arguments, in the order applied."""
+    return [(_wrapper(name), kwargs) for name, kwargs in config.wrapped()]
+
+
+def _wrapper(name: str) -> Any:
     return old_gym.wrapper(attribute("environment.wrappers", name, "gymnasium.wrappers:FlattenObservation"), name)
 
 
@@ -163,3 +207,25 @@ def quiet() -> Iterator[None]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         yield
+
+
+@contextlib.contextmanager
+def explained(id: str, doing: str, seed: int | None = None, *, old: bool = False) -> Iterator[None]:
+    """What Gymnasium or an environment raises becomes one line that names it."""
+    try:
+        with among_environments():
+            yield
+    except (*PASSED, UserError):
+        raise
+    except BaseException as error:
+        at = "" if seed is None else f" (seed {seed})"
+        verb = doing if doing.startswith("cannot") else f"{doing} raises"
+        reason = words_of(error).partition(" was raised from the environment creator")[0]  # Gymnasium repeats its id
+        missing = isinstance(error, gymnasium.error.DependencyNotInstalled)  # which says what to install
+        if ": " not in reason:  # without words: `check_env` would have none either
+            advice = "--debug, which shows the way there"
+        elif handed.found(id) is not None:
+            advice = "environment.kwargs, or pg_theano.check_env.check_env(environment)"
+        else:
+            advice = "that" if missing else f"python -m pg_theano.check_env {id}{' environment.api=gym' if old else ''}"
+        raise UserError.at(id, f"{verb}{at}: {reason}", "what Gymnasium can make, reset and step", advice) from error

@@ -30,9 +30,11 @@ class Slots:
     """
 
     limit_holds = False  # a wrapper may make several episodes one
+    stays_open = False  # where nothing replays, every stretch begins fresh episodes
+    skipped: Array | None = None  # which rows of a step only reset: none
 
     def __init__(self, config: knobs.Environment, envs: Sequence[gymnasium.Env], dtype: str, squash: bool):
-        self.slots = [Slot(env, config.id, index, dtype) for index, env in enumerate(envs)]
+        self.slots = [env if isinstance(env, Slot) else Slot(env, config.id, i, dtype) for i, env in enumerate(envs)]
         self.num_envs, self.kind, self._look = len(envs), "single environments", config.look
         first = self.slots[0]
         for slot in self.slots:
@@ -40,12 +42,14 @@ class Slots:
                 got = f"the spaces of environment {slot.index} are not those of environment 0"
                 raise UserError.at(config.id, got)
         limits = [config.max_episode_steps, first.spec.max_episode_steps if first.spec else None]
+        if first.has_wrapper_attr("_max_episode_steps"):  # of Gymnasium's TimeLimit, around an object without a spec
+            limits.append(first.get_wrapper_attr("_max_episode_steps"))
         time_limit = next((limit for limit in limits if limit), None)
         threshold = first.spec.reward_threshold if first.spec else None
         self._observation = observation_of(first.observation_space, config.id, dtype)
         self._action = action_of(first.action_space, config.id, squash)
         self.given = self._action.given  # a policy's actions [N, ...] to what the environments take
-        original = envs[0].env if isinstance(envs[0], Flat) else envs[0]  # as the environment itself gives it
+        original = first.env.env if isinstance(first.env, Flat) else first.env  # as the environment itself gives it
         spaces = spaces_of(original.observation_space, first.action_space, config.id)
         self.task = Task(config.id, self._observation.size, self._action.space, time_limit, threshold, spaces)
         # Of anything but a box only the space itself can say whether an observation belongs to it.
@@ -54,6 +58,7 @@ class Slots:
         self._obs = np.zeros((self.num_envs, self._observation.size), dtype)  # as last seen; replaced, never written to
         self.real = np.ones(self.num_envs, bool)
         self.lost: Sequence[int] = ()  # environments whose episode a fault has ended: none, as a fault ends the run
+        self.player: object = None  # who began the episodes that are open
         self._parked, self._playing = False, self.slots
         self._taken: tuple[list[Slot], list[Any]] = [], []  # who was stepped last, and what they returned
 

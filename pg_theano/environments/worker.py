@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from pg_theano.config import knobs
-from pg_theano.environments import inspection, making
+from pg_theano.environments import given, inspection, making
 from pg_theano.environments.singles import Slots
 from pg_theano.environments.sound import check_finite
 from pg_theano.environments.spaces import as_data
@@ -113,6 +113,7 @@ class Stepper:
 def main(argv: list[str]) -> None:
     line, memory, setup = children.entered(argv)
     try:
+        given.taken_in(setup["environment"]["id"], setup["given"])
         slots: Any = making.make(
             knobs.Environment(**setup["environment"]),
             num_envs=setup["number"],

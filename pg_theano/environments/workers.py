@@ -30,9 +30,10 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from pg_theano.config import knobs
+from pg_theano.environments import given
 from pg_theano.environments.spaces import action_of, from_data
 from pg_theano.environments.telling import shown_action
-from pg_theano.system import children
+from pg_theano.system import children, machine
 from pg_theano.system.children import Child, Memory
 from pg_theano.system.console import say
 from pg_theano.types import ActionSpace, Array, Task, UserError
@@ -101,7 +102,8 @@ class Fault(NamedTuple):
 class Workers:
     """The environments of `Slots`, spread over child processes."""
 
-    limit_holds = False  # as there
+    limit_holds, stays_open = False, False  # as there
+    skipped: Array | None = None
 
     def __init__(
         self,
@@ -115,16 +117,19 @@ class Workers:
         self.config, self.num_envs = config, num_envs
         self.faults = 0
         self.lost: Sequence[int] = ()  # environments whose episode the last step has lost
+        self.player: object = None
         self.report: Callable[[str], None] = lambda text: say(text, sys.stderr)
         shares = np.array_split(np.arange(num_envs), min(config.workers, num_envs))
         self._shares = [(int(share[0]), int(share[-1]) + 1) for share in shares]
         plain = config.model_dump(mode="json") | {"workers": 0, "on_fault": "stop", "timeout": None}
         self._setup = {"environment": plain, "folders": [*map(str, folders)], "dtype": dtype, "squash": squash}
+        self._setup["given"] = given.packed(config.id)
         self.kind = f"in {len(self._shares)} worker {'processes' if len(self._shares) > 1 else 'process'}"
+        machine.check_children("environment.workers", "environment.workers=0")
         self._memory = Memory()
         self._children: list[Any] = [None] * len(self._shares)
         self._owed: set[int] = set()  # workers that have yet to answer
-        self._poll = select.poll()
+        self._poll = machine.poll()
         try:
             for worker in range(len(self._shares)):
                 self._begin(worker)
@@ -245,7 +250,7 @@ class Workers:
         share = {"first": first, "number": end - first, "worker": worker}
         child = Child("pg_theano.environments.worker", self._setup | share, self._memory)
         self._children[worker] = child
-        self._poll.register(child.socket, select.POLLIN)
+        self._poll.register(child.socket, machine.READABLE)
 
     def _end(self, worker: int, *, seconds: float = 0.0) -> int:
         child = self._children[worker]

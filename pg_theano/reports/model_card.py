@@ -9,6 +9,7 @@ import yaml
 
 from pg_theano.config.knobs import Config
 from pg_theano.config.reading import to_dict
+from pg_theano.environments.naming import maker_of
 from pg_theano.runs import folder as runs
 from pg_theano.runs import places, recorded
 from pg_theano.runs.exported import export
@@ -91,7 +92,7 @@ def making_of(config: Config) -> tuple[list[str], str]:
         module, _, name = knobs.id.partition(":")
         imports = [f"import {module}", "from pg_theano.environments.old_gym import OldGym"]
         return imports, f"OldGym({module}.{name}(**{knobs.kwargs!r}))"
-    if knobs.api == "gym" or knobs.wrappers or knobs.dynamics is not None:
+    if knobs.wrappers or knobs.dynamics is not None or knobs.api == "pettingzoo" or maker_of(knobs) is not None:
         imports = ["from pg_theano import config, environments"]
         return imports, 'environments.single(config.resolved("config.yaml").config.environment, folders=["."])'
     limit = [f"max_episode_steps={knobs.max_episode_steps!r}"] if knobs.max_episode_steps is not None else []
@@ -112,7 +113,7 @@ def card_of(
     algorithm = config.algorithm.name.upper()
     figure = f"{judged['mean']:.2f} +/- {judged['std']:.2f}"
     front = yaml.safe_dump(_front(config, bare, figure), sort_keys=False, allow_unicode=False).rstrip()
-    parts = (config.policy.name, config.algorithm.objective, *config.environment.wrappers)
+    parts = (config.policy.name, config.algorithm.objective, *(name for name, _ in config.environment.wrapped()))
     own = [part for part in parts if is_own(part)]
     needs = ", ".join(map(_code, [_environment(config), *own])) if own or ":" in _environment(config) else ""
     rows = _rows(config, facts, judged, result, figure)

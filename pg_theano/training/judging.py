@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from pg_theano.environments.making import Compiled
 from pg_theano.runs import figures
 from pg_theano.system import stopping
 from pg_theano.training import seeding
@@ -21,8 +22,17 @@ class Judge:
 
     def __init__(self, setting: Setting, act: Callable[..., Any]):
         self.setting, self.act = setting, act
-        self.evaluator = Evaluator(setting.config, setting.spec, setting.folders, setting.config.evaluation.episodes)
+        knobs, trained = setting.config.evaluation, setting.environment
+        shared = None if knobs.environment == "fresh" or isinstance(trained, Compiled) else trained
+        self.evaluator = Evaluator(setting.config, setting.spec, setting.folders, knobs.episodes, shared)
         self.beforehand: dict[tuple[int, int], Evaluation] = {}  # (purpose, choice): played together with other runs'
+
+    def renew(self) -> None:
+        """The config has changed: other environments, where an evaluation has another number of episodes."""
+        episodes = self.setting.config.evaluation.episodes
+        if episodes != self.evaluator.most:
+            self.evaluator.close()
+            self.evaluator = Evaluator(self.setting.config, self.setting.spec, self.setting.folders, episodes)
 
     def due(self, record: Mapping[str, Any], updates: int) -> bool:
         """Whether to evaluate: every so many updates, and when a population's best quarter reaches the threshold."""

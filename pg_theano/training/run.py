@@ -10,8 +10,10 @@ from typing import Any, NamedTuple
 from pg_theano.config import reading as configs
 from pg_theano.config import user_code
 from pg_theano.config.knobs import Config
-from pg_theano.runs import figures, places, seeds
+from pg_theano.environments import given as environments
+from pg_theano.runs import figures, places, seeds, starting
 from pg_theano.runs import folder as runs
+from pg_theano.runs.starting import Start
 from pg_theano.system import clock, locks, writing
 from pg_theano.system.yaml_lines import read_file
 from pg_theano.training import agents, begun
@@ -39,15 +41,33 @@ def run(
     seed: int | None = None,
     run_dir: str | os.PathLike[str] | None = None,
     folder_of_config: Path | None = None,
+    environment: object = None,
     how: How = SILENT,
 ) -> Result:
     """Train a config, with `knob=value` set over it, in a new folder. Errors: `UserError`.
 
     `folder_of_config` is where the modules that a config names are looked for, where it comes from no file.
+    `environment` is one as Python has it, in place of the config's: see `pg_theano.environments.given`.
     """
-    given = configs.resolved(config, overrides, seed, folder_of_config)
+    start_from = how.start_from
+    start = None if start_from is None else starting.read(start_from)
+
+    def resolved(own: Mapping[str, Any] | None = None) -> configs.Resolved:
+        if start_from is not None and config is None:
+            return starting.resolved(start_from, overrides, seed, own)
+        return configs.resolved(config, overrides, seed, folder_of_config, own)
+
+    given = resolved()
+    if environment is None:
+        return _new(given, run_dir, how, start)
+    with environments.given(environment, given.config.environment) as own:
+        return _new(resolved(own), run_dir, how, start)
+
+
+def _new(given: configs.Resolved, run_dir: str | os.PathLike[str] | None, how: How, start: Start | None) -> Result:
     name = given.config.name or places.name_of(given.config.environment.dynamics or given.config.environment.id)
     with given.placed(), places.new(name, run_dir) as path:
+        starting.keep(path, start)
         if given.config.runs == 1:
             return Result(path, begun.one(begun.new(given.config, path, given.folder), given.folder, how))
         with locks.held(path):
@@ -56,11 +76,17 @@ def run(
             return Result(path, _several(given.config, path, given.folder, how))
 
 
-def resume(path: Path, overrides: Sequence[str] = (), how: How = SILENT) -> Result:
+def resume(path: Path, overrides: Sequence[str] = (), how: How = SILENT, environment: object = None) -> Result:
     """Go on with the run of a folder, from its newest whole checkpoint, or with the seeds of one that holds several.
 
-    Errors: `UserError` where the folder holds no run that can go on.
+    `environment` is the one that the run was given in Python. Errors: `UserError` where the folder holds no run that
+    can go on.
     """
+    if environment is not None:
+        several = (path / seeds.PLAN).exists()
+        trained = seeds.read_plan(path)[0] if several else runs.read_run(path, force=how.force)[0]
+        with environments.again(environment, trained.environment):
+            return resume(path, overrides, how)
     if (path / seeds.PLAN).exists():
         if overrides:
             raise UserError(f"{overrides[0]}: a set of seeds keeps its config; resume one seed to change its budget")
@@ -69,7 +95,7 @@ def resume(path: Path, overrides: Sequence[str] = (), how: How = SILENT) -> Resu
             configs.check_addresses(read_file(path / seeds.PLAN))
             user_code.check(config, [folder_of_config], begun.say_nothing, code)
             return Result(path, _several(config, path, folder_of_config, how))
-    resumed = runs.resumable(path, overrides, force=how.force)
+    resumed = runs.resumable(path, overrides, force=how.force, change=how.change)
     return Result(path, begun.one(resumed, Path(resumed.facts["folder"]), how))
 
 

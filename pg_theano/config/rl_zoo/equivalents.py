@@ -64,11 +64,11 @@ def _environment(draft: Draft, environment: str) -> None:
         (wrapper, arguments), *others = one.items() if isinstance(one, dict) and one else [(one, None)]
         if others or not isinstance(wrapper, str) or not MODULE_CLASS.fullmatch(wrapper):
             draft.remark("env_wrapper", f"{entries.shown(one)} is no module.Class; it is left out")
-        elif arguments:
-            said = "is left out: a wrapper is given no arguments here; try one of your own that has them"
-            draft.remark("env_wrapper", f"{entries.shown(wrapper)} {said}")
+        elif not isinstance(arguments or {}, dict) or _has_names(arguments):
+            draft.remark("env_wrapper", f"{entries.shown(one)} is left out: its arguments are no plain values by name")
         else:
-            wrappers.append(":".join(wrapper.rsplit(".", 1)))
+            name = ":".join(wrapper.rsplit(".", 1))
+            wrappers.append({name: arguments} if arguments else name)
     if wrappers:
         draft.put("environment.wrappers", wrappers, "env_wrapper", given, ", imported as it trains")
 

@@ -111,7 +111,8 @@ def _drawn(found: policy.Policy, obs: Array, rng: np.random.Generator, greedy: b
     if greedy:
         return act(found.state, obs, None, {"exploration_rate": 0.0}, GREEDY)[0]
     kind, size = found.acting.noise_kind
-    noise = (rng.random((1, size)) if kind == "uniform" else rng.standard_normal((1, size))).astype(found.acting.dtype)
+    shape = (len(obs), size)
+    noise = (rng.random(shape) if kind == "uniform" else rng.standard_normal(shape)).astype(found.acting.dtype)
     return act(found.state, obs, noise, {"exploration_rate": 0.0}, SAMPLE)[0]
 
 

@@ -25,12 +25,20 @@ class Replayed(Steps, Protocol):
     given    (a policy's actions [N, ...]) -> the actions as the environments take them
     take     (these) -> next_obs [N, F], reward [N], terminated [N], truncated [N]
     replays  () -> whether the same seed and actions give the same episode
+    stays_open  whether an episode goes on in the next stretch though it cannot be replayed
+    player   who began the episodes that are open; whoever begins others is written here
+    skipped  which rows [N] of the last step only reset, or waited, and were no step; None: none
     replay   (environment, seed, its actions) -> its observation [F], sum of rewards, steps until the episode ended
+    elapsed, replayed  of rows that are played together alone: see `environments/parallel.py`
     """
 
+    stays_open: bool
+    player: object
+
+    @property
+    def skipped(self) -> Array | None: ...
     @property
     def given(self) -> Callable[[Array], Array]: ...
-    def begin(self, which: Array, seeds: Array, *, all_over: bool = False) -> Array: ...
     def take(self, given: Array) -> tuple[Array, Array, Array, Array]: ...
     def replays(self) -> bool: ...
     def replay(self, index: int, seed: int, given: Array) -> tuple[Array, float, int]: ...
@@ -44,7 +52,7 @@ class Open(NamedTuple):
     """The episodes that are open between two stretches. No array in it is written to."""
 
     seeds: tuple[int, ...]  # [N]; empty, as all the rest, if no episode is open
-    lengths: Array  # [N] steps so far
+    lengths: Array  # [N] steps so far, of the environment
     returns: Array  # [N] rewards so far
     obs: Array  # [N, F] as last seen
     blocks: tuple[Array, ...]  # actions as the environments took them, each [T, N, ...]; the last block ends now
@@ -84,6 +92,11 @@ class _Block:
         self.lengths.append(step + 1 - begun[counted])
         total[over], begun[over] = 0.0, step + 1
 
+    def skip(self, step: int, rows: Array, begun: Array) -> None:
+        """Note the rows of a step that was none: the class only reset them."""
+        self.mask[step, rows] = 0
+        begun[rows] = step + 1
+
     def played(self, keep: Collection[str]) -> Played:
         fields = {"obs": self.obs[:-1], "action": self.action, "log_prob": self.log_prob, "reward": self.reward}
         fields |= {"terminated": self.terminated, "truncated": self.truncated, "mask": self.mask}
@@ -113,7 +126,7 @@ class Segments:
         self._everyone = np.ones(environment.num_envs, bool)
         # Of the open episodes, as in `Open`. Replaced, never written to: `settle` hands them out.
         self._obs: Array | None = None
-        self._lengths = np.zeros(environment.num_envs, np.int64)
+        self._lengths = self._elapsed = np.zeros(environment.num_envs, np.int64)
         self._returns = np.zeros(environment.num_envs)
         self._blocks: tuple[Array, ...] = ()
         self._kept = 0  # steps in the blocks
@@ -138,7 +151,9 @@ class Segments:
         """
         environment, (steps, num_envs) = self.environment, noise.shape[:2]
         seeds = episode_seeds.integers(0, 2**31 - 1, size=(steps + 1, num_envs))
-        block = _Block(steps, self._first(seeds[0]), environment.task, self.kind)
+        first, taken = self._first(seeds[0])
+        block = _Block(steps, first, environment.task, self.kind)
+        block.dropped += [*range(num_envs)] if taken else []
         obs, action, log_prob, reward = block.obs, block.action, block.log_prob, block.reward
         terminated, truncated = block.terminated, block.truncated
         begun, total = -self._lengths, self._returns.copy()
@@ -155,37 +170,50 @@ class Segments:
                 log_prob[step] = chosen_log_prob
             reward[step], terminated[step], truncated[step] = reward_now, terminated_now, truncated_now
             total += reward_now
+            if environment.skipped is not None:
+                block.skip(step, environment.skipped, begun)
             ended = terminated_now | truncated_now
             over = ended.nonzero()[0]
             if over.size:
                 block.end(step, over, seen, begun, total, environment.lost)
-                if self.replays or step + 1 < steps:
-                    seen = environment.begin(ended, seeds[step + 1])
+                if self.stays or step + 1 < steps:
+                    fresh = environment.begin(ended, seeds[step + 1])  # None: the next step brings them
+                    seen = seen if fresh is None else fresh
                     check_finite(environment, seen, None, ended, step - begun)
             obs[step + 1] = seen
-        if not self.replays:  # what is dropped after this stretch is cut off, and V stands for the rest
+        if not self.stays:  # what is dropped after this stretch is cut off, and V stands for the rest
             truncated[-1] |= ~terminated[-1]
         self._obs, self._lengths, self._returns = obs[-1].copy(), steps - begun, total
+        self._elapsed = getattr(environment, "elapsed", self._lengths)
         self._remember(np.array(block.given))
         check_length(environment, self._lengths)
         return block.played(self.keep)
 
-    def _first(self, seeds: Array) -> Array:
-        """The observations [N, F] that a stretch begins with: of the open episodes, or of fresh ones."""
+    @property
+    def stays(self) -> bool:
+        """Whether episodes stay open from one stretch to the next."""
+        return bool(self.replays) or self.environment.stays_open
+
+    def _first(self, seeds: Array) -> tuple[Array, bool]:
+        """(the observations [N, F] that a stretch begins with, whether somebody else has ended the open episodes)."""
         environment = self.environment
         if self.replays is None:
             self.replays = environment.replays()
-        if self._obs is None or not self.replays:
+        taken = self._obs is not None and environment.player is not self
+        if self._obs is None or not self.stays or taken:
             self._obs = environment.begin(self._everyone, seeds, all_over=True)
+            assert self._obs is not None  # noqa: S101  at the start of a block they are always there
+            environment.player = self
             self._lengths, self._returns = np.zeros(len(seeds), np.int64), np.zeros(len(seeds))
+            self._blocks, self._kept = (), 0
             check_finite(environment, self._obs, None, self._everyone, self._lengths - 1)
-        return self._obs
+        return self._obs, taken
 
     def _remember(self, given: Array) -> None:
         """Keep the blocks of actions that open episodes need; drop the older ones."""
         if not self.replays:
             return
-        blocks, oldest = (*self._blocks, given), int(self._lengths.max())
+        blocks, oldest = (*self._blocks, given), int(self._elapsed.max())
         self._kept += len(given)
         stale = 0
         while stale < len(blocks) and self._kept - len(blocks[stale]) >= oldest:
@@ -197,7 +225,7 @@ class Segments:
         """The episodes that are open now; later stretches do not change the answer. Quick, however long they are."""
         if self._obs is None or not self.replays:
             return Open((), np.zeros(0, np.int64), np.zeros(0), np.zeros((0, self.environment.task.obs_size)), ())
-        return Open(tuple(self.environment.seeds), self._lengths, self._returns, self._obs, self._blocks)
+        return Open(tuple(self.environment.seeds), self._elapsed, self._returns, self._obs, self._blocks)
 
     def arrays(self, open: Open) -> dict[str, Array]:
         """The arrays that a checkpoint keeps: seeds, lengths, returns and observations so far [N], and the actions.
@@ -222,6 +250,8 @@ class Segments:
         """
         task, num_envs = self.environment.task, self.environment.num_envs
         count = arrays["open/seed"].size if "open/seed" in arrays else num_envs
+        if not count and self.environment.stays_open:
+            raise OtherEpisode(f"{task.id}: episodes of {self.environment.kind} cannot be played again")
         if not count:
             return
         if count != num_envs:
@@ -240,8 +270,10 @@ class Segments:
         ends = np.cumsum(lengths)
         obs, returns = np.empty((num_envs, task.obs_size), self.kind), np.empty(num_envs)
         own = [actions[end - length : end].copy() for end, length in zip(ends, lengths, strict=True)]
+        together = getattr(self.environment, "replayed", lambda seeds, own: None)(seeds, own)
         for index, (seed, given) in enumerate(zip(seeds, own, strict=True)):
-            obs[index], returns[index], steps = self.environment.replay(index, int(seed), given.copy())
+            found = together[index] if together else self.environment.replay(index, int(seed), given.copy())
+            obs[index], returns[index], steps = found
             expected = arrays["open/obs"][index], arrays["open/return"][index]
             if steps < len(given):
                 what = f"the episode is over, that of the checkpoint was open after {len(given)} steps"
@@ -258,7 +290,8 @@ class Segments:
         block = np.zeros((int(lengths.max()), num_envs, *own[0].shape[1:]), own[0].dtype)
         for index, given in enumerate(own):
             block[len(block) - len(given) :, index] = given
-        self.replays, self._obs, self._lengths, self._returns = True, obs, lengths.astype(np.int64), returns
+        self.replays, self._obs, self._returns, self.environment.player = True, obs, returns, self
+        self._lengths = self._elapsed = lengths.astype(np.int64)  # of one that waits, 0 from the next step on
         self._blocks, self._kept = (block,), len(block)
 
 

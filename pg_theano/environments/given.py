@@ -1,0 +1,320 @@
+"""An environment as Python has it: an object, a class, or a function that makes one, in place of an id.
+
+    with given(environment, config) as knobs:     # {"id": ..., "kwargs": ..., ...}, to lie over the config's
+        ...                                       # making.make finds it by that id, in worker processes too
+
+What Gymnasium can make again becomes knobs, and nothing is held: an id, a class of a module, an environment that
+`gymnasium.make` made, with its wrappers. All else is held while the call lasts (`system/handed.py`), under a name.
+"""
+
+import contextlib
+import copy
+import dataclasses
+import functools
+import inspect
+import json
+import re
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+import gymnasium
+from gymnasium.envs.registration import EnvSpec, WrapperSpec
+from gymnasium.utils import RecordConstructorArgs
+from gymnasium.wrappers import OrderEnforcing, PassiveEnvChecker, TimeLimit
+
+from pg_theano.config import knobs
+from pg_theano.environments import joint
+from pg_theano.environments.naming import explained, quiet
+from pg_theano.environments.old_gym import OldGym, is_environment
+from pg_theano.environments.telling import words_of
+from pg_theano.system import handed as held
+from pg_theano.system import seals
+from pg_theano.system.console import say
+from pg_theano.types import UserError
+
+TRAINING = "environment.num_envs=1 with evaluation.environment=training, which need no copy"
+GYMNASIUMS = (PassiveEnvChecker, OrderEnforcing, TimeLimit)
+"""Wrappers that `gymnasium.make` puts on by itself."""
+KINDS = "an id, a class, a function that makes one, an environment of Gymnasium or a gymnasium.vector.VectorEnv"
+
+
+@contextlib.contextmanager
+def given(environment: object, config: knobs.Environment | None = None) -> Iterator[dict[str, Any]]:
+    """The knobs of an environment, to lie over a config's; while the context lasts it is found by them.
+
+    Errors: `UserError` for what is no environment.
+    """
+    api, kwargs = ("gymnasium", {}) if config is None else (config.api, config.kwargs)
+    if isinstance(environment, str):
+        yield {"id": environment, "dynamics": None}
+        return
+    if (plain := _plain(environment, api)) is not None:
+        yield plain
+        return
+    name = _name_of(environment)
+    made = isinstance(environment, gymnasium.Env | gymnasium.vector.VectorEnv)
+    if made and kwargs:
+        got = f"got {kwargs!r:.60} with an environment that is made already"
+        raise UserError.of("environment.kwargs", got, "none", "giving its class")
+    maker: Any = joint.maker(environment) if joint.is_parallel(environment) else _maker(environment, kwargs, api)
+    own = {"id": name, "dynamics": None} | (NONE if made else {}) | getattr(maker, "knobs", {})
+    with held.handed(name, maker, _facts_of(environment)):
+        yield own | ({"num_envs": maker.vector} if maker.vector else {})
+
+
+NONE: dict[str, Any] = {"kwargs": {}, "wrappers": []}
+"""The knobs of an object, which is made already."""
+
+
+@contextlib.contextmanager
+def again(environment: object, trained: knobs.Environment) -> Iterator[None]:
+    """Hold the environment of a run that is read: the one that it was trained with. Errors: `UserError` for another."""
+    if environment is None:
+        yield
+        return
+    with given(environment, trained) as own:
+        if own["id"] != trained.id:
+            raise UserError.at("environment", f"got {own['id']}", f"that of the run, {trained.id}", "a new run")
+        yield
+
+
+# -- what Gymnasium can make again
+
+
+def _plain(environment: object, api: str) -> dict[str, Any] | None:
+    """The knobs that make an environment again; None where none do."""
+    if isinstance(environment, type) and not issubclass(environment, gymnasium.vector.VectorEnv):
+        module, name = environment.__module__, environment.__qualname__
+        named = api == "gymnasium" and issubclass(environment, gymnasium.Env)
+        if named and module != "__main__" and getattr(sys.modules.get(module), name, None) is environment:
+            return {"id": f"{module}:{name}", "dynamics": None}
+    if not isinstance(environment, gymnasium.Env) or (spec := environment.spec) is None:
+        return None
+    wrappers = [_wrapper(one) for one in spec.additional_wrappers]
+    kwargs = {name: value for name, value in spec.kwargs.items() if name != "render_mode"}
+    known = gymnasium.registry.get(spec.id)
+    entries = (spec.entry_point, known.entry_point if known else None)
+    if None in wrappers or not _is_plain(kwargs) or entries[0] != entries[1]:
+        return None
+    wanted = known.kwargs if known else {}
+    kwargs = {name: value for name, value in kwargs.items() if name not in wanted or wanted[name] != value}
+    limit = spec.max_episode_steps
+    return {
+        "id": spec.id,
+        "dynamics": None,
+        "kwargs": kwargs,
+        "wrappers": wrappers,
+        "max_episode_steps": limit if known and limit != known.max_episode_steps else None,
+    }
+
+
+def _wrapper(one: WrapperSpec) -> str | dict[str, Any] | None:
+    """A wrapper as `environment.wrappers` has it; None where that cannot say it."""
+    module = one.entry_point.partition(":")[0]
+    if one.kwargs is None or module == "__main__" or not _is_plain(one.kwargs):
+        return None
+    return {one.entry_point: dict(one.kwargs)} if one.kwargs else one.entry_point
+
+
+def _is_plain(data: Any) -> bool:
+    """Whether data is the same once it has been written to a config and read."""
+    try:
+        return bool(json.loads(json.dumps(data)) == data)
+    except (TypeError, ValueError, RecursionError):
+        return False
+
+
+# -- what is held
+
+
+def _maker(environment: object, kwargs: Mapping[str, Any], api: str) -> Any:
+    """A function (kwargs, render_mode) -> an environment; of a vector of them where its `vector` is a number: of its
+    environments, 0 for a class that is told."""
+    if isinstance(environment, gymnasium.vector.VectorEnv):
+        return _marked(_Copies(environment), environment.num_envs)
+    if isinstance(environment, type):
+        vector = 0 if issubclass(environment, gymnasium.vector.VectorEnv) else None
+        if vector is None and not is_environment(environment, "observation_space", "action_space"):
+            raise _no_environment(environment)
+        return _marked(lambda kwargs, mode: _called(environment, kwargs, mode, api), vector)
+    if isinstance(environment, gymnasium.Env) or (api == "gym" and is_environment(type(environment))):
+        made: Any = environment if api == "gymnasium" else OldGym(environment)
+        again = _rebuilt(made) if made.spec is not None else None
+        return _marked(again or _Copies(made), None)
+    if not callable(environment):
+        raise _no_environment(environment)
+    with explained(_name_of(environment), "cannot be made"):
+        first = _called(environment, kwargs, None, api)
+    if joint.is_parallel(first):
+        return joint.maker(environment)
+    vector = first.num_envs if isinstance(first, gymnasium.vector.VectorEnv) else None
+    if vector is None and not isinstance(first, gymnasium.Env):
+        raise _no_environment(environment, f", which returns {type(first).__name__}")
+    first.close()
+    return _marked(lambda kwargs, mode: _called(environment, kwargs, mode, api), vector)
+
+
+def _marked(maker: Any, vector: int | None) -> Any:
+    def make(kwargs: Mapping[str, Any], render_mode: str | None = None) -> Any:
+        return maker(kwargs, render_mode)
+
+    make.vector = vector  # type: ignore[attr-defined]
+    return make
+
+
+def _called(of: Any, kwargs: Mapping[str, Any], render_mode: str | None, api: str) -> Any:
+    """A class or a function, called; it is given `render_mode` where one is wanted."""
+    made = of(**kwargs, **({} if render_mode is None else {"render_mode": render_mode}))
+    return OldGym(made, render_mode) if api == "gym" and not isinstance(made, gymnasium.Env) else made
+
+
+def _no_environment(found: Any, more: str = "") -> UserError:
+    kind = "a class" if isinstance(found, type) else type(found).__name__
+    what = getattr(found, "__name__", kind)
+    return UserError.at("environment", f"got {what}{more}, which is none", KINDS, "a subclass of gymnasium.Env")
+
+
+def _rebuilt(environment: gymnasium.Env) -> Callable[..., Any] | None:
+    """Makes an environment again by its spec, wrappers included; None where that does not give the same classes."""
+    spec: Any = environment.spec
+    layers = _layers(environment)
+    own = [one for one in layers if isinstance(one, RecordConstructorArgs) and not isinstance(one, GYMNASIUMS)]
+    if spec is None or len(own) != len(spec.additional_wrappers):
+        return None
+    bare = dataclasses.replace(spec, additional_wrappers=())
+    wrappers: list[tuple[Any, dict[str, Any]]] = [
+        (type(one), {name: value for name, value in one._saved_kwargs.items() if name != "env"})
+        for one in reversed(own)
+    ]
+
+    def make(kwargs: Mapping[str, Any], render_mode: str | None) -> Any:
+        with quiet():
+            rendering: Any = {} if render_mode is None else {"render_mode": render_mode}
+            made = gymnasium.make(bare, **rendering)
+        for wrapper, arguments in wrappers:
+            made = wrapper(made, **arguments)
+        return made
+
+    try:
+        again = make({}, None)
+    except Exception:  # code of `__main__` that is gone, or a factory that has changed
+        return None
+    same = [*map(type, _layers(again))] == [*map(type, layers)]
+    again.close()
+    return make if same else None
+
+
+def _layers(environment: object) -> list[Any]:
+    """The wrappers of an environment from the outermost on, and itself."""
+    layers = [environment]
+    while isinstance(layers[-1], gymnasium.Wrapper):
+        layers.append(layers[-1].env)
+    return layers
+
+
+class _Kept(gymnasium.Wrapper):
+    """Stays open: whoever gave it closes it."""
+
+    def close(self) -> None:
+        pass
+
+
+class _KeptVector(gymnasium.vector.VectorWrapper):
+    def close(self, **kwargs: Any) -> None:
+        pass
+
+
+class _Copies:
+    """The environment that was given, then others like it."""
+
+    def __init__(self, original: Any):
+        self.environment, self.free, self.warned = original, True, False
+        self.vector = isinstance(original, gymnasium.vector.VectorEnv)
+
+    def __call__(self, kwargs: Mapping[str, Any], render_mode: str | None) -> Any:
+        if render_mode is not None and render_mode != self.environment.render_mode:
+            got = f"given with render_mode {self.environment.render_mode!r}"
+            raise UserError.at("environment", got, f"one made with {render_mode!r}", "giving its class")
+        if self.free:
+            self.free = False
+            return (_KeptVector if self.vector else _Kept)(self.environment)
+        return self._another()
+
+    def _another(self) -> Any:
+        own, spec = self.environment, self.environment.spec
+        functions, mode = getattr(own.unwrapped, "env_fns", None), own.metadata.get("autoreset_mode")
+        if own is own.unwrapped and functions is not None:
+            return gymnasium.vector.SyncVectorEnv(functions, autoreset_mode=mode)
+        if self.vector and spec is not None and own is own.unwrapped:
+            return gymnasium.make_vec(spec)
+        if not self.warned:
+            self.warned = True
+            name = type(own).__name__
+            say(
+                f"warning: environment: {name} was given as an object that nothing makes again, and is copied by "
+                "copy.deepcopy; its class, or a function that makes it, says better what a fresh one is",
+                sys.stderr,
+            )
+        try:
+            return copy.deepcopy(own)
+        except Exception as error:
+            got = f"{type(own).__name__} cannot be copied ({words_of(error)})"
+            raise UserError.at("environment", got, "a class, or a function that makes it", TRAINING) from error
+
+
+# -- what a run records of it
+
+
+def _name_of(environment: object) -> str:
+    """module:Name of a class or a function, or of an object's class."""
+    of = _bare(environment)
+    bare = re.sub(r"\W+", "_", of.__qualname__.rpartition(".")[2]).strip("_") or "function"
+    return f"{of.__module__}:{bare}"
+
+
+def _bare(environment: Any) -> Any:
+    """A class or a function; of a partial call its function, of an object its class."""
+    of = environment.func if isinstance(environment, functools.partial) else environment
+    return of if isinstance(of, type) or inspect.isroutine(of) else type(of)
+
+
+def _facts_of(environment: object) -> dict[str, Any]:
+    """Where it comes from, and the SHA-256 of its source: of a class and those that it wraps, or of a function."""
+    kinds = [_bare(layer) for layer in _layers(environment)]
+    sources = [_source(kind) for kind in kinds if not kind.__module__.startswith("gymnasium.")]
+    digest = None if None in sources else seals.of(*(str(source).encode() for source in sources))
+    return {"given": "in Python", "module": kinds[0].__module__, "name": kinds[0].__qualname__, "sha256": digest}
+
+
+def _source(kind: Any) -> str | None:
+    """Of a class or a function; None where there is none to read. A class of a notebook's cell: its methods'."""
+    try:
+        return inspect.getsource(kind)
+    except (OSError, TypeError):
+        pass
+    try:
+        own = [one for one in vars(kind).values() if inspect.isfunction(one)]
+        return "\n".join(map(inspect.getsource, own)) or None
+    except (OSError, TypeError):
+        return None
+
+
+# -- for worker processes
+
+
+def packed(id: str) -> str | None:
+    """What a process of ours needs to find an environment by its id, where a fresh one would not; see `taken_in`."""
+    spec = gymnasium.registry.get(id)
+    if held.found(id) is not None or spec is None or str(spec.entry_point).startswith("gymnasium.envs."):
+        return held.packed(id)
+    with held.handed(id, spec, {}):  # registered in this process, and perhaps nowhere else
+        return held.packed(id)
+
+
+def taken_in(id: str, content: str | None) -> None:
+    """In that process: hold it, or register it."""
+    held.taken_in(content)
+    if isinstance(spec := held.found(id), EnvSpec):
+        gymnasium.registry[id] = spec
+        held.dropped(id)

@@ -1,0 +1,310 @@
+"""A learner to hold: `pg_theano.Agent`. A thin hand on runs: all that it does, the commands do too.
+
+    agent = pg_theano.Agent("LunarLander-v3", "ppo", num_envs=16, learning_rate=3e-4)
+    agent.learn(env_steps=500_000)             # once more: goes on
+    agent.evaluate(episodes=100)
+    action, _ = agent.predict(obs)
+    agent.save("lander"); agent = pg_theano.Agent.load("lander")
+
+`learn` is `pg_theano.run`, and after the first time `run(resume=...)` with a larger budget: an agent's run and the
+command's are equal, bit for bit.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+import difflib
+import functools
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pg_theano.config import changing, reading
+from pg_theano.config.kinds import Schedule
+from pg_theano.config.knobs import Config
+from pg_theano.config.tables import in_sections, knob_named
+from pg_theano.environments import given as environments
+from pg_theano.policies.policy import Policy
+from pg_theano.reports import animation, shown_run
+from pg_theano.runs import changes, checkpoints, curves, places, policy_of_run
+from pg_theano.runs import folder as runs
+from pg_theano.training import evaluating
+from pg_theano.training.run import Chosen
+from pg_theano.types import UserError
+
+if TYPE_CHECKING:
+    from pg_theano.training.callbacks import Callback
+
+LEARNS = ("env_steps", "updates", "seconds", "callbacks", "live")
+"""What `Agent.learn` takes."""
+
+
+class Agent:
+    """Learns in an environment, and keeps a run folder of all that it did.
+
+    `environment` is an id, a class, a function that makes one, an environment, a `gymnasium.vector.VectorEnv`; without
+    one, the config's. `algorithm` is one of `algorithm.name`. `config` is a file, a dict or a Config that lies below.
+    Every other word is a knob, by its own name where only one has it (`learning_rate`), or by its path
+    (`**{"policy.hidden": [64]}`); a section may be a dict. `display` makes the screen from a title, as for
+    `pg_theano.run`.
+
+    A knob can be read and, between two calls of `learn`, written: `agent.learning_rate = 1e-4`.
+    Errors: `UserError` for an unknown knob, and wherever `pg_theano.run` raises it.
+    """
+
+    def __init__(
+        self,
+        environment: object = None,
+        algorithm: str | None = None,
+        *,
+        config: Chosen = None,
+        run_dir: str | Path | None = None,
+        display: Any = None,
+        **knobs: Any,
+    ):
+        shown_run.check_config(config)
+        own: dict[str, Any] = {} if algorithm is None else {"algorithm": {"name": algorithm}}
+        for name, value in knobs.items():
+            own = reading.laid_over(own, in_sections(name, value))
+        self._keep(
+            _data=reading.laid_over(_data_of(config), own),
+            _environment=environment,
+            _options={"display": display, "folder_of_config": reading.resolved(config).folder, "run_dir": run_dir},
+            _changed={},
+            _policy=None,
+            run_folder=None,
+            result=None,
+        )
+        self._keep(_new=self._resolved(self._data))  # what is wrong is said here
+
+    # -- learning
+
+    def learn(
+        self,
+        env_steps: int | None = None,
+        *,
+        updates: int | None = None,
+        seconds: float | None = None,
+        callbacks: Sequence[Callback | str] | Callback | str = (),
+        live: str | Path | None = None,
+        **others: Any,
+    ) -> Agent:
+        """Learn for so many more environment steps, updates or seconds; without any, as long as the config's budget.
+
+        It ends before where the task is solved, as the command does; asked once more, it goes on. Ctrl-C keeps what was
+        learned. `callbacks` and `live` are those of `pg_theano.run`.
+        """
+        for name in others:
+            near = difflib.get_close_matches(name.replace("timesteps", "env_steps"), LEARNS, 1)
+            advice = f"{near[0]}=..." if near else f"agent.{name} = ... before it" if hasattr(self, name) else ""
+            raise UserError.at(name, "is nothing that learn takes", ", ".join(LEARNS), advice)
+        wanted: dict[str, Any] = {"env_steps": env_steps, "updates": updates, "seconds": seconds}
+        if any(value is not None for value in wanted.values()):
+            wanted = reading.from_dict({"budget": wanted}, name="learn:").budget.model_dump()
+        else:
+            wanted = self._new.budget.model_dump()
+        self._run({"budget": wanted}, callbacks=callbacks, live=live)
+        return self
+
+    def _run(self, over: Mapping[str, Any], **options: Any) -> None:
+        """A new run, or one that goes on."""
+        options = {"display": self._options["display"], "environment": self._environment, "plot": False} | options
+        if self.run_folder is None:
+            config = reading.laid_over(copy.deepcopy(self._data), over)
+            where = {name: self._options[name] for name in ("folder_of_config", "run_dir")}
+            result = shown_run.run(config, (), shown_run.Options(**where, **options))
+        else:
+            words = [
+                *self._more(over["budget"]),
+                *(f"{knob}={json.dumps(value)}" for knob, value in self._changed.items()),
+            ]
+            resumed = shown_run.Options(resume=self.run_folder, change=bool(self._changed), **options)
+            result = shown_run.run(None, words, resumed)
+        self._keep(run_folder=result.folder, result=result, _changed={}, _policy=None)
+
+    def _more(self, budget: Mapping[str, Any]) -> Iterator[str]:
+        """The budget of a run that goes on: what it has done, and as much more."""
+        done = checkpoints.newest(self.run_folder / "checkpoints").facts["counters"]
+        for name, value in budget.items():
+            yield f"budget.{name}={'null' if value is None else done[name] + value}"
+        if (runs.read_result(self.run_folder) or {}).get("status") == "solved":
+            yield "solved.stop=false"
+
+    def _begun(self) -> Path:
+        """The run's folder; before the first `learn`, of a run with the parameters that it will begin with."""
+        if self.run_folder is None:
+            self._run({}, only_begin=True)
+        return self.run_folder
+
+    # -- acting
+
+    @property
+    def policy(self) -> Policy:
+        """The policy as a function of the observation: the best of those that were evaluated, as `pg_theano.load`."""
+        if self._policy is None:
+            self._keep(_policy=policy_of_run.load(self._begun()))
+        return self._policy
+
+    def predict(
+        self, observation: Any, state: Any = None, episode_start: Any = None, deterministic: bool = False
+    ) -> tuple[Any, Any]:
+        """(actions, state) of one observation or a batch, as Stable-Baselines3 calls a model."""
+        return self.policy.predict(observation, state, episode_start, deterministic)
+
+    def evaluate(self, episodes: int = 100, *, policy: str = "greedy", seed: int = 0) -> dict[str, Any]:
+        """Mean, std, min, max and n of returns in fresh environments, as `pg_theano.evaluate` gives them.
+
+        `policy`: "greedy" or "sampled".
+        """
+        with self._at_play(policy, episodes, seed) as how:
+            return evaluating.evaluate(self.run_folder, **how)
+
+    def watch(
+        self, gif: str | Path | None = None, *, episodes: int = 1, policy: str = "greedy", seed: int = 0
+    ) -> list[animation.Played]:
+        """Play episodes in a window or into a GIF, as `python -m pg_theano.watch`; (return, steps, ended) of each."""
+        with self._at_play(policy, episodes, seed) as how:
+            return list(animation.watch(self.run_folder, gif=gif and _path("watch", gif), **how))
+
+    @contextlib.contextmanager
+    def _at_play(self, policy: str, episodes: int, seed: int) -> Iterator[dict[str, Any]]:
+        """How a run's policy plays, while its environment is held."""
+        checked = reading.from_dict({"evaluation": {"episodes": episodes}, "seed": seed}, name="play:")
+        if policy not in ("greedy", "sampled"):
+            raise UserError.at("policy", f"got {policy!r:.40}", '"greedy" or "sampled"', '"greedy"')
+        self._begun()
+        with environments.again(self._environment, self.config.environment):
+            yield {"episodes": checked.evaluation.episodes, "seed": checked.seed, "sampled": policy == "sampled"}
+
+    # -- what it left
+
+    @property
+    def config(self) -> Config:
+        """The knobs as they are now: of the run, with what was changed since."""
+        if self.run_folder is None:
+            return self._new
+        config, facts = runs.read_run(self.run_folder)
+        return changing.changed(changes.config_after(config, changes.of(facts)), self._changed)
+
+    @property
+    def curve(self) -> dict[str, list[float]]:
+        """`metrics.jsonl` as columns, NaN where an update has no such figure: `pandas.DataFrame(agent.curve)`."""
+        columns = {} if self.run_folder is None else curves.read_metrics(self.run_folder)
+        return {name: column.tolist() for name, column in columns.items() if name != "record"}
+
+    def save(self, path: str | Path, *, overwrite: bool = False) -> Path:
+        """Copy the run's folder; the commands read it there too. Errors: `UserError` where something is at `path`.
+
+        With `overwrite` another run's folder there is replaced, and nothing else.
+        """
+        source, to = self._begun(), _path("save", path)
+        places.check_name(to, "save")
+        runs.read_run(source)
+        one, other = source.resolve(), to.resolve()
+        apart = not (one.is_relative_to(other) or other.is_relative_to(one))
+        if os.path.lexists(to) and not (overwrite and apart and (to / "run.json").is_file()):
+            raise UserError.at(to, "is there already", "a new folder", "another, or overwrite=True if it is a run's")
+        if not apart:
+            raise UserError.at(to, f"lies in {source}", "a folder of its own", "another")
+        try:
+            to.parent.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryDirectory(prefix=".saving-", dir=to.parent) as aside:  # whole, or not at all
+                shutil.copytree(source, f"{aside}/new", ignore=shutil.ignore_patterns("lock", "*.tmp"))
+                if to.exists():
+                    to.rename(f"{aside}/old")
+                Path(f"{aside}/new").rename(to)
+        except OSError as error:
+            raise UserError.at(to, f"cannot be written ({error.strerror or error})", "another folder") from error
+        return to
+
+    @classmethod
+    def load(cls, path: str | Path, environment: object = None, *, display: Any = None) -> Agent:
+        """The agent of a run's folder, whoever trained it; `learn` goes on in it.
+
+        `environment`: the one that it was given in Python, where the run cannot name it.
+        """
+        path = _path("load", path)
+        config, facts = runs.read_run(path)
+        with environments.again(environment, config.environment):
+            agent = cls(environment, config=config, display=display)
+        agent._keep(run_folder=path, _options=agent._options | {"folder_of_config": Path(facts["folder"])})
+        return agent
+
+    def _repr_html_(self) -> str | None:
+        return self.result._repr_html_() if self.result is not None else None
+
+    def __repr__(self) -> str:
+        config, folder = self.config, self.run_folder and str(self.run_folder)
+        return f"Agent({config.environment.id!r}, {config.algorithm.name!r}, run_folder={folder!r})"
+
+    # -- its knobs
+
+    def __getattr__(self, name: str) -> Any:
+        """The value of a knob, by its own name; of a constant schedule, its number."""
+        if name.startswith("_"):
+            raise AttributeError(name)
+        try:
+            knob = knob_named(name)
+        except UserError as error:
+            raise AttributeError(str(error)) from None
+        value: Any = self._new if knob.startswith("budget.") else self.config
+        for part in knob.split("."):
+            value = getattr(value, part)
+        return value.initial if isinstance(value, Schedule) and value.kind == "constant" else value
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        """Change a knob between two calls of `learn`. Errors: `UserError`: an unknown one, or not a value of it."""
+        if name in type(self).__dict__ or name in self.__dict__:
+            raise UserError.at(name, "is no knob", "one, such as learning_rate", "a new Agent")
+        change, knob, before = in_sections(name, value), knob_named(name), dict(self._changed)
+        if self.run_folder is None or knob.partition(".")[0] == "budget":  # of each `learn` to come
+            data = reading.laid_over(copy.deepcopy(self._data), change)
+            self._keep(_new=self._resolved(data), _data=data)
+            return
+        self._changed[knob] = functools.reduce(lambda inner, part: inner[part], knob.split("."), change)
+        try:
+            _ = self.config
+        except UserError:
+            self._keep(_changed=before)
+            raise
+
+    def _resolved(self, data: dict[str, Any]) -> Config:
+        with self._found() as found:
+            config = reading.resolved(data, own=found).config
+        if config.runs > 1:
+            raise UserError.of(
+                "runs", f"got {config.runs}", "1: an agent is one run", "pg_theano.run, or several agents"
+            )
+        return config
+
+    def _keep(self, **attributes: Any) -> None:
+        self.__dict__.update(attributes)
+
+    @contextlib.contextmanager
+    def _found(self) -> Iterator[dict[str, Any] | None]:
+        """The knobs of the environment that was given, while it is held."""
+        if self._environment is None:
+            yield None
+            return
+        with environments.given(self._environment, reading.from_dict(self._data).environment) as found:
+            yield found
+
+
+def _path(of: str, given: Any) -> Path:
+    if not isinstance(given, str | os.PathLike) or "\0" in os.fspath(given):
+        raise UserError.at(of, f"got {given!r:.60}", "a path", f"{of}('lander')")
+    return Path(given)
+
+
+def _data_of(config: Chosen) -> dict[str, Any]:
+    """A config as plain data in which only what was said stands."""
+    if config is None:
+        return {}
+    if isinstance(config, Config):
+        return reading.to_dict(config)
+    return copy.deepcopy(dict(config)) if isinstance(config, Mapping) else reading.read_data(config).data
