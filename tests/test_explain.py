@@ -9,14 +9,14 @@ import numpy as np
 import pytest
 from gymnasium import spaces
 from helpers_runs import ran
-from test_layers import INPUTS, SAMPLES, acting_of
+from test_layers import INPUTS, PIXELS, SAMPLES, acting_of
 from test_report import ALL, SPECS, a_policy
 
 from pg_theano import parameters
 from pg_theano.environments import features
 from pg_theano.environments.spaces import observed
 from pg_theano.graphs import explaining as graph
-from pg_theano.parameters import Dense
+from pg_theano.parameters import Dense, Embed, Image
 from pg_theano.policies import acting as forward
 from pg_theano.runs import folder
 from pg_theano.spec import Acting, Learning, Spec
@@ -94,9 +94,10 @@ def test_and_for_many_components():
     check(acting, {"params": np.random.default_rng(0).normal(size=acting.num_params)})
 
 
-@pytest.mark.parametrize("layer", [layer for layers in SAMPLES.values() for layer in layers], ids=str)
-def test_and_for_every_kind_of_layer(layer):
-    acting = acting_of(Dense(INPUTS, "sigmoid"), layer)
+@pytest.mark.parametrize("layers", [layers for each in SAMPLES.values() for layers in each], ids=str)
+def test_and_for_every_kind_of_layer(layers):
+    first = () if isinstance(layers[0], Image | Embed) else (Dense(INPUTS, "sigmoid"),)
+    acting = acting_of(*first, *layers, inputs=40 if PIXELS in layers else INPUTS)
     check(acting, {"params": np.random.default_rng(1).normal(0, 0.7, acting.num_params)})
 
 
