@@ -214,3 +214,25 @@ def test_a_policy_of_ones_own_is_explained_too(tmp_path, functions_kept):
     found = explaining.explain(tmp_path / "run", episodes=1)
     assert (found.joined >= 0).all()
     assert found.joined.any()
+
+
+def test_an_agent_says_it_of_an_environment_that_is_an_object(elsewhere, functions_kept):
+    """Caught, when planted: the environment not held while it is played."""
+    import gymnasium
+    from gymnasium.envs.classic_control import CartPoleEnv
+
+    import pg_theano
+
+    class Mine(CartPoleEnv):
+        """Of this function: no file names it."""
+
+    agent = pg_theano.Agent(Mine, "ppo", num_envs=2, display=None, **{"environment.max_episode_steps": 30})
+    agent.learn(updates=1)
+    found = agent.explain(2, seed=3)
+    assert isinstance(agent.policy.observation_space, gymnasium.spaces.Box)
+    assert 2 < found.states <= 60
+    assert found.names == [f"observation {i}" for i in range(4)]
+    with pytest.raises(UserError, match="was given in Python"):
+        explaining.explain(agent.run_folder)
+    with pytest.raises(UserError, match=r"evaluation\.episodes: got 0"):
+        agent.explain(0)

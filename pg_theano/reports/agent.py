@@ -33,7 +33,7 @@ from pg_theano.policies.policy import Policy
 from pg_theano.reports import animation, shown_run
 from pg_theano.runs import changes, checkpoints, curves, places, policy_of_run
 from pg_theano.runs import folder as runs
-from pg_theano.training import evaluating
+from pg_theano.training import evaluating, explaining
 from pg_theano.training.run import Chosen
 from pg_theano.types import UserError
 
@@ -170,6 +170,11 @@ class Agent:
         """Play episodes in a window or into a GIF, as `python -m pg_theano.watch`; (return, steps, ended) of each."""
         with self._at_play(policy, episodes, seed) as how:
             return list(animation.watch(self.run_folder, gif=gif and _path("watch", gif), **how))
+
+    def explain(self, episodes: int = 10, *, policy: str = "greedy", seed: int = 0) -> explaining.Explained:
+        """Which features the policy reacts to, over the states of some episodes: a table in a notebook, and arrays."""
+        with self._at_play(policy, episodes, seed) as how:
+            return explaining.explain(self.run_folder, **how)
 
     @contextlib.contextmanager
     def _at_play(self, policy: str, episodes: int, seed: int) -> Iterator[dict[str, Any]]:
