@@ -212,10 +212,6 @@ WRONG = [
     (lambda a: a.save(a.run_folder.parent, overwrite=True), r"is there already"),
     (lambda a: a.load(3), r"load: got 3; expected a path"),
     (lambda a: a.load("nowhere"), r"nowhere: no run folder"),
-    (
-        lambda a: a.load(a.run_folder, environment="Acrobot-v1"),
-        r"got Acrobot-v1; expected that of the run, CartPole-v1",
-    ),
 ]
 
 
@@ -333,3 +329,28 @@ def test_the_package_names_it():
     assert pg_theano.Agent(env).config.environment.id == "CartPole-v1"
     with pytest.raises(AttributeError, match="no attribute 'Agnet'"):
         _ = pg_theano.Agnet
+
+
+def test_another_agent_begins_with_what_one_has_learned(tmp_path):
+    """`load` with other knobs, or in another environment, is `run(start_from=...)`. Caught, when planted: the old run
+    gone on with, its parameters left behind."""
+    agent = pg_theano.Agent(config=KNOBS).learn(updates=2)
+    tuned = pg_theano.Agent.load(agent.run_folder, learning_rate=1e-4, seed=5)
+    obs = np.ones(4, np.float32)
+    begun = tuned.policy
+    assert tuned.run_folder != agent.run_folder
+    assert np.array_equal(begun.probs(obs), agent.policy.probs(obs))
+    assert (tuned.learning_rate, tuned.seed) == (1e-4, 5)
+    tuned.learn(updates=1)
+    assert len(agent.curve["update"]) == 2
+    longer = pg_theano.Agent.load(agent.run_folder, gymnasium.make("CartPole-v1", max_episode_steps=9))
+    assert np.array_equal(longer.policy.probs(obs), agent.policy.probs(obs))
+    assert longer.learn(updates=1).curve["length_max"][0] <= 9
+
+
+def test_it_is_evaluated_elsewhere_and_explained():
+    agent = pg_theano.Agent(config=KNOBS)
+    assert agent.evaluate(3, environment=gymnasium.make("CartPole-v1", max_episode_steps=7))["max"] <= 7
+    with pytest.raises(UserError, match="Acrobot-v1"):
+        agent.evaluate(3, environment="Acrobot-v1")
+    assert len(agent.explain(episodes=2).names) == 4

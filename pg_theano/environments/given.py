@@ -74,9 +74,19 @@ def again(environment: object, trained: knobs.Environment) -> Iterator[None]:
         yield
         return
     with given(environment, trained) as own:
-        if own["id"] != trained.id:
-            raise UserError.at("environment", f"got {own['id']}", f"that of the run, {trained.id}", "a new run")
+        for name, value in own.items():
+            if getattr(trained, name) != value:
+                got, wanted = f"got {value}", f"that of the run, {getattr(trained, name)}"
+                raise UserError.at("environment" if name == "id" else f"environment.{name}", got, wanted, "a new run")
         yield
+
+
+def is_of(environment: object, trained: knobs.Environment) -> bool:
+    """Whether an environment is, by its knobs, the one that a run was trained with; None is."""
+    if environment is None:
+        return True
+    with given(environment, trained) as own:
+        return all(getattr(trained, name) == value for name, value in own.items())
 
 
 # -- what Gymnasium can make again

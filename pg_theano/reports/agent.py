@@ -31,7 +31,7 @@ from pg_theano.config.tables import in_sections, knob_named
 from pg_theano.environments import given as environments
 from pg_theano.policies.policy import Policy
 from pg_theano.reports import animation, shown_run
-from pg_theano.runs import changes, checkpoints, curves, places, policy_of_run
+from pg_theano.runs import changes, checkpoints, curves, places, policy_of_run, starting
 from pg_theano.runs import folder as runs
 from pg_theano.training import evaluating, explaining
 from pg_theano.training.run import Chosen
@@ -116,7 +116,7 @@ class Agent:
         options = {"display": self._options["display"], "environment": self._environment, "plot": False} | options
         if self.run_folder is None:
             config = reading.laid_over(copy.deepcopy(self._data), over)
-            where = {name: self._options[name] for name in ("folder_of_config", "run_dir")}
+            where = {name: value for name, value in self._options.items() if name != "display"}
             result = shown_run.run(config, (), shown_run.Options(**where, **options))
         else:
             words = [
@@ -156,13 +156,23 @@ class Agent:
         """(actions, state) of one observation or a batch, as Stable-Baselines3 calls a model."""
         return self.policy.predict(observation, state, episode_start, deterministic)
 
-    def evaluate(self, episodes: int = 100, *, policy: str = "greedy", seed: int = 0) -> dict[str, Any]:
+    def evaluate(
+        self, episodes: int = 100, *, environment: object = None, policy: str = "greedy", seed: int = 0
+    ) -> dict[str, Any]:
         """Mean, std, min, max and n of returns in fresh environments, as `pg_theano.evaluate` gives them.
 
-        `policy`: "greedy" or "sampled".
+        `environment`: another one with the same spaces. `policy`: "greedy" or "sampled".
         """
         with self._at_play(policy, episodes, seed) as how:
-            return evaluating.evaluate(self.run_folder, **how)
+            return evaluating.evaluate(self.run_folder, environment=environment, **how)
+
+    def explain(self, episodes: int = 10, *, policy: str = "greedy", seed: int = 0) -> explaining.Explained:
+        """Which numbers of the observation the policy reacts to, over the states that it meets: a table in a notebook.
+
+        See `pg_theano.training.explaining.explain`.
+        """
+        with self._at_play(policy, episodes, seed) as how:
+            return explaining.explain(self.run_folder, **how)
 
     def watch(
         self, gif: str | Path | None = None, *, episodes: int = 1, policy: str = "greedy", seed: int = 0
@@ -228,13 +238,31 @@ class Agent:
         return to
 
     @classmethod
-    def load(cls, path: str | Path, environment: object = None, *, display: Any = None) -> Agent:
+    def load(
+        cls,
+        path: str | Path,
+        environment: object = None,
+        *,
+        display: Any = None,
+        run_dir: str | Path | None = None,
+        from_optimizer: bool = False,
+        **knobs: Any,
+    ) -> Agent:
         """The agent of a run's folder, whoever trained it; `learn` goes on in it.
 
-        `environment`: the one that it was given in Python, where the run cannot name it.
+        `environment`: the one that it was given in Python, where the run cannot name it. With other knobs, or another
+        environment, the agent is a new one that begins with what that run has learned, as `run(start_from=...)`: what
+        fits is taken, and the optimiser's state too with `from_optimizer`.
         """
         path = _path("load", path)
         config, facts = runs.read_run(path)
+        if knobs or run_dir or from_optimizer or not environments.is_of(environment, config.environment):
+            words = [f"{knob_named(name)}={json.dumps(_value_of(name, value))}" for name, value in knobs.items()]
+            begun = starting.resolved(starting.From(path, from_optimizer), words)
+            agent = cls(environment, config=begun.config, run_dir=run_dir, display=display)
+            source = {"start_from": path, "from_optimizer": from_optimizer, "folder_of_config": begun.folder}
+            agent._keep(_options=agent._options | source)
+            return agent
         with environments.again(environment, config.environment):
             agent = cls(environment, config=config, display=display)
         agent._keep(run_folder=path, _options=agent._options | {"folder_of_config": Path(facts["folder"])})
@@ -271,7 +299,7 @@ class Agent:
             data = reading.laid_over(copy.deepcopy(self._data), change)
             self._keep(_new=self._resolved(data), _data=data)
             return
-        self._changed[knob] = functools.reduce(lambda inner, part: inner[part], knob.split("."), change)
+        self._changed[knob] = _value_of(name, value)
         try:
             _ = self.config
         except UserError:
@@ -304,6 +332,11 @@ def _path(of: str, given: Any) -> Path:
     if not isinstance(given, str | os.PathLike) or "\0" in os.fspath(given):
         raise UserError.at(of, f"got {given!r:.60}", "a path", f"{of}('lander')")
     return Path(given)
+
+
+def _value_of(name: str, value: Any) -> Any:
+    """A knob's value as a config has it."""
+    return functools.reduce(lambda inner, part: inner[part], knob_named(name).split("."), in_sections(name, value))
 
 
 def _data_of(config: Chosen) -> dict[str, Any]:
