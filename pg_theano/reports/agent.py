@@ -181,11 +181,6 @@ class Agent:
         with self._at_play(policy, episodes, seed) as how:
             return list(animation.watch(self.run_folder, gif=gif and _path("watch", gif), **how))
 
-    def explain(self, episodes: int = 10, *, policy: str = "greedy", seed: int = 0) -> explaining.Explained:
-        """Which features the policy reacts to, over the states of some episodes: a table in a notebook, and arrays."""
-        with self._at_play(policy, episodes, seed) as how:
-            return explaining.explain(self.run_folder, **how)
-
     @contextlib.contextmanager
     def _at_play(self, policy: str, episodes: int, seed: int) -> Iterator[dict[str, Any]]:
         """How a run's policy plays, while its environment is held."""
