@@ -6,7 +6,9 @@ import shutil
 import pytest
 from helpers_runs import as_arguments, assert_equal_runs, command, ran, records, resumed, small
 
-from pg_theano.runs import changes, folder
+from pg_theano.reports.pages import training
+from pg_theano.reports.pages.changed import rings
+from pg_theano.runs import changes, curves, folder
 from pg_theano.system import seals
 from pg_theano.training import begun
 from pg_theano.types import UserError
@@ -81,7 +83,6 @@ def test_a_trainer_that_is_held_changes_as_a_resumed_run_does(four, changed, tmp
 
 
 def test_an_evaluation_that_changes_is_that_of_a_run_that_had_it(four, tmp_path):
-    """Caught, when planted: the environments of the evaluation before, of which there are fewer."""
     run = tmp_path / "run"
     shutil.copytree(four, run)
     how = {"episodes": 9, "every_updates": 1, "share": None}
@@ -144,3 +145,13 @@ def test_the_command_says_what_it_changes(four, tmp_path):
     for wrong in (("--change",), ("--change", f"{RATE}=1"), ("--resume", run, "--change")):
         code, _, err = command("train", *wrong)
         assert code == 2 and err.startswith("error: --change: expected --resume RUN and knob=value") and "\n" in err
+
+
+def test_the_report_marks_a_change_in_the_curves(changed, four):
+    """A ring at the last update before it. Caught, when planted: a ring at the update after."""
+    page, plain = (training.curves_section([training.read(run)]) for run in (changed, four))
+    assert f"{RATE}: 0.02 -&gt; 0.001 after update 4" in page and "a knob changed" in page
+    assert "changed" not in plain and "rings" not in plain
+    columns = curves.read_metrics(changed)
+    found = rings(changes.of(seals.read_json(changed / "run.json")), columns, "env_steps", "return_mean")
+    assert (found.x, found.middle) == (columns["env_steps"][3], columns["return_mean"][3])

@@ -1,5 +1,6 @@
 """Environments as Python has them: classes, functions, objects, vectors of them, in place of an id."""
 
+import functools
 import json
 import threading
 
@@ -274,6 +275,8 @@ def test_wrappers_take_arguments():
         (dict, "got dict, which is none"),
         (lambda: [], "got <lambda>, which returns list, which is none"),
         (object(), "got object, which is none"),
+        (lambda: 1 / 0, "lambda: cannot be made: ZeroDivisionError: division by zero"),
+        (lambda size: Walk(), "lambda: cannot be made: TypeError: .* missing 1 required positional argument: 'size'"),
     ],
 )
 def test_what_is_no_environment_is_one_line(what, said):
@@ -305,6 +308,16 @@ def test_a_vector_env_takes_no_wrappers_and_no_limit():
     envs = SyncVectorEnv([Walk] * 4)
     with pytest.raises(UserError, match=r"environment.max_episode_steps: got 5 with a gymnasium.vector.VectorEnv"):
         run(envs, "environment.max_episode_steps=5")
+    with pytest.raises(UserError, match=r"environment.workers: got 2 with .*; try a gymnasium.vector.AsyncVectorEnv"):
+        run(envs, "environment.workers=2")
+
+
+def test_a_partial_call_is_a_function():
+    """Recorded by what it calls. Caught, when planted: `functools:partial`, which is refused as Python's own."""
+    with given.given(functools.partial(Walk, end=1)) as own:
+        assert own["id"] == f"{Walk.__module__}:Walk"
+    one, other = run(functools.partial(Walk, end=1)), run(Walk, "environment.kwargs={end: 1}")
+    assert records(one) == records(other)
 
 
 def test_it_is_watched_with_what_it_was_given(tmp_path):

@@ -6,15 +6,18 @@ A knob may change where it is no part of the graph: the inputs of the graph, sch
 when a run stops, what it keeps and who works.
 """
 
+import difflib
+import math
 from collections.abc import Mapping
 from functools import reduce
+from numbers import Real
 from typing import Any
 
 from pg_theano.config.algorithms import ALGORITHMS
 from pg_theano.config.knobs import Config
 from pg_theano.config.reading import from_dict, laid_over, to_dict
 from pg_theano.config.schedules import INPUTS
-from pg_theano.types import UserError
+from pg_theano.types import Knobs, UserError
 
 ALWAYS = ("budget.", "solved.", "checkpoint.", "distribute.")
 """Knobs of when a run stops, what it keeps, who works: nothing that it learns from."""
@@ -39,6 +42,26 @@ def changed(config: Config, knobs: Mapping[str, Any]) -> Config:
     after = from_dict(data, name="a change of")
     _check_graph(config, after)
     return after
+
+
+def inputs(config: Config, given: Mapping[str, Any]) -> Knobs:
+    """Values of inputs of the graph, by the names that `knobs` of an update have, as numbers.
+
+    Errors: `UserError` for a name that is none, or none that the algorithm reads, and for a value that it cannot have.
+    """
+    paths = {}
+    for name, value in given.items():
+        if name not in INPUTS:
+            near = difflib.get_close_matches(str(name), INPUTS, 1, 0.5)
+            guess = f"did you mean {near[0]}?" if near else f"known here: {', '.join(INPUTS)}"
+            raise UserError.at(str(name)[:60], "unknown knob of an update", hint=guess)
+        if not isinstance(value, Real) or isinstance(value, bool) or not math.isfinite(value):
+            raise UserError.at(name, f"got {value!r:.60}", "a finite number", "leaving it out")
+        part = ".initial" if INPUTS[name] == "schedules" else ""
+        paths[f"{INPUTS[name]}.{name}{part}"] = float(value)
+    if paths:
+        changed(config, paths)
+    return {name: float(value) for name, value in given.items()}
 
 
 def check(knob: str, value: Any) -> None:

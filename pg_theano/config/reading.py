@@ -154,6 +154,20 @@ def resolved(
         document = read_data(config, overrides, seed)
         if config is not None:
             folder = Path(config).resolve().parent
+    return _resolved(document, folder, own)
+
+
+def resolved_over(
+    document: yaml_lines.Document,
+    overrides: Iterable[str] = (),
+    seed: int | None = None,
+    own: Mapping[str, Any] | None = None,
+) -> Resolved:
+    """The same, of plain data that was read from a file."""
+    return _resolved(_laid_over(*document, overrides, seed), None, own)
+
+
+def _resolved(document: yaml_lines.Document, folder: Path | None, own: Mapping[str, Any] | None) -> Resolved:
     if own and isinstance(document.data.setdefault("environment", {}), dict):
         document.data["environment"] |= own
     found = from_dict(document.data, document.lines, document.name)
@@ -169,9 +183,9 @@ def to_dict(config: Config) -> dict[str, Any]:
 
 
 def _copied(value: Any) -> Any:
-    """A copy of plain data, NumPy's numbers as Python's."""
-    if isinstance(value, np.generic):
-        return value.item()
+    """A copy of plain data, NumPy's numbers and arrays as Python's."""
+    if isinstance(value, np.generic | np.ndarray):
+        return value.tolist()
     if isinstance(value, Mapping):
         return {key: _copied(inner) for key, inner in value.items()}
     return [_copied(inner) for inner in value] if isinstance(value, (list, tuple)) else value

@@ -33,7 +33,7 @@ from pg_theano.config import knobs
 from pg_theano.environments import given
 from pg_theano.environments.spaces import action_of, from_data
 from pg_theano.environments.telling import shown_action
-from pg_theano.system import children
+from pg_theano.system import children, machine
 from pg_theano.system.children import Child, Memory
 from pg_theano.system.console import say
 from pg_theano.types import ActionSpace, Array, Task, UserError
@@ -125,10 +125,11 @@ class Workers:
         self._setup = {"environment": plain, "folders": [*map(str, folders)], "dtype": dtype, "squash": squash}
         self._setup["given"] = given.packed(config.id)
         self.kind = f"in {len(self._shares)} worker {'processes' if len(self._shares) > 1 else 'process'}"
+        machine.check_children("environment.workers", "environment.workers=0")
         self._memory = Memory()
         self._children: list[Any] = [None] * len(self._shares)
         self._owed: set[int] = set()  # workers that have yet to answer
-        self._poll = select.poll()
+        self._poll = machine.poll()
         try:
             for worker in range(len(self._shares)):
                 self._begin(worker)
@@ -249,7 +250,7 @@ class Workers:
         share = {"first": first, "number": end - first, "worker": worker}
         child = Child("pg_theano.environments.worker", self._setup | share, self._memory)
         self._children[worker] = child
-        self._poll.register(child.socket, select.POLLIN)
+        self._poll.register(child.socket, machine.READABLE)
 
     def _end(self, worker: int, *, seconds: float = 0.0) -> int:
         child = self._children[worker]

@@ -14,9 +14,12 @@ from __future__ import annotations
 
 import contextlib
 import copy
+import difflib
 import functools
 import json
+import os
 import shutil
+import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -27,15 +30,18 @@ from pg_theano.config.knobs import Config
 from pg_theano.config.tables import in_sections, knob_named
 from pg_theano.environments import given as environments
 from pg_theano.policies.policy import Policy
-from pg_theano.reports import shown_run
-from pg_theano.runs import changes, checkpoints, curves, places, policy_of_run
+from pg_theano.reports import animation, shown_run
+from pg_theano.runs import changes, checkpoints, curves, places, policy_of_run, starting
 from pg_theano.runs import folder as runs
-from pg_theano.training import evaluating
+from pg_theano.training import evaluating, explaining
 from pg_theano.training.run import Chosen
 from pg_theano.types import UserError
 
 if TYPE_CHECKING:
     from pg_theano.training.callbacks import Callback
+
+LEARNS = ("env_steps", "updates", "seconds", "callbacks", "live")
+"""What `Agent.learn` takes."""
 
 
 class Agent:
@@ -74,8 +80,7 @@ class Agent:
             run_folder=None,
             result=None,
         )
-        with self._found() as found:  # what is wrong is said here
-            self._keep(_new=reading.resolved(self._data, own=found).config)
+        self._keep(_new=self._resolved(self._data))  # what is wrong is said here
 
     # -- learning
 
@@ -85,29 +90,39 @@ class Agent:
         *,
         updates: int | None = None,
         seconds: float | None = None,
-        callbacks: Sequence[Callback] | Callback = (),
-        **options: Any,
+        callbacks: Sequence[Callback | str] | Callback | str = (),
+        live: str | Path | None = None,
+        **others: Any,
     ) -> Agent:
         """Learn for so many more environment steps, updates or seconds; without any, as long as the config's budget.
 
         It ends before where the task is solved, as the command does; asked once more, it goes on. Ctrl-C keeps what was
-        learned. `options` are those of `pg_theano.run`: `live`, `plot` (False here).
+        learned. `callbacks` and `live` are those of `pg_theano.run`.
         """
-        wanted = {"env_steps": env_steps, "updates": updates, "seconds": seconds}
-        given = any(value is not None for value in wanted.values())
-        self._run({"budget": wanted} if given else {}, plot=False, callbacks=callbacks, **options)
+        for name in others:
+            near = difflib.get_close_matches(name.replace("timesteps", "env_steps"), LEARNS, 1)
+            advice = f"{near[0]}=..." if near else f"agent.{name} = ... before it" if hasattr(self, name) else ""
+            raise UserError.at(name, "is nothing that learn takes", ", ".join(LEARNS), advice)
+        wanted: dict[str, Any] = {"env_steps": env_steps, "updates": updates, "seconds": seconds}
+        if any(value is not None for value in wanted.values()):
+            wanted = reading.from_dict({"budget": wanted}, name="learn:").budget.model_dump()
+        else:
+            wanted = self._new.budget.model_dump()
+        self._run({"budget": wanted}, callbacks=callbacks, live=live)
         return self
 
     def _run(self, over: Mapping[str, Any], **options: Any) -> None:
         """A new run, or one that goes on."""
-        options = {"display": self._options["display"], "environment": self._environment} | options
+        options = {"display": self._options["display"], "environment": self._environment, "plot": False} | options
         if self.run_folder is None:
             config = reading.laid_over(copy.deepcopy(self._data), over)
-            where = {name: self._options[name] for name in ("folder_of_config", "run_dir")}
+            where = {name: value for name, value in self._options.items() if name != "display"}
             result = shown_run.run(config, (), shown_run.Options(**where, **options))
         else:
-            budget = over.get("budget") or self._new.budget.model_dump()
-            words = [*self._more(budget), *(f"{knob}={json.dumps(value)}" for knob, value in self._changed.items())]
+            words = [
+                *self._more(over["budget"]),
+                *(f"{knob}={json.dumps(value)}" for knob, value in self._changed.items()),
+            ]
             resumed = shown_run.Options(resume=self.run_folder, change=bool(self._changed), **options)
             result = shown_run.run(None, words, resumed)
         self._keep(run_folder=result.folder, result=result, _changed={}, _policy=None)
@@ -123,7 +138,7 @@ class Agent:
     def _begun(self) -> Path:
         """The run's folder; before the first `learn`, of a run with the parameters that it will begin with."""
         if self.run_folder is None:
-            self._run({}, plot=False, only_begin=True)
+            self._run({}, only_begin=True)
         return self.run_folder
 
     # -- acting
@@ -141,16 +156,40 @@ class Agent:
         """(actions, state) of one observation or a batch, as Stable-Baselines3 calls a model."""
         return self.policy.predict(observation, state, episode_start, deterministic)
 
-    def evaluate(self, episodes: int = 100, *, policy: str = "greedy", seed: int = 0) -> dict[str, Any]:
+    def evaluate(
+        self, episodes: int = 100, *, environment: object = None, policy: str = "greedy", seed: int = 0
+    ) -> dict[str, Any]:
         """Mean, std, min, max and n of returns in fresh environments, as `pg_theano.evaluate` gives them.
 
-        `policy`: "greedy" or "sampled".
+        `environment`: another one with the same spaces. `policy`: "greedy" or "sampled".
         """
+        with self._at_play(policy, episodes, seed) as how:
+            return evaluating.evaluate(self.run_folder, environment=environment, **how)
+
+    def explain(self, episodes: int = 10, *, policy: str = "greedy", seed: int = 0) -> explaining.Explained:
+        """Which numbers of the observation the policy reacts to, over the states that it meets: a table in a notebook.
+
+        See `pg_theano.training.explaining.explain`.
+        """
+        with self._at_play(policy, episodes, seed) as how:
+            return explaining.explain(self.run_folder, **how)
+
+    def watch(
+        self, gif: str | Path | None = None, *, episodes: int = 1, policy: str = "greedy", seed: int = 0
+    ) -> list[animation.Played]:
+        """Play episodes in a window or into a GIF, as `python -m pg_theano.watch`; (return, steps, ended) of each."""
+        with self._at_play(policy, episodes, seed) as how:
+            return list(animation.watch(self.run_folder, gif=gif and _path("watch", gif), **how))
+
+    @contextlib.contextmanager
+    def _at_play(self, policy: str, episodes: int, seed: int) -> Iterator[dict[str, Any]]:
+        """How a run's policy plays, while its environment is held."""
+        checked = reading.from_dict({"evaluation": {"episodes": episodes}, "seed": seed}, name="play:")
         if policy not in ("greedy", "sampled"):
             raise UserError.at("policy", f"got {policy!r:.40}", '"greedy" or "sampled"', '"greedy"')
-        folder = self._begun()
+        self._begun()
         with environments.again(self._environment, self.config.environment):
-            return evaluating.evaluate(folder, episodes=episodes, seed=seed, sampled=policy == "sampled")
+            yield {"episodes": checked.evaluation.episodes, "seed": checked.seed, "sampled": policy == "sampled"}
 
     # -- what it left
 
@@ -173,26 +212,54 @@ class Agent:
 
         With `overwrite` another run's folder there is replaced, and nothing else.
         """
-        source, to = self._begun(), Path(path)
+        source, to = self._begun(), _path("save", path)
         places.check_name(to, "save")
-        if to.exists() and not (overwrite and (to / "run.json").is_file() and to.resolve() != source.resolve()):
+        runs.read_run(source)
+        one, other = source.resolve(), to.resolve()
+        apart = not (one.is_relative_to(other) or other.is_relative_to(one))
+        if os.path.lexists(to) and not (overwrite and apart and (to / "run.json").is_file()):
             raise UserError.at(to, "is there already", "a new folder", "another, or overwrite=True if it is a run's")
-        if to.exists():
-            shutil.rmtree(to)
-        shutil.copytree(source, to, ignore=shutil.ignore_patterns("lock", "*.tmp", "config.yaml"))
-        shutil.copy2(source / "config.yaml", to)  # last: it makes the folder a run
+        if not apart:
+            raise UserError.at(to, f"lies in {source}", "a folder of its own", "another")
+        try:
+            to.parent.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryDirectory(prefix=".saving-", dir=to.parent) as aside:  # whole, or not at all
+                shutil.copytree(source, f"{aside}/new", ignore=shutil.ignore_patterns("lock", "*.tmp"))
+                if to.exists():
+                    to.rename(f"{aside}/old")
+                Path(f"{aside}/new").rename(to)
+        except OSError as error:
+            raise UserError.at(to, f"cannot be written ({error.strerror or error})", "another folder") from error
         return to
 
     @classmethod
-    def load(cls, path: str | Path, environment: object = None, *, display: Any = None) -> Agent:
+    def load(
+        cls,
+        path: str | Path,
+        environment: object = None,
+        *,
+        display: Any = None,
+        run_dir: str | Path | None = None,
+        from_optimizer: bool = False,
+        **knobs: Any,
+    ) -> Agent:
         """The agent of a run's folder, whoever trained it; `learn` goes on in it.
 
-        `environment`: the one that it was given in Python, where the run cannot name it.
+        `environment`: the one that it was given in Python, where the run cannot name it. With other knobs, or another
+        environment, the agent is a new one that begins with what that run has learned, as `run(start_from=...)`: what
+        fits is taken, and the optimiser's state too with `from_optimizer`.
         """
-        path = Path(path)
+        path = _path("load", path)
         config, facts = runs.read_run(path)
+        if knobs or run_dir or from_optimizer or not environments.is_of(environment, config.environment):
+            words = [f"{knob_named(name)}={json.dumps(_value_of(name, value))}" for name, value in knobs.items()]
+            begun = starting.resolved(starting.From(path, from_optimizer), words)
+            agent = cls(environment, config=begun.config, run_dir=run_dir, display=display)
+            source = {"start_from": path, "from_optimizer": from_optimizer, "folder_of_config": begun.folder}
+            agent._keep(_options=agent._options | source)
+            return agent
         with environments.again(environment, config.environment):
-            agent = cls(config=config, display=display) if environment is None else cls(environment, config=config)
+            agent = cls(environment, config=config, display=display)
         agent._keep(run_folder=path, _options=agent._options | {"folder_of_config": Path(facts["folder"])})
         return agent
 
@@ -213,7 +280,7 @@ class Agent:
             knob = knob_named(name)
         except UserError as error:
             raise AttributeError(str(error)) from None
-        value: Any = self.config
+        value: Any = self._new if knob.startswith("budget.") else self.config
         for part in knob.split("."):
             value = getattr(value, part)
         return value.initial if isinstance(value, Schedule) and value.kind == "constant" else value
@@ -222,19 +289,26 @@ class Agent:
         """Change a knob between two calls of `learn`. Errors: `UserError`: an unknown one, or not a value of it."""
         if name in type(self).__dict__ or name in self.__dict__:
             raise UserError.at(name, "is no knob", "one, such as learning_rate", "a new Agent")
-        change = in_sections(name, value)
-        if self.run_folder is None:
+        change, knob, before = in_sections(name, value), knob_named(name), dict(self._changed)
+        if self.run_folder is None or knob.partition(".")[0] == "budget":  # of each `learn` to come
             data = reading.laid_over(copy.deepcopy(self._data), change)
-            with self._found() as found:
-                self._keep(_data=data, _new=reading.resolved(data, own=found).config)
+            self._keep(_new=self._resolved(data), _data=data)
             return
-        knob, before = knob_named(name), dict(self._changed)
-        self._changed[knob] = functools.reduce(lambda inner, part: inner[part], knob.split("."), change)
+        self._changed[knob] = _value_of(name, value)
         try:
             _ = self.config
         except UserError:
             self._keep(_changed=before)
             raise
+
+    def _resolved(self, data: dict[str, Any]) -> Config:
+        with self._found() as found:
+            config = reading.resolved(data, own=found).config
+        if config.runs > 1:
+            raise UserError.of(
+                "runs", f"got {config.runs}", "1: an agent is one run", "pg_theano.run, or several agents"
+            )
+        return config
 
     def _keep(self, **attributes: Any) -> None:
         self.__dict__.update(attributes)
@@ -247,6 +321,17 @@ class Agent:
             return
         with environments.given(self._environment, reading.from_dict(self._data).environment) as found:
             yield found
+
+
+def _path(of: str, given: Any) -> Path:
+    if not isinstance(given, str | os.PathLike) or "\0" in os.fspath(given):
+        raise UserError.at(of, f"got {given!r:.60}", "a path", f"{of}('lander')")
+    return Path(given)
+
+
+def _value_of(name: str, value: Any) -> Any:
+    """A knob's value as a config has it."""
+    return functools.reduce(lambda inner, part: inner[part], knob_named(name).split("."), in_sections(name, value))
 
 
 def _data_of(config: Chosen) -> dict[str, Any]:

@@ -90,11 +90,12 @@ def watch(
         row, given = making.converters(env, config.environment.id, config.dtype, config.policy.squash)
         for _ in range(episodes):
             obs, _ = env.reset(seed=int(seeds.integers(0, 2**31 - 1)))
-            check_size(config.environment.id, row(obs).size, spec.acting.obs_size)
+            check_size(config.environment.id, row(obs).shape[1], spec.acting.obs_size)
             total, steps, ended, stopped = 0.0, 0, False, full()
             while not (ended or stopped):
-                drawn = draw(noise, 1, 1)[0]
-                action, _ = act(checkpoint.state, row(obs), drawn, knobs, SAMPLE if sampled else GREEDY)
+                seen = row(obs)  # [1, F], or [A, F] of several agents
+                drawn = draw(noise, 1, len(seen))[0]
+                action, _ = act(checkpoint.state, seen, drawn, knobs, SAMPLE if sampled else GREEDY)
                 obs, reward, terminated, truncated, _ = env.step(given(action)[0])
                 total, steps, ended, stopped = total + reward, steps + 1, terminated or truncated, full()
             yield Played(total, steps, ended)

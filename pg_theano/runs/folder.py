@@ -171,11 +171,12 @@ class Trained(NamedTuple):
     checkpoint: checkpoints.Checkpoint  # the best; before any evaluation, the newest
 
 
-def trained(path: Path) -> Trained:
-    """What a run folder holds of its best policy. Errors: `UserError`: no run, no checkpoint, a damaged one."""
+def trained(path: Path, npz: Path | None = None) -> Trained:
+    """What a run folder holds of its best policy, or of the checkpoint in a file of it. Errors: `UserError`: no run, no
+    checkpoint, a damaged one."""
     config, facts = read_run(path)
     spec = recorded.spec_in(facts, path / "run.json")
-    checkpoint = checkpoints.best(path / "checkpoints")
+    checkpoint = checkpoints.load(npz) if npz else checkpoints.best(path / "checkpoints")
     recorded.fits(spec, checkpoint.state, checkpoint.path)
     return Trained(config, facts, spec, checkpoint)
 

@@ -86,9 +86,19 @@ class Checkpoint(Counted):
     """The facts of a checkpoint that a run goes on from."""
 
     final: Evaluation | None
+    given: dict[str, Number] = {}
     metrics_bytes: Natural
     metrics_sha256: str | None = None
     fingerprint: dict[str, Any] = {}
+
+
+class Started(Recorded):
+    """The facts of `start.json`."""
+
+    spec: dict[str, Any]
+    run: str
+    checkpoint: str
+    optimizer: bool
 
 
 class Result(Recorded):

@@ -15,7 +15,6 @@ thread of the child's sees to it, which needs the interpreter's lock).
 """
 
 import contextlib
-import fcntl
 import json
 import mmap
 import os
@@ -24,13 +23,11 @@ import socket
 import struct
 import subprocess
 import sys
-import tempfile
-import threading
-import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from pg_theano.system import machine
 from pg_theano.types import Problem, UserError
 
 ONE_THREAD = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
@@ -44,7 +41,7 @@ class Memory:
     """Bytes that parent and children see alike. Nothing of it is left when the last of them ends."""
 
     def __init__(self, fd: int | None = None):
-        self.fd = fd if fd is not None else _anonymous_file()
+        self.fd = fd if fd is not None else machine.anonymous_file()
         self.view: Any = None
 
     def resize(self, size: int) -> None:
@@ -59,14 +56,6 @@ class Memory:
         os.close(self.fd)
 
 
-def _anonymous_file() -> int:
-    if hasattr(os, "memfd_create"):
-        return os.memfd_create("pg_theano")
-    descriptor, name = tempfile.mkstemp(prefix="pg_theano-")
-    os.unlink(name)
-    return descriptor
-
-
 class Child:
     """A new Python process that runs one of our modules, and a line to it. `EOFError` once the process has ended."""
 
@@ -79,14 +68,7 @@ class Child:
         here = dict.fromkeys(ONE_THREAD, "1") | os.environ
         here["PYTHONPATH"] = os.pathsep.join([home, *filter(None, [os.environ.get("PYTHONPATH")])])
         try:
-            self.process = subprocess.Popen(  # noqa: S603
-                [sys.executable, "-P", "-m", module, *map(str, passed)],
-                pass_fds=passed,
-                process_group=0,
-                stdin=subprocess.DEVNULL,
-                stdout=2,  # what an environment prints is not among the figures that a command prints
-                env=here,
-            )
+            self.process = machine.child([sys.executable, "-P", "-m", module, *map(str, passed)], passed, here)
         finally:
             theirs.close()
             os.close(alive)
@@ -102,8 +84,7 @@ class Child:
 
     def kill(self) -> None:
         """Kill the child and every process that it has started."""
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.killpg(self.process.pid, signal.SIGKILL)
+        machine.kill_all(self.process.pid)
 
     def hang_up(self) -> None:
         """Close the line, so that the child ends by itself."""
@@ -187,25 +168,8 @@ class Connection:
 def entered(argv: list[str]) -> tuple[Connection, Memory, dict[str, Any]]:
     """The first call in a child: binds its life to the parent's; returns the line, the shared memory and the task."""
     line, alive, memory = map(int, argv[1:4])
-    _end_with_parent(alive)
+    machine.end_with_parent(alive)
     connection = Connection(line)
     setup = json.loads(connection.receive()[1])
     sys.path[:] = setup.pop("sys_path")
     return connection, Memory(memory), setup
-
-
-def _end_with_parent(alive: int) -> None:
-    if hasattr(fcntl, "F_SETSIG"):
-        fcntl.fcntl(alive, fcntl.F_SETOWN, -os.getpgrp())
-        fcntl.fcntl(alive, fcntl.F_SETSIG, signal.SIGKILL)
-        fcntl.fcntl(alive, fcntl.F_SETFL, fcntl.fcntl(alive, fcntl.F_GETFL) | os.O_ASYNC)
-    threading.Thread(target=_wait_for_end, args=(alive,), daemon=True).start()
-
-
-def _wait_for_end(alive: int) -> None:
-    """End this process group when the parent ends, even if it ended before the kernel was asked."""
-    with contextlib.suppress(OSError):
-        os.set_blocking(alive, True)
-        while os.read(alive, 1):
-            time.sleep(1)
-    os.killpg(os.getpgrp(), signal.SIGKILL)

@@ -15,6 +15,8 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+from pg_theano.system import machine
+
 STALE = 3600.0
 """Seconds after which the writer of a temporary file must have been killed."""
 
@@ -50,17 +52,13 @@ def write_atomically(path: Path, content: bytes, *, durable: bool = True, mode: 
                 file.flush()
                 if durable:
                     os.fsync(file.fileno())
-            os.replace(temporary, path)
+            machine.replace(temporary, path)
         except BaseException:
             with contextlib.suppress(OSError):
                 os.unlink(temporary)
             raise
         if durable:
-            descriptor = os.open(path.parent, os.O_RDONLY)
-            try:
-                os.fsync(descriptor)
-            finally:
-                os.close(descriptor)
+            machine.sync_folder(path.parent)
     except OSError as error:  # which names the temporary file, or none
         raise OSError(error.errno, error.strerror or str(error), str(path)) from error
 
@@ -71,7 +69,7 @@ def replacing(path: Path) -> Iterator[Path]:
     temporary = _beside(path, secrets.token_hex(8))  # no link was laid there beforehand
     try:
         yield temporary
-        os.replace(temporary, path)
+        machine.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
 

@@ -67,7 +67,8 @@ class Trainer:
         rates = {name: knobs[name] for name in ("learning_rate", "exploration_rate")}
         whole = {} if self.setting.spec.learning.num_steps else {"episodes_per_update": len(played.returns)}
         returned = figures.of_episodes(played.returns, played.lengths)
-        return {"update": before.updates, **counts, **returned, **measured, **rates, **whole}
+        given = {name: knobs[name] for name in self.now.given}
+        return {"update": before.updates, **counts, **returned, **measured, **rates, **given, **whole}
 
     def finish_update(self, record: dict[str, Any]) -> bool:
         """Evaluate where it is due, write the record, save where it is due; returns whether the task is solved."""
@@ -80,7 +81,8 @@ class Trainer:
         if solved:
             self.now, solved = self.judge.confirm(self.now)
         if self.told:
-            self.stop_asked = self.told.update(record, self.now.state)
+            self.stop_asked, given = self.told.update(record, self.now.state)
+            self.now = self.now._replace(given=self.now.given | given)
         self.saver.settle(self.now)
         if not solved:
             self.saver.save_when_due(self.now)
@@ -92,7 +94,7 @@ class Trainer:
     def knobs(self) -> Knobs:
         """The values of the next update, once the changes that begin with it are made."""
         self._follow()
-        return schedules.knobs_at(self.config, self.now.counters.updates)
+        return schedules.knobs_at(self.config, self.now.counters.updates) | self.now.given
 
     @property
     def config(self) -> Config:
@@ -122,6 +124,8 @@ class Trainer:
             self.judge.renew()
             for one in reached if reached[0].update == updates else ():
                 self.setting.display.event(str(one))
+                kept = {name: value for name, value in self.now.given.items() if name not in one.knob.split(".")}
+                self.now = self.now._replace(given=kept)  # the later word holds
 
     def solved_before(self) -> bool:
         """Whether this run had been solved when it was killed, before it could say so."""
