@@ -11,7 +11,7 @@ from pg_theano.types import UserError
 
 
 def listed() -> str:
-    lines = [f"  {name:<10} {what}" for name, what in commands.does().items()]
+    lines = [f"  {name:<11} {what}" for name, what in commands.does().items()]
     return "\n".join(["python -m pg_theano.COMMAND, each with -h:", *lines])
 
 

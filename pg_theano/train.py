@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from pg_theano.config.tables import help_text
-from pg_theano.reports import screen, shown_run
 from pg_theano.system import commands, console, stopping
 from pg_theano.types import UserError
 
@@ -53,6 +52,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _train(arguments: argparse.Namespace) -> int:
+    from pg_theano.reports import screen, shown_run  # which `-h` does without
+
     file, overrides = commands.config_and_overrides(arguments.what)
     if arguments.resume and arguments.start_from:
         raise UserError(

@@ -10,6 +10,7 @@ import pytest
 from helpers_runs import assert_equal_runs, ran, resumed, small
 
 import pg_theano
+from pg_theano.by_hand import convolution
 from pg_theano.environments.spaces import observed
 from pg_theano.graphs.convolution import Convolution, output_of
 from pg_theano.parameters import Conv, Dense, Image, window_of
@@ -226,3 +227,25 @@ def test_a_part_that_is_not_there_is_named():
         networks.encoders_of({"wher": [{"dense": 5}]}, described(PARTS), "tanh")
     with pytest.raises(UserError, match=r"policy.encoders: got x; expected none: the observation has no parts"):
         networks.encoders_of({"x": [{"dense": 5}]}, described(IMAGE), "tanh")
+
+
+@pytest.mark.parametrize("stride", [1, 2])
+def test_the_convolution_derived_by_hand_is_that_of_the_graph(stride):
+    """Caught, when planted: a sum over places left out, a pixel that only its last place adds to."""
+    rng, window = np.random.default_rng(1), window_of((6, 5, 2), 3, stride, "valid")
+    x, w, b = rng.normal(size=(4, 6, 5, 2)), rng.normal(size=(3, 3, 2, 3)), rng.normal(size=3)
+    d_y = rng.normal(size=(4, *window.places, 3))
+    weights, pixels, upstream = pt.dmatrix(), pt.dmatrix(), pt.dmatrix()
+    y = Convolution(window, 3)(weights, pixels)
+    outputs = [y, *pytensor.grad((y * upstream).sum(), [pixels, weights])]
+
+    def columns(images):
+        return images.reshape(4, -1).T
+
+    found = by_definition.interpreted([weights, pixels, upstream], outputs)(w.reshape(-1, 3), columns(x), columns(d_y))
+    by_hand = convolution.convolution(x, w, b, stride)
+    d_x, d_w, d_b = convolution.convolution_backward(d_y, x, w, stride)
+    np.testing.assert_allclose(columns(by_hand - b), found[0], rtol=0, atol=1e-9)
+    np.testing.assert_allclose(columns(d_x), found[1], rtol=0, atol=1e-9)
+    np.testing.assert_allclose(d_w.reshape(-1, 3), found[2], rtol=0, atol=1e-9)
+    np.testing.assert_allclose(d_b, d_y.sum(axis=(0, 1, 2)))
