@@ -86,6 +86,9 @@ def test_knobs_by_their_own_names():
     assert agent.config.schedules.learning_rate.initial == 2e-3
     assert pg_theano.Agent(config=KNOBS, policy={"hidden": [3]}).hidden == [3]
     assert knob_named("discount") == "algorithm.discount"
+    sections = pg_theano.Agent({"id": "Acrobot-v1", "workers": 2}, {"name": "ppo", "num_steps": 8}).config
+    assert (sections.environment.id, sections.environment.workers) == ("Acrobot-v1", 2)
+    assert (sections.algorithm.name, sections.algorithm.num_steps) == ("ppo", 8)
 
 
 @pytest.mark.parametrize(
@@ -104,6 +107,8 @@ def test_knobs_by_their_own_names():
         ({"num_envs": -1}, r"environment.num_envs: got -1; expected a whole number from 1"),
         ({"algorithm": "pppo"}, r"algorithm.name: got 'pppo'"),
         ({"environment": 7}, r"environment: got int, which is none"),
+        ({"environment": {"num_env": 7}}, r"environment.num_env: unknown knob; did you mean environment.num_envs"),
+        ({"algorithm": {"name": 7}}, r"algorithm.name: got 7"),
         ({"config": 7}, r"config: got 7; expected a file, a dict or a Config"),
     ],
 )
@@ -211,6 +216,10 @@ WRONG = [
     (lambda a: a.save(a.run_folder / "x"), r"x: lies in .*; expected a folder of its own"),
     (lambda a: a.save(a.run_folder.parent, overwrite=True), r"is there already"),
     (lambda a: a.load(3), r"load: got 3; expected a path"),
+    (lambda a: a.load(a.run_folder, hidden=print), r"hidden: got <built-in function print>; expected plain data"),
+    (lambda a: a.load(a.run_folder, gamma=1), r"gamma: unknown knob; did you mean discount"),
+    (lambda a: a.load(a.run_folder, runs=2), r"runs: got 2; expected 1"),
+    (lambda a: a.evaluate(2, environment=3), r"environment: got int, which is none"),
     (lambda a: a.load("nowhere"), r"nowhere: no run folder"),
 ]
 
@@ -245,7 +254,7 @@ def test_what_is_saved_over_another_run_is_whole_or_not_at_all(monkeypatch):
     assert left(Path("kept")) == before
     agent.save("kept", overwrite=True)
     assert left(Path("kept")) == left(agent.run_folder)
-    assert not list(Path().glob(".saving*"))
+    assert not list(Path().glob(".*"))
 
 
 def test_numbers_of_numpy_are_numbers():

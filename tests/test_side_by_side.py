@@ -11,6 +11,7 @@ import types
 
 import pytest
 from helpers_docs import DOCS, ROOT
+from parallel_environments import Team
 from test_docs import SMALLER, main_of
 
 import pg_theano
@@ -91,6 +92,8 @@ def small_budgets(monkeypatch, elsewhere, functions_kept, ours):
     monkeypatch.setattr(pg_theano, "run", lambda *words, **options: run(*words, *SMALLER["train"], "runs=2", **options))
     monkeypatch.setitem(sys.modules, "pandas", types.SimpleNamespace(DataFrame=Frame))
     monkeypatch.setitem(sys.modules, "wandb", Wandb("wandb"))
+    spread = types.SimpleNamespace(parallel_env=Team)
+    monkeypatch.setitem(sys.modules, "mpe2", types.SimpleNamespace(simple_spread_v3=spread))
     shutil.copytree(ROOT / "configs", "configs")
 
 
@@ -101,10 +104,9 @@ def done(language, text):
         exec(compile(re.sub(r"n_trials=\d+", "n_trials=2", text), "side-by-side.md", "exec"), names)  # noqa: S102
         return
     for command in text.replace("\\\n", " ").splitlines():
-        python, m, module, *words = shlex.split(command)
-        assert (python, m) == ("python", "-m")
-        more = SMALLER.get(module.rpartition(".")[2], [])
-        assert main_of(module).main([*words, *more]) == 0
+        called, name, *words = shlex.split(command)
+        assert called == "pg-theano"
+        assert main_of(f"pg_theano.{name}").main([*words, *SMALLER.get(name, [])]) == 0
 
 
 @pytest.mark.slow

@@ -283,9 +283,9 @@ def _name_of(environment: object) -> str:
     return f"{of.__module__}:{bare}"
 
 
-def _bare(environment: Any) -> Any:
+def _bare(given: object) -> Any:
     """A class or a function; of a partial call its function, of an object its class."""
-    of = environment.func if isinstance(environment, functools.partial) else environment
+    of = given.func if isinstance(given, functools.partial) else given
     return of if isinstance(of, type) or inspect.isroutine(of) else type(of)
 
 

@@ -19,7 +19,6 @@ import functools
 import json
 import os
 import shutil
-import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -33,6 +32,7 @@ from pg_theano.policies.policy import Policy
 from pg_theano.reports import animation, shown_run
 from pg_theano.runs import changes, checkpoints, curves, places, policy_of_run, starting
 from pg_theano.runs import folder as runs
+from pg_theano.system.writing import replacing_folder
 from pg_theano.training import evaluating, explaining
 from pg_theano.training.run import Chosen
 from pg_theano.types import UserError
@@ -48,10 +48,10 @@ class Agent:
     """Learns in an environment, and keeps a run folder of all that it did.
 
     `environment` is an id, a class, a function that makes one, an environment, a `gymnasium.vector.VectorEnv`; without
-    one, the config's. `algorithm` is one of `algorithm.name`. `config` is a file, a dict or a Config that lies below.
-    Every other word is a knob, by its own name where only one has it (`learning_rate`), or by its path
-    (`**{"policy.hidden": [64]}`); a section may be a dict. `display` makes the screen from a title, as for
-    `pg_theano.run`.
+    one, the config's. `algorithm` is one of `algorithm.name`. Each may be its section as a dict. `config` is a file, a
+    dict or a Config that lies below. Every other word is a knob, by its own name where only one has it
+    (`learning_rate`), or by its path (`**{"policy.hidden": [64]}`); a section may be a dict. `display` makes the screen
+    from a title, as for `pg_theano.run`.
 
     A knob can be read and, between two calls of `learn`, written: `agent.learning_rate = 1e-4`.
     Errors: `UserError` for an unknown knob, and wherever `pg_theano.run` raises it.
@@ -60,7 +60,7 @@ class Agent:
     def __init__(
         self,
         environment: object = None,
-        algorithm: str | None = None,
+        algorithm: str | Mapping[str, Any] | None = None,
         *,
         config: Chosen = None,
         run_dir: str | Path | None = None,
@@ -68,7 +68,10 @@ class Agent:
         **knobs: Any,
     ):
         shown_run.check_config(config)
-        own: dict[str, Any] = {} if algorithm is None else {"algorithm": {"name": algorithm}}
+        name_of: dict[str, Any] = {} if algorithm is None else {"name": algorithm}
+        own: dict[str, Any] = {"algorithm": dict(algorithm) if isinstance(algorithm, Mapping) else name_of}
+        if isinstance(environment, Mapping):
+            own, environment = own | {"environment": dict(environment)}, None
         for name, value in knobs.items():
             own = reading.laid_over(own, in_sections(name, value))
         self._keep(
@@ -222,12 +225,8 @@ class Agent:
         if not apart:
             raise UserError.at(to, f"lies in {source}", "a folder of its own", "another")
         try:
-            to.parent.mkdir(parents=True, exist_ok=True)
-            with tempfile.TemporaryDirectory(prefix=".saving-", dir=to.parent) as aside:  # whole, or not at all
-                shutil.copytree(source, f"{aside}/new", ignore=shutil.ignore_patterns("lock", "*.tmp"))
-                if to.exists():
-                    to.rename(f"{aside}/old")
-                Path(f"{aside}/new").rename(to)
+            with replacing_folder(to) as new:  # whole, or not at all
+                shutil.copytree(source, new, ignore=shutil.ignore_patterns("lock", "*.tmp"))
         except OSError as error:
             raise UserError.at(to, f"cannot be written ({error.strerror or error})", "another folder") from error
         return to
@@ -252,7 +251,7 @@ class Agent:
         path = _path("load", path)
         config, facts = runs.read_run(path)
         if knobs or run_dir or from_optimizer or not environments.is_of(environment, config.environment):
-            words = [f"{knob_named(name)}={json.dumps(_value_of(name, value))}" for name, value in knobs.items()]
+            words = [_word(name, value) for name, value in knobs.items()]
             begun = starting.resolved(starting.From(path, from_optimizer), words)
             agent = cls(environment, config=begun.config, run_dir=run_dir, display=display)
             source = {"start_from": path, "from_optimizer": from_optimizer, "folder_of_config": begun.folder}
@@ -327,6 +326,14 @@ def _path(of: str, given: Any) -> Path:
     if not isinstance(given, str | os.PathLike) or "\0" in os.fspath(given):
         raise UserError.at(of, f"got {given!r:.60}", "a path", f"{of}('lander')")
     return Path(given)
+
+
+def _word(name: str, value: Any) -> str:
+    """A knob as on the command line."""
+    try:
+        return f"{knob_named(name)}={json.dumps(_value_of(name, value))}"
+    except (TypeError, ValueError):
+        raise UserError.at(name, f"got {value!r:.60}", "plain data: a number, text, a list or a dict") from None
 
 
 def _value_of(name: str, value: Any) -> Any:

@@ -35,6 +35,28 @@ def clear_stale(folder: Path) -> None:
                 path.unlink()
 
 
+@contextlib.contextmanager
+def replacing_folder(path: Path) -> Iterator[Path]:
+    """The name of a folder that the caller makes; then it stands in the place of `path`, and what was there is gone.
+
+    Where anything fails, `path` is as it was. Errors: `OSError`.
+    """
+    import tempfile
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=".", suffix=".tmp", dir=path.parent) as aside:
+        new, old = Path(aside, "new"), Path(aside, "old")
+        yield new
+        if path.exists():
+            machine.replace(path, old)
+        try:
+            machine.replace(new, path)
+        except BaseException:
+            if old.exists():
+                machine.replace(old, path)
+            raise
+
+
 def write_atomically(path: Path, content: bytes, *, durable: bool = True, mode: int = 0o644) -> None:
     """Temporary file in the same folder, flush, sync, rename, sync of the folder; never over a device or a pipe.
 
