@@ -15,12 +15,12 @@ import subprocess
 import sys
 import tempfile
 import time
+import tomllib
 import zipfile
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 KNOWN = ("3.11", "3.12", "3.13", "3.14")
-DATA = {"pg_theano/py.typed", "pg_theano/reports/pages/page.css", "pg_theano/reports/pages/page.js"}
 LOADED = "import sys, pg_theano; print(pg_theano.load(sys.argv[1])([0.0, 0.0, 0.0, 0.0]))"
 
 
@@ -40,7 +40,9 @@ def built(folder):
     done(sys.executable, "-m", "twine", "check", "--strict", *folder.iterdir())
     (wheel,) = folder.glob("*.whl")
     held = {name for name in zipfile.ZipFile(wheel).namelist() if ".dist-info/" not in name}
-    wanted = {path.relative_to(ROOT).as_posix() for path in ROOT.glob("pg_theano/**/*.py")} | DATA
+    tool = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]
+    globs = ["**/*.py", *tool["setuptools"]["package-data"]["pg_theano"]]
+    wanted = {path.relative_to(ROOT).as_posix() for one in globs for path in (ROOT / "pg_theano").glob(one)}
     if held != wanted:
         sys.exit(f"{wheel.name}: {sorted(held - wanted)} too many, {sorted(wanted - held)} missing")
     return wheel
@@ -80,9 +82,9 @@ def tried(python, wheel, folder):
     other.mkdir()
     cache = {"PG_THEANO_CACHE": str(folder / "cache")}
     seconds = []
-    for _ in range(2):  # with an empty cache, and with a filled one
+    for words in ([here, "-m", "pg_theano.train"], [here.parent / "pg-theano", "train"]):  # with no cache, and with one
         began = time.monotonic()
-        done(here, "-m", "pg_theano.train", cwd=empty, env=cache)
+        done(*words, cwd=empty, env=cache)
         seconds.append(time.monotonic() - began)
     result = json.loads((empty / "runs/cartpole-2/result.json").read_text(encoding="utf-8"))
     done(here, "-m", "pg_theano.report", cwd=empty, env=cache)

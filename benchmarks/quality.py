@@ -262,7 +262,7 @@ def main() -> int:
     wanted = options.only.split(",")
     unknown = [name for name in wanted if name not in KNOWN]
     if unknown:
-        parser.error(f"--only: got {', '.join(unknown)}; expected some of {', '.join(KNOWN)}")
+        parser.error(f"--only: got {', '.join(unknown)}; expected mujoco, or some of {', '.join(KNOWN)}")
     cells, rng, data = Cells(options, NAME), np.random.default_rng(0), {}
     for config in wanted:
         number = options.seeds or KNOWN[config].seeds

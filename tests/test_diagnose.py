@@ -133,6 +133,7 @@ def test_whether_it_learned_is_told_by_the_way_it_went():
     assert standing(evidence(return_mean=np.full(20, 480.0)))[0] is True
     assert standing(evidence(return_mean=np.linspace(20, 200, 7)))[0] is None
     assert standing(evidence(return_mean=np.full(20, np.nan)))[0] is None
+    assert standing(evidence()._replace(result={"status": "solved"})) == (True, "It is solved.")
     evaluated = evidence(evaluation_mean=[np.nan, 20, np.nan, 300] * 5, evaluation_std=[5] * 20)
     assert standing(evaluated)[0] is True
     assert standing(evidence())[1] == "Training returns went from 20 to 20, 0% of the way to 475."
@@ -143,6 +144,7 @@ def test_whether_it_learned_is_told_by_the_way_it_went():
     [
         ({"entropy": [0.69] * 20}, {}, []),
         ({"entropy": [0.69] * 15 + [0.0] * 5}, {}, []),  # late
+        ({"entropy": [0.69] * 8 + [0.0] * 12}, {}, []),  # not early
         ({"entropy": [0.69, 0.5, 0.01] + [0.001] * 17}, {}, [ENTROPY]),
         ({"entropy": [0.01, 0.01, 0.6] + [0.6] * 17}, {}, []),  # it came back
         ({"kl": [0.01] * 20, "clip_fraction": [0.1] * 20}, {}, []),

@@ -9,14 +9,14 @@ import numpy as np
 import pytest
 from gymnasium import spaces
 from helpers_runs import ran
-from test_layers import INPUTS, SAMPLES, acting_of
+from test_layers import INPUTS, PIXELS, SAMPLES, acting_of
 from test_report import ALL, SPECS, a_policy
 
 from pg_theano import parameters
 from pg_theano.environments import features
 from pg_theano.environments.spaces import observed
 from pg_theano.graphs import explaining as graph
-from pg_theano.parameters import Dense
+from pg_theano.parameters import Dense, Embed, Image
 from pg_theano.policies import acting as forward
 from pg_theano.runs import folder
 from pg_theano.spec import Acting, Learning, Spec
@@ -94,9 +94,10 @@ def test_and_for_many_components():
     check(acting, {"params": np.random.default_rng(0).normal(size=acting.num_params)})
 
 
-@pytest.mark.parametrize("layer", [layer for layers in SAMPLES.values() for layer in layers], ids=str)
-def test_and_for_every_kind_of_layer(layer):
-    acting = acting_of(Dense(INPUTS, "sigmoid"), layer)
+@pytest.mark.parametrize("layers", [layers for each in SAMPLES.values() for layers in each], ids=str)
+def test_and_for_every_kind_of_layer(layers):
+    first = () if isinstance(layers[0], Image | Embed) else (Dense(INPUTS, "sigmoid"),)
+    acting = acting_of(*first, *layers, inputs=40 if PIXELS in layers else INPUTS)
     check(acting, {"params": np.random.default_rng(1).normal(0, 0.7, acting.num_params)})
 
 
@@ -134,7 +135,7 @@ def test_a_linear_policy_reacts_as_its_weights_say(functions_kept):
 def test_a_run_says_what_it_reacts_to(tmp_path, functions_kept):
     """A linear policy that was trained on CartPole: the order of its slopes is that of its weights.
 
-    Caught, when planted: the policy's value network taken for parameters of the policy; states of parked environments.
+    Caught, when planted: the derivative by the normalised observation.
     """
     config = {"policy": {"hidden": []}, "budget": {"updates": 3}, "evaluation": {"episodes": 3}}
     ran(config | {"algorithm": {"name": "a2c"}, "normalize": {"observations": True}}, tmp_path / "run")
@@ -213,3 +214,25 @@ def test_a_policy_of_ones_own_is_explained_too(tmp_path, functions_kept):
     found = explaining.explain(tmp_path / "run", episodes=1)
     assert (found.joined >= 0).all()
     assert found.joined.any()
+
+
+def test_an_agent_says_it_of_an_environment_that_is_an_object(elsewhere, functions_kept):
+    """Caught, when planted: the environment not held while it is played."""
+    import gymnasium
+    from gymnasium.envs.classic_control import CartPoleEnv
+
+    import pg_theano
+
+    class Mine(CartPoleEnv):
+        """Of this function: no file names it."""
+
+    agent = pg_theano.Agent(Mine, "ppo", num_envs=2, display=None, **{"environment.max_episode_steps": 30})
+    agent.learn(updates=1)
+    found = agent.explain(2, seed=3)
+    assert isinstance(agent.policy.observation_space, gymnasium.spaces.Box)
+    assert 2 < found.states <= 60
+    assert found.names == [f"observation {i}" for i in range(4)]
+    with pytest.raises(UserError, match="was given in Python"):
+        explaining.explain(agent.run_folder)
+    with pytest.raises(UserError, match=r"evaluation\.episodes: got 0"):
+        agent.explain(0)

@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 import types
 from pathlib import Path
 
@@ -77,6 +78,26 @@ def test_one_module_names_what_only_some_systems_have():
     assert set(found) == {"pg_theano.system.machine"}, found
 
 
+def test_text_is_read_and_written_in_a_stated_encoding():
+    """Elsewhere it is another one. Caught, when planted: `path.read_text()` in __main__.py, `open(path, "w")`."""
+    bare = [
+        f"{name}:{node.lineno}"
+        for name, path in MODULES.items()
+        for node in ast.walk(tree_of(path))
+        if isinstance(node, ast.Call) and _of_text(node) and "encoding" not in {word.arg for word in node.keywords}
+    ]
+    assert not bare
+
+
+def _of_text(call):
+    """Whether a call opens a text: `path.read_text()`, `open(path)`, `os.fdopen(number, "w")`."""
+    if isinstance(call.func, ast.Attribute) and call.func.attr in ("read_text", "write_text"):
+        ours = ast.unparse(call.func.value) in ("yaml_lines", "seals")  # of that name
+        return not ours and "utf-8" not in [getattr(one, "value", None) for one in call.args]
+    modes = [one.value for one in call.args[1:] if isinstance(one, ast.Constant) and isinstance(one.value, str)]
+    return ast.unparse(call.func) in ("open", "os.fdopen", "io.open") and not any("b" in mode for mode in modes)
+
+
 # -- the package where it is missing (`elsewhere/sitecustomize.py`)
 
 
@@ -99,7 +120,7 @@ def elsewhere(folder, code, platform="win32", **said):
 ALL_OF_IT = """
 import json, sys
 import pg_theano
-from helpers_runs import as_arguments, small
+from helpers_runs import as_arguments, records, small
 from pg_theano import check_env, evaluate, report, train
 from pg_theano.system import locks
 
@@ -114,8 +135,9 @@ did(train, "--resume", "one", "budget.updates=4", "--no-plot")
 did(evaluate, "one")
 did(report, "one", "runs/cartpole", "--out", "report.html")
 print("acts", pg_theano.load("runs/cartpole")([0.0, 0.0, 0.0, 0.0]))
-did(train, *by_hand, "--run-dir", "refused", "--no-plot", "environment.workers=2")
+did(train, *by_hand, "--run-dir", "beside", "--no-plot", "environment.workers=2", "budget.updates=4")
 did(check_env, "CartPole-v1")
+print("same", records("beside") == records("one"))
 held = locks.locked(__import__("pathlib").Path("one"))
 did(train, "--resume", "one", "budget.updates=6", "--no-plot")    # somebody has it
 locks.unlocked(held)
@@ -125,20 +147,19 @@ did(train, *by_hand, "--run-dir", "false", "--no-plot", "environment.id=NoSuch-v
 
 
 def test_all_of_it_without_posix(tmp_path):
-    """The default command, a run resumed, evaluate, report, load; one line for what cannot be. Caught, when planted:
-    `import resource` in opening.py, `os.pread` in records.py, an `open()` without an encoding, the lock file removed
-    while it is open, a folder that is synced, a colon in a file's name."""
+    """The default command, a run resumed, evaluate, report, load; workers play the same run; who has a folder is named.
+    Caught, when planted: `os.pread` in records.py, an `open()` without an encoding, the lock file removed while it is
+    open, a folder that is synced."""
     code, out, error = elsewhere(tmp_path, ALL_OF_IT)
     assert code == 0, error
     assert "Traceback" not in error
     codes = [line.split()[1:] for line in out.splitlines() if line.startswith("did ")]
-    assert [one[1] for one in codes] == ["0", "0", "0", "0", "0", "2", "2", "2", "0", "2"], out + error
+    assert [one[1] for one in codes] == ["0", "0", "0", "0", "0", "0", "0", "2", "0", "2"], out + error
     lines = [line for line in error.splitlines() if line.startswith("error: ")]
-    assert [line.split(":")[1].strip() for line in lines[:2]] == ["environment.workers", "check_env"]
-    assert "in use by process" in lines[2]
-    assert len(lines) == 4
+    assert "in use by process" in lines[0]
+    assert len(lines) == 2 and "same True" in out
     assert (tmp_path / "runs/cartpole/result.json").exists() and (tmp_path / "plots").exists()
-    assert not (tmp_path / "refused").exists() and not (tmp_path / "false").exists()
+    assert not (tmp_path / "false").exists()
 
 
 SIDE_BY_SIDE = """
@@ -180,3 +201,42 @@ def test_side_by_side_elsewhere(tmp_path, platform, words):
     assert "Traceback" not in error
     if platform == "win32":
         assert (tmp_path / "found" / "study.journal").exists()
+
+
+FAULTY = """
+import os, threading
+from pathlib import Path
+from test_workers import assert_same, episodes, made
+
+here = episodes(made())
+for how in ("hang", "kill"):
+    Path(how).touch()
+    environment = made(workers=2, on_fault="restart", timeout=0.5, kwargs={"how": how, "token": how})
+    assert_same(episodes(environment), here)
+    print(environment.told[0], flush=True)
+    environment.close()
+environment = made(workers=2, timeout=60.0, kwargs={"how": "hang", "share": 1.0})
+print(*[child.process.pid for child in environment._children], flush=True)
+threading.Timer(1.0, lambda: os.kill(os.getpid(), 9)).start()
+episodes(environment)
+"""
+
+
+@pytest.mark.slow
+def test_workers_are_replaced_and_end_with_their_parent_elsewhere(tmp_path):
+    """Caught, when planted: a pipe that the child does not wait at; a worker that hangs and is not killed."""
+    code, out, error = elsewhere(tmp_path, FAULTY)
+    assert code == -9, out + error
+    hangs, dies, pids = out.splitlines()
+    assert "takes longer than environment.timeout = 0.5 s" in hangs and "its process was killed" in dies
+    until = time.monotonic() + 10
+    while running := [pid for pid in pids.split() if _runs(pid)]:
+        assert time.monotonic() < until, running
+        time.sleep(0.05)
+
+
+def _runs(pid):
+    try:
+        return Path("/proc", pid, "stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False

@@ -191,6 +191,17 @@ def test_what_a_false_start_left_is_no_start_of_a_later_run(source, tmp_path):
     assert "start" not in seals.read_json(tmp_path / "r" / "run.json")
 
 
+def test_a_start_that_a_stranger_wrote_is_held_to_what_it_must_be(source, tmp_path):
+    (tmp_path / "r").mkdir()
+    starting.keep(tmp_path / "r", starting.read(From(source)))
+    found = checkpoints.load(tmp_path / "r" / "start.npz")
+    for wrong in ({"run": 3}, {"spec": []}, {"optimizer": 1}, {"spec": found.facts["spec"] | {"obs_size": 9}}):
+        checkpoints.save(tmp_path / "r", "start", found.state, found.facts | wrong)
+        with pytest.raises(UserError) as raised:
+            starting.kept(tmp_path / "r")
+        assert "\n" not in str(raised.value)
+
+
 @pytest.mark.parametrize("damage", ["a number", "a spec", "not finite", "a link"])
 def test_a_damaged_source_or_start_is_one_line(damage, source, tmp_path):
     folder = tmp_path / "theirs"

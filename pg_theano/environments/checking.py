@@ -13,7 +13,7 @@ from pg_theano.config import user_code
 from pg_theano.config.knobs import Config
 from pg_theano.environments import given
 from pg_theano.environments.inspection import FAULT, Finding
-from pg_theano.system import children, machine
+from pg_theano.system import children
 from pg_theano.types import UserError
 
 STARTING = 60.0
@@ -59,10 +59,8 @@ def check_env(
 
 
 def _played(knobs: dict[str, Any], folder: str, timeout: float) -> list[Finding]:
-    machine.check_children("check_env", "gymnasium.utils.env_checker.check_env")
     memory = children.Memory()
-    memory.resize(24)
-    place = np.frombuffer(memory.map(), np.int64, 3)
+    place = np.frombuffer(memory.map(24), np.int64, 3)
     setup = {"environment": knobs, "folders": [folder], "given": given.packed(knobs["id"])}
     child = children.Child("pg_theano.environments.inspection", setup, memory)
     findings: list[Finding] = []

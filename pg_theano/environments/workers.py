@@ -61,7 +61,7 @@ class Shared(NamedTuple):
     truncated: Array  # [N]
 
 
-def shared(memory: Memory, layout: dict[str, Any], *, resize: bool = False) -> Shared:
+def shared(memory: Memory, layout: dict[str, Any]) -> Shared:
     """The arrays in a shared memory, by a description that can be sent as JSON."""
     number, kind, action = layout["num_envs"], layout["dtype"], layout["action"]
     sizes: list[tuple[Any, tuple[int, ...]]] = [
@@ -79,9 +79,7 @@ def shared(memory: Memory, layout: dict[str, Any], *, resize: bool = False) -> S
     for dtype, shape in sizes:
         starts.append(end)
         end += -(-int(np.prod(shape)) * np.dtype(dtype).itemsize // 64) * 64
-    if resize:
-        memory.resize(end)
-    view = memory.map()
+    view = memory.map(end)
     return Shared(
         *(
             np.frombuffer(view, dtype, int(np.prod(shape)), start).reshape(shape)
@@ -125,7 +123,6 @@ class Workers:
         self._setup = {"environment": plain, "folders": [*map(str, folders)], "dtype": dtype, "squash": squash}
         self._setup["given"] = given.packed(config.id)
         self.kind = f"in {len(self._shares)} worker {'processes' if len(self._shares) > 1 else 'process'}"
-        machine.check_children("environment.workers", "environment.workers=0")
         self._memory = Memory()
         self._children: list[Any] = [None] * len(self._shares)
         self._owed: set[int] = set()  # workers that have yet to answer
@@ -151,7 +148,7 @@ class Workers:
             "obs_size": self.task.obs_size,
             "action": facts[0]["action"],
         }
-        self._shared = shared(self._memory, self._layout, resize=True)
+        self._shared = shared(self._memory, self._layout)
         for worker in range(len(self._shares)):
             self._lay_out(worker)
         self._obs = np.zeros((num_envs, self.task.obs_size), dtype)  # as last seen; replaced, never written to

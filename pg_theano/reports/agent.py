@@ -15,7 +15,6 @@ from __future__ import annotations
 import contextlib
 import copy
 import difflib
-import functools
 import json
 import os
 import shutil
@@ -23,14 +22,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pg_theano.config import changing, reading
-from pg_theano.config.kinds import Schedule
-from pg_theano.config.knobs import Config
-from pg_theano.config.tables import in_sections, knob_named
+from pg_theano.config import reading
+from pg_theano.config.tables import in_sections
 from pg_theano.environments import given as environments
 from pg_theano.policies.policy import Policy
 from pg_theano.reports import animation, shown_run
-from pg_theano.runs import changes, checkpoints, curves, places, policy_of_run, starting
+from pg_theano.reports.held import Held, data_of, word_of
+from pg_theano.runs import checkpoints, curves, places, policy_of_run, starting
 from pg_theano.runs import folder as runs
 from pg_theano.system.writing import replacing_folder
 from pg_theano.training import evaluating, explaining
@@ -44,7 +42,7 @@ LEARNS = ("env_steps", "updates", "seconds", "callbacks", "live")
 """What `Agent.learn` takes."""
 
 
-class Agent:
+class Agent(Held):
     """Learns in an environment, and keeps a run folder of all that it did.
 
     `environment` is an id, a class, a function that makes one, an environment, a `gymnasium.vector.VectorEnv`; without
@@ -75,7 +73,7 @@ class Agent:
         for name, value in knobs.items():
             own = reading.laid_over(own, in_sections(name, value))
         self._keep(
-            _data=reading.laid_over(_data_of(config), own),
+            _data=reading.laid_over(data_of(config), own),
             _environment=environment,
             _options={"display": display, "folder_of_config": reading.resolved(config).folder, "run_dir": run_dir},
             _changed={},
@@ -197,14 +195,6 @@ class Agent:
     # -- what it left
 
     @property
-    def config(self) -> Config:
-        """The knobs as they are now: of the run, with what was changed since."""
-        if self.run_folder is None:
-            return self._new
-        config, facts = runs.read_run(self.run_folder)
-        return changing.changed(changes.config_after(config, changes.of(facts)), self._changed)
-
-    @property
     def curve(self) -> dict[str, list[float]]:
         """`metrics.jsonl` as columns, NaN where an update has no such figure: `pandas.DataFrame(agent.curve)`."""
         columns = {} if self.run_folder is None else curves.read_metrics(self.run_folder)
@@ -251,7 +241,7 @@ class Agent:
         path = _path("load", path)
         config, facts = runs.read_run(path)
         if knobs or run_dir or from_optimizer or not environments.is_of(environment, config.environment):
-            words = [_word(name, value) for name, value in knobs.items()]
+            words = [word_of(name, value) for name, value in knobs.items()]
             begun = starting.resolved(starting.From(path, from_optimizer), words)
             agent = cls(environment, config=begun.config, run_dir=run_dir, display=display)
             source = {"start_from": path, "from_optimizer": from_optimizer, "folder_of_config": begun.folder}
@@ -269,82 +259,8 @@ class Agent:
         config, folder = self.config, self.run_folder and str(self.run_folder)
         return f"Agent({config.environment.id!r}, {config.algorithm.name!r}, run_folder={folder!r})"
 
-    # -- its knobs
-
-    def __getattr__(self, name: str) -> Any:
-        """The value of a knob, by its own name; of a constant schedule, its number."""
-        if name.startswith("_"):
-            raise AttributeError(name)
-        try:
-            knob = knob_named(name)
-        except UserError as error:
-            raise AttributeError(str(error)) from None
-        value: Any = self._new if knob.startswith("budget.") else self.config
-        for part in knob.split("."):
-            value = getattr(value, part)
-        return value.initial if isinstance(value, Schedule) and value.kind == "constant" else value
-
-    def __setattr__(self, name: str, value: Any) -> None:
-        """Change a knob between two calls of `learn`. Errors: `UserError`: an unknown one, or not a value of it."""
-        if name in type(self).__dict__ or name in self.__dict__:
-            raise UserError.at(name, "is no knob", "one, such as learning_rate", "a new Agent")
-        change, knob, before = in_sections(name, value), knob_named(name), dict(self._changed)
-        if self.run_folder is None or knob.partition(".")[0] == "budget":  # of each `learn` to come
-            data = reading.laid_over(copy.deepcopy(self._data), change)
-            self._keep(_new=self._resolved(data), _data=data)
-            return
-        self._changed[knob] = _value_of(name, value)
-        try:
-            _ = self.config
-        except UserError:
-            self._keep(_changed=before)
-            raise
-
-    def _resolved(self, data: dict[str, Any]) -> Config:
-        with self._found() as found:
-            config = reading.resolved(data, own=found).config
-        if config.runs > 1:
-            raise UserError.of(
-                "runs", f"got {config.runs}", "1: an agent is one run", "pg_theano.run, or several agents"
-            )
-        return config
-
-    def _keep(self, **attributes: Any) -> None:
-        self.__dict__.update(attributes)
-
-    @contextlib.contextmanager
-    def _found(self) -> Iterator[dict[str, Any] | None]:
-        """The knobs of the environment that was given, while it is held."""
-        if self._environment is None:
-            yield None
-            return
-        with environments.given(self._environment, reading.from_dict(self._data).environment) as found:
-            yield found
-
 
 def _path(of: str, given: Any) -> Path:
     if not isinstance(given, str | os.PathLike) or "\0" in os.fspath(given):
         raise UserError.at(of, f"got {given!r:.60}", "a path", f"{of}('lander')")
     return Path(given)
-
-
-def _word(name: str, value: Any) -> str:
-    """A knob as on the command line."""
-    try:
-        return f"{knob_named(name)}={json.dumps(_value_of(name, value))}"
-    except (TypeError, ValueError):
-        raise UserError.at(name, f"got {value!r:.60}", "plain data: a number, text, a list or a dict") from None
-
-
-def _value_of(name: str, value: Any) -> Any:
-    """A knob's value as a config has it."""
-    return functools.reduce(lambda inner, part: inner[part], knob_named(name).split("."), in_sections(name, value))
-
-
-def _data_of(config: Chosen) -> dict[str, Any]:
-    """A config as plain data in which only what was said stands."""
-    if config is None:
-        return {}
-    if isinstance(config, Config):
-        return reading.to_dict(config)
-    return copy.deepcopy(dict(config)) if isinstance(config, Mapping) else reading.read_data(config).data

@@ -27,6 +27,8 @@ LEAST_UPDATES = 8
 LEAST_SHARE = 0.15
 """Of the way from where a run began to its threshold: one that went less far did not learn."""
 
+MOMENT = 0.2
+"""Seconds of playing, to see how large observations are."""
 TRACKS = (
     ("Greedy evaluations", "evaluation_mean", "evaluation_std", 2),
     ("Training returns", "return_mean", "return_std", 4),
@@ -75,7 +77,7 @@ def _met(path: Path, config: Config, facts: Mapping[str, Any]) -> tuple[Array, l
     try:
         policy = policy_of_run.load(path)
         with watchdog.watching(config.environment.timeout), np.errstate(all="ignore"):
-            rows, _ = policy_section.played(policy, config.environment, [Path(facts["folder"])])
+            rows, _ = policy_section.played(policy, config.environment, [Path(facts["folder"])], MOMENT)
             return rows, policies.names_of(policy)
     except Exception:  # an environment may do anything, and the other reasons do without
         return None
@@ -124,4 +126,4 @@ def _went(found: Evidence, name: str, column: str, spread: str, least: int) -> t
         return last >= first - chance, f"{words}, and it is solved at {number(threshold)}."
     share = (last - first) / (threshold - first)
     up = share >= LEAST_SHARE and last - first > chance
-    return up, f"{words}, {share:.0%} of the way to {number(threshold)}.".replace("-", "−")
+    return up, f"{words}, {number(round(100 * share) + 0.0)}% of the way to {number(threshold)}."

@@ -180,7 +180,7 @@ def _values(found: Evidence) -> Reason | None:
     explained = found.of("explained_variance")
     if not explained.size or not ALGORITHMS[found.config.algorithm.name].learns_values:
         return None
-    median = float(np.median(explained[len(explained) // 2 :]))
+    median = round(float(np.median(explained[len(explained) // 2 :])), 3) + 0.0  # and no −0
     if median >= LEAST_EXPLAINED:
         return None
     figure = f"explained variance {number(median)}"

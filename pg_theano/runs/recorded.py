@@ -92,15 +92,6 @@ class Checkpoint(Counted):
     fingerprint: dict[str, Any] = {}
 
 
-class Started(Recorded):
-    """The facts of `start.json`."""
-
-    spec: dict[str, Any]
-    run: str
-    checkpoint: str
-    optimizer: bool
-
-
 class Result(Recorded):
     """`result.json`."""
 

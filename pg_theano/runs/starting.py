@@ -21,7 +21,7 @@ from pg_theano.config.knobs import Config
 from pg_theano.runs import changes, checkpoints, folder, recorded, seeds
 from pg_theano.spec import Spec
 from pg_theano.system import yaml_lines
-from pg_theano.types import State
+from pg_theano.types import State, UserError
 
 NAMES = ("start.npz", "start.json")
 NORMALIZERS = ("normalizer/", "reward_normalizer/")
@@ -88,7 +88,9 @@ def kept(path: Path) -> Start | None:
     if not (path / NAMES[1]).exists():
         return None
     found = checkpoints.load(path / NAMES[0])
-    recorded.checked(recorded.Started, found.facts, path / NAMES[1], "facts")
+    wanted = {"spec": dict, "run": str, "checkpoint": str, "optimizer": bool}
+    if not all(isinstance(found.facts.get(name), kind) for name, kind in wanted.items()):
+        raise UserError.at(path / NAMES[1], "not what a run records of its start", *checkpoints.WHOLE)
     spec = recorded.spec_in(found.facts, path / NAMES[1])
     recorded.fits(spec, found.state, found.path)
     return Start(spec, found.state, *(found.facts[name] for name in Start._fields[2:]))

@@ -149,6 +149,8 @@ def _alone_on_stdout(asked: bool) -> Iterator[None]:
     if not asked:
         yield
         return
+    import ctypes
+
     with contextlib.redirect_stdout(sys.stderr):
         kept = None
         with contextlib.suppress(OSError):  # one of them is closed
@@ -160,7 +162,8 @@ def _alone_on_stdout(asked: bool) -> Iterator[None]:
             yield
         finally:
             if kept is not None:
-                machine.flush_c()  # what C has not written yet would come after the answer
+                with contextlib.suppress(OSError):  # there is no such library
+                    ctypes.CDLL(machine.C_LIBRARY).fflush(None)  # what C has not written would come after the answer
                 os.dup2(kept, 1)
                 os.close(kept)
 

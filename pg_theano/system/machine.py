@@ -4,21 +4,22 @@ No other module names any of it. What is not there is found by looking for it, n
 takes it away and trains (`tests/test_machine.py`).
 """
 
-# mypy: disable-error-code="attr-defined, unused-ignore"
+# mypy: disable-error-code="attr-defined, call-arg, unused-ignore"
 
 import contextlib
 import errno
+import mmap
 import os
+import secrets
 import select
+import selectors
 import signal
-import sys
+import socket
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
-
-from pg_theano.types import UserError
 
 try:
     import fcntl
@@ -33,7 +34,8 @@ FAR = 1 << 30
 """Where the locked byte of a file stands: others can read the text in front of it."""
 PATIENCE = 2.0
 """Seconds in which a reader closes the file that is to be replaced; others open it for milliseconds."""
-PLAIN = ("O_NOFOLLOW", "O_NONBLOCK", "O_CLOEXEC", "O_BINARY", "O_NOINHERIT")
+PLAIN = sum(getattr(os, name, 0) for name in ("O_NOFOLLOW", "O_NONBLOCK", "O_CLOEXEC", "O_BINARY", "O_NOINHERIT"))
+C_LIBRARY = None if msvcrt is None else "ucrtbase"  # as `ctypes.CDLL` calls it
 REMOVES_OPEN_FILES = fcntl is not None
 WAKES = getattr(signal, "SIGURG", signal.SIGTERM)
 """The signal that interrupts the main thread. By itself it does nothing, and nothing else uses it."""
@@ -46,9 +48,7 @@ def opened(path: Path, flags: int, mode: int) -> int:
     """`os.open` that follows no link, waits for no pipe, changes no byte and is handed to no child."""
     if not hasattr(os, "O_NOFOLLOW") and os.path.islink(path):
         raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), str(path))
-    for name in PLAIN:
-        flags |= getattr(os, name, 0)
-    return os.open(path, flags, mode)
+    return os.open(path, flags | PLAIN, mode)
 
 
 def lock(descriptor: int, *, shared: bool = False) -> OSError | None:
@@ -141,9 +141,7 @@ def allow_open(files: int) -> None:
     except ImportError:
         return
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = files + 256
-    if hard != resource.RLIM_INFINITY:
-        wanted = min(wanted, hard)
+    wanted = files + 256 if hard == resource.RLIM_INFINITY else min(files + 256, hard)
     if soft != resource.RLIM_INFINITY and soft < wanted:
         resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
@@ -151,14 +149,6 @@ def allow_open(files: int) -> None:
 def memory() -> int | None:
     """Bytes that the machine has; None: unknown."""
     return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") if hasattr(os, "sysconf") else None
-
-
-def flush_c() -> None:
-    """Write what C libraries have not written yet."""
-    import ctypes
-
-    with contextlib.suppress(OSError):
-        ctypes.CDLL(None if msvcrt is None else "ucrtbase").fflush(None)
 
 
 # -- processes
@@ -170,10 +160,8 @@ def is_alive(pid: int) -> bool:
         return True
     try:
         os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except (OSError, OverflowError):
-        pass
+    except (OSError, OverflowError) as error:
+        return not isinstance(error, ProcessLookupError)
     return True
 
 
@@ -214,62 +202,99 @@ def hear_ctrl_c() -> None:
         signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
 
 
-def check_children(where: str, advice: str) -> None:
-    """Errors: `UserError` where `child` cannot start one."""
-    if fcntl is None:
-        raise UserError(
-            f"{where}: got a system ({sys.platform}) that hands no open files to a process it starts; expected Linux "
-            f"or macOS; try {advice}, or WSL"
-        )
-
-
-def child(words: Sequence[str], passed: Sequence[int], environment: Mapping[str, str]) -> Any:
-    """A process in a group of its own, with these open files. What it prints goes to stderr."""
-    import subprocess
-
-    return subprocess.Popen(  # noqa: S603
-        words, pass_fds=passed, process_group=0, stdin=subprocess.DEVNULL, stdout=2, env=environment
-    )
-
-
-def anonymous_file() -> int:
-    """The descriptor of a file without a name."""
+def memory_named() -> str:
+    """The name of a new memory for `child`: an open file without a name, or (Windows) a name without a file."""
     if hasattr(os, "memfd_create"):
-        return os.memfd_create("pg_theano")
+        return str(os.memfd_create("pg_theano"))
+    if msvcrt is not None:
+        return f"pg_theano-{secrets.token_hex(16)}"
     import tempfile
 
-    descriptor, name = tempfile.mkstemp(prefix="pg_theano-")
-    os.unlink(name)
-    return descriptor
+    with tempfile.TemporaryFile(prefix="pg_theano-") as file:
+        return str(os.dup(file.fileno()))
 
 
-def kill_all(group: int) -> None:
-    """Kill a process that `child` started, and all that it has started."""
-    with contextlib.suppress(ProcessLookupError, PermissionError):
-        os.killpg(group, signal.SIGKILL)
+def memory_mapped(name: str, size: int) -> Any:
+    if not name.isdecimal():
+        return mmap.mmap(-1, size, tagname=name)
+    if os.fstat(int(name)).st_size < size:
+        os.ftruncate(int(name), size)
+    return mmap.mmap(int(name), size)
 
 
-def end_with_parent(alive: int) -> None:
-    """In the child: end this group when the other end of a pipe is closed; on Linux, by the kernel itself."""
-    if hasattr(fcntl, "F_SETSIG"):
-        fcntl.fcntl(alive, fcntl.F_SETOWN, -os.getpgrp())
-        fcntl.fcntl(alive, fcntl.F_SETSIG, signal.SIGKILL)
-        fcntl.fcntl(alive, fcntl.F_SETFL, fcntl.fcntl(alive, fcntl.F_GETFL) | os.O_ASYNC)
+def child(words: Sequence[str], line: socket.socket, memory: str, environment: Mapping[str, str]) -> tuple[Any, Any]:
+    """A process with an end of a line and a memory, and a file: it lives until that is closed, at the latest by the end
+    of this process. What it prints goes to stderr."""
+    import subprocess
+
+    same: dict[str, Any] = {"stdout": 2, "env": environment}
+    if fcntl is None:
+        process = subprocess.Popen([*words, memory], stdin=subprocess.PIPE, **same)  # noqa: S603
+        shared = line.share(process.pid)
+        with contextlib.suppress(OSError):  # it has ended
+            process.stdin.write(len(shared).to_bytes(4, "big") + shared)
+            process.stdin.flush()
+        return process, process.stdin
+    alive, hold = os.pipe()
+    passed = [line.fileno(), alive, int(memory)]
+    try:
+        same |= {"stdin": subprocess.DEVNULL, "pass_fds": passed, "process_group": 0}
+        process = subprocess.Popen([*words, *map(str, passed)], **same)  # noqa: S603
+    finally:
+        os.close(alive)
+    return process, os.fdopen(hold, "wb", 0)
+
+
+def joined(words: Sequence[str]) -> tuple[socket.socket, str]:
+    """In the child: its end of the line, the name of the memory, and from now on an end with its parent. On Linux the
+    kernel kills the whole group then; elsewhere a thread does, and on Windows only this process."""
+    if fcntl is None:
+        pipe = os.fdopen(os.dup(0), "rb")
+        os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+        line, memory = socket.fromshare(pipe.read(int.from_bytes(pipe.read(4), "big"))), words[0]
+        alive = pipe.detach()
+    else:
+        line, memory, alive = socket.socket(fileno=int(words[0])), words[2], os.fdopen(int(words[1]), "rb", 0)
+        if hasattr(fcntl, "F_SETSIG"):
+            fcntl.fcntl(alive, fcntl.F_SETOWN, -os.getpgrp())
+            fcntl.fcntl(alive, fcntl.F_SETSIG, signal.SIGKILL)
+            fcntl.fcntl(alive, fcntl.F_SETFL, fcntl.fcntl(alive, fcntl.F_GETFL) | os.O_ASYNC)
     threading.Thread(target=_wait_for_end, args=(alive,), daemon=True).start()
+    return line, memory
 
 
-def _wait_for_end(alive: int) -> None:
+def _wait_for_end(alive: Any) -> None:
     """End this process group when the parent ends, even if it ended before the kernel was asked."""
     with contextlib.suppress(OSError):
-        os.set_blocking(alive, True)
-        while os.read(alive, 1):
+        if fcntl is not None:
+            os.set_blocking(alive.fileno(), True)
+        while alive.read(1):
             time.sleep(1)
+    if fcntl is None:
+        os._exit(1)
     os.killpg(os.getpgrp(), signal.SIGKILL)
 
 
-def poll() -> Any:
-    """`select.poll()`, of which only what can be read is asked."""
-    return select.poll()
+def kill_all(process: Any) -> None:
+    """Kill a process that `child` started, and all that it has started."""
+    if fcntl is not None:
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(process.pid, signal.SIGKILL)
+    elif process.poll() is None:
+        import subprocess
+
+        with contextlib.suppress(OSError):
+            subprocess.run(["taskkill", "/T", "/F", "/PID", str(process.pid)], capture_output=True)  # noqa: S603, S607
+        process.kill()
 
 
-READABLE = getattr(select, "POLLIN", 1)
+READABLE = 1  # POLLIN and EVENT_READ
+
+
+class _Select(selectors.SelectSelector):
+    def poll(self, milliseconds: float) -> list[tuple[int, int]]:
+        return [(key.fd, mask) for key, mask in self.select(milliseconds / 1000)]
+
+
+poll: Any = getattr(select, "poll", _Select)
+"""`select.poll`, of which only what can be read is asked."""

@@ -122,7 +122,8 @@ def _setting(
     code = user_code.check(begun.config, folders, say, begun.facts.get("code"))
     setting = setting_of(begun.config, begun.folder, folders, screen, environment)
     closing.callback(setting.environment.close)
-    memory.check(begun.config_now(), setting.spec)
+    if begun.changes:
+        memory.check(begun.config_now(), setting.spec)
     if begun.checkpoint is None:
         facts = {
             "folder": str(folder_of_config),

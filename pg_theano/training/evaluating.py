@@ -156,15 +156,9 @@ def evaluate(
 def _evaluated(
     trained: folder.Trained, path: Path, folders: Sequence[Path], episodes: int, seed: int, sampled: bool
 ) -> dict[str, Any]:
-    config, facts, spec, checkpoint = trained
-    task = facts.get("task", {})
-    evaluator = Evaluator(config, spec, folders, episodes)
-    evaluator.spaces = task.get("spaces")
+    config, _, spec, checkpoint = trained
+    evaluator = evaluator_of(trained, folders, episodes)
     try:
-        if evaluator.made().task.time_limit is None and task.get("time_limit") is not None:  # of a class: the run's own
-            evaluator.close()
-            config = _with(config, {"max_episode_steps": task["time_limit"]})
-            evaluator = Evaluator(config, spec, folders, episodes)
         act = programs.acting_alone(config, spec, folders)
         return {
             **evaluator(
@@ -182,6 +176,22 @@ def _evaluated(
         }
     finally:
         evaluator.close()
+
+
+def evaluator_of(trained: folder.Trained, folders: Sequence[Path], episodes: int) -> Evaluator:
+    """Environments of a run that is read; one without a time limit, of a class, has the run's own."""
+    config, facts, spec, _ = trained
+    task = facts.get("task", {})
+    evaluator = Evaluator(config, spec, folders, episodes)
+    evaluator.spaces = task.get("spaces")
+    try:
+        if evaluator.made().task.time_limit is None and task.get("time_limit") is not None:
+            evaluator.close()
+            return Evaluator(_with(config, {"max_episode_steps": task["time_limit"]}), spec, folders, episodes)
+    except BaseException:
+        evaluator.close()
+        raise
+    return evaluator
 
 
 def _with(config: Config, other: Mapping[str, Any]) -> Config:

@@ -21,7 +21,7 @@ from pg_theano.policies import policy
 from pg_theano.runs import folder
 from pg_theano.spec import Acting, Learning, Spec
 from pg_theano.training import programs, seeding
-from pg_theano.training.evaluating import Evaluator
+from pg_theano.training.evaluating import evaluator_of
 from pg_theano.types import GREEDY, SAMPLE, Array, State, UserError
 
 BATCH = 256
@@ -129,15 +129,17 @@ def explain(run: str | os.PathLike[str], *, episodes: int = 10, seed: int = 0, s
         if not isinstance(value, int | np.integer) or isinstance(value, bool) or value < least:
             raise UserError.at(name, f"got {value!r:.60}", f"a whole number from {least}", f"{name}={max(least, 10)}")
     path = Path(run)
-    config, facts, spec, checkpoint = folder.trained(path)
+    trained = folder.trained(path)
+    config, facts, spec, checkpoint = trained
     user_code.check_run(config, facts)
     folders = [Path(facts["folder"])]
-    evaluator, met = Evaluator(config, spec, folders, 1), _Met(spec.acting.obs_size)
+    evaluator, met = evaluator_of(trained, folders, 1), _Met(spec.acting.obs_size)
     act, choice = programs.acting_alone(config, spec, folders), SAMPLE if sampled else GREEDY
 
     def recorded(state: State, obs: Array, *others: Any) -> Any:
         done = act(state, obs, *others)
-        met.add(obs[0], done[0][0])
+        for row, action in zip(obs, done[0], strict=True):  # one, or one of each agent
+            met.add(row, action)
         return done
 
     try:

@@ -4,16 +4,21 @@
 
 What `lacks` names is there for everybody but pg_theano: a module cannot be imported from it, a name is no attribute. In
 `folder`, files are as Windows has them: none is removed or replaced while it is open, no folder is opened, no name has a
-colon, no link is made. Text is read and written in an encoding that is said. `msvcrt` is played by flock.
+colon, no link is made. Text is read and written in an encoding that is said. What Windows has in its place is played:
+`msvcrt` by flock, a socket that is shared, a memory with a name.
 """
 
 import builtins
 import fcntl
 import json
+import mmap
 import os
+import socket
 import sys
+import threading
 import types
 import warnings
+from socket import AF_UNIX
 
 SAID = json.loads(os.environ.get("ELSEWHERE", "{}"))
 FOLDER = SAID.get("folder", "/nowhere")
@@ -48,6 +53,47 @@ def locking(descriptor, mode, size):
 
 MSVCRT = types.ModuleType("msvcrt")
 vars(MSVCRT).update(locking=locking, LK_NBLCK=2)
+
+
+class Shared(mmap.mmap):
+    """Windows' memory with a name and no file, as a file of that name."""
+
+    def __new__(cls, number, size, flags=mmap.MAP_SHARED, *, tagname=None, **given):
+        if tagname is None:
+            return super().__new__(cls, number, size, flags, **given)
+        file = os.open(f"{FOLDER}/{tagname}", os.O_RDWR | os.O_CREAT, 0o600)
+        os.ftruncate(file, size)
+        try:
+            return super().__new__(cls, file, size)
+        finally:
+            os.close(file)
+
+
+def share(line, pid):
+    """Windows' way to hand a socket to a process: here, of a server that waits for that process."""
+    door = socket.socket(AF_UNIX)
+    door.bind(b"\0pg-theano-%d" % pid)
+    door.listen()
+    kept = line.dup()
+    threading.Thread(target=lambda: socket.send_fds(door.accept()[0], [b"."], [kept.fileno()]), daemon=True).start()
+    return b"shared"
+
+
+def fromshare(said):
+    assert said == b"shared"
+    with socket.socket(AF_UNIX) as asking:
+        asking.connect(b"\0pg-theano-%d" % os.getpid())
+        return socket.socket(fileno=socket.recv_fds(asking, 1, 1)[1][0])
+
+
+def socketpair(*given):
+    with socket.create_server(("127.0.0.1", 0)) as door:
+        return socket.create_connection(door.getsockname()), door.accept()[0]
+
+
+if SAID.get("msvcrt"):
+    mmap.mmap, socket.socket.share, socket.fromshare, socket.socketpair = Shared, share, fromshare, socketpair
+
 LACKS = SAID.get("lacks", {})
 real = builtins.__import__
 

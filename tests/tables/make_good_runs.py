@@ -73,8 +73,14 @@ def thinned(columns):
     }
 
 
+def named(config):
+    """What of a config is not at its algorithm's default, and the algorithm."""
+    algorithm = {"algorithm": {"name": config.algorithm.name}}
+    found = changed(to_dict(config), to_dict(from_dict(algorithm)))
+    return found | {"algorithm": found.get("algorithm", {}) | algorithm["algorithm"]}
+
+
 def changed(data, usual):
-    """What of a config is not at its default."""
     inner = {key: changed(one, usual.get(key, {})) if isinstance(one, dict) else one for key, one in data.items()}
     return {key: one for key, one in inner.items() if one not in (usual.get(key), {})}
 
@@ -88,7 +94,7 @@ def recorded(name, words):
         read, facts = folder.read_run(run)
         result = folder.read_result(run)
         return {
-            "config": changed(to_dict(read), to_dict(from_dict({}))),
+            "config": named(read),
             "spec": facts["spec"],
             "task": {name: facts["task"][name] for name in ("time_limit", "threshold")},
             "result": {name: result[name] for name in ("status", "threshold", "evaluation")},

@@ -84,8 +84,8 @@ def _reacts(found: policy.Policy, rows: Array, actions: Array) -> str:
     return f'<h3>What the policy reacts to</h3><p class="soft">{html.text(words)}</p>{bars}{numbers}'
 
 
-def played(found: policy.Policy, config: Any, folders: Sequence[Path]) -> tuple[Array, Array]:
-    """(observations [N, F] that the policy meets while it plays for at most `SECONDS`, the actions it draws there)."""
+def played(found: policy.Policy, config: Any, folders: Sequence[Path], seconds: float = SECONDS) -> tuple[Array, Array]:
+    """(observations [N, F] that the policy meets while it plays for at most `seconds`, the actions it draws there)."""
     rows: list[Array] = []
     actions: list[Array] = []
     rng = np.random.default_rng(policies.SEED)
@@ -96,7 +96,7 @@ def played(found: policy.Policy, config: Any, folders: Sequence[Path]) -> tuple[
         for episode in range(EPISODES):
             obs, _ = env.reset(seed=policies.SEED + episode)
             ended = False
-            while not ended and len(rows) < MOST_STEPS and (not rows or time.perf_counter() - began < SECONDS):
+            while not ended and len(rows) < MOST_STEPS and (not rows or time.perf_counter() - began < seconds):
                 rows.append(row(obs))
                 actions.append(_drawn(found, rows[-1], rng, episode == 0))
                 obs, _, terminated, truncated, _ = env.step(given(actions[-1])[0])
