@@ -86,6 +86,8 @@ def test_knobs_by_their_own_names():
     assert agent.config.schedules.learning_rate.initial == 2e-3
     assert pg_theano.Agent(config=KNOBS, policy={"hidden": [3]}).hidden == [3]
     assert knob_named("discount") == "algorithm.discount"
+    below = {"algorithm": {"num_steps": 8}}  # which the default algorithm has not
+    assert pg_theano.Agent("CartPole-v1", "ppo", config=below).num_steps == 8
     sections = pg_theano.Agent({"id": "Acrobot-v1", "workers": 2}, {"name": "ppo", "num_steps": 8}).config
     assert (sections.environment.id, sections.environment.workers) == ("Acrobot-v1", 2)
     assert (sections.algorithm.name, sections.algorithm.num_steps) == ("ppo", 8)

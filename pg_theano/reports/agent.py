@@ -72,10 +72,11 @@ class Agent(Held):
             own, environment = own | {"environment": dict(environment)}, None
         for name, value in knobs.items():
             own = reading.laid_over(own, in_sections(name, value))
+        folder = Path.cwd() if isinstance(config, Mapping) else reading.resolved(config).folder
         self._keep(
             _data=reading.laid_over(data_of(config), own),
             _environment=environment,
-            _options={"display": display, "folder_of_config": reading.resolved(config).folder, "run_dir": run_dir},
+            _options={"display": display, "folder_of_config": folder, "run_dir": run_dir},
             _changed={},
             _policy=None,
             run_folder=None,
