@@ -277,7 +277,7 @@ def test_a_budget_may_be_a_knob():
 
 
 def test_a_copy_is_another_hand_on_the_same_run():
-    """Caught, when planted: a recursion where attributes are not there yet."""
+    """Caught, when planted: a `UserError` for `__deepcopy__`, which is no knob."""
     agent = pg_theano.Agent(**TWIN).learn(updates=1)
     other = copy.deepcopy(agent)
     assert other.run_folder == agent.run_folder

@@ -50,7 +50,8 @@ def test_ours_is_no_longer(title, theirs, ours):
     others, own = lines_of(theirs), lines_of(ours)
     assert 0 < len(own) <= len(others)
     assert sum(map(len, own)) <= sum(map(len, others))
-    assert {language for language, _ in theirs} <= {"py", "sh"}  # tests of pages run `python`
+    assert {language for language, _ in theirs} <= {"py", "sh"}
+    assert {language for language, _ in ours} <= {"python", "sh"}
 
 
 class Frame:
