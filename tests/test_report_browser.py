@@ -275,19 +275,19 @@ def test_a_live_page_loads_itself_anew_until_the_run_ends(opened, elsewhere):
         page, wrong = opened(file)
         assert page.locator("header p").inner_text().startswith(("Starting: nothing is recorded yet", "Training:"))
         page.wait_for_function(
-            "() => document.querySelector('header p')?.innerText.includes('Training:')", timeout=30_000
+            "() => document.querySelector('header p')?.innerText.includes('Training:')", timeout=120_000
         )
         first = page.locator("header p").inner_text()
         page.wait_for_function(
             "first => !document.querySelector('header p') || document.querySelector('header p').innerText !== first",
             arg=first,
-            timeout=30_000,
+            timeout=120_000,
         )
         assert training_process.wait(120) == 0
     finally:
         training_process.kill()
         training_process.wait()
-    page.wait_for_function("() => document.body.innerText.includes('budget spent')", timeout=30_000)
+    page.wait_for_function("() => document.body.innerText.includes('budget spent')", timeout=120_000)
     assert not page.evaluate("'refresh' in document.body.dataset")
     assert "The policy, seen" in page.locator("body").inner_text()
     assert not wrong
