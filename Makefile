@@ -19,7 +19,7 @@ ARGS ?=
 # Tests side by side, a process a core: BESIDE= runs them one after the other.
 BESIDE ?= -n auto --maxprocesses 4 --dist worksteal
 
-.PHONY: train report test lint ruff types fast bench quality torture audit docs tutorial clean
+.PHONY: train report test lint ruff types systems fast bench quality torture audit dist docs tutorial clean
 
 train: $(VENV)/.train
 	@$(RUN) -m pg_theano.train $(ARGS)
@@ -43,6 +43,11 @@ ruff: $(VENV)/.test
 
 types: $(VENV)/.test
 	@$(RUN) -m mypy
+
+# The same types as on the systems that this one is not.
+systems: $(VENV)/.test
+	@$(RUN) -m mypy --platform win32
+	@$(RUN) -m mypy --platform darwin
 
 $(RUN):
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
@@ -72,11 +77,13 @@ bench: $(VENV)/.train $(BENCH)/.bench
 	@$(RUN) benchmarks/agents.py
 	@$(RUN) benchmarks/limit.py $(ARGS)
 	@$(RUN) benchmarks/growth.py $(ARGS)
+	@$(RUN) -m pip install --quiet --disable-pip-version-check -e ".[mujoco]"
+	@$(RUN) benchmarks/hopper.py $(ARGS)
 	@$(RUN) benchmarks/report.py
 
 # PPO on seven tasks against the tuned reference: hours; finished cells are skipped.
 quality: $(VENV)/.train
-	@$(RUN) -m pip install --quiet --disable-pip-version-check -e ".[box2d]"
+	@$(RUN) -m pip install --quiet --disable-pip-version-check -e ".[box2d,mujoco]"
 	@$(RUN) benchmarks/quality.py $(ARGS)
 
 # Every promise of reliability, held to its figure: hours; finished cells are skipped.
@@ -88,6 +95,11 @@ torture: $(VENV)/.test
 audit: $(VENV)/.test
 	@$(RUN) -m pip install --quiet --disable-pip-version-check pip-audit
 	@$(RUN) -m pip_audit --local --skip-editable --progress-spinner off $(ARGS)
+
+# The wheel and the sdist, into dist; and the wheel in a fresh environment of each Python that is found.
+dist: $(VENV)/.train
+	@$(RUN) -m pip install --quiet --disable-pip-version-check build twine
+	@$(RUN) benchmarks/dist.py $(ARGS)
 
 # The site, into docs/_build; a warning is an error.
 docs: $(VENV)/.train
@@ -108,4 +120,4 @@ $(BENCH)/.bench: benchmarks/requirements.txt | $(RUN)
 	@touch $@
 
 clean:
-	rm -rf $(VENV) $(BENCH) build docs/_build docs/generated *.egg-info
+	rm -rf $(VENV) $(BENCH) build dist docs/_build docs/generated *.egg-info

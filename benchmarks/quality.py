@@ -2,6 +2,7 @@
 
     python benchmarks/quality.py                                   # all tasks; finished cells are skipped
     python benchmarks/quality.py --only ppo-pendulum,ppo-acrobot --seeds 3
+    python benchmarks/quality.py --only mujoco                     # six tasks of MuJoCo: locomotion.py
     python benchmarks/quality.py --speed                           # steps per second beside it, on one core
 
 A cell is one seed of one config, trained by the command to the end of its budget in a folder of its own below
@@ -27,6 +28,8 @@ import numpy as np
 from measuring import HERE, ROOT, Cells, table
 
 sys.path.insert(0, str(ROOT))
+
+import locomotion
 
 from pg_theano.config.reading import read_config, to_dict
 from pg_theano.evaluate import evaluate
@@ -246,16 +249,20 @@ def main() -> int:
         return 0
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     measuring.add_options(parser)
-    parser.add_argument("--only", default=",".join(KNOWN), metavar="A,B", help="configs (all)")
-    parser.add_argument("--seeds", type=int, metavar="N", help="seeds 0 to N-1 (10; BipedalWalker 3)")
+    parser.add_argument("--only", default=",".join(KNOWN), metavar="A,B", help="configs (all), or mujoco")
+    parser.add_argument("--seeds", type=int, metavar="N", help="seeds 0 to N-1 (10; BipedalWalker 3, mujoco 5)")
+    parser.add_argument("--cells", type=Path, default=locomotion.CELLS, help="mujoco: the file that keeps them")
+    parser.add_argument("--table", action="store_true", help="mujoco: the page of what is kept; train nothing")
     parser.add_argument("--speed", action="store_true", help="measure steps per second too")
     parser.add_argument("--page", type=Path, default=HERE / "quality.md", help="the table")
     parser.add_argument("overrides", nargs="*", metavar="knob=value", help="knobs set over the configs")
     options = parser.parse_intermixed_args()
+    if options.only == "mujoco":
+        return locomotion.main(options, trained)
     wanted = options.only.split(",")
     unknown = [name for name in wanted if name not in KNOWN]
     if unknown:
-        parser.error(f"--only: got {', '.join(unknown)}; expected some of {', '.join(KNOWN)}")
+        parser.error(f"--only: got {', '.join(unknown)}; expected mujoco, or some of {', '.join(KNOWN)}")
     cells, rng, data = Cells(options, NAME), np.random.default_rng(0), {}
     for config in wanted:
         number = options.seeds or KNOWN[config].seeds

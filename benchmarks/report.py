@@ -17,13 +17,14 @@ from typing import Any
 
 import agents
 import growth
+import hopper
 import limit
 import populations
 import throughput
 import time_to_solve
 from measuring import HERE, table
 
-PARTS: tuple[ModuleType, ...] = (time_to_solve, populations, throughput, agents, limit, growth)
+PARTS: tuple[ModuleType, ...] = (time_to_solve, populations, throughput, agents, limit, growth, hopper)
 HEAD = """# Benchmarks
 
 `make bench` measures all of this again: it makes `.venv-bench` for the peers from `benchmarks/requirements.txt`, runs

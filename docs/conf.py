@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import importlib
 import io
 import json
 import re
@@ -16,9 +15,9 @@ ROOT = HERE.parent
 GENERATED = HERE / "generated"
 sys.path.insert(0, str(ROOT))
 
-from pg_theano.__main__ import commands
 from pg_theano.config import knobs, tables
 from pg_theano.search import plan
+from pg_theano.system.commands import main_of, sources
 
 project, author, copyright = "pg_theano", "the pg_theano developers", "the pg_theano developers"
 extensions = ["myst_parser"]
@@ -35,7 +34,10 @@ suppress_warnings = ["misc.highlighting_failure"]
 TAKEN_IN = {
     "benchmarks/README.md": "speed.md",
     "benchmarks/quality.md": "quality.md",
+    "benchmarks/quality-mujoco.md": "quality-mujoco.md",
     "benchmarks/ppo-defaults.md": "ppo-defaults.md",
+    "benchmarks/several.md": "several.md",
+    "benchmarks/packages.md": "packages.md",
     "benchmarks/scans.md": "scans.md",
     "benchmarks/reliability.md": "measured-reliability.md",
     "benchmarks/search.md": "search-methods.md",
@@ -96,13 +98,10 @@ def knobs_page() -> str:
 def commands_page() -> str:
     """What each command says of itself under `-h`, without the table of knobs."""
     lines = ["# Every command", "", "Each as its own `-h` says it; knobs have [a page of their own](knobs.md).", ""]
-    for name in commands():
-        module = importlib.import_module(f"pg_theano.{name}")
-        if not hasattr(module, "main"):
-            module = importlib.import_module(f"pg_theano.{name}.__main__")
+    for name in sources():
         said = io.StringIO()
         with contextlib.redirect_stdout(said), contextlib.suppress(SystemExit):
-            module.main(["-h"])
+            main_of(name)(["-h"])
         text = re.split(r"\n(?=knobs[ (])", said.getvalue())[0].rstrip()
         lines += [f"## {name}", "", "```text", text, "```", ""]
     return "\n".join(lines)

@@ -26,7 +26,7 @@ def _end(kind, error, trace):
         sys.__excepthook__(kind, error, trace)
 
 
-if sys.argv[:1] == ["-m"]:  # so it stands while `python -m` looks for what it is to run
+if path.IS_COMMAND:
     sys.excepthook = _end
 
 

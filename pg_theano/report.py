@@ -5,6 +5,7 @@ import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from pg_theano.system import commands
 from pg_theano.system.console import say
@@ -17,18 +18,26 @@ def report(paths: Sequence[str | os.PathLike[str]], out: str | os.PathLike[str],
     The page asks no other host for anything, and reads without scripts. `play`: the policies are played for it, which
     runs the environments. Errors: `UserError`: no run, no records yet, no .html, cannot be written.
     """
+    return _written(paths, out, play=play)[0]
+
+
+def _written(
+    paths: Sequence[str | os.PathLike[str]], out: str | os.PathLike[str], *, play: bool
+) -> tuple[Path, dict[Path, Any]]:
+    """(the page, the diagnosis of each run)."""
     from pg_theano.reports.pages import whole
 
     file, folders = whole.checked(Path(out)), [Path(path) for path in paths]
     searches = [path for path in folders if (path / "search.yaml").is_file()]
     trained = whole.read([path for path in folders if path not in searches])
-    sections = whole.sections(trained, play=play) if trained else []
+    diagnoses = whole.diagnoses(trained, play=play)
+    sections = whole.sections(trained, diagnoses, play=play) if trained else []
     if searches:
         from pg_theano.reports.pages import searched
 
         sections += [searched.section(path) for path in searches]
     title = ", ".join([*[one.name for one in trained], *[path.resolve().name for path in searches]])
-    return whole.written(file, whole.page(title, sections))
+    return whole.written(file, whole.page(title, sections)), diagnoses
 
 
 def _newest() -> Path:
@@ -46,12 +55,24 @@ def main(argv: Sequence[str] | None = None) -> int:
     add("--out", default="report.html", metavar="FILE", help="the page (report.html)")
     commands.add_allow_import(parser)
     add("--no-play", action="store_true", help="do not play the policies: no environment is run")
+    add("--json", action="store_true", help="print one JSON object and nothing else: which runs learned, and why not")
     return commands.run(parser, _report, argv)
 
 
 def _report(arguments: argparse.Namespace) -> int:
-    out = report(arguments.runs or [_newest()], arguments.out, play=not arguments.no_play)
+    out, found = _written(arguments.runs or [_newest()], arguments.out, play=not arguments.no_play)
+    if arguments.json:
+        runs = [{"run": str(path)} | one.plain() for path, one in found.items()]
+        commands.answer({"page": str(out), "bytes": out.stat().st_size, "runs": runs})
+        return 0
     say(f"wrote {out} ({out.stat().st_size / 1e6:.2f} MB)")
+    alike: dict[str, list[Path]] = {}  # runs that did not learn, by their first reason
+    for path, one in found.items():
+        if one.learned is False:
+            alike.setdefault(one.reasons[0].reason if one.reasons else "", []).append(path)
+    for reason, (path, *others) in alike.items():
+        words = found[path].reasons[0].sentence if reason else f"{found[path].said} None of the usual reasons shows."
+        say(f"{path}{f' and {len(others)} more' if others else ''} did not learn: {words}")
     return 0
 
 

@@ -111,10 +111,7 @@ class Acting:
 
     def plain(self) -> dict[str, Any]:
         """What a file says of a policy of ours. Its network follows from layout and activation where it is dense."""
-        named = {
-            part: [[parameters.kind_of(layer), dataclasses.asdict(layer)] for layer in layers]  # type: ignore[call-overload]
-            for part, layers in self.network._asdict().items()
-        }
+        named = {part: [_plain_layer(layer) for layer in layers] for part, layers in self.network._asdict().items()}
         names = ("squash", "log_std", "noise", "logistic", "activation", "exploration", "num_outputs")
         return ({} if self.is_dense else {"network": named}) | {
             "obs_size": self.obs_size,
@@ -447,7 +444,24 @@ def _layer(value: Any, entry: str) -> Any:
     return made(**{name: take(name, _of_type(hint)) for name, hint in get_type_hints(made).items()})
 
 
+def _plain_layer(layer: Any) -> list[Any]:
+    """[kind, its fields]; so are the layers inside it."""
+
+    def plain(value: Any) -> Any:
+        if isinstance(value, tuple):
+            return [plain(one) for one in value]
+        return _plain_layer(value) if dataclasses.is_dataclass(value) else value
+
+    fields = {field.name: plain(getattr(layer, field.name)) for field in dataclasses.fields(layer)}
+    return [parameters.kind_of(layer), fields]
+
+
 def _of_type(hint: Any) -> Holds:
+    if get_origin(hint) is tuple:
+        each = _list_of(_of_type(get_args(hint)[0]))
+        return lambda value, entry: tuple(each(value, entry))
+    if hint is parameters.Layer:
+        return _layer
     if NoneType in get_args(hint):
         return _or_none(_of_type(next(part for part in get_args(hint) if part is not NoneType)))
     if get_origin(hint) is Literal:

@@ -12,7 +12,7 @@ from typing import NamedTuple
 ROOT = Path(__file__).parent.parent
 DOCS = ROOT / "docs"
 PAGES = [ROOT / "README.md", *sorted(DOCS.glob("*.md"))]
-OF_THEIR_OWN = {"troubleshooting.md"}
+OF_THEIR_OWN = {"troubleshooting.md", "side-by-side.md"}
 """Pages that are made of what a test of their own runs."""
 NOT_RUN = r"<!-- not run: ([^>]+) -->"
 STANDS_FOR = {"CONFIG.yaml": "configs/cartpole.yaml", "RUN": "runs/cartpole"}

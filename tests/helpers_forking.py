@@ -34,6 +34,7 @@ LIBRARIES = [
     *["gymnasium.vector", "gymnasium.wrappers", "pytensor.tensor", "pytensor.scan.op", "pytensor.link.jax.dispatch"],
     *["jax", "jax.export", "concurrent.futures", "multiprocessing", "unittest.mock", "matplotlib.figure"],
     *["matplotlib.backends.backend_agg", *COMMANDS],
+    *["pg_theano.reports.screen", "pg_theano.reports.shown_run"],
     *["pg_theano.search.study", "pg_theano.reports.plots", "pg_theano.compiler.pictures", "pg_theano.by_hand.program"],
 ]
 READ_AT_IMPORT = ("PYTHON", "JAX", "PYTENSOR", "MPL", "LANG", "LC_", "TF_")

@@ -582,3 +582,69 @@ register("EndlessEnds-v0", Lengths)
 register("VectorDict-v0", DictObs, vector_entry_point=VectorDict, max_episode_steps=9)
 register("TwoTasks-v0", ConstantValue, vector_entry_point=OtherTask, max_episode_steps=9)
 register("NoMode-v0", ConstantValue, vector_entry_point=NoMode, max_episode_steps=9)
+
+
+class Spot(gymnasium.Env):
+    """A bright spot on 8 x 8 pixels, left or right: the action says where. Five steps, a reward for each that is right."""
+
+    observation_space = spaces.Box(0, 255, (8, 8, 1), np.uint8)
+    action_space = spaces.Discrete(2)
+
+    def reset(self, *, seed=None, options=None):
+        super().reset(seed=seed)
+        self.steps = 0
+        return self._drawn(), {}
+
+    def _drawn(self):
+        self.right = int(self.np_random.integers(2))
+        picture = np.zeros((8, 8, 1), np.uint8)
+        picture[self.np_random.integers(8), self.np_random.integers(4) + 4 * self.right] = 255
+        return picture
+
+    def step(self, action):
+        reward, self.steps = float(action == self.right), self.steps + 1
+        return self._drawn(), reward, self.steps >= 5, False, {}
+
+
+register("Spot-v0", Spot, max_episode_steps=9)
+
+
+# -- wrappers that keep anybody from learning
+
+
+class NoReward(gymnasium.RewardWrapper):
+    def reward(self, reward):
+        return 0.0
+
+
+class MuchReward(gymnasium.RewardWrapper):
+    def reward(self, reward):
+        return 1e6 * reward
+
+
+class LateReward(gymnasium.Wrapper):
+    """Pays once, for the 400th step of an episode."""
+
+    def reset(self, **how):
+        self.steps = 0
+        return self.env.reset(**how)
+
+    def step(self, action):
+        self.steps += 1
+        obs, _, *rest = self.env.step(action)
+        return obs, float(self.steps == 400), *rest
+
+
+class OneHuge(gymnasium.ObservationWrapper):
+    factors = (1e6, 1.0, 1.0, 1.0)
+
+    def __init__(self, env):
+        super().__init__(env)
+        self.observation_space = spaces.Box(-np.inf, np.inf, env.observation_space.shape, np.float32)
+
+    def observation(self, observation):
+        return (observation * self.factors).astype(np.float32)
+
+
+class TwoTiny(OneHuge):
+    factors = (1.0, 1.0, 1e-5, 1e-5)

@@ -1,11 +1,14 @@
 """`pg_theano.Agent`: a hand on runs, equal to the commands."""
 
+import copy
 import json
 import warnings
+from pathlib import Path
 
 import gymnasium
 import numpy as np
 import pytest
+from gymnasium.envs.classic_control import CartPoleEnv
 from helpers_runs import small
 from test_given import Walk
 
@@ -83,6 +86,9 @@ def test_knobs_by_their_own_names():
     assert agent.config.schedules.learning_rate.initial == 2e-3
     assert pg_theano.Agent(config=KNOBS, policy={"hidden": [3]}).hidden == [3]
     assert knob_named("discount") == "algorithm.discount"
+    sections = pg_theano.Agent({"id": "Acrobot-v1", "workers": 2}, {"name": "ppo", "num_steps": 8}).config
+    assert (sections.environment.id, sections.environment.workers) == ("Acrobot-v1", 2)
+    assert (sections.algorithm.name, sections.algorithm.num_steps) == ("ppo", 8)
 
 
 @pytest.mark.parametrize(
@@ -95,15 +101,39 @@ def test_knobs_by_their_own_names():
             {"every_updates": 1},
             r"every_updates: several knobs have this name; expected evaluation.every_updates or check",
         ),
+        ({"total_timesteps": 10}, r"total_timesteps: is no knob; try agent.learn\(env_steps=...\)"),
+        ({"policy_kwargs": {}}, r"policy_kwargs: is no knob; try hidden=\[64, 64\], activation=\"tanh\""),
+        ({"runs": 3}, r"runs: got 3; expected 1: an agent is one run; try pg_theano.run, or several agents"),
         ({"num_envs": -1}, r"environment.num_envs: got -1; expected a whole number from 1"),
         ({"algorithm": "pppo"}, r"algorithm.name: got 'pppo'"),
         ({"environment": 7}, r"environment: got int, which is none"),
+        ({"environment": {"num_env": 7}}, r"environment.num_env: unknown knob; did you mean environment.num_envs"),
+        ({"algorithm": {"name": 7}}, r"algorithm.name: got 7"),
         ({"config": 7}, r"config: got 7; expected a file, a dict or a Config"),
     ],
 )
 def test_what_is_wrong_is_said_as_it_is_made(knobs, said):
     with pytest.raises(UserError, match=said):
         pg_theano.Agent(**knobs)
+
+
+def test_a_knob_that_is_no_part_of_the_graph_may_change_between_two_calls(tmp_path):
+    """As `--resume RUN --change` does, bit for bit, and recorded as there. Caught, when planted: the change lost at the
+    next call, one of the graph taken."""
+    agent = pg_theano.Agent(config=KNOBS).learn(updates=2)
+    agent.save("other")
+    agent.learning_rate = 1e-4
+    assert agent.learning_rate == 1e-4
+    agent.learn(updates=2).learn(updates=1)
+    constant = {"kind": "constant", "initial": 1e-4, "final": None, "over_updates": None}
+    word = f"schedules.learning_rate={json.dumps(constant | dict.fromkeys(['decay_rate', 'minimum', 'maximum']))}"
+    assert train(["--resume", "other", "--change", word, "budget.updates=5", "--no-plot"]) == 0
+    assert left(agent.run_folder) == left(tmp_path / "other")
+    made = json.loads((agent.run_folder / "run.json").read_text())["changes"]
+    assert [(one["knob"], one["update"]) for one in made if "rate" in one["knob"]] == [("schedules.learning_rate", 2)]
+    with pytest.raises(UserError, match=r"policy.hidden=\[3\]: shapes the graph"):
+        agent.hidden = [3]
+    assert agent.hidden == [4]
 
 
 def test_what_is_no_knob_cannot_be_set():
@@ -150,6 +180,131 @@ def test_it_predicts_as_stable_baselines3_does():
     assert np.array_equal(agent.policy.probs(obs), pg_theano.load(agent.run_folder).probs(obs))
 
 
+TWIN = {"config": KNOBS, "gradients": "by_hand", "algorithm": "vpg"}
+WRONG = [
+    (lambda a: a.learn(0), r"learn: budget.env_steps: got 0; expected a whole number from 1"),
+    (lambda a: a.learn(-5), r"budget.env_steps: got -5"),
+    (lambda a: a.learn("x"), r"budget.env_steps: got 'x'"),
+    (lambda a: a.learn(1.5), r"budget.env_steps: got 1.5"),
+    (lambda a: a.learn([3]), r"budget.env_steps: got a list"),
+    (lambda a: a.learn(updates="3"), r"budget.updates: got '3'"),
+    (lambda a: a.learn(seconds=-1), r"budget.seconds: got -1; expected a number above 0"),
+    (
+        lambda a: a.learn(total_timesteps=9),
+        r"total_timesteps: is nothing that learn takes; expected env_steps, .*; try env_steps=",
+    ),
+    (lambda a: a.learn(callback=print), r"callback: is nothing that learn takes; .*; try callbacks="),
+    (lambda a: a.learn(progress_bar=True), r"progress_bar: is nothing that learn takes; expected .*live$"),
+    (
+        lambda a: a.learn(learning_rate=1),
+        r"learning_rate: is nothing that learn takes; .*; try agent.learning_rate = ... before it",
+    ),
+    (lambda a: a.learn(9, live=3), r"live: got 3; expected a path"),
+    (lambda a: a.evaluate(0), r"play: evaluation.episodes: got 0; expected a whole number from 1"),
+    (lambda a: a.evaluate("x"), r"evaluation.episodes: got 'x'"),
+    (lambda a: a.evaluate(2, seed=-1), r"seed: got -1; expected a whole number from 0"),
+    (lambda a: a.watch(3), r"watch: got 3; expected a path"),
+    (lambda a: a.watch("a.gif", episodes=0), r"evaluation.episodes: got 0"),
+    (lambda a: a.predict("abc"), r"got an observation of shape \[\]"),
+    (lambda a: a.predict([1, 2, 3]), r"got an observation of shape \[3\]"),
+    (lambda a: a.save(None), r"save: got None; expected a path"),
+    (lambda a: a.save("a\0b"), r"save: got 'a\\x00b'; expected a path"),
+    (lambda a: a.save("."), r"is there already"),
+    (lambda a: a.save("taken/x"), r"taken/x: cannot be written \(.*\); expected another folder"),
+    (lambda a: a.save("/proc/x"), r"/proc/x: cannot be written"),
+    (lambda a: a.save(a.run_folder, overwrite=True), r"is there already"),
+    (lambda a: a.save(a.run_folder / "x"), r"x: lies in .*; expected a folder of its own"),
+    (lambda a: a.save(a.run_folder.parent, overwrite=True), r"is there already"),
+    (lambda a: a.load(3), r"load: got 3; expected a path"),
+    (lambda a: a.load(a.run_folder, hidden=print), r"hidden: got <built-in function print>; expected plain data"),
+    (lambda a: a.load(a.run_folder, gamma=1), r"gamma: unknown knob; did you mean discount"),
+    (lambda a: a.load(a.run_folder, runs=2), r"runs: got 2; expected 1"),
+    (lambda a: a.evaluate(2, environment=3), r"environment: got int, which is none"),
+    (lambda a: a.load("nowhere"), r"nowhere: no run folder"),
+]
+
+
+def test_what_is_wrong_at_its_doors_is_one_line_and_nothing_is_lost():
+    """Caught, when planted: a TypeError of `learn('x')`; a run that is no more after `save(..., overwrite=True)` of it
+    into itself; a budget that is less than what was done, told as "finished"."""
+    agent = pg_theano.Agent(**TWIN).learn(updates=1)
+    Path("taken").write_text("")
+    before = left(agent.run_folder), sorted(Path().rglob("*"))
+    for call, said in WRONG:
+        with pytest.raises(UserError, match=said) as raised:
+            call(agent)
+        assert "\n" not in str(raised.value)
+    assert (left(agent.run_folder), sorted(Path().rglob("*"))) == before
+
+
+def test_what_is_saved_over_another_run_is_whole_or_not_at_all(monkeypatch):
+    """Caught, when planted: the other one deleted before the copy is there."""
+    agent = pg_theano.Agent(**TWIN).learn(updates=1)
+    agent.save("kept")
+    before = left(Path("kept"))
+    agent.learn(updates=1)
+
+    def full(*_, **__):
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patched:
+        patched.setattr("shutil.copytree", full)
+        with pytest.raises(UserError, match=r"kept: cannot be written \(No space left"):
+            agent.save("kept", overwrite=True)
+    assert left(Path("kept")) == before
+    agent.save("kept", overwrite=True)
+    assert left(Path("kept")) == left(agent.run_folder)
+    assert not list(Path().glob(".*"))
+
+
+def test_numbers_of_numpy_are_numbers():
+    """As knobs, in a section, between two calls, as a budget. Caught, when planted: `json.dumps` of a float32."""
+    numbers = {"hidden": np.array([4, 3]), "seed": np.int64(3), "learning_rate": np.float32(0.5)}
+    agent = pg_theano.Agent(**TWIN, **numbers, evaluation={"episodes": np.int32(2)})
+    assert (agent.hidden, agent.seed, agent.learning_rate, agent.episodes) == ([4, 3], 3, 0.5, 2)
+    agent.learn(updates=np.int64(1))
+    agent.learning_rate = np.float32(0.25)
+    assert agent.learn(np.float64(10)).learning_rate == 0.25
+
+
+def test_a_budget_may_be_a_knob():
+    """Of each call from then on, as the config's is. Caught, when planted: it is counted from the first update."""
+    agent = pg_theano.Agent(**TWIN, updates=2).learn().learn()
+    assert agent.result.figures["updates"] == 4
+    agent.updates = 1
+    assert agent.learn().result.figures["updates"] == 5
+    assert agent.updates == 1
+
+
+def test_a_copy_is_another_hand_on_the_same_run():
+    """Caught, when planted: a recursion where attributes are not there yet."""
+    agent = pg_theano.Agent(**TWIN).learn(updates=1)
+    other = copy.deepcopy(agent)
+    assert other.run_folder == agent.run_folder
+    assert other.evaluate(2) == agent.evaluate(2)
+
+
+def test_it_is_watched():
+    """Into a GIF, an environment given as an object too. Caught, when planted: the class not handed to it."""
+    agent = pg_theano.Agent(CartPoleEnv, **TWIN, max_episode_steps=3)
+    (episode,) = agent.watch(gif="a.gif")
+    assert episode.steps == 3
+    assert Path("a.gif").stat().st_size > 1000
+    with pytest.raises(UserError, match='policy: got 7; expected "greedy" or "sampled"'):
+        agent.watch(gif="b.gif", policy=7)
+
+
+def test_a_callback_may_be_a_name_of_log():
+    """Caught, when planted: a name called as a function, letter by letter."""
+    seen = []
+    agent = pg_theano.Agent(**TWIN)
+    agent.learn(updates=1, callbacks=["tensorboard", lambda update, metrics, policy: seen.append(update)])
+    assert seen == [0]
+    assert list((agent.run_folder / "tensorboard").iterdir())
+    with pytest.raises(UserError, match="callbacks: got paper; expected tensorboard, wandb, trackio"):
+        agent.learn(updates=1, callbacks="paper")
+
+
 def test_ctrl_c_keeps_what_was_learned():
     agent = pg_theano.Agent(config=KNOBS)
 
@@ -183,3 +338,28 @@ def test_the_package_names_it():
     assert pg_theano.Agent(env).config.environment.id == "CartPole-v1"
     with pytest.raises(AttributeError, match="no attribute 'Agnet'"):
         _ = pg_theano.Agnet
+
+
+def test_another_agent_begins_with_what_one_has_learned(tmp_path):
+    """`load` with other knobs, or in another environment, is `run(start_from=...)`. Caught, when planted: the old run
+    gone on with, its parameters left behind."""
+    agent = pg_theano.Agent(config=KNOBS).learn(updates=2)
+    tuned = pg_theano.Agent.load(agent.run_folder, learning_rate=1e-4, seed=5)
+    obs = np.ones(4, np.float32)
+    begun = tuned.policy
+    assert tuned.run_folder != agent.run_folder
+    assert np.array_equal(begun.probs(obs), agent.policy.probs(obs))
+    assert (tuned.learning_rate, tuned.seed) == (1e-4, 5)
+    tuned.learn(updates=1)
+    assert len(agent.curve["update"]) == 2
+    longer = pg_theano.Agent.load(agent.run_folder, gymnasium.make("CartPole-v1", max_episode_steps=9))
+    assert np.array_equal(longer.policy.probs(obs), agent.policy.probs(obs))
+    assert longer.learn(updates=1).curve["length_max"][0] <= 9
+
+
+def test_it_is_evaluated_elsewhere_and_explained():
+    agent = pg_theano.Agent(config=KNOBS)
+    assert agent.evaluate(3, environment=gymnasium.make("CartPole-v1", max_episode_steps=7))["max"] <= 7
+    with pytest.raises(UserError, match="Acrobot-v1"):
+        agent.evaluate(3, environment="Acrobot-v1")
+    assert len(agent.explain(episodes=2).names) == 4

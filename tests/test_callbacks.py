@@ -2,13 +2,14 @@
 
 import csv
 import json
+import shutil
 import struct
 import sys
 import types
 
 import numpy as np
 import pytest
-from helpers_runs import command, ran, resumed, small
+from helpers_runs import assert_equal_runs, command, ran, resumed, small
 
 import pg_theano
 from pg_theano import train
@@ -203,3 +204,86 @@ def test_metrics_as_csv(tmp_path):
         there = {key: float(value) for key, value in row.items() if value and key != "seconds"}
         assert there == {key: value for key, value in record.items() if value is not None}
     assert "evaluation_mean" in rows[0] and pg_theano.load
+
+
+def adaptive(update, metrics, policy):
+    """The example of docs/going-on.md: the rate follows the KL divergence of an update."""
+    if metrics["kl"] > 2 * TARGET:
+        return {"learning_rate": metrics["learning_rate"] / 1.5}
+    if metrics["kl"] < TARGET / 2:
+        return {"learning_rate": metrics["learning_rate"] * 1.5}
+    return None
+
+
+TARGET = 0.01
+PPO = small(gradients="by_hand", algorithm={"name": "ppo", "num_steps": 8, "num_minibatches": 2, "num_epochs": 2})
+PPO.pop("schedules")
+
+
+def test_knobs_that_it_returns_hold_from_the_next_update_on_and_are_recorded(tmp_path):
+    """Also once it returns none. Caught, when planted: knobs that are in force for one update only; those of the
+    update that they were returned after."""
+
+    def halve(update, metrics, policy):
+        return {1: {"learning_rate": 0.001, "clip_range": np.float64(0.1)}, 3: {"clip_range": 0.3}}.get(update)
+
+    quiet(PPO, tmp_path / "r", halve)
+    assert [one["learning_rate"] for one in records(tmp_path / "r")] == [0.0005] * 2 + [0.001] * 4
+    assert [one.get("clip_range") for one in records(tmp_path / "r")] == [None] * 2 + [0.1] * 2 + [0.3] * 2
+    words = ["schedules.learning_rate.initial=0.001", "algorithm.clip_range=0.1"]
+    quiet(PPO, tmp_path / "s", overrides=["budget.updates=2"])
+    pg_theano.run(resume=tmp_path / "s", overrides=["budget.updates=4", *words], change=True, plot=False, display=Quiet)
+    assert [one["policy_loss"] for one in records(tmp_path / "s")] == [
+        one["policy_loss"] for one in records(tmp_path / "r")[:4]
+    ]
+
+
+def test_an_adaptive_rate_is_the_same_bit_for_bit_after_a_resume(tmp_path):
+    """Without the callback, too, what it returned last holds; a change of the knob takes its place. Caught, when
+    planted: a checkpoint without what was given."""
+    quiet(PPO, tmp_path / "whole", adaptive)
+    rates = [one["learning_rate"] for one in records(tmp_path / "whole")]
+    assert len(set(rates)) > 2
+    quiet(PPO, tmp_path / "parts", adaptive, overrides=["budget.updates=3"])
+    for folder in ("alone", "changed"):
+        shutil.copytree(tmp_path / "parts", tmp_path / folder)
+    resumed(tmp_path / "parts", "budget.updates=6", callbacks=[adaptive])
+    assert_equal_runs(tmp_path / "parts", tmp_path / "whole")
+    resumed(tmp_path / "alone", "budget.updates=6")
+    assert [one["learning_rate"] for one in records(tmp_path / "alone")] == rates[:3] + [rates[3]] * 3
+    words = ("budget.updates=6", "schedules.learning_rate.initial=0.01")
+    resumed(tmp_path / "changed", *words, change=True)
+    assert [one["learning_rate"] for one in records(tmp_path / "changed")] == rates[:3] + [0.01] * 3
+
+
+@pytest.mark.parametrize(
+    ("given", "line"),
+    [
+        ({"learning_rte": 1}, "learning_rte: unknown knob of an update; did you mean learning_rate"),
+        ({3: 1}, "3: unknown knob of an update; known here: learning_rate"),
+        ({"learning_rate": float("nan")}, "learning_rate: got nan; expected a finite number"),
+        ({"learning_rate": "fast"}, "learning_rate: got 'fast'; expected a finite number"),
+        ({"learning_rate": True}, "learning_rate: got True; expected a finite number"),
+        ({"learning_rate": -1}, "schedules.learning_rate.initial: got -1; expected 0 to inf"),
+        ({"discount": 1.5}, "algorithm.discount: got 1.5; expected a number from 0 to 1"),
+        ({"elite_fraction": 0.5}, "schedules.elite_fraction: got a schedule, which ppo does not read"),
+        ({"target_kl": 0.1}, "algorithm.target_kl: 0.1 has no twin"),
+    ],
+)
+def test_a_knob_that_it_cannot_return_is_one_line_and_costs_that_update(given, line, tmp_path):
+    with pytest.raises(UserError) as raised:
+        quiet(PPO, tmp_path / "r", lambda update, metrics, policy: given if update == 1 else None)
+    message = str(raised.value)
+    assert f"the callback <lambda> at update 1: {line}" in message.replace("a change of ", "") and "\n" not in message
+    assert len(records(tmp_path / "r")) == 1
+    resumed(tmp_path / "r")
+
+
+def test_a_strangers_checkpoint_gives_no_knob_that_is_none(tmp_path):
+    quiet(PPO, tmp_path / "r", adaptive, overrides=["budget.updates=2"])
+    newest = checkpoints.newest(tmp_path / "r" / "checkpoints")
+    for given in ({"nothing": 1.0}, {"learning_rate": -1.0}, {"learning_rate": "a"}, 3):
+        checkpoints.save(newest.path.parent, newest.path.stem, newest.state, newest.facts | {"given": given})
+        with pytest.raises(UserError) as raised:
+            resumed(tmp_path / "r", "budget.updates=3")
+        assert "\n" not in str(raised.value)

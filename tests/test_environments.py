@@ -355,23 +355,25 @@ def test_an_unknown_environment_names_the_nearest(id, hint):
         ("PandaReach-v3", "panda_gym"),
         ("highway-v0", "highway_env"),
         ("CoolRobot-v0", "gym_coolrobot"),
+        ("MinAtar/Breakout-v1", "minatar.gym"),
     ],
 )
 @pytest.mark.parametrize("installed", [True, False])
 def test_an_id_that_nobody_registered_names_the_package_that_may(id, package, installed, tmp_path, monkeypatch):
     """Only what is likely is asked about. Caught, with the code before: "did you mean Hopper-v5?" of FlappyBird,
     MountainCar of MiniGrid, Pendulum of Pong."""
-    facts = tmp_path / f"{package}-1.0.dist-info/METADATA"
+    bare = package.partition(".")[0]  # the name to install
+    facts = tmp_path / f"{bare}-1.0.dist-info/METADATA"
     facts.parent.mkdir()
-    facts.write_text(f"Name: {package.replace('_', '-')}\nVersion: 1.0\nRequires-Dist: gymnasium>=1.0\n")
+    facts.write_text(f"Name: {bare.replace('_', '-')}\nVersion: 1.0\nRequires-Dist: gymnasium>=1.0\n")
     if installed:
-        (tmp_path / f"{package}.py").touch()
+        (tmp_path / f"{bare}.py").touch()
     monkeypatch.syspath_prepend(tmp_path)
     with pytest.raises(UserError, match=f"{id} is not registered with Gymnasium") as caught:
         made(id)
     told = str(caught.value)
     assert "did you mean" not in told
-    pip = f"try pip install {package.replace('_', '-')}, then {package}:{id}"
+    pip = f"try pip install {bare.replace('_', '-')}, then {package}:{id}"
     assert told.endswith(f"its package must be named: try {package}:{id}" if installed else pip)
 
 
@@ -430,6 +432,17 @@ def test_a_users_module_is_found_beside_the_yaml_then_in_the_current_folder(tmp_
         assert play(env).returns.tolist() == [reward] * 6
         del sys.modules[name], gymnasium.registry[f"{name}-v0"]
     assert sys.path == before
+
+
+def test_a_module_that_registers_by_a_function_is_asked_to(tmp_path):
+    """`register_envs()`, as MinAtar and bluesky-gym have it, called once. Caught, with the code before: "is not
+    registered with Gymnasium", whatever was named."""
+    text = textwrap.dedent(MODULE.format(reward=2.0, id="ByFunction-v0"))
+    body, _, call = text.rpartition("gymnasium.register(")
+    (tmp_path / "by_function.py").write_text(f"{body}def register_envs(): gymnasium.register({call}")
+    for _ in range(2):
+        assert play(made("by_function:ByFunction-v0", folders=[tmp_path])).returns.tolist() == [2.0] * 6
+    del gymnasium.registry["ByFunction-v0"]
 
 
 # -- faults of an environment

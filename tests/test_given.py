@@ -1,5 +1,6 @@
 """Environments as Python has them: classes, functions, objects, vectors of them, in place of an id."""
 
+import functools
 import json
 import threading
 
@@ -13,6 +14,7 @@ import pg_theano
 from pg_theano.check_env import check_env
 from pg_theano.config import knobs
 from pg_theano.environments import given, making
+from pg_theano.reports.animation import watch
 from pg_theano.training.playing.stretches import Segments
 from pg_theano.types import UserError
 
@@ -273,6 +275,8 @@ def test_wrappers_take_arguments():
         (dict, "got dict, which is none"),
         (lambda: [], "got <lambda>, which returns list, which is none"),
         (object(), "got object, which is none"),
+        (lambda: 1 / 0, "lambda: cannot be made: ZeroDivisionError: division by zero"),
+        (lambda size: Walk(), "lambda: cannot be made: TypeError: .* missing 1 required positional argument: 'size'"),
     ],
 )
 def test_what_is_no_environment_is_one_line(what, said):
@@ -304,3 +308,28 @@ def test_a_vector_env_takes_no_wrappers_and_no_limit():
     envs = SyncVectorEnv([Walk] * 4)
     with pytest.raises(UserError, match=r"environment.max_episode_steps: got 5 with a gymnasium.vector.VectorEnv"):
         run(envs, "environment.max_episode_steps=5")
+    with pytest.raises(UserError, match=r"environment.workers: got 2 with .*; try a gymnasium.vector.AsyncVectorEnv"):
+        run(envs, "environment.workers=2")
+
+
+def test_a_partial_call_is_a_function():
+    """Recorded by what it calls. Caught, when planted: `functools:partial`, which is refused as Python's own."""
+    with given.given(functools.partial(Walk, end=1)) as own:
+        assert own["id"] == f"{Walk.__module__}:Walk"
+    one, other = run(functools.partial(Walk, end=1)), run(Walk, "environment.kwargs={end: 1}")
+    assert records(one) == records(other)
+
+
+def test_it_is_watched_with_what_it_was_given(tmp_path):
+    class Drawn(Walk):
+        metadata = {"render_modes": ["rgb_array"], "render_fps": 50}
+
+        def render(self):
+            return np.zeros((8, 8, 3), np.uint8)
+
+    folder = run(Drawn, "budget.updates=1").folder
+    with pytest.raises(UserError, match="was given in Python"):
+        list(watch(folder, gif="a.gif"))
+    (episode,) = watch(folder, gif="a.gif", environment=Drawn)
+    assert episode.ended
+    assert (tmp_path / "a.gif").stat().st_size > 0

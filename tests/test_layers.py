@@ -17,7 +17,7 @@ import pg_theano
 from pg_theano import parameters
 from pg_theano.graphs import networks as expressions
 from pg_theano.graphs.layers import dense as products
-from pg_theano.parameters import LAYERS, Dense, Network
+from pg_theano.parameters import LAYERS, Conv, Dense, Embed, Image, Join, LayerNorm, MaxPool, Network, Residual
 from pg_theano.policies import networks, onnx
 from pg_theano.report import report
 from pg_theano.runs import exported
@@ -27,33 +27,68 @@ from pg_theano.types import ActionSpace
 
 OPTIMISED = False  # see conftest.machine_code
 
-SAMPLES = {"dense": [Dense(5, "sigmoid"), Dense(3, "tanh"), Dense(19, "relu"), Dense(4)]}
-"""Layers of each kind, for six numbers."""
+PIXELS = Image(4, 5, 2)
+SAMPLES = {
+    "dense": [[Dense(5, "sigmoid")], [Dense(3, "tanh")], [Dense(19, "relu")], [Dense(4)]],
+    "image": [
+        [Image(2, 3, 1, scale=255.0)],
+        [Image(1, 2, 3, channels_first=True)],
+        [Image(3, 1, 2, True, 2.0), Dense(2)],
+    ],
+    "conv": [
+        [PIXELS, Conv(3, 3)],
+        [PIXELS, Conv(2, 2, 2, "same", "tanh"), Conv(3, 2, 1, "valid", "sigmoid")],
+        [PIXELS, Conv(2, 3, 2, "same", None)],
+        [PIXELS, Conv(2, 4, 1)],
+    ],
+    "max_pool": [[PIXELS, MaxPool()], [PIXELS, Conv(2, 2), MaxPool(3, 2, "same")]],
+    "layer_norm": [[LayerNorm()], [Dense(4), LayerNorm(1e-3, "tanh")]],
+    "residual": [
+        [Residual((Dense(4, "tanh"), Dense(6)))],
+        [PIXELS, Residual((Conv(2, 3, 1, "same"), Conv(2, 3, 1, "same", None)), "relu")],
+    ],
+    "embed": [[Embed((2, 4), 3)], [Embed((6,), 2), Dense(3)]],
+    "join": [
+        [Join((4, 2), ((Image(2, 2, 1), Conv(2, 2, 1)), (Dense(3, "sigmoid"), Dense(2, "sigmoid"))))],
+        [Join((2, 4), ((), (Residual((Dense(4),)),)))],
+    ],
+}
+"""Layers of each kind, one after the other, for six numbers or the 40 of an image."""
 
 INPUTS = 6
 
 
-def acting_of(*layers, dtype="float64"):
+def acting_of(*layers, dtype="float64", inputs=INPUTS):
     """A policy of these layers and a head of two."""
     network = Network(policy=(*layers, Dense(2)))
-    layout = parameters.layout_of(network.placed(INPUTS)["policy"])
-    return Acting(INPUTS, ActionSpace("discrete", 1, [2], [], []), layout, network, "tanh", dtype=dtype)
+    layout = parameters.layout_of(network.placed(inputs)["policy"])
+    return Acting(inputs, ActionSpace("discrete", 1, [2], [], []), layout, network, "tanh", dtype=dtype)
 
 
 def test_every_kind_has_samples():
     assert set(SAMPLES) == set(LAYERS)
 
 
-@pytest.mark.parametrize("layer", [layer for layers in SAMPLES.values() for layer in layers], ids=str)
-def test_the_faces_of_a_layer_agree(layer):
+def of_choices(layers, x):
+    """Rows for an embedding: a 1 at a choice of each component."""
+    if not isinstance(layers[0], Embed):
+        return x
+    parts = np.split(x, np.cumsum(layers[0].sizes)[:-1], axis=1)
+    return np.concatenate([np.eye(part.shape[1])[part.argmax(1)] for part in parts], axis=1)
+
+
+@pytest.mark.parametrize("layers", [layers for each in SAMPLES.values() for layers in each], ids=str)
+def test_the_faces_of_a_layer_agree(layers):
     """Expression, NumPy pass and ONNX nodes, between two sigmoid layers whose halves go into their neighbours; each
     column with a layer of its own; and its gradient against differences.
 
     Caught, when planted: another activation in one face; the halves of a sigmoid taken in twice, or handed to a layer
     that does not take them; biases of a population's columns exchanged.
     """
-    acting, rng = acting_of(Dense(INPUTS, "sigmoid"), layer, Dense(3, "sigmoid")), np.random.default_rng(0)
-    x, params = rng.normal(size=(7, INPUTS)), rng.normal(0, 0.7, acting.num_params)
+    first = () if isinstance(layers[0], Image | Embed) else (Dense(INPUTS, "sigmoid"),)
+    inputs, rng = 40 if PIXELS in layers else INPUTS, np.random.default_rng(0)
+    acting = acting_of(*first, *layers, Dense(3, "sigmoid"), inputs=inputs)
+    x, params = of_choices(layers, rng.normal(size=(7, inputs))), rng.normal(0, 0.7, acting.num_params)
     path, flat, obs = acting.path("policy"), pt.dvector(), pt.dmatrix()
     ways = [
         expressions.through(path, expressions.views(flat, acting.layout), obs, multiply=multiply)
@@ -113,14 +148,17 @@ class Norm:
         return inputs
 
 
-def expression(layer, arrays, x, *, multiply):
+def expression(placed, arrays, x, *, multiply):
     (gain,) = arrays
     return (
-        x / pt.sqrt((x**2).mean(axis=0, keepdims=True) + layer.least) * (gain[:, None] if gain.type.ndim == 1 else gain)
+        x
+        / pt.sqrt((x**2).mean(axis=0, keepdims=True) + placed.layer.least)
+        * (gain[:, None] if gain.type.ndim == 1 else gain)
     )
 
 
-def forward(layer, arrays, before, after):
+def forward(placed, arrays, before, after):
+    layer = placed.layer
     gain = arrays[0] if arrays[0].ndim == 1 else arrays[0][..., None, :]
 
     def apply(x):
@@ -129,7 +167,8 @@ def forward(layer, arrays, before, after):
     return apply
 
 
-def nodes(layer, arrays, graph, x):
+def nodes(placed, arrays, graph, x):
+    layer = placed.layer
     squares = graph.add("ReduceMean", graph.add("Mul", x, x), axes=[1])
     root = graph.add("Sqrt", graph.add("Add", squares, graph.constant(layer.least)))
     return graph.add("Mul", graph.add("Div", x, root), graph.constant(arrays[0]))
@@ -229,7 +268,7 @@ def test_a_network_that_does_not_fit_its_layout_is_not_read(norm):
         ({"policy": [["dense", {"width": 5, "activation": "tanh"}], ["dense", {"width": 2, "activation": None}]]}, "layout"),
         ({"policy": [["dense", {"width": 0, "activation": "tanh"}]]}, "width"),
         ({"policy": [["dense", {"width": 4}]]}, "activation"),
-        ({"policy": [["conv", {}]]}, r"network.policy.0: got a list: Input should be \[dense or norm"),
+        ({"policy": [["convolution", {}]]}, r"network.policy.0: got a list: Input should be \[dense or image or conv"),
         ({"policy": [["norm", {"least": "x"}]]}, "least"),
         ([], "network"),
     ]:  # fmt: skip

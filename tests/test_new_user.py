@@ -158,7 +158,7 @@ def test_a_slip_in_ones_own_policy_leaves_no_folder():
         (lambda: compare.compare("no-such-run"), "^no-such-run: no such folder"),
         (lambda: compare.compare(["a"], by=None), "^by: got None; expected the name of a knob"),
         (lambda: check_env("CartPole-v1", timeout=-1), "^timeout: got -1; expected seconds above 0"),
-        (lambda: check_env(3), "^check_env: got 3; expected its id"),
+        (lambda: check_env(3), "^environment: got int, which is none; expected an id"),
         (lambda: minimise(3, [1.0]), "^function: got 3; expected what is called with x"),
         (lambda: pg_theano.beside("runs/a"), "^beside: got 'runs/a'; expected results"),
         (lambda: pg_theano.run({"policy.hidden": [16]}), r"got a dot in a key; .* try {policy: {hidden: ...}}"),

@@ -169,14 +169,35 @@ def test_the_defaults_are_those_of_the_algorithm(run, algorithm):
 
 
 @pytest.mark.slow
-def test_no_jax_and_no_pytensor_and_no_matplotlib_for_a_report(run, tmp_path):
+@pytest.mark.parametrize(("play", "imported"), [(False, "[]"), (True, "['jax']")])
+def test_no_pytensor_and_no_matplotlib_for_a_report(run, tmp_path, play, imported):
+    """JAX only for what the policy reacts to, whose derivative is in the cache once a policy of its shape was shown."""
+    report.report([run], tmp_path / "first.html", play=play)
     code = (
-        "import sys; from pg_theano import report; report.report([sys.argv[1]], sys.argv[2]);"
+        f"import sys; from pg_theano import report; report.report([sys.argv[1]], sys.argv[2], play={play});"
         "print(sorted({'jax', 'pytensor', 'matplotlib', 'optuna'} & set(sys.modules)))"
     )
     command = [sys.executable, "-c", code, str(run), str(tmp_path / "r.html")]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "[]"
+    assert done.stdout.strip() == imported
+
+
+def test_a_page_says_what_the_policy_reacts_to(run, monkeypatch, functions_kept):
+    """Caught, when planted: another order than that of the shares; a page lost where JAX cannot run."""
+    shown = policy_section.part(run)
+    table = shown.partition("What the policy reacts to")[2].partition("As numbers")[0]
+    shares = [float(cell.partition(" %")[0]) for cell in table.split("<td>") if " %</td>" in cell]
+    assert len(shares) == 4
+    assert shares == sorted(shares, reverse=True)
+    assert sum(shares) == pytest.approx(100, abs=0.3)
+
+    def refused(*given, **named):
+        raise types.UserError("the cache: others may write it")
+
+    monkeypatch.setattr(policy_section.explaining.program, "functions", refused)
+    shown = policy_section.part(run)
+    assert "could not be computed here: the cache" in shown
+    assert 'class="map"' in shown
 
 
 @pytest.mark.parametrize(
@@ -407,7 +428,7 @@ def test_an_environment_that_takes_long_to_be_made_is_played(run, tmp_path, monk
 
     monkeypatch.setattr(policy_section.making, "single", slow)
     found, (read, _) = policy_of_run.load(run), policy_section.runs.read_run(run)
-    assert len(policy_section.played(found, read.environment, [])) > 10
+    assert len(policy_section.played(found, read.environment, [])[0]) > 10
 
 
 def test_an_environment_that_breaks_leaves_the_rest_of_the_page(run, tmp_path, monkeypatch):

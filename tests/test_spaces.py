@@ -134,7 +134,7 @@ def test_one_row_is_made_of_an_observation_everywhere(observation, action):
     single = making.single(config.environment)
     to_row, _ = making.converters(single, "any", "float32")
     np.testing.assert_array_equal(to_row(single.reset(seed=0)[0])[0], rows[0])
-    np.testing.assert_array_equal(policy_section.played(loaded, config.environment, [])[0], rows[0])
+    np.testing.assert_array_equal(policy_section.played(loaded, config.environment, [])[0][0], rows[0])
     session = onnxruntime.InferenceSession(onnx.model_of(loaded))
     given_obs = np.stack(seen) if isinstance(observation, spaces.Box) else rows
     (found,) = session.run(["action"], {"obs": given_obs})

@@ -220,13 +220,13 @@ def test_only_graphs_and_the_bridge_import_pytensor():
     """Caught, when planted: `import pytensor` inside a function of programs.py."""
     users = {name for name, path in MODULES.items() if "pytensor" in map(top_of, imports_of(path))}
     assert users
-    bridge = {"pg_theano.compiler.building", "pg_theano.compiler.pictures"}
+    bridge = {f"pg_theano.compiler.{name}" for name in ("building", "pictures", "convolving")}
     assert all(name in bridge or name.startswith("pg_theano.graphs.") for name in users), users
 
 
 def test_only_the_bridge_imports_jax():
     users = {name for name, path in MODULES.items() if "jax" in map(top_of, imports_of(path))}
-    assert users == {"pg_theano.compiler.functions", "pg_theano.compiler.starting"}
+    assert users == {f"pg_theano.compiler.{name}" for name in ("functions", "starting", "convolving")}
 
 
 FOREIGN = {
@@ -381,6 +381,7 @@ def test_importing_a_command_is_cheap(module):
 
 
 COMMANDS = sorted(name for name, path in MODULES.items() if "commands.parser(" in path.read_text())
+COMMANDS.remove("pg_theano.__main__")  # which lists them
 HELP = """
 import contextlib, importlib, io, json, sys
 
@@ -413,12 +414,12 @@ def test_every_command_answers_h_without_what_it_works_with():
 
 def test_the_list_and_the_site_have_every_command():
     """Caught, when planted: the commands of packages left out of what is listed."""
-    from pg_theano.__main__ import commands
+    from pg_theano.system.commands import does
 
-    found = commands()
+    found = does()
     assert sorted(found) == sorted(name.removeprefix("pg_theano.").removesuffix(".__main__") for name in COMMANDS)
     assert all(found.values())
-    assert "for name in commands():" in (ROOT / "docs" / "conf.py").read_text()
+    assert "for name in sources():" in (ROOT / "docs" / "conf.py").read_text()
 
 
 def test_what_is_printed_cannot_move_the_cursor():
@@ -454,7 +455,8 @@ def _dotted(node):
 
 def test_one_place_writes_files_atomically():
     """Caught, when planted: `os.replace` in plots.py, `path.rename(` in card.py."""
-    assert uses_of("os.replace") == {"pg_theano.system.writing"}
+    assert uses_of("os.replace") == {"pg_theano.system.machine"}
+    assert uses_of("machine.replace") == {"pg_theano.system.writing"}
     assert (
         not uses_of("os.rename")
         | uses_of("shutil.move")
@@ -489,8 +491,8 @@ def test_there_is_one_seal():
 
 
 def test_one_place_locks():
-    """Caught, when planted: a `flock` in journal.py."""
-    assert uses_of("fcntl.flock") == {"pg_theano.system.locks"}
+    """Caught, when planted: a `machine.lock` in journal.py."""
+    assert uses_of("machine.lock") == {"pg_theano.system.locks"}
 
 
 def test_one_place_reads_results():

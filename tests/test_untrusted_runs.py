@@ -13,7 +13,7 @@ from helpers_runs import ran, resumed, small
 
 import pg_theano
 from pg_theano import evaluate, report
-from pg_theano.config import reading, user_code
+from pg_theano.config import changing, reading, user_code
 from pg_theano.environments import making, old_gym
 from pg_theano.reports import model_card
 from pg_theano.runs import checkpoints, curves, seeds
@@ -206,7 +206,7 @@ def test_no_run_and_no_search_goes_on_where_its_folder_says(run, tmp_path, monke
         resumed(run, "budget.updates=2")
     assert runs.read_run(run)[0].distribute.cluster == ADDRESS  # who only reads it asks nobody
     assert reading.read_config(run / "config.yaml", [f"distribute.cluster={ADDRESS}"])
-    assert "distribute.cluster=...".startswith(runs.RESUMABLE)
+    assert "distribute.cluster=...".startswith(changing.ALWAYS)
     monkeypatch.syspath_prepend(Path(__file__).parent / "search")
     from helpers_search import plan_of, searched
 

@@ -39,8 +39,7 @@ class Shaping(Protocol):
 def import_pytensor() -> None:
     """Before the clock of a compilation starts: this takes a second or two, once a process."""
     with stopping.deferred():
-        import pytensor.link.jax.dispatch
-        import pytensor.tensor  # noqa: F401
+        from pg_theano.compiler import convolving  # noqa: F401  it tells JAX of our Op
 
 
 def build(module: str, function: str, spec: Shaping) -> tuple[Any, dict[str, Any]]:

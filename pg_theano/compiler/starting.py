@@ -8,6 +8,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from pg_theano.system import machine
 from pg_theano.types import UserError
 
 count = 0
@@ -21,8 +22,7 @@ def _begun() -> None:
     count, _stale = count + 1, "jax" in sys.modules
 
 
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_begun)
+machine.after_a_fork(_begun)
 
 
 def renew() -> None:

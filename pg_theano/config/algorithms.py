@@ -58,8 +58,8 @@ BY_GRADIENT = frozenset({
     "schedules.learning_rate", "schedules.exploration_rate", "schedules.episodes_per_update",
 })  # fmt: skip
 WITH_VALUES = BY_GRADIENT | {
-    "policy.value_hidden", "algorithm.advantage", "algorithm.gae_lambda", "algorithm.bootstrap_steps",
-    "algorithm.num_steps", "normalize.rewards",
+    "policy.value_hidden", "policy.value_network", "algorithm.advantage", "algorithm.gae_lambda",
+    "algorithm.bootstrap_steps", "algorithm.num_steps", "normalize.rewards",
 }  # fmt: skip
 MINIBATCHES = frozenset({"algorithm.num_epochs", "algorithm.num_minibatches"})
 NATURAL = WITH_VALUES | MINIBATCHES | {

@@ -38,7 +38,7 @@ Input = Annotated[Value, INPUT]
 class Section(BaseModel):
     """A part of the config: strict types, no unknown keys, never changed once read."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, defer_build=True)
 
 
 class Schedule(Section):

@@ -35,8 +35,10 @@ else:
 
 class Environment(Section):
     id: str = knob("CartPole-v1", "Gymnasium's id; `module:Id` imports the module first", min_length=1)
-    api: Literal["gymnasium", "gym"] = knob(
-        "gymnasium", "gym: `id` is module:Class, written to the API of Gym before 0.26"
+    api: Literal["gymnasium", "gym", "pettingzoo"] = knob(
+        "gymnasium",
+        "gym: `id` is module:Class, written to the API of Gym before 0.26; pettingzoo: module:factory of a parallel "
+        "environment, one policy for all agents",
     )
     num_envs: int = knob(16, "environments stepped side by side", ge=1, le=65536)
     engine: Literal["auto", "compiled", "gymnasium", "vector"] = knob(
@@ -91,6 +93,17 @@ class Policy(Section):
     name: str = knob("dense", "dense layers, or module:function of your own", pattern=f"^(dense|{FUNCTION})$")
     name_kwargs: dict[str, Any] = knob({}, "keyword arguments of your own policy")
     hidden: Widths = knob([8], "width of each hidden layer; [] is a linear policy", max_length=32)
+    network: str | list[str | dict[str, Any]] | None = knob(
+        None,
+        "hidden layers of any kind, [{conv: {filters: 16, kernel: 3}}, {dense: 64}], or nature, impala, ...; "
+        "null: `hidden`",
+    )
+    value_network: str | list[str | dict[str, Any]] | None = knob(
+        None, "the same of the value network; null: as the policy"
+    )
+    encoders: dict[str, str | list[str | dict[str, Any]]] | None = knob(
+        None, "layers for each part of a Dict or Tuple observation, by its key, before `network`; {}: those that fit"
+    )
     value_hidden: Widths | None = knob(None, "the same of the value network; null: as the policy", max_length=32)
     shared: bool = knob(False, "policy and value are two heads of one network (a2c, ppo)")
     activation: Literal["sigmoid", "tanh", "relu"] = knob("sigmoid", "of the hidden layers")
@@ -217,6 +230,7 @@ class Optimizer(Section):
 
 
 class Normalize(Section):
+    images: bool = knob(True, "pixels of one byte by 255, where the network has convolutions")
     observations: bool = knob(False, "observations by their running mean and variance")
     rewards: bool = knob(False, "rewards by the running standard deviation of the discounted return")
 

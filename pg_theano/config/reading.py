@@ -154,6 +154,20 @@ def resolved(
         document = read_data(config, overrides, seed)
         if config is not None:
             folder = Path(config).resolve().parent
+    return _resolved(document, folder, own)
+
+
+def resolved_over(
+    document: yaml_lines.Document,
+    overrides: Iterable[str] = (),
+    seed: int | None = None,
+    own: Mapping[str, Any] | None = None,
+) -> Resolved:
+    """The same, of plain data that was read from a file."""
+    return _resolved(_laid_over(*document, overrides, seed), None, own)
+
+
+def _resolved(document: yaml_lines.Document, folder: Path | None, own: Mapping[str, Any] | None) -> Resolved:
     if own and isinstance(document.data.setdefault("environment", {}), dict):
         document.data["environment"] |= own
     found = from_dict(document.data, document.lines, document.name)
@@ -169,28 +183,34 @@ def to_dict(config: Config) -> dict[str, Any]:
 
 
 def _copied(value: Any) -> Any:
-    """A copy of plain data, NumPy's numbers as Python's."""
-    if isinstance(value, np.generic):
-        return value.item()
+    """A copy of plain data, NumPy's numbers and arrays as Python's."""
+    if isinstance(value, np.generic | np.ndarray):
+        return value.tolist()
     if isinstance(value, Mapping):
         return {key: _copied(inner) for key, inner in value.items()}
     return [_copied(inner) for inner in value] if isinstance(value, (list, tuple)) else value
 
 
-def _override(data: dict[str, Any], lines: dict[tuple, int], override: str) -> None:
+def knob_of(override: str) -> tuple[str, Any]:
+    """(the knob's path, its value) of a word `a.b=value`."""
     key, equals, text = override.partition("=")
     if not equals or not key.strip():
         what = "knob before `=`" if equals else "`=`"
         raise UserError(f"{override}: got no {what}; expected knob=value, such as algorithm.discount=0.98")
-    path = tuple(key.strip().split("."))
-    if len(path) > yaml_lines.MAX_DEPTH:
-        raise UserError(f"{override:.60}...: got {len(path):,} parts; expected a knob, such as algorithm.discount=0.98")
-    inner = data
+    if key.count(".") >= yaml_lines.MAX_DEPTH:
+        parts = key.count(".") + 1
+        raise UserError(f"{override:.60}...: got {parts:,} parts; expected a knob, such as algorithm.discount=0.98")
+    return key.strip(), yaml_lines.read_value(text, override)
+
+
+def _override(data: dict[str, Any], lines: dict[tuple, int], override: str) -> None:
+    key, value = knob_of(override)
+    path, inner = tuple(key.split(".")), data
     for part in path[:-1]:
         inner = inner.setdefault(part, {})
         if not isinstance(inner, dict):
             raise UserError(f"{override}: {part} is not a section; nothing can be set inside it")
-    inner[path[-1]] = yaml_lines.read_value(text, override)
+    inner[path[-1]] = value
     lines[path] = 0  # line 0: the command line
     for length in range(1, len(path)):
         lines.setdefault(path[:length], 0)

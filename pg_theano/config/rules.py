@@ -109,6 +109,16 @@ def _beyond_the_policy(config: Any) -> Iterator[Wrong]:
         yield "policy.log_std", "state_dependent noise has a log σ for every feature; set state_independent"
     if policy.noise == "state_dependent" and policy.squash:
         yield "policy.squash", "not with policy.noise=state_dependent"
+    written = next((knob for knob in ("network", "encoders") if getattr(policy, knob) is not None), None)
+    if written and policy.name != "dense":
+        yield (
+            f"policy.{written}",
+            f"got layers of ours with policy.name={policy.name}; expected dense; try leaving it out",
+        )
+    if policy.value_network is not None and policy.network is None and policy.encoders is None:
+        yield "policy.value_network", "needs policy.network; got none; try policy.value_hidden for dense layers"
+    if policy.value_network is not None and policy.shared:
+        yield "policy.value_network", "policy.shared has one network for both; expected null; try leaving it out"
     if policy.noise == "state_dependent" and not policy.hidden:
         yield (
             "policy.noise",
@@ -120,14 +130,25 @@ def _beyond_the_policy(config: Any) -> Iterator[Wrong]:
 def _beyond_workers(config: Any) -> Iterator[Wrong]:
     """Knobs of the environment that exclude each other, or that need worker processes."""
     knobs = config.environment
-    if knobs.api == "gym":
+    if (api := knobs.api) != "gymnasium":
+        named = "module:Class; try mine:MyEnv" if api == "gym" else "module:factory; try mine:parallel_env"
         if knobs.dynamics is not None:
-            yield "environment.api", "got gym; environment.dynamics is symbolic: expected gymnasium; try leaving it out"
+            got = f"got {api}; environment.dynamics is symbolic: expected gymnasium; try leaving it out"
+            yield "environment.api", got
         elif not re.fullmatch(r"[\w.]+:\w+", knobs.id):
-            yield "environment.id", f"got {knobs.id}; environment.api=gym expected module:Class; try mine:MyEnv"
+            yield "environment.id", f"got {knobs.id}; environment.api={api} expected {named}"
         if knobs.engine in ("compiled", "vector"):
-            got = f"got {knobs.engine}; environment.api=gym expected auto, as it has a step; try auto"
+            got = f"got {knobs.engine}; environment.api={api} expected auto, as it has a step; try auto"
             yield "environment.engine", got
+    if knobs.api == "pettingzoo":
+        if knobs.workers:
+            got = (
+                f"got {knobs.workers}; environment.api=pettingzoo steps in this process; expected 0; try leaving it out"
+            )
+            yield "environment.workers", got
+        if ALGORITHMS[config.algorithm.name].searches:
+            got = f"got {config.algorithm.name}, which tries another policy in each environment"
+            yield "algorithm.name", f"{got}; environment.api=pettingzoo expected a gradient's; try ppo"
     if knobs.dynamics is not None:
         for knob, value in (("kwargs", knobs.kwargs), ("wrappers", knobs.wrappers)):
             if value:

@@ -63,6 +63,16 @@ def sections_of(model: type[BaseModel] = Config, prefix: str = "") -> list[str]:
     return [name for name in names if not name.startswith("schedules.") or name.count(".") <= 1]
 
 
+ELSEWHERE = {
+    "total_timesteps": "agent.learn(env_steps=...)",
+    "policy_kwargs": 'hidden=[64, 64], activation="tanh"',
+    "tensorboard_log": 'agent.learn(callbacks="tensorboard")',
+    "verbose": "display=pg_theano.training.display.Quiet, which says nothing",
+    "device": "leaving it out; it learns on the CPU",
+}
+"""What is no knob here, though an argument of Stable-Baselines3's models; and what to try."""
+
+
 def knob_named(name: str) -> str:
     """The path of a knob by its own name, where only one has it, or by its path. Errors: `UserError`."""
     known = [*known_keys(), *sections_of()]
@@ -71,6 +81,8 @@ def knob_named(name: str) -> str:
         return name if name in known else leaves[0]
     if leaves:
         raise UserError.at(name, "several knobs have this name", " or ".join(leaves), f"**{{{leaves[0]!r}: ...}}")
+    if name in ELSEWHERE:
+        raise UserError.at(name, "is no knob", advice=ELSEWHERE[name])
     theirs = {word: key for key, word in EQUIVALENT}
     near = theirs.get(name) or next(iter(difflib.get_close_matches(name, known, 1, 0.5)), None)
     hint = f"did you mean {near.rpartition('.')[2]} ({near})?" if near else "see python -m pg_theano.train -h"
@@ -79,7 +91,7 @@ def knob_named(name: str) -> str:
 
 def in_sections(name: str, value: Any) -> dict[str, Any]:
     """A knob, by `knob_named`, and its value as sections of plain data. A number for a schedule is a constant one."""
-    path = knob_named(name)
+    path, value = knob_named(name), value.tolist() if hasattr(value, "tolist") else value  # of NumPy
     if path.startswith("schedules.") and path.count(".") == 1 and isinstance(value, int | float):
         value = dict.fromkeys(Schedule.model_fields) | {"kind": "constant", "initial": float(value)}
     for part in reversed(path.split(".")):

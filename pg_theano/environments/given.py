@@ -10,6 +10,7 @@ What Gymnasium can make again becomes knobs, and nothing is held: an id, a class
 import contextlib
 import copy
 import dataclasses
+import functools
 import inspect
 import json
 import re
@@ -23,7 +24,8 @@ from gymnasium.utils import RecordConstructorArgs
 from gymnasium.wrappers import OrderEnforcing, PassiveEnvChecker, TimeLimit
 
 from pg_theano.config import knobs
-from pg_theano.environments.naming import quiet
+from pg_theano.environments import joint
+from pg_theano.environments.naming import explained, quiet
 from pg_theano.environments.old_gym import OldGym, is_environment
 from pg_theano.environments.telling import words_of
 from pg_theano.system import handed as held
@@ -55,8 +57,8 @@ def given(environment: object, config: knobs.Environment | None = None) -> Itera
     if made and kwargs:
         got = f"got {kwargs!r:.60} with an environment that is made already"
         raise UserError.of("environment.kwargs", got, "none", "giving its class")
-    maker = _maker(environment, kwargs, api)
-    own = {"id": name, "dynamics": None} | (NONE if made else {})
+    maker: Any = joint.maker(environment) if joint.is_parallel(environment) else _maker(environment, kwargs, api)
+    own = {"id": name, "dynamics": None} | (NONE if made else {}) | getattr(maker, "knobs", {})
     with held.handed(name, maker, _facts_of(environment)):
         yield own | ({"num_envs": maker.vector} if maker.vector else {})
 
@@ -72,9 +74,19 @@ def again(environment: object, trained: knobs.Environment) -> Iterator[None]:
         yield
         return
     with given(environment, trained) as own:
-        if own["id"] != trained.id:
-            raise UserError.at("environment", f"got {own['id']}", f"that of the run, {trained.id}", "a new run")
+        for name, value in own.items():
+            if getattr(trained, name) != value:
+                got, wanted = f"got {value}", f"that of the run, {getattr(trained, name)}"
+                raise UserError.at("environment" if name == "id" else f"environment.{name}", got, wanted, "a new run")
         yield
+
+
+def is_of(environment: object, trained: knobs.Environment) -> bool:
+    """Whether an environment is, by its knobs, the one that a run was trained with; None is."""
+    if environment is None:
+        return True
+    with given(environment, trained) as own:
+        return all(getattr(trained, name) == value for name, value in own.items())
 
 
 # -- what Gymnasium can make again
@@ -142,7 +154,10 @@ def _maker(environment: object, kwargs: Mapping[str, Any], api: str) -> Any:
         return _marked(again or _Copies(made), None)
     if not callable(environment):
         raise _no_environment(environment)
-    first = _called(environment, kwargs, None, api)
+    with explained(_name_of(environment), "cannot be made"):
+        first = _called(environment, kwargs, None, api)
+    if joint.is_parallel(first):
+        return joint.maker(environment)
     vector = first.num_envs if isinstance(first, gymnasium.vector.VectorEnv) else None
     if vector is None and not isinstance(first, gymnasium.Env):
         raise _no_environment(environment, f", which returns {type(first).__name__}")
@@ -263,15 +278,20 @@ class _Copies:
 
 def _name_of(environment: object) -> str:
     """module:Name of a class or a function, or of an object's class."""
-    of = environment if isinstance(environment, type) or inspect.isroutine(environment) else type(environment)
+    of = _bare(environment)
     bare = re.sub(r"\W+", "_", of.__qualname__.rpartition(".")[2]).strip("_") or "function"
     return f"{of.__module__}:{bare}"
 
 
+def _bare(given: object) -> Any:
+    """A class or a function; of a partial call its function, of an object its class."""
+    of = given.func if isinstance(given, functools.partial) else given
+    return of if isinstance(of, type) or inspect.isroutine(of) else type(of)
+
+
 def _facts_of(environment: object) -> dict[str, Any]:
     """Where it comes from, and the SHA-256 of its source: of a class and those that it wraps, or of a function."""
-    layers = [environment] if isinstance(environment, type) or inspect.isroutine(environment) else _layers(environment)
-    kinds = [one if isinstance(one, type) or inspect.isroutine(one) else type(one) for one in layers]
+    kinds = [_bare(layer) for layer in _layers(environment)]
     sources = [_source(kind) for kind in kinds if not kind.__module__.startswith("gymnasium.")]
     digest = None if None in sources else seals.of(*(str(source).encode() for source in sources))
     return {"given": "in Python", "module": kinds[0].__module__, "name": kinds[0].__qualname__, "sha256": digest}

@@ -439,7 +439,7 @@ def glanced(
 
 def main(argv: list[str]) -> None:
     line, memory, setup = children.entered(argv)
-    place = np.frombuffer(memory.map(), np.int64, 3)  # number of the call, step, seed
+    place = np.frombuffer(memory.map(24), np.int64, 3)  # number of the call, step, seed
     config = knobs.Environment(**setup["environment"])
     folders = [Path(one) for one in setup["folders"]]
     given.taken_in(config.id, setup["given"])

@@ -18,7 +18,9 @@ import gymnasium
 import numpy as np
 
 from pg_theano.config import knobs
+from pg_theano.environments import joint
 from pg_theano.environments.naming import explained, maker_of, quiet, spec_of, wrappers_of
+from pg_theano.environments.parallel import Parallel
 from pg_theano.environments.rows import Flat, has_parts, observation_of
 from pg_theano.environments.singles import Slots
 from pg_theano.environments.spaces import action_of, spaces_of
@@ -49,14 +51,17 @@ def make(
     known), a module that cannot be imported, a space that is not supported, an unknown autoreset mode, `squash` where
     the actions have no finite bounds.
     """
-    if config.workers:
+    vector = getattr(maker_of(config), "vector", None)
+    if config.workers and vector is None:
         return Workers(config, num_envs=num_envs, dtype=dtype, folders=folders, squash=squash)
     if config.dynamics is not None:
         return VectorClass(config, _vectorised(config, whole or num_envs, dtype, folders), dtype, squash)
     with importable(folders, config.named(), anew=False):
+        if config.api == "pettingzoo":
+            return Parallel(config, [joint.made(config) for _ in range(num_envs)], dtype, squash)
         spec = spec_of(config)
         wrappers = wrappers_of(config)
-        if (vector := getattr(maker_of(config), "vector", None)) is not None:
+        if vector is not None:
             return _given_vector(config, {} if vector else {"num_envs": num_envs}, dtype, squash)
         changed = wrappers or config.kwargs or (spec and spec.additional_wrappers)
         possible = spec and spec.vector_entry_point is not None and not (changed or single_environments)
@@ -106,7 +111,7 @@ def engine_of(config: knobs.Environment, *, dtype: str, backend: str, folders: S
         spaces = spaces_of(own.observation_space, own.action_space, config.dynamics)
         task = Task(config.dynamics, len(facts["obs_low"]), action, limit, facts["reward_threshold"], spaces)
         return Compiled(task, config.dynamics, own.source)
-    if config.engine in ("gymnasium", "vector") or config.workers or config.api == "gym":
+    if config.engine in ("gymnasium", "vector") or config.workers or config.api != "gymnasium":
         return None
     with importable(folders, config.named(), anew=False):
         spec = spec_of(config)
@@ -146,10 +151,12 @@ NO_CLASS = (
 
 def _given_vector(config: knobs.Environment, kwargs: dict[str, Any], dtype: str, squash: bool) -> VectorClass:
     """A `gymnasium.vector.VectorEnv` that was given in Python."""
-    for knob, value in (("wrappers", config.wrappers), ("max_episode_steps", config.max_episode_steps)):
-        if value:
+    around = "it around what is given"
+    refused = {"wrappers": around, "max_episode_steps": around, "workers": "a gymnasium.vector.AsyncVectorEnv"}
+    for knob, advice in refused.items():
+        if value := getattr(config, knob):
             got = f"got {value} with a gymnasium.vector.VectorEnv"
-            raise UserError.of(f"environment.{knob}", got, "none: it has its own", "it around what is given")
+            raise UserError.of(f"environment.{knob}", got, "none: it has its own", advice)
     make = maker_of(config)
     assert make is not None  # noqa: S101  of whom a vector is known
     with quiet(), explained(config.id, "cannot be made"):
@@ -218,6 +225,8 @@ def single(
         quiet(),
         explained(config.id, "cannot be made", old=config.api == "gym"),
     ):
+        if config.api == "pettingzoo":
+            return joint.Together(joint.made(config, render_mode), config, render_mode)
         spec_of(config)
         return _single(config, wrappers_of(config), flat, render_mode)
 
@@ -225,7 +234,10 @@ def single(
 def converters(
     env: gymnasium.Env, id: str, dtype: str, squash: bool = False
 ) -> tuple[Callable[[Any], Array], Callable[[Array], Array]]:
-    """(observation to one row [1, F], a policy's actions [N, ...] to the environment's) of a single environment."""
+    """(observation to one row [1, F], a policy's actions [N, ...] to the environment's) of a single environment;
+    of one with several agents, a row for each: [A, F] and [A, ...] to [1, A, ...]."""
+    if isinstance(env.unwrapped, joint.Together):
+        return env.unwrapped.converters(dtype, squash)
     observation = observation_of(env.observation_space, id, dtype)
     return lambda obs: observation.convert(np.asarray(obs)[None]), action_of(env.action_space, id, squash).given
 

@@ -37,6 +37,7 @@ PACKAGES = {
     "Adroit": "gymnasium_robotics",
     "Maze": "gymnasium_robotics",
     "FrankaKitchen": "gymnasium_robotics",
+    "MinAtar/": "minatar.gym",
     "Meta-World/": "metaworld",
     "dm_control/": "shimmy",
 }
@@ -119,8 +120,8 @@ def _of_registry(name: str) -> str:
     package = next((one for part, one in PACKAGES.items() if part in name), None) or _installed(name)
     if package is None:
         return f"if a package registers it, name that: package:{name or 'Id'}; else try {look}"
-    if importlib.util.find_spec(package) is None:
-        return f"try pip install {package.replace('_', '-')}, then {package}:{name}"
+    if importlib.util.find_spec(bare := package.partition(".")[0]) is None:
+        return f"try pip install {bare.replace('_', '-')}, then {package}:{name}"
     return f"its package must be named: try {package}:{name}"
 
 
@@ -156,10 +157,13 @@ def _module_of(id: str) -> str:
 
 
 def _spec_of_module(id: str) -> Any:
-    module = id.partition(":")[0]
+    """What a module has registered, as it was imported or by its function `register_envs`, as some have."""
+    module, _, name = id.partition(":")
     try:
         with among_environments():
-            module_named(module)
+            found = module_named(module)
+            if name not in gymnasium.registry and callable(register := getattr(found, "register_envs", None)):
+                register()
     except PASSED:
         raise
     except BaseException as error:
@@ -168,7 +172,7 @@ def _spec_of_module(id: str) -> Any:
             f"the module {module} of {id} cannot be imported ({words_of(error)}); expected a "
             f"module beside the config or in this folder; try python -c 'import {module}' there",
         ) from error
-    return gymnasium.spec(id.partition(":")[2])
+    return gymnasium.spec(name)
 
 
 def wrappers_of(config: knobs.Environment) -> list[tuple[Any, dict[str, Any]]]:
@@ -220,6 +224,8 @@ def explained(id: str, doing: str, seed: int | None = None, *, old: bool = False
         missing = isinstance(error, gymnasium.error.DependencyNotInstalled)  # which says what to install
         if ": " not in reason:  # without words: `check_env` would have none either
             advice = "--debug, which shows the way there"
+        elif handed.found(id) is not None:
+            advice = "environment.kwargs, or pg_theano.check_env.check_env(environment)"
         else:
             advice = "that" if missing else f"python -m pg_theano.check_env {id}{' environment.api=gym' if old else ''}"
         raise UserError.at(id, f"{verb}{at}: {reason}", "what Gymnasium can make, reset and step", advice) from error

@@ -34,7 +34,7 @@ class Slots:
     skipped: Array | None = None  # which rows of a step only reset: none
 
     def __init__(self, config: knobs.Environment, envs: Sequence[gymnasium.Env], dtype: str, squash: bool):
-        self.slots = [Slot(env, config.id, index, dtype) for index, env in enumerate(envs)]
+        self.slots = [env if isinstance(env, Slot) else Slot(env, config.id, i, dtype) for i, env in enumerate(envs)]
         self.num_envs, self.kind, self._look = len(envs), "single environments", config.look
         first = self.slots[0]
         for slot in self.slots:
@@ -49,7 +49,7 @@ class Slots:
         self._observation = observation_of(first.observation_space, config.id, dtype)
         self._action = action_of(first.action_space, config.id, squash)
         self.given = self._action.given  # a policy's actions [N, ...] to what the environments take
-        original = envs[0].env if isinstance(envs[0], Flat) else envs[0]  # as the environment itself gives it
+        original = first.env.env if isinstance(first.env, Flat) else first.env  # as the environment itself gives it
         spaces = spaces_of(original.observation_space, first.action_space, config.id)
         self.task = Task(config.id, self._observation.size, self._action.space, time_limit, threshold, spaces)
         # Of anything but a box only the space itself can say whether an observation belongs to it.

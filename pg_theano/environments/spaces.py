@@ -116,6 +116,30 @@ def _whole(dtype: Any) -> tuple[int, int]:
     return np.iinfo(dtype).min, np.iinfo(dtype).max
 
 
+def check_same(got: Mapping[str, Any], expected: Mapping[str, Any], id: str) -> None:
+    """Errors: `UserError` that names both, where an environment's spaces are not those of a policy.
+
+    Of observations neither bounds nor the size of their numbers count; actions are put into the bounds of theirs.
+    """
+    if all(_comparable(got[part], part) == _comparable(expected[part], part) for part in ("observation", "action")):
+        return
+    theirs, ours = (
+        f"observations {from_data(one['observation'])!s:.200} and actions {from_data(one['action'])!s:.200}"
+        for one in (got, expected)
+    )
+    advice = "a task with these spaces, or a new run that takes over what fits: --from RUN"
+    raise UserError.at(id, f"got {theirs}", f"{ours}, as the policy was trained with", advice)
+
+
+def _comparable(data: Mapping[str, Any], part: str) -> Any:
+    """What must be equal of a space, in plain data of this version's form."""
+    if "spaces" in data:
+        return data["kind"], [(key, _comparable(one, part)) for key, one in parts_of(data)]
+    left_out = {"dtype", "low", "high"} if part == "observation" else {"dtype"}
+    kind = np.dtype(data["dtype"]).kind if "dtype" in data else None
+    return kind, {name: value for name, value in data.items() if name not in left_out}
+
+
 # -- actions
 
 

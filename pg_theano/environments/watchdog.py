@@ -21,6 +21,7 @@ from typing import Any
 
 from pg_theano.environments.place import PLACE, Hanging
 from pg_theano.environments.telling import shown_action
+from pg_theano.system import machine
 from pg_theano.system.console import say
 from pg_theano.types import UserError
 
@@ -28,8 +29,6 @@ LOOK = 1.0
 """Seconds between two looks."""
 GRACE = 3.0
 """Seconds in which the main thread must react to the signal. After that the process is ended."""
-WAKES = getattr(signal, "SIGURG", signal.SIGTERM)
-"""The signal that interrupts the main thread. By itself it does nothing, and nothing else uses it."""
 
 
 @contextlib.contextmanager
@@ -39,7 +38,7 @@ def watching(seconds: float | None) -> Iterator[None]:
         yield
         return
     watch = _Watch(seconds)
-    before = signal.signal(WAKES, watch.interrupt)
+    before = signal.signal(machine.WAKES, watch.interrupt)
     watch.start()
     try:
         yield
@@ -48,7 +47,7 @@ def watching(seconds: float | None) -> Iterator[None]:
     finally:
         watch.over.set()
         watch.join()
-        signal.signal(WAKES, before)
+        signal.signal(machine.WAKES, before)
 
 
 class _Watch(threading.Thread):
@@ -88,7 +87,7 @@ class _Watch(threading.Thread):
 
     def end(self) -> None:
         """Interrupt the main thread; if it does not react, end the process."""
-        signal.pthread_kill(threading.main_thread().ident or 0, WAKES)
+        machine.interrupt_main()
         if self.over.wait(GRACE):
             return
         say(f"error: {self.found}", sys.stderr)

@@ -33,7 +33,7 @@ from pg_theano.config import knobs
 from pg_theano.environments import given
 from pg_theano.environments.spaces import action_of, from_data
 from pg_theano.environments.telling import shown_action
-from pg_theano.system import children
+from pg_theano.system import children, machine
 from pg_theano.system.children import Child, Memory
 from pg_theano.system.console import say
 from pg_theano.types import ActionSpace, Array, Task, UserError
@@ -61,7 +61,7 @@ class Shared(NamedTuple):
     truncated: Array  # [N]
 
 
-def shared(memory: Memory, layout: dict[str, Any], *, resize: bool = False) -> Shared:
+def shared(memory: Memory, layout: dict[str, Any]) -> Shared:
     """The arrays in a shared memory, by a description that can be sent as JSON."""
     number, kind, action = layout["num_envs"], layout["dtype"], layout["action"]
     sizes: list[tuple[Any, tuple[int, ...]]] = [
@@ -79,9 +79,7 @@ def shared(memory: Memory, layout: dict[str, Any], *, resize: bool = False) -> S
     for dtype, shape in sizes:
         starts.append(end)
         end += -(-int(np.prod(shape)) * np.dtype(dtype).itemsize // 64) * 64
-    if resize:
-        memory.resize(end)
-    view = memory.map()
+    view = memory.map(end)
     return Shared(
         *(
             np.frombuffer(view, dtype, int(np.prod(shape)), start).reshape(shape)
@@ -128,7 +126,7 @@ class Workers:
         self._memory = Memory()
         self._children: list[Any] = [None] * len(self._shares)
         self._owed: set[int] = set()  # workers that have yet to answer
-        self._poll = select.poll()
+        self._poll = machine.poll()
         try:
             for worker in range(len(self._shares)):
                 self._begin(worker)
@@ -150,7 +148,7 @@ class Workers:
             "obs_size": self.task.obs_size,
             "action": facts[0]["action"],
         }
-        self._shared = shared(self._memory, self._layout, resize=True)
+        self._shared = shared(self._memory, self._layout)
         for worker in range(len(self._shares)):
             self._lay_out(worker)
         self._obs = np.zeros((num_envs, self.task.obs_size), dtype)  # as last seen; replaced, never written to
@@ -249,7 +247,7 @@ class Workers:
         share = {"first": first, "number": end - first, "worker": worker}
         child = Child("pg_theano.environments.worker", self._setup | share, self._memory)
         self._children[worker] = child
-        self._poll.register(child.socket, select.POLLIN)
+        self._poll.register(child.socket, machine.READABLE)
 
     def _end(self, worker: int, *, seconds: float = 0.0) -> int:
         child = self._children[worker]

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
-from pg_theano.parameters import Layer, kind_of
+from pg_theano.parameters import Layer, Placed, kind_of
 from pg_theano.policies.layers import dense
 from pg_theano.spec import Acting
 from pg_theano.types import Array, State
@@ -28,8 +28,8 @@ def forward(acting: Acting, named: Mapping[str, Array]) -> Callable[[Array], tup
     path = acting.path("policy")
     layers = [None, *(placed.layer for placed in path), None]
     *hidden, head = (
-        kind(layer).forward(layer, [named[name] for name, *_ in arrays], layers[i], layers[i + 2])
-        for i, (layer, _, arrays) in enumerate(path)
+        kind(one.layer).forward(one, [named[name] for name, *_ in one.arrays], layers[i], layers[i + 2])
+        for i, one in enumerate(path)
     )
 
     def apply(x: Array) -> tuple[Array, Array]:
@@ -38,6 +38,32 @@ def forward(acting: Acting, named: Mapping[str, Array]) -> Callable[[Array], tup
         return head(x), x
 
     return apply
+
+
+def inside(path: Sequence[Placed], arrays: Sequence[Array]) -> Callable[[Array], Array]:
+    """The layers inside another, one after the other; `arrays` are those of all of them, in their order."""
+    made, start = [], 0
+    layers = [None, *(placed.layer for placed in path), None]
+    for i, placed in enumerate(path):
+        own = arrays[start : start + len(placed.arrays)]
+        made.append(kind(placed.layer).forward(placed, own, layers[i], layers[i + 2]))
+        start += len(placed.arrays)
+
+    def apply(x: Array) -> Array:
+        for layer in made:
+            x = layer(x)
+        return x
+
+    return apply
+
+
+def nodes_inside(path: Sequence[Placed], arrays: Sequence[Array], graph: Any, x: str) -> str:
+    """The same as ONNX nodes."""
+    start = 0
+    for placed in path:
+        x = kind(placed.layer).nodes(placed, arrays[start : start + len(placed.arrays)], graph, x)
+        start += len(placed.arrays)
+    return x
 
 
 def features(acting: Acting) -> Callable[[Array], Array]:

@@ -103,9 +103,9 @@ def _network(graph: _Graph, policy: Policy, rows: str) -> tuple[str, str, dict[s
         centred = graph.add("Sub", rows, graph.constant(mean))
         rows = graph.add("Clip", graph.add("Div", centred, graph.constant(std)), *map(graph.constant, (-10.0, 10.0)))
     *hidden, head = acting.path("policy")
-    for layer, _, arrays in hidden:
-        rows = networks.kind(layer).nodes(layer, [named[name] for name, *_ in arrays], graph, rows)
-    outputs = networks.kind(head.layer).nodes(head.layer, [named[name] for name, *_ in head.arrays], graph, rows)
+    of = [named[name] for placed in hidden for name, *_ in placed.arrays]
+    rows = networks.nodes_inside(hidden, of, graph, rows)
+    outputs = networks.nodes_inside([head], [named[name] for name, *_ in head.arrays], graph, rows)
     return outputs, rows, named
 
 

@@ -14,38 +14,42 @@ from __future__ import annotations
 
 import contextlib
 import copy
-import functools
+import difflib
 import json
+import os
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pg_theano.config import reading
-from pg_theano.config.kinds import Schedule
-from pg_theano.config.knobs import Config
-from pg_theano.config.tables import in_sections, knob_named
+from pg_theano.config.tables import in_sections
 from pg_theano.environments import given as environments
 from pg_theano.policies.policy import Policy
-from pg_theano.reports import shown_run
-from pg_theano.runs import checkpoints, curves, places, policy_of_run
+from pg_theano.reports import animation, shown_run
+from pg_theano.reports.held import Held, data_of, word_of
+from pg_theano.runs import checkpoints, curves, places, policy_of_run, starting
 from pg_theano.runs import folder as runs
-from pg_theano.training import evaluating
+from pg_theano.system.writing import replacing_folder
+from pg_theano.training import evaluating, explaining
 from pg_theano.training.run import Chosen
 from pg_theano.types import UserError
 
 if TYPE_CHECKING:
     from pg_theano.training.callbacks import Callback
 
+LEARNS = ("env_steps", "updates", "seconds", "callbacks", "live")
+"""What `Agent.learn` takes."""
 
-class Agent:
+
+class Agent(Held):
     """Learns in an environment, and keeps a run folder of all that it did.
 
     `environment` is an id, a class, a function that makes one, an environment, a `gymnasium.vector.VectorEnv`; without
-    one, the config's. `algorithm` is one of `algorithm.name`. `config` is a file, a dict or a Config that lies below.
-    Every other word is a knob, by its own name where only one has it (`learning_rate`), or by its path
-    (`**{"policy.hidden": [64]}`); a section may be a dict. `display` makes the screen from a title, as for
-    `pg_theano.run`.
+    one, the config's. `algorithm` is one of `algorithm.name`. Each may be its section as a dict. `config` is a file, a
+    dict or a Config that lies below. Every other word is a knob, by its own name where only one has it
+    (`learning_rate`), or by its path (`**{"policy.hidden": [64]}`); a section may be a dict. `display` makes the screen
+    from a title, as for `pg_theano.run`.
 
     A knob can be read and, between two calls of `learn`, written: `agent.learning_rate = 1e-4`.
     Errors: `UserError` for an unknown knob, and wherever `pg_theano.run` raises it.
@@ -54,7 +58,7 @@ class Agent:
     def __init__(
         self,
         environment: object = None,
-        algorithm: str | None = None,
+        algorithm: str | Mapping[str, Any] | None = None,
         *,
         config: Chosen = None,
         run_dir: str | Path | None = None,
@@ -62,11 +66,14 @@ class Agent:
         **knobs: Any,
     ):
         shown_run.check_config(config)
-        own: dict[str, Any] = {} if algorithm is None else {"algorithm": {"name": algorithm}}
+        name_of: dict[str, Any] = {} if algorithm is None else {"name": algorithm}
+        own: dict[str, Any] = {"algorithm": dict(algorithm) if isinstance(algorithm, Mapping) else name_of}
+        if isinstance(environment, Mapping):
+            own, environment = own | {"environment": dict(environment)}, None
         for name, value in knobs.items():
             own = reading.laid_over(own, in_sections(name, value))
         self._keep(
-            _data=reading.laid_over(_data_of(config), own),
+            _data=reading.laid_over(data_of(config), own),
             _environment=environment,
             _options={"display": display, "folder_of_config": reading.resolved(config).folder, "run_dir": run_dir},
             _changed={},
@@ -74,8 +81,7 @@ class Agent:
             run_folder=None,
             result=None,
         )
-        with self._found() as found:  # what is wrong is said here
-            self._keep(_new=reading.resolved(self._data, own=found).config)
+        self._keep(_new=self._resolved(self._data))  # what is wrong is said here
 
     # -- learning
 
@@ -85,30 +91,41 @@ class Agent:
         *,
         updates: int | None = None,
         seconds: float | None = None,
-        callbacks: Sequence[Callback] | Callback = (),
-        **options: Any,
+        callbacks: Sequence[Callback | str] | Callback | str = (),
+        live: str | Path | None = None,
+        **others: Any,
     ) -> Agent:
         """Learn for so many more environment steps, updates or seconds; without any, as long as the config's budget.
 
         It ends before where the task is solved, as the command does; asked once more, it goes on. Ctrl-C keeps what was
-        learned. `options` are those of `pg_theano.run`: `live`, `plot` (False here).
+        learned. `callbacks` and `live` are those of `pg_theano.run`.
         """
-        wanted = {"env_steps": env_steps, "updates": updates, "seconds": seconds}
-        given = any(value is not None for value in wanted.values())
-        self._run({"budget": wanted} if given else {}, plot=False, callbacks=callbacks, **options)
+        for name in others:
+            near = difflib.get_close_matches(name.replace("timesteps", "env_steps"), LEARNS, 1)
+            advice = f"{near[0]}=..." if near else f"agent.{name} = ... before it" if hasattr(self, name) else ""
+            raise UserError.at(name, "is nothing that learn takes", ", ".join(LEARNS), advice)
+        wanted: dict[str, Any] = {"env_steps": env_steps, "updates": updates, "seconds": seconds}
+        if any(value is not None for value in wanted.values()):
+            wanted = reading.from_dict({"budget": wanted}, name="learn:").budget.model_dump()
+        else:
+            wanted = self._new.budget.model_dump()
+        self._run({"budget": wanted}, callbacks=callbacks, live=live)
         return self
 
     def _run(self, over: Mapping[str, Any], **options: Any) -> None:
         """A new run, or one that goes on."""
-        options = {"display": self._options["display"], "environment": self._environment} | options
+        options = {"display": self._options["display"], "environment": self._environment, "plot": False} | options
         if self.run_folder is None:
             config = reading.laid_over(copy.deepcopy(self._data), over)
-            where = {name: self._options[name] for name in ("folder_of_config", "run_dir")}
+            where = {name: value for name, value in self._options.items() if name != "display"}
             result = shown_run.run(config, (), shown_run.Options(**where, **options))
         else:
-            budget = over.get("budget") or self._new.budget.model_dump()
-            words = [*self._more(budget), *(f"{knob}={json.dumps(value)}" for knob, value in self._changed.items())]
-            result = shown_run.run(None, words, shown_run.Options(resume=self.run_folder, **options))
+            words = [
+                *self._more(over["budget"]),
+                *(f"{knob}={json.dumps(value)}" for knob, value in self._changed.items()),
+            ]
+            resumed = shown_run.Options(resume=self.run_folder, change=bool(self._changed), **options)
+            result = shown_run.run(None, words, resumed)
         self._keep(run_folder=result.folder, result=result, _changed={}, _policy=None)
 
     def _more(self, budget: Mapping[str, Any]) -> Iterator[str]:
@@ -122,7 +139,7 @@ class Agent:
     def _begun(self) -> Path:
         """The run's folder; before the first `learn`, of a run with the parameters that it will begin with."""
         if self.run_folder is None:
-            self._run({}, plot=False, only_begin=True)
+            self._run({}, only_begin=True)
         return self.run_folder
 
     # -- acting
@@ -140,26 +157,42 @@ class Agent:
         """(actions, state) of one observation or a batch, as Stable-Baselines3 calls a model."""
         return self.policy.predict(observation, state, episode_start, deterministic)
 
-    def evaluate(self, episodes: int = 100, *, policy: str = "greedy", seed: int = 0) -> dict[str, Any]:
+    def evaluate(
+        self, episodes: int = 100, *, environment: object = None, policy: str = "greedy", seed: int = 0
+    ) -> dict[str, Any]:
         """Mean, std, min, max and n of returns in fresh environments, as `pg_theano.evaluate` gives them.
 
-        `policy`: "greedy" or "sampled".
+        `environment`: another one with the same spaces. `policy`: "greedy" or "sampled".
         """
+        with self._at_play(policy, episodes, seed) as how:
+            return evaluating.evaluate(self.run_folder, environment=environment, **how)
+
+    def explain(self, episodes: int = 10, *, policy: str = "greedy", seed: int = 0) -> explaining.Explained:
+        """Which numbers of the observation the policy reacts to, over the states that it meets: a table in a notebook.
+
+        See `pg_theano.training.explaining.explain`.
+        """
+        with self._at_play(policy, episodes, seed) as how:
+            return explaining.explain(self.run_folder, **how)
+
+    def watch(
+        self, gif: str | Path | None = None, *, episodes: int = 1, policy: str = "greedy", seed: int = 0
+    ) -> list[animation.Played]:
+        """Play episodes in a window or into a GIF, as `python -m pg_theano.watch`; (return, steps, ended) of each."""
+        with self._at_play(policy, episodes, seed) as how:
+            return list(animation.watch(self.run_folder, gif=gif and _path("watch", gif), **how))
+
+    @contextlib.contextmanager
+    def _at_play(self, policy: str, episodes: int, seed: int) -> Iterator[dict[str, Any]]:
+        """How a run's policy plays, while its environment is held."""
+        checked = reading.from_dict({"evaluation": {"episodes": episodes}, "seed": seed}, name="play:")
         if policy not in ("greedy", "sampled"):
             raise UserError.at("policy", f"got {policy!r:.40}", '"greedy" or "sampled"', '"greedy"')
-        folder = self._begun()
+        self._begun()
         with environments.again(self._environment, self.config.environment):
-            return evaluating.evaluate(folder, episodes=episodes, seed=seed, sampled=policy == "sampled")
+            yield {"episodes": checked.evaluation.episodes, "seed": checked.seed, "sampled": policy == "sampled"}
 
     # -- what it left
-
-    @property
-    def config(self) -> Config:
-        """The knobs as they are now: of the run, with what was changed since."""
-        now = self._new if self.run_folder is None else runs.read_run(self.run_folder)[0]
-        for knob, value in self._changed.items():
-            now = reading.resolved(now, [f"{knob}={json.dumps(value)}"]).config
-        return now
 
     @property
     def curve(self) -> dict[str, list[float]]:
@@ -172,26 +205,50 @@ class Agent:
 
         With `overwrite` another run's folder there is replaced, and nothing else.
         """
-        source, to = self._begun(), Path(path)
+        source, to = self._begun(), _path("save", path)
         places.check_name(to, "save")
-        if to.exists() and not (overwrite and (to / "run.json").is_file() and to.resolve() != source.resolve()):
+        runs.read_run(source)
+        one, other = source.resolve(), to.resolve()
+        apart = not (one.is_relative_to(other) or other.is_relative_to(one))
+        if os.path.lexists(to) and not (overwrite and apart and (to / "run.json").is_file()):
             raise UserError.at(to, "is there already", "a new folder", "another, or overwrite=True if it is a run's")
-        if to.exists():
-            shutil.rmtree(to)
-        shutil.copytree(source, to, ignore=shutil.ignore_patterns("lock", "*.tmp", "config.yaml"))
-        shutil.copy2(source / "config.yaml", to)  # last: it makes the folder a run
+        if not apart:
+            raise UserError.at(to, f"lies in {source}", "a folder of its own", "another")
+        try:
+            with replacing_folder(to) as new:  # whole, or not at all
+                shutil.copytree(source, new, ignore=shutil.ignore_patterns("lock", "*.tmp"))
+        except OSError as error:
+            raise UserError.at(to, f"cannot be written ({error.strerror or error})", "another folder") from error
         return to
 
     @classmethod
-    def load(cls, path: str | Path, environment: object = None, *, display: Any = None) -> Agent:
+    def load(
+        cls,
+        path: str | Path,
+        environment: object = None,
+        *,
+        display: Any = None,
+        run_dir: str | Path | None = None,
+        from_optimizer: bool = False,
+        **knobs: Any,
+    ) -> Agent:
         """The agent of a run's folder, whoever trained it; `learn` goes on in it.
 
-        `environment`: the one that it was given in Python, where the run cannot name it.
+        `environment`: the one that it was given in Python, where the run cannot name it. With other knobs, or another
+        environment, the agent is a new one that begins with what that run has learned, as `run(start_from=...)`: what
+        fits is taken, and the optimiser's state too with `from_optimizer`.
         """
-        path = Path(path)
+        path = _path("load", path)
         config, facts = runs.read_run(path)
+        if knobs or run_dir or from_optimizer or not environments.is_of(environment, config.environment):
+            words = [word_of(name, value) for name, value in knobs.items()]
+            begun = starting.resolved(starting.From(path, from_optimizer), words)
+            agent = cls(environment, config=begun.config, run_dir=run_dir, display=display)
+            source = {"start_from": path, "from_optimizer": from_optimizer, "folder_of_config": begun.folder}
+            agent._keep(_options=agent._options | source)
+            return agent
         with environments.again(environment, config.environment):
-            agent = cls(config=config, display=display) if environment is None else cls(environment, config=config)
+            agent = cls(environment, config=config, display=display)
         agent._keep(run_folder=path, _options=agent._options | {"folder_of_config": Path(facts["folder"])})
         return agent
 
@@ -202,56 +259,8 @@ class Agent:
         config, folder = self.config, self.run_folder and str(self.run_folder)
         return f"Agent({config.environment.id!r}, {config.algorithm.name!r}, run_folder={folder!r})"
 
-    # -- its knobs
 
-    def __getattr__(self, name: str) -> Any:
-        """The value of a knob, by its own name; of a constant schedule, its number."""
-        if name.startswith("_"):
-            raise AttributeError(name)
-        try:
-            knob = knob_named(name)
-        except UserError as error:
-            raise AttributeError(str(error)) from None
-        value: Any = self.config
-        for part in knob.split("."):
-            value = getattr(value, part)
-        return value.initial if isinstance(value, Schedule) and value.kind == "constant" else value
-
-    def __setattr__(self, name: str, value: Any) -> None:
-        """Change a knob between two calls of `learn`. Errors: `UserError`: an unknown one, or not a value of it."""
-        if name in type(self).__dict__ or name in self.__dict__:
-            raise UserError.at(name, "is no knob", "one, such as learning_rate", "a new Agent")
-        change = in_sections(name, value)
-        if self.run_folder is None:
-            data = reading.laid_over(copy.deepcopy(self._data), change)
-            with self._found() as found:
-                self._keep(_data=data, _new=reading.resolved(data, own=found).config)
-            return
-        knob, before = knob_named(name), dict(self._changed)
-        self._changed[knob] = functools.reduce(lambda inner, part: inner[part], knob.split("."), change)
-        try:
-            _ = self.config
-        except UserError:
-            self._keep(_changed=before)
-            raise
-
-    def _keep(self, **attributes: Any) -> None:
-        self.__dict__.update(attributes)
-
-    @contextlib.contextmanager
-    def _found(self) -> Iterator[dict[str, Any] | None]:
-        """The knobs of the environment that was given, while it is held."""
-        if self._environment is None:
-            yield None
-            return
-        with environments.given(self._environment, reading.from_dict(self._data).environment) as found:
-            yield found
-
-
-def _data_of(config: Chosen) -> dict[str, Any]:
-    """A config as plain data in which only what was said stands."""
-    if config is None:
-        return {}
-    if isinstance(config, Config):
-        return reading.to_dict(config)
-    return copy.deepcopy(dict(config)) if isinstance(config, Mapping) else reading.read_data(config).data
+def _path(of: str, given: Any) -> Path:
+    if not isinstance(given, str | os.PathLike) or "\0" in os.fspath(given):
+        raise UserError.at(of, f"got {given!r:.60}", "a path", f"{of}('lander')")
+    return Path(given)

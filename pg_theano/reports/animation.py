@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from pg_theano.config import schedules, user_code
+from pg_theano.environments import given as environments
 from pg_theano.environments import making, singles
 from pg_theano.environments.telling import close_quietly
 from pg_theano.runs import folder
@@ -42,13 +43,18 @@ def watch(
     gif: str | Path | None = None,
     sampled: bool = False,
     fps: float | None = None,
+    environment: object = None,
 ) -> Iterator[Played]:
     """Play a run's best checkpoint in a window, or into a GIF of at most `MOST_FRAMES` frames; yields each episode.
 
-    The GIF is written after the last episode. Errors: `UserError` for no run, no display and no `gif`, an environment
-    that cannot be drawn, a file that cannot be written.
+    `environment` is the one that the run was given in Python. The GIF is written after the last episode. Errors:
+    `UserError` for no run, no display and no `gif`, an environment that cannot be drawn, a file that cannot be written.
     """
     path = Path(run)
+    if environment is not None:
+        with environments.again(environment, folder.read_run(path)[0].environment):
+            yield from watch(run, episodes=episodes, seed=seed, gif=gif, sampled=sampled, fps=fps)
+        return
     config, facts, spec, checkpoint = folder.trained(path)
     user_code.check_run(config, facts)
     act, knobs = programs.acting_alone(config, spec, [Path(facts["folder"])]), schedules.constant_knobs(config)
@@ -84,11 +90,12 @@ def watch(
         row, given = making.converters(env, config.environment.id, config.dtype, config.policy.squash)
         for _ in range(episodes):
             obs, _ = env.reset(seed=int(seeds.integers(0, 2**31 - 1)))
-            check_size(config.environment.id, row(obs).size, spec.acting.obs_size)
+            check_size(config.environment.id, row(obs).shape[1], spec.acting.obs_size)
             total, steps, ended, stopped = 0.0, 0, False, full()
             while not (ended or stopped):
-                drawn = draw(noise, 1, 1)[0]
-                action, _ = act(checkpoint.state, row(obs), drawn, knobs, SAMPLE if sampled else GREEDY)
+                seen = row(obs)  # [1, F], or [A, F] of several agents
+                drawn = draw(noise, 1, len(seen))[0]
+                action, _ = act(checkpoint.state, seen, drawn, knobs, SAMPLE if sampled else GREEDY)
                 obs, reward, terminated, truncated, _ = env.step(given(action)[0])
                 total, steps, ended, stopped = total + reward, steps + 1, terminated or truncated, full()
             yield Played(total, steps, ended)

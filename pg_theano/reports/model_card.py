@@ -92,7 +92,7 @@ def making_of(config: Config) -> tuple[list[str], str]:
         module, _, name = knobs.id.partition(":")
         imports = [f"import {module}", "from pg_theano.environments.old_gym import OldGym"]
         return imports, f"OldGym({module}.{name}(**{knobs.kwargs!r}))"
-    if knobs.wrappers or knobs.dynamics is not None or maker_of(knobs) is not None:
+    if knobs.wrappers or knobs.dynamics is not None or knobs.api == "pettingzoo" or maker_of(knobs) is not None:
         imports = ["from pg_theano import config, environments"]
         return imports, 'environments.single(config.resolved("config.yaml").config.environment, folders=["."])'
     limit = [f"max_episode_steps={knobs.max_episode_steps!r}"] if knobs.max_episode_steps is not None else []

@@ -6,9 +6,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from pg_theano.config.changing import ALWAYS, changed
 from pg_theano.config.knobs import Config
-from pg_theano.config.reading import from_dict, read_config, to_dict
-from pg_theano.runs import checkpoints, recorded
+from pg_theano.config.reading import from_dict, knob_of, read_config, to_dict
+from pg_theano.runs import changes, checkpoints, recorded
+from pg_theano.runs.changes import Change
 from pg_theano.runs.records import Records
 from pg_theano.spec import Spec, is_older
 from pg_theano.system import console, locks, opening, seals, writing
@@ -16,9 +18,6 @@ from pg_theano.system import versions as fingerprints
 from pg_theano.system.versions import versions
 from pg_theano.system.yaml_lines import read_file
 from pg_theano.types import UserError
-
-RESUMABLE = ("budget.", "solved.", "checkpoint.", "distribute.")
-"""Knobs that a resumed run may change: when it stops, what it keeps, who works; nothing that it learns from."""
 
 
 def fingerprint(config: Config) -> dict[str, Any]:
@@ -48,8 +47,11 @@ class RunFolder:
         self._records = Records(self.path / "metrics.jsonl")
         self._write_config(config)
 
-    def go_on(self, config: Config, facts: Mapping[str, Any], *, force: bool = False) -> None:
+    def go_on(
+        self, config: Config, facts: Mapping[str, Any], made: Sequence[Change] = (), *, force: bool = False
+    ) -> None:
         """Resume: cut off the records written after the checkpoint of these facts. The run will write them again.
+        `made` is what is changed of the config while it trains.
 
         Errors: `UserError` where the records before it are not those that it counts on.
         """
@@ -66,7 +68,20 @@ class RunFolder:
                 "copy of it, or --force"
             )
         (self.path / "result.json").unlink(missing_ok=True)
+        if list(made) != changes.of(seals.read_json(self.path / "run.json")):
+            self.note(changes=[one._asdict() for one in made])
         self._write_config(config)  # what may change, such as a raised budget, holds for the next resume too
+
+    def note(self, **entries: Any) -> None:
+        """Write entries of run.json, beside or instead of those that are there."""
+        path = self.path / "run.json"
+        seals.write_json(path, seals.read_json(path) | entries)
+
+    def change(self, made: Sequence[Change], knobs: Mapping[str, Any]) -> None:
+        """Write what was changed of the config, in all, and of the `knobs` changed now those that config.yaml has."""
+        self.note(changes=[one._asdict() for one in made])
+        if always := {knob: value for knob, value in knobs.items() if knob.startswith(ALWAYS)}:
+            self._write_config(changed(from_dict(read_file(self.path / "config.yaml").data), always))
 
     def record(self, values: Mapping[str, Any]) -> None:
         self._records.add(json.dumps(values).encode() + b"\n")
@@ -156,11 +171,12 @@ class Trained(NamedTuple):
     checkpoint: checkpoints.Checkpoint  # the best; before any evaluation, the newest
 
 
-def trained(path: Path) -> Trained:
-    """What a run folder holds of its best policy. Errors: `UserError`: no run, no checkpoint, a damaged one."""
+def trained(path: Path, npz: Path | None = None) -> Trained:
+    """What a run folder holds of its best policy, or of the checkpoint in a file of it. Errors: `UserError`: no run, no
+    checkpoint, a damaged one."""
     config, facts = read_run(path)
     spec = recorded.spec_in(facts, path / "run.json")
-    checkpoint = checkpoints.best(path / "checkpoints")
+    checkpoint = checkpoints.load(npz) if npz else checkpoints.best(path / "checkpoints")
     recorded.fits(spec, checkpoint.state, checkpoint.path)
     return Trained(config, facts, spec, checkpoint)
 
@@ -172,34 +188,41 @@ class Resumable(NamedTuple):
     config: Config
     facts: dict[str, Any]
     checkpoint: checkpoints.Checkpoint | None  # the newest; None where the run was stopped before there was one
+    changes: Sequence[Change] = ()  # of the config, while it trains; `asked` for now, or recorded before
+
+    def config_now(self) -> Config:
+        """The config as it holds where the run goes on."""
+        at = self.checkpoint.facts["counters"]["updates"] if self.checkpoint else 0
+        return changes.config_at(self.config, self.changes, at)
 
 
-def resumable(path: Path, overrides: Sequence[str], *, force: bool = False) -> Resumable:
-    """A run that can go on, with its folder locked.
+def resumable(path: Path, overrides: Sequence[str], *, force: bool = False, change: bool = False) -> Resumable:
+    """A run that can go on, with its folder locked. With `change`, overrides are of what is no part of the graph.
 
     Errors: `UserError`: in use, finished, damaged, no run; and where this process differs from the one that wrote the
     checkpoint in what its numbers depend on, without `force`.
     """
-    for override in overrides:
-        if not override.startswith(RESUMABLE):
-            raise UserError(
-                f"{override}: a resumed run keeps its config; expected knobs of budget, solved and checkpoint; try "
-                "a new run"
-            )
+    changes.check(overrides, change)
     read_run(path, force=force)  # before a lock is made in a folder that is none
     folder = RunFolder(path)
     try:
         _, facts = read_run(path, force=force)  # a live run changes its files
-        config = read_config(path / "config.yaml", overrides)
+        always = [one for one in overrides if one.startswith(ALWAYS)]
+        config = read_config(path / "config.yaml", always)
         if not any(folder.checkpoints.glob("update-*.json")):  # the best one is written before the first of these
             _check_never_saved(path)
-            return Resumable(folder, config, facts, None)
+            return Resumable(folder, read_config(path / "config.yaml", overrides), facts, None)  # it begins with them
         checkpoint = checkpoints.newest(folder.checkpoints)
         recorded.checked(recorded.Checkpoint, checkpoint.facts, checkpoint.path.with_suffix(".json"), "facts")
         _check_unfinished(path, config, checkpoint, overrides)
         then = checkpoint.facts.get("fingerprint", {"versions": facts.get("versions", {})})
         check_fingerprint(path, then, fingerprint(config), force)
-        return Resumable(folder, config, facts, checkpoint)
+        made = changes.of(facts)
+        if change:
+            at = checkpoint.facts["counters"]["updates"]
+            now = changes.config_at(read_config(path / "config.yaml"), made, at)
+            made = changes.joined(now, made, dict(map(knob_of, overrides)), at)
+        return Resumable(folder, config, facts, checkpoint, made)
     except BaseException:
         folder.close()
         raise

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from pg_theano.config.kinds import NAME
-from pg_theano.system import locks
+from pg_theano.system import locks, machine
 from pg_theano.types import UserError
 
 
@@ -85,6 +85,8 @@ def _forget_false_start(path: Path, folders: Sequence[Path]) -> None:
         lock = locks.locked(path)
     except UserError:  # somebody else is about to begin in it
         return
+    if not machine.REMOVES_OPEN_FILES:
+        os.close(lock)
     begun = ("seeds.yaml", "config.yaml", "result.json", "metrics.jsonl")
     for folder in [*path.glob("seed-*"), path]:
         for one in folder.iterdir():
@@ -93,10 +95,13 @@ def _forget_false_start(path: Path, folders: Sequence[Path]) -> None:
     for folder in [*path.glob("seed-*/checkpoints"), *path.glob("seed-*"), path / "checkpoints", *folders]:
         with contextlib.suppress(OSError):  # not empty, or gone
             folder.rmdir()
-    os.close(lock)
+    if machine.REMOVES_OPEN_FILES:
+        os.close(lock)
 
 
 def _of_a_false_start(path: Path) -> bool:
     """Whether a file is one that a run writes before its config."""
-    left = path.name in ("lock", "run.json") or (path.name.startswith(".") and path.suffix == ".tmp")
+    left = path.name in ("lock", "run.json", "start.npz", "start.json") or (
+        path.name.startswith(".") and path.suffix == ".tmp"
+    )
     return left or (path.name == "metrics.jsonl" and path.stat().st_size == 0)

@@ -35,6 +35,17 @@ class Tasks(Recorded):
     spaces: dict[str, dict[str, Any]] | None = None
 
 
+class Changed(Recorded):
+    """A change of the config: see `changes`."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    update: Natural
+    knob: Annotated[str, Field(max_length=200)]
+    before: Any
+    value: Any
+
+
 class Facts(Recorded):
     """`run.json`. Its spec is looked at apart: one of an older version has a line of its own."""
 
@@ -43,6 +54,7 @@ class Facts(Recorded):
     task: Tasks = Tasks()
     sealed: list[str] = []
     versions: dict[str, str] = {}
+    changes: list[Changed] = []
 
 
 class Evaluation(Recorded):
@@ -74,6 +86,7 @@ class Checkpoint(Counted):
     """The facts of a checkpoint that a run goes on from."""
 
     final: Evaluation | None
+    given: dict[str, Number] = {}
     metrics_bytes: Natural
     metrics_sha256: str | None = None
     fingerprint: dict[str, Any] = {}

@@ -9,7 +9,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from pg_theano.system import opening
+from pg_theano.system import machine, opening
 from pg_theano.types import UserError
 
 MOST_OF_A_LINE = 1_000_000  # characters
@@ -116,7 +116,7 @@ class Records:
     def sha256(self) -> str:
         """Of what is in the file; each byte is read once, soon after it was written."""
         while self._hashed < self._written:
-            block = os.pread(self._file, min(self._written - self._hashed, 2**20), self._hashed)
+            block = machine.pread(self._file, min(self._written - self._hashed, 2**20), self._hashed)
             if not block:
                 raise OSError(None, "cut short by somebody else", str(self._path))
             self._hash.update(block)
@@ -131,7 +131,7 @@ class Records:
     def _write(self) -> None:
         with self._named():
             while self._waiting:
-                count = os.pwrite(self._file, self._waiting, self._written)
+                count = machine.pwrite(self._file, self._waiting, self._written)
                 del self._waiting[:count]
                 self._written += count
 

@@ -86,7 +86,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         help="a config with a section `search`, then knobs over it",
     )
     add("--seed", type=commands.natural, metavar="N", help="everything random follows from it")
-    add("--run-dir", metavar="D", help="exact folder of the search (default: runs/<name>)")
+    add("--run-dir", metavar="FOLDER", help="exact folder of the search (default: runs/<name>)")
     add("--resume", metavar="RUN", help="go on with the search of this folder")
     add("--force", action="store_true", help="--resume: also where versions, backend or dtype are others")
     commands.add_allow_import(parser)

@@ -20,7 +20,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from pg_theano.system import locks, opening
+from pg_theano.system import locks, machine, opening
 from pg_theano.system.writing import write_atomically
 from pg_theano.types import UserError
 
@@ -184,7 +184,7 @@ def acquire(path: Path, say: Callable[[str], None]) -> None:
     link, began, seen = lock_of(path), time.monotonic(), None
     while True:
         try:
-            os.symlink(RUN_LOCK, link)
+            machine.sign(link, RUN_LOCK)
             return
         except FileExistsError:
             pass
@@ -194,7 +194,7 @@ def acquire(path: Path, say: Callable[[str], None]) -> None:
             ) from None
         try:
             facts = link.lstat()
-            ours = os.readlink(link) == RUN_LOCK if link.is_symlink() else False
+            ours = machine.signed(link) == RUN_LOCK
         except FileNotFoundError:
             continue  # let go of meanwhile
         if (facts.st_ino, facts.st_mtime_ns) != seen:

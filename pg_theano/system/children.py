@@ -11,26 +11,22 @@ and in the child's module
 
 A child is killed by the kernel, and all that it has started with it, when this process ends, however that happens and
 whatever the child is doing: a pipe whose other end is closed sends SIGKILL to the child's group (Linux; elsewhere a
-thread of the child's sees to it, which needs the interpreter's lock).
+thread of the child's sees to it, which needs the interpreter's lock, and on Windows ends the child alone).
 """
 
 import contextlib
-import fcntl
 import json
-import mmap
 import os
 import signal
 import socket
 import struct
 import subprocess
 import sys
-import tempfile
-import threading
-import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from pg_theano.system import machine
 from pg_theano.types import Problem, UserError
 
 ONE_THREAD = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
@@ -43,28 +39,18 @@ PLAIN = b"sbk"
 class Memory:
     """Bytes that parent and children see alike. Nothing of it is left when the last of them ends."""
 
-    def __init__(self, fd: int | None = None):
-        self.fd = fd if fd is not None else _anonymous_file()
+    def __init__(self, name: str | None = None):
+        self.name = name or machine.memory_named()
         self.view: Any = None
 
-    def resize(self, size: int) -> None:
-        os.ftruncate(self.fd, size)
-
-    def map(self) -> Any:
-        """The whole memory at its present size, for `np.frombuffer`."""
-        self.view = mmap.mmap(self.fd, os.fstat(self.fd).st_size)
+    def map(self, size: int) -> Any:
+        """So many bytes of it, for `np.frombuffer`; whoever is first makes it as large."""
+        self.view = machine.memory_mapped(self.name, size)
         return self.view
 
     def close(self) -> None:
-        os.close(self.fd)
-
-
-def _anonymous_file() -> int:
-    if hasattr(os, "memfd_create"):
-        return os.memfd_create("pg_theano")
-    descriptor, name = tempfile.mkstemp(prefix="pg_theano-")
-    os.unlink(name)
-    return descriptor
+        if self.name.isdecimal():
+            os.close(int(self.name))
 
 
 class Child:
@@ -72,24 +58,14 @@ class Child:
 
     def __init__(self, module: str, setup: Mapping[str, Any], memory: Memory):
         ours, theirs = socket.socketpair()
-        alive, hold = os.pipe()
-        self._alive: int | None = hold  # while it is open, the child may live
-        passed = [theirs.fileno(), alive, memory.fd]
         home = str(Path(__file__).resolve().parents[2])
         here = dict.fromkeys(ONE_THREAD, "1") | os.environ
         here["PYTHONPATH"] = os.pathsep.join([home, *filter(None, [os.environ.get("PYTHONPATH")])])
         try:
-            self.process = subprocess.Popen(  # noqa: S603
-                [sys.executable, "-P", "-m", module, *map(str, passed)],
-                pass_fds=passed,
-                process_group=0,
-                stdin=subprocess.DEVNULL,
-                stdout=2,  # what an environment prints is not among the figures that a command prints
-                env=here,
-            )
+            words = [sys.executable, "-P", "-m", module]
+            self.process, self._alive = machine.child(words, theirs, memory.name, here)
         finally:
             theirs.close()
-            os.close(alive)
         self.socket = ours
         self.send(b"j", json.dumps({**setup, "sys_path": sys.path}).encode())
 
@@ -102,8 +78,7 @@ class Child:
 
     def kill(self) -> None:
         """Kill the child and every process that it has started."""
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.killpg(self.process.pid, signal.SIGKILL)
+        machine.kill_all(self.process)
 
     def hang_up(self) -> None:
         """Close the line, so that the child ends by itself."""
@@ -112,7 +87,7 @@ class Child:
 
     def end(self, *, seconds: float = 0.0) -> int:
         """Hang up, wait so many seconds, then kill. Returns the exit code."""
-        if self._alive is None:
+        if self._alive.closed:
             return self.process.returncode
         self.hang_up()
         with contextlib.suppress(subprocess.TimeoutExpired):
@@ -121,8 +96,8 @@ class Child:
         self.kill()
         code = self.process.wait()
         self.socket.close()
-        os.close(self._alive)
-        self._alive = None
+        with contextlib.suppress(OSError):  # what was to be written has nobody to read it
+            self._alive.close()
         return code
 
 
@@ -174,8 +149,8 @@ def told(error: UserError) -> bytes:
 class Connection:
     """The child's end of the line."""
 
-    def __init__(self, descriptor: int):
-        self.socket = socket.socket(fileno=descriptor)
+    def __init__(self, line: socket.socket):
+        self.socket = line
 
     def receive(self) -> tuple[bytes, bytes]:
         return received(self.socket)
@@ -186,26 +161,8 @@ class Connection:
 
 def entered(argv: list[str]) -> tuple[Connection, Memory, dict[str, Any]]:
     """The first call in a child: binds its life to the parent's; returns the line, the shared memory and the task."""
-    line, alive, memory = map(int, argv[1:4])
-    _end_with_parent(alive)
+    line, memory = machine.joined(argv[1:])
     connection = Connection(line)
     setup = json.loads(connection.receive()[1])
     sys.path[:] = setup.pop("sys_path")
     return connection, Memory(memory), setup
-
-
-def _end_with_parent(alive: int) -> None:
-    if hasattr(fcntl, "F_SETSIG"):
-        fcntl.fcntl(alive, fcntl.F_SETOWN, -os.getpgrp())
-        fcntl.fcntl(alive, fcntl.F_SETSIG, signal.SIGKILL)
-        fcntl.fcntl(alive, fcntl.F_SETFL, fcntl.fcntl(alive, fcntl.F_GETFL) | os.O_ASYNC)
-    threading.Thread(target=_wait_for_end, args=(alive,), daemon=True).start()
-
-
-def _wait_for_end(alive: int) -> None:
-    """End this process group when the parent ends, even if it ended before the kernel was asked."""
-    with contextlib.suppress(OSError):
-        os.set_blocking(alive, True)
-        while os.read(alive, 1):
-            time.sleep(1)
-    os.killpg(os.getpgrp(), signal.SIGKILL)

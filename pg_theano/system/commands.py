@@ -8,14 +8,54 @@ import signal
 import sys
 import traceback
 from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 from typing import Any, NoReturn
 
-from pg_theano.system import console, importing, stopping
+from pg_theano.system import console, importing, machine, stopping
 from pg_theano.types import UserError
 
 waited_for: list[Callable[[], None]] = []
 """Functions that are called before a command ends by itself."""
 _answers: list[tuple[Any, dict[str, Any]]] = []
+_ONLY_ITS_PARSER: Sequence[str] = ("",)
+
+
+class _Made(Exception):
+    """Carries the parser of a command that is not to run."""
+
+
+def sources() -> dict[str, str]:
+    """The source of each command, by its name."""
+    home = Path(__file__).parents[1]
+    texts = {path: path.read_text("utf-8") for path in sorted([*home.glob("*.py"), *home.glob("*/__main__.py")])}
+    return {
+        path.parent.name if path.name == "__main__.py" else path.stem: text
+        for path, text in texts.items()
+        if "return commands.run(" in text and path != home / "__main__.py"
+    }
+
+
+def does() -> dict[str, str]:
+    """What each command does, in its own words, by its name. Read, so that nothing has to be imported."""
+    import ast
+
+    first = {name: (ast.get_docstring(ast.parse(text)) or "").partition("\n")[0] for name, text in sources().items()}
+    return {name: line.partition(": `python")[0].rstrip(".") for name, line in first.items()}
+
+
+def main_of(name: str) -> Callable[[Sequence[str] | None], int]:
+    """The function of a command, whose module is imported."""
+    module = importing.module_named(f"pg_theano.{name}")
+    return getattr(module, "main", None) or importing.module_named(f"pg_theano.{name}.__main__").main
+
+
+def parser_of(name: str) -> argparse.ArgumentParser:
+    """The parser of a command, which is not run."""
+    try:
+        main_of(name)(_ONLY_ITS_PARSER)
+    except _Made as made:
+        return made.args[0]
+    raise AssertionError(name)
 
 
 class _Parser(argparse.ArgumentParser):
@@ -26,9 +66,8 @@ class _Parser(argparse.ArgumentParser):
     knobs: Callable[[], str] | None = None
 
     def format_help(self) -> str:
-        if self.knobs is None:
-            return super().format_help()
-        return f"{super().format_help()}\n{self.knobs()}\n"
+        table = "" if self.knobs is None else f"\n{self.knobs()}\n"
+        return console.as_called(f"{super().format_help()}{table}")
 
 
 def parser(
@@ -37,7 +76,7 @@ def parser(
     """The options that every command has. `knobs` writes the table of knobs that ends the help of a command that takes
     or names knobs: `config.tables.help_text`."""
     made = _Parser(
-        prog=f"python -m pg_theano.{name}",
+        prog=console.as_called(f"python -m pg_theano.{name}").rstrip(" ."),
         description=(about or f"python -m pg_theano.{name}").strip().splitlines()[0],  # none under python -OO
         epilog=f"example:\n  {example}",
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -57,6 +96,8 @@ def add_allow_import(made: argparse.ArgumentParser) -> None:
 def run(made: argparse.ArgumentParser, command: Callable[[argparse.Namespace], int], argv: Sequence[str] | None) -> int:
     """Parse and call. A `UserError`, and what the system refuses (a full disk), is one line on stderr and exit code 2;
     Ctrl-C is exit code 130, SIGTERM 143."""
+    if argv is _ONLY_ITS_PARSER:
+        raise _Made(made)
     console.ready()
     debug, command_begun = "--debug" in (sys.argv if argv is None else argv), False
     with stopping.listening():
@@ -121,7 +162,8 @@ def _alone_on_stdout(asked: bool) -> Iterator[None]:
             yield
         finally:
             if kept is not None:
-                ctypes.CDLL(None).fflush(None)  # what C has not written yet would come after the answer
+                with contextlib.suppress(OSError):  # there is no such library
+                    ctypes.CDLL(machine.C_LIBRARY).fflush(None)  # what C has not written would come after the answer
                 os.dup2(kept, 1)
                 os.close(kept)
 

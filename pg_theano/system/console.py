@@ -22,8 +22,18 @@ def ready() -> None:
             stream.reconfigure(errors="backslashreplace")
 
 
+MODULE = "python -m pg_theano."
+called = MODULE
+"""How this process was called, up to the name of the command: so are commands named in all that it prints."""
+
+
+def as_called(text: str) -> str:
+    return text.replace(MODULE, called)
+
+
 def printable(text: str) -> str:
     """A text for a terminal or a figure: what would move its cursor or colour it is shown as an escape instead."""
+    text = as_called(text)
     if text.isprintable():
         return text
     return "".join(one if one.isprintable() else one.encode("unicode_escape").decode() for one in text)

@@ -2,7 +2,6 @@
 
 import contextlib
 import errno
-import fcntl
 import os
 import re
 import socket
@@ -10,7 +9,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from pg_theano.system import opening
+from pg_theano.system import machine, opening
 from pg_theano.types import UserError
 
 SECONDS_TO_NAME = 1.0
@@ -21,7 +20,7 @@ def locked(folder: Path) -> int:
     """The descriptor that holds a folder's lock. Errors: `UserError` that names the process that has it."""
     path = folder / "lock"
     descriptor = opening.opened(path, os.O_RDWR | os.O_CREAT)
-    problem = _taken(descriptor, fcntl.LOCK_EX)
+    problem = machine.lock(descriptor)
     if problem is not None:
         holder = _holder(descriptor) if _is_held(problem) else ""
         os.close(descriptor)
@@ -36,7 +35,7 @@ def locked(folder: Path) -> int:
         raise UserError(f"{folder}: got taken away by another process a moment ago; expected it to stay; try again")
     with contextlib.suppress(OSError):  # a full disk: it is locked all the same
         os.ftruncate(descriptor, 0)
-        os.pwrite(descriptor, f"process {os.getpid()} on {socket.gethostname()}\n".encode(), 0)
+        machine.pwrite(descriptor, f"process {os.getpid()} on {socket.gethostname()}\n".encode(), 0)
     return descriptor
 
 
@@ -64,7 +63,7 @@ def holder_of(folder: Path) -> str | None:
     except (OSError, UserError):  # none, or no file, which nobody can have locked
         return None
     try:
-        problem = _taken(descriptor, fcntl.LOCK_SH)
+        problem = machine.lock(descriptor, shared=True)
         return _holder(descriptor) if problem is not None and _is_held(problem) else None
     finally:
         os.close(descriptor)
@@ -74,15 +73,6 @@ def refuse_in_use(folder: Path) -> None:
     """Errors: `UserError` that names the process that has a folder's lock. It may be no run's folder."""
     if (holder := holder_of(folder)) is not None:
         raise UserError(f"{folder}: in use by {holder}; wait for it, or stop it")
-
-
-def _taken(descriptor: int, kind: int) -> OSError | None:
-    """Take a lock without waiting; what the system says where it does not give it."""
-    try:
-        fcntl.flock(descriptor, kind | fcntl.LOCK_NB)
-    except OSError as error:
-        return error
-    return None
 
 
 def _is_held(problem: OSError) -> bool:
@@ -97,9 +87,9 @@ def _holder(descriptor: int) -> str:
     """
     until = time.monotonic() + SECONDS_TO_NAME
     while True:
-        text = os.pread(descriptor, 300, 0).decode(errors="replace").strip()
+        text = machine.pread(descriptor, 300, 0).decode(errors="replace").strip()
         found = re.fullmatch(r"process (\d+) on (\S+)", text)
-        if found and (found[2] != socket.gethostname() or Path("/proc", found[1]).exists()):
+        if found and (found[2] != socket.gethostname() or machine.is_alive(int(found[1]))):
             return text
         if time.monotonic() > until:
             return text or "another process"

@@ -13,7 +13,6 @@ import json
 import math
 import os
 import re
-import resource
 import stat
 import zipfile
 from pathlib import Path
@@ -21,6 +20,7 @@ from typing import Any
 
 import numpy as np
 
+from pg_theano.system import machine
 from pg_theano.types import Array, UserError
 
 MOST_JSON = 16_000_000
@@ -47,7 +47,7 @@ def most_bytes() -> int:
     own = os.environ.get("PG_THEANO_MOST_BYTES", "")
     if own.isdecimal() and len(own) < 20:
         return int(own)
-    return min(MOST_BYTES, os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2)
+    return min(MOST_BYTES, (machine.memory() or 2 * MOST_BYTES) // 2)
 
 
 def opened(path: Path, flags: int = os.O_RDONLY, mode: int = 0o644) -> int:
@@ -56,7 +56,7 @@ def opened(path: Path, flags: int = os.O_RDONLY, mode: int = 0o644) -> int:
     Errors: `OSError`; `UserError` for a link, a folder, a pipe or a device, none of which is waited for.
     """
     try:
-        descriptor = os.open(path, flags | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, mode)
+        descriptor = machine.opened(path, flags, mode)
     except OSError:
         if os.path.islink(path):
             raise UserError.at(path, "is a link", "a file of its own: copy what it points to here") from None
@@ -65,7 +65,7 @@ def opened(path: Path, flags: int = os.O_RDONLY, mode: int = 0o644) -> int:
     if not stat.S_ISREG(found.st_mode):
         os.close(descriptor)
         raise UserError.at(path, "is not a regular file")
-    if flags & os.O_ACCMODE != os.O_RDONLY and found.st_nlink != 1:
+    if flags & (os.O_WRONLY | os.O_RDWR) and found.st_nlink != 1:
         os.close(descriptor)
         raise UserError.at(path, f"has {found.st_nlink} names (hard links)", "one: it would be written to as well")
     return descriptor
@@ -76,7 +76,7 @@ def read(path: Path, most: int, *, mine: bool = False) -> bytes:
     one that another user may have written."""
     with os.fdopen(opened(path), "rb") as file:
         found = os.fstat(file.fileno())
-        size, problem = found.st_size, _of_others(found) if mine else None
+        size, problem = found.st_size, machine.of_others(found) if mine else None
         if problem:
             raise UserError.at(path, problem)
         if size > most:
@@ -193,22 +193,4 @@ def others_may_write(folder: Path) -> str | None:
         found = os.stat(folder)
     except OSError:
         return None
-    return _of_others(found)
-
-
-def _of_others(found: os.stat_result) -> str | None:
-    if found.st_uid not in (os.getuid(), 0):
-        return f"belongs to user {found.st_uid}"
-    if found.st_mode & 0o022:
-        return f"can be written to by others (mode {stat.S_IMODE(found.st_mode):o})"
-    return None
-
-
-def allow_open(files: int) -> None:
-    """Raise this process's limit of open files, where the system lets it: a run folder has two open."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = files + 256
-    if hard != resource.RLIM_INFINITY:
-        wanted = min(wanted, hard)
-    if soft != resource.RLIM_INFINITY and soft < wanted:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+    return machine.of_others(found)

@@ -11,11 +11,10 @@ import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from multiprocessing import resource_tracker
 from multiprocessing.reduction import ForkingPickler
 from typing import Any, NamedTuple
 
-from pg_theano.system import importing, opening, plain
+from pg_theano.system import importing, machine, opening, plain
 from pg_theano.system.versions import versions
 from pg_theano.types import UserError
 
@@ -109,7 +108,7 @@ def _begin() -> None:
     """
     os.environ.pop(SAFE_PATH, None)  # which is not meant for what the user's own code may start
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+    machine.hear_ctrl_c()
     threading.Thread(target=_end_with_parent, daemon=True).start()
 
 
@@ -145,14 +144,12 @@ def _surroundings_of_a_worker() -> Iterator[None]:
     """What a process inherits that is started meanwhile: one thread; and no Ctrl-C before it can ignore it itself."""
     added = {name: "1" for name in (*ONE_THREAD, SAFE_PATH) if name not in os.environ}
     os.environ.update(added)
-    resource_tracker.ensure_running()  # it starts with the first process, and would unblock the signal again
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
-        yield
+        with machine.holding_ctrl_c():
+            yield
     finally:
         for name in added:
             os.environ.pop(name, None)
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 class Processes:

@@ -45,7 +45,7 @@ def versions() -> dict[str, str]:
 @functools.cache
 def processor() -> str:
     """The model of the processor and the name of its architecture: machine code is compiled for this one."""
-    with contextlib.suppress(OSError), open("/proc/cpuinfo") as file:
+    with contextlib.suppress(OSError), open("/proc/cpuinfo", encoding="utf-8") as file:
         for line in file:
             if line.startswith("model name"):
                 return f"{line.partition(':')[2].strip()} ({platform.machine()})"

@@ -15,6 +15,8 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+from pg_theano.system import machine
+
 STALE = 3600.0
 """Seconds after which the writer of a temporary file must have been killed."""
 
@@ -31,6 +33,28 @@ def clear_stale(folder: Path) -> None:
         with contextlib.suppress(OSError):
             if time.time() - path.stat().st_mtime > STALE:
                 path.unlink()
+
+
+@contextlib.contextmanager
+def replacing_folder(path: Path) -> Iterator[Path]:
+    """The name of a folder that the caller makes; then it stands in the place of `path`, and what was there is gone.
+
+    Where anything fails, `path` is as it was. Errors: `OSError`.
+    """
+    import tempfile
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=".", suffix=".tmp", dir=path.parent) as aside:
+        new, old = Path(aside, "new"), Path(aside, "old")
+        yield new
+        if path.exists():
+            machine.replace(path, old)
+        try:
+            machine.replace(new, path)
+        except BaseException:
+            if old.exists():
+                machine.replace(old, path)
+            raise
 
 
 def write_atomically(path: Path, content: bytes, *, durable: bool = True, mode: int = 0o644) -> None:
@@ -50,17 +74,13 @@ def write_atomically(path: Path, content: bytes, *, durable: bool = True, mode: 
                 file.flush()
                 if durable:
                     os.fsync(file.fileno())
-            os.replace(temporary, path)
+            machine.replace(temporary, path)
         except BaseException:
             with contextlib.suppress(OSError):
                 os.unlink(temporary)
             raise
         if durable:
-            descriptor = os.open(path.parent, os.O_RDONLY)
-            try:
-                os.fsync(descriptor)
-            finally:
-                os.close(descriptor)
+            machine.sync_folder(path.parent)
     except OSError as error:  # which names the temporary file, or none
         raise OSError(error.errno, error.strerror or str(error), str(path)) from error
 
@@ -71,7 +91,7 @@ def replacing(path: Path) -> Iterator[Path]:
     temporary = _beside(path, secrets.token_hex(8))  # no link was laid there beforehand
     try:
         yield temporary
-        os.replace(temporary, path)
+        machine.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
 

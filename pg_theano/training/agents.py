@@ -15,7 +15,6 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from pg_theano.config import schedules
 from pg_theano.config.algorithms import ALGORITHMS
 from pg_theano.config.knobs import Config
 from pg_theano.config.reading import to_dict
@@ -163,7 +162,7 @@ def _fail(going: Going, figures: Figures, place: int, error: UserError, say: Say
 def _update(going: Going, figures: Figures, evaluator: shared_evaluation.Evaluator, say: Say) -> list[int]:
     """One update of every agent; returns the places of those that it solved."""
     trainers = going.copy()
-    knobs = {place: schedules.knobs_at(one.config, one.now.counters.updates) for place, one in trainers.items()}
+    knobs = {place: one.knobs() for place, one in trainers.items()}
     with _shared(trainers.values(), "collect"):
         played = shared_calls.collect(trainers, knobs)
         orders = {

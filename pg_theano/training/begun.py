@@ -13,9 +13,9 @@ from pg_theano.config.knobs import Config
 from pg_theano.environments import watchdog
 from pg_theano.environments.sound import LONGEST_EPISODE
 from pg_theano.runs import folder as runs
-from pg_theano.runs import seeds
-from pg_theano.system import opening
-from pg_theano.training import agents, looking, programs, saving
+from pg_theano.runs import seeds, starting
+from pg_theano.system import machine
+from pg_theano.training import agents, looking, memory, networks, programs, saving
 from pg_theano.training.display import Display, Quiet, Screen
 from pg_theano.training.loop import Trainer
 from pg_theano.training.playing import collecting
@@ -28,12 +28,14 @@ if TYPE_CHECKING:  # imported where one is given: the way to a solved task is sh
 
 
 class How(NamedTuple):
-    """What goes with a run beside its config, and changes nothing that is learned."""
+    """What goes with a run beside its config."""
 
     display: Display = Quiet
     force: bool = False  # resume though this process, or a file of the run, is not as it was
+    change: bool = False  # resume with other values of knobs that are no part of the graph
     callbacks: Sequence[Callback] = ()
     only_begin: bool = False  # end before the first update
+    start_from: starting.From | None = None  # begin with what fits of another run; all else changes nothing learned
 
 
 def one(begun: runs.Resumable, folder_of_config: Path, how: How) -> dict[str, Any]:
@@ -47,6 +49,8 @@ def one(begun: runs.Resumable, folder_of_config: Path, how: How) -> dict[str, An
         where = "new" if at is None else f"resumed at update {at}"
         screen.event(f"{path}: {where}; {described(setting)}, seed {config.seed}")
         _tell_of_no_limit(setting.task, screen)
+        for line in networks.said_of(config, setting.task, setting.spec.acting.num_params):
+            screen.event(line)
         return to_the_end(_trainer(begun, setting, compiled(setting, closing), how, closing))
 
 
@@ -54,7 +58,7 @@ def together(
     members: Sequence[tuple[Config, Path]], folder_of_config: Path, environment: Environment, how: How
 ) -> list[dict[str, Any]]:
     """Several runs of one graph at once, each in its folder."""
-    opening.allow_open(2 * len(members))
+    machine.allow_open(2 * len(members))
     first, above = members[0][0], members[0][1].parent
     title = f"{first.environment.id} · {len(members)} agents at once · {above}"
     with _shown(how.display, title, above) as (screen, closing):
@@ -97,6 +101,7 @@ def found(config: Config, path: Path, folder_of_config: Path, how: How) -> runs.
     """The run of a folder, or a new one in it."""
     if (path / "config.yaml").exists():
         return runs.resumable(path, (), force=how.force)
+    starting.hand_down(path)
     return new(config, path, folder_of_config)
 
 
@@ -117,6 +122,8 @@ def _setting(
     code = user_code.check(begun.config, folders, say, begun.facts.get("code"))
     setting = setting_of(begun.config, begun.folder, folders, screen, environment)
     closing.callback(setting.environment.close)
+    if begun.changes:
+        memory.check(begun.config_now(), setting.spec)
     if begun.checkpoint is None:
         facts = {
             "folder": str(folder_of_config),
@@ -140,7 +147,7 @@ def _tell_of_no_limit(task: Task, screen: Screen) -> None:
 def compiled(setting: Setting, closing: contextlib.ExitStack) -> tuple[Program, Collector]:
     """The program of one run and who plays for it, after a glance at a user's environment."""
     looking.glance(setting)
-    began, config, seconds = time.perf_counter(), setting.config, setting.parts.seconds
+    began, config, seconds = time.perf_counter(), setting.by_rows, setting.parts.seconds
     program = programs.load(config, setting.spec, setting.report, setting.folders)
     collector = collecting.collector_of(config, setting.spec, setting.environment, program, setting.folders)
     closing.callback(collector.close)
@@ -156,13 +163,13 @@ def _trainer(
     begun: runs.Resumable, setting: Setting, loaded: tuple[Program, Collector], how: How, closing: contextlib.ExitStack
 ) -> Trainer:
     program, collector = loaded
-    saver = saving.begin(setting, program, collector, begun.checkpoint, force=how.force)
+    saver = saving.begin(setting, program, collector, begun, force=how.force)
     told = None
     if how.callbacks:
         from pg_theano.training.callbacks import Told
 
         told = Told(how.callbacks, setting)
-    trainer = Trainer(setting, program, saver, told)
+    trainer = Trainer(setting, program, saver, told, begun.changes)
     trainer.stop_asked = how.only_begin
     closing.callback(trainer.judge.close)
     return trainer

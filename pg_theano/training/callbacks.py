@@ -4,6 +4,10 @@ def stop_early(update, metrics, policy):
     print(update, metrics["return_mean"], policy(obs))
     return metrics["entropy"] < 0.1                     # True stops the run, which is then saved as at any end
 
+def adaptive(update, metrics, policy):                  # knobs hold from the next update on, until others are given
+    if metrics["kl"] > 0.02:
+        return {"learning_rate": metrics["learning_rate"] / 1.5}
+
 pg_theano.run("configs/cartpole.yaml", callbacks=[stop_early, TensorBoard()])
 """
 
@@ -12,13 +16,14 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
+from pg_theano.config import changing
 from pg_theano.config.knobs import Config
 from pg_theano.config.reading import to_dict
 from pg_theano.policies.policy import About, Policy, acting_part
 from pg_theano.system import opening
 from pg_theano.system.importing import module_named
 from pg_theano.training.setting import Setting
-from pg_theano.types import State, UserError
+from pg_theano.types import Knobs, State, UserError
 
 
 class Callback(Protocol):
@@ -27,9 +32,14 @@ class Callback(Protocol):
     The policy is a copy that cannot be written to: what a callback does changes nothing that is learned. It is None for
     a policy of one's own, which NumPy cannot follow. Where the callback has methods `begin(config, folder)` and
     `finish(result)`, they are called before the first update and after the last; of several runs, for each.
+
+    What it returns: True stops the run; a mapping such as `{"learning_rate": 1e-4}` is of knobs for the next update,
+    inputs of the graph by name. They hold until another is given, after a resume too, and each record has them.
     """
 
-    def __call__(self, update: int, metrics: Mapping[str, Any], policy: Policy | None) -> bool | None: ...
+    def __call__(
+        self, update: int, metrics: Mapping[str, Any], policy: Policy | None
+    ) -> bool | Mapping[str, float] | None: ...
 
 
 class Told:
@@ -46,11 +56,27 @@ class Told:
             self._called(callback, "begin", self.setting.config, self.folder)
         self.begun = True
 
-    def update(self, record: Mapping[str, Any], state: State) -> bool:
-        """Tell all of them; returns whether any of them asked the run to stop."""
-        policy = self._policy_at(state)
-        asked = [self._told(callback, dict(record), policy) for callback in self.callbacks]
-        return any(asked)
+    def update(self, record: Mapping[str, Any], state: State) -> tuple[bool, Knobs]:
+        """Tell all of them; returns (whether any asked the run to stop, the knobs that they gave; the last one's hold).
+
+        Errors: `UserError` for a knob that is none, and a value that it cannot have.
+        """
+        policy, stop = self._policy_at(state), False
+        given: Knobs = {}
+        for callback in self.callbacks:
+            answer = self._told(callback, dict(record), policy)
+            if isinstance(answer, Mapping):
+                given |= self._checked(callback, record["update"], answer)
+            else:
+                stop = stop or bool(answer)
+        return stop, given
+
+    def _checked(self, callback: Callback, update: int, given: Mapping[str, Any]) -> Knobs:
+        try:
+            return changing.inputs(self.setting.config, given)
+        except UserError as error:
+            where = f"{self.folder}: the callback {_name_of(callback)} at update {update}"
+            raise UserError.at(where, str(error)) from None
 
     def _policy_at(self, state: State) -> Policy | None:
         setting = self.setting
@@ -62,9 +88,9 @@ class Told:
             self._policy = Policy(*acting_part(setting.spec, state), setting.task.spaces or {}, about)
         return self._policy.at(setting.spec, state)
 
-    def _told(self, callback: Callback, record: dict[str, Any], policy: Policy | None) -> bool:
+    def _told(self, callback: Callback, record: dict[str, Any], policy: Policy | None) -> Any:
         with self._named(callback, f"at update {record['update']}", "; the run is saved as it was before that update"):
-            return bool(callback(record["update"], record, policy))
+            return callback(record["update"], record, policy)
 
     def finish(self, result: Mapping[str, Any]) -> None:
         for callback in self.callbacks if self.begun else ():
@@ -81,9 +107,12 @@ class Told:
         except UserError:
             raise
         except Exception as error:
-            name = getattr(callback, "__name__", type(callback).__name__)
             told = f"{type(error).__name__}: {error}{more}"
-            raise UserError(f"{self.folder}: the callback {name} raised {where}: {told}") from error
+            raise UserError(f"{self.folder}: the callback {_name_of(callback)} raised {where}: {told}") from error
+
+
+def _name_of(callback: Callback) -> str:
+    return getattr(callback, "__name__", type(callback).__name__)
 
 
 # -- the names that dashboards have
@@ -178,11 +207,11 @@ LOGS: dict[str, Callable[[], Callback]] = {
 """What `--log` takes."""
 
 
-def of_logs(names: Sequence[str]) -> list[Callback]:
+def of_logs(names: Sequence[str], where: str = "--log") -> list[Callback]:
     """The callbacks of `--log` words. Errors: `UserError` for a name that is none, a library that is not installed."""
     for name in names:
         if name not in LOGS:
-            raise UserError(f"--log: got {name}; expected {', '.join(LOGS)}")
+            raise UserError(f"{where}: got {name:.60}; expected {', '.join(LOGS)}")
     return [LOGS[name]() for name in names]
 
 

@@ -17,7 +17,7 @@ from pg_theano.spec import Spec
 from pg_theano.training import programs, seeding, specs
 from pg_theano.training.differences import BY_HAND, Row, compare, largest, passes
 from pg_theano.training.playing import collecting
-from pg_theano.training.setting import Environment
+from pg_theano.training.setting import Environment, counted_by_rows
 from pg_theano.types import RETURN_SO_FAR, Array, Record, Rollout, UserError
 
 MOST_ENVS, MOST_STEPS, MOST_EPISODE = 4, 32, 200
@@ -140,7 +140,7 @@ def _small(config: Config, folders: Sequence[Path]) -> tuple[Config, Any]:
         made.close()
         small = changed(small, {"environment": {"max_episode_steps": MOST_EPISODE}})
         made = specs.environment_of(small, folders)
-    return small, made
+    return counted_by_rows(small, made), made
 
 
 def changed(config: Config, changes: Mapping[str, Any]) -> Config:

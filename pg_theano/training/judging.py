@@ -27,6 +27,13 @@ class Judge:
         self.evaluator = Evaluator(setting.config, setting.spec, setting.folders, knobs.episodes, shared)
         self.beforehand: dict[tuple[int, int], Evaluation] = {}  # (purpose, choice): played together with other runs'
 
+    def renew(self) -> None:
+        """The config has changed: other environments, where an evaluation has another number of episodes."""
+        episodes = self.setting.config.evaluation.episodes
+        if episodes != self.evaluator.most:
+            self.evaluator.close()
+            self.evaluator = Evaluator(self.setting.config, self.setting.spec, self.setting.folders, episodes)
+
     def due(self, record: Mapping[str, Any], updates: int) -> bool:
         """Whether to evaluate: every so many updates, and when a population's best quarter reaches the threshold."""
         threshold = self.setting.threshold

@@ -1,6 +1,8 @@
 """Warnings and questions about a user's environment, from what a training run plays in it."""
 
 from pg_theano.environments import inspection, making, watchdog
+from pg_theano.environments.joint import Together
+from pg_theano.environments.parallel import Parallel
 from pg_theano.environments.singles import Slots
 from pg_theano.environments.sound import check_record
 from pg_theano.environments.workers import Workers
@@ -20,11 +22,14 @@ def glance(setting: Setting) -> None:
         if isinstance(environment, Workers):
             found = environment.glance()
         else:
-            found = inspection.glanced(task.id, environment.slots[0].env, environment.slots[-1].env)
+            first, last = environment.slots[0].env, environment.slots[-1].env
+            if isinstance(environment, Parallel):
+                first, last = (Together(environment.joints[place].env, knobs) for place in (0, -1))
+            found = inspection.glanced(task.id, first, last)
     for line in found:
         setting.display.event(f"warning: {line}")
     if found:
-        api = " environment.api=gym" if knobs.api == "gym" else ""
+        api = f" environment.api={knobs.api}" if knobs.api != "gymnasium" else ""
         setting.display.event(f"to look further: python -m pg_theano.check_env {task.id}{api}")
 
 

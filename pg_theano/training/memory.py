@@ -107,7 +107,7 @@ def available() -> float | None:
     """Bytes that this process can still take: what the machine has, or its control group allows; None: unknown."""
     found = []
     try:
-        for line in Path("/proc/meminfo").read_text().splitlines():
+        for line in Path("/proc/meminfo").read_text(encoding="utf-8").splitlines():
             if line.startswith("MemAvailable:"):
                 found.append(1024.0 * int(line.split()[1]))
     except (OSError, ValueError):
@@ -117,7 +117,8 @@ def available() -> float | None:
         ("memory/memory.limit_in_bytes", "memory/memory.usage_in_bytes"),
     ):
         try:
-            found.append(float(int((CGROUPS / limit).read_text()) - int((CGROUPS / used).read_text())))
+            most, taken = (int((CGROUPS / name).read_text(encoding="utf-8")) for name in (limit, used))
+            found.append(float(most - taken))
         except (OSError, ValueError):  # no such group, or "max"
             continue
     return min(found, default=None)

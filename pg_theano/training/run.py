@@ -11,8 +11,9 @@ from pg_theano.config import reading as configs
 from pg_theano.config import user_code
 from pg_theano.config.knobs import Config
 from pg_theano.environments import given as environments
-from pg_theano.runs import figures, places, seeds
+from pg_theano.runs import figures, places, seeds, starting
 from pg_theano.runs import folder as runs
+from pg_theano.runs.starting import Start
 from pg_theano.system import clock, locks, writing
 from pg_theano.system.yaml_lines import read_file
 from pg_theano.training import agents, begun
@@ -48,16 +49,25 @@ def run(
     `folder_of_config` is where the modules that a config names are looked for, where it comes from no file.
     `environment` is one as Python has it, in place of the config's: see `pg_theano.environments.given`.
     """
-    given = configs.resolved(config, overrides, seed, folder_of_config)
+    start_from = how.start_from
+    start = None if start_from is None else starting.read(start_from)
+
+    def resolved(own: Mapping[str, Any] | None = None) -> configs.Resolved:
+        if start_from is not None and config is None:
+            return starting.resolved(start_from, overrides, seed, own)
+        return configs.resolved(config, overrides, seed, folder_of_config, own)
+
+    given = resolved()
     if environment is None:
-        return _new(given, run_dir, how)
+        return _new(given, run_dir, how, start)
     with environments.given(environment, given.config.environment) as own:
-        return _new(configs.resolved(config, overrides, seed, folder_of_config, own), run_dir, how)
+        return _new(resolved(own), run_dir, how, start)
 
 
-def _new(given: configs.Resolved, run_dir: str | os.PathLike[str] | None, how: How) -> Result:
+def _new(given: configs.Resolved, run_dir: str | os.PathLike[str] | None, how: How, start: Start | None) -> Result:
     name = given.config.name or places.name_of(given.config.environment.dynamics or given.config.environment.id)
     with given.placed(), places.new(name, run_dir) as path:
+        starting.keep(path, start)
         if given.config.runs == 1:
             return Result(path, begun.one(begun.new(given.config, path, given.folder), given.folder, how))
         with locks.held(path):
@@ -85,7 +95,7 @@ def resume(path: Path, overrides: Sequence[str] = (), how: How = SILENT, environ
             configs.check_addresses(read_file(path / seeds.PLAN))
             user_code.check(config, [folder_of_config], begun.say_nothing, code)
             return Result(path, _several(config, path, folder_of_config, how))
-    resumed = runs.resumable(path, overrides, force=how.force)
+    resumed = runs.resumable(path, overrides, force=how.force, change=how.change)
     return Result(path, begun.one(resumed, Path(resumed.facts["folder"]), how))
 
 

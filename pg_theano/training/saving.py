@@ -6,7 +6,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from pg_theano.runs import checkpoints
+from pg_theano.config import changing
+from pg_theano.runs import checkpoints, starting
 from pg_theano.runs import folder as runs
 from pg_theano.runs.checkpoints import Checkpoint
 from pg_theano.training import seeding
@@ -65,6 +66,7 @@ class Saver:
                 "counters": counters._asdict(),
                 "seed": setting.config.seed,
                 "final": progress.final,
+                "given": progress.given,
                 "fingerprint": self.fingerprint,
                 **setting.folder.flush(),
             }
@@ -115,16 +117,29 @@ def best_path(setting: Setting, counters: Counters) -> Path:
 # -- where a run begins
 
 
-def begin(
-    setting: Setting, program: Program, collector: Collector, checkpoint: Checkpoint | None, *, force: bool
-) -> Saver:
+def begin(setting: Setting, program: Program, collector: Collector, begun: runs.Resumable, *, force: bool) -> Saver:
     """Begin anew, or where a checkpoint stands. Errors: `UserError` where it, or the records, are not this run's."""
+    checkpoint = begun.checkpoint
     if checkpoint is None:
-        progress = Progress(program.init(setting.generator(seeding.INITIAL_WEIGHTS, 0)))
+        progress = Progress(_begun(setting, program.init(setting.generator(seeding.INITIAL_WEIGHTS, 0))))
     else:
         progress = _resumed(setting, program, collector, checkpoint)
-        setting.folder.go_on(setting.config, checkpoint.facts, force=force)
+        setting.folder.go_on(setting.config, checkpoint.facts, begun.changes, force=force)
     return Saver(setting, collector, progress, on_disk=checkpoint is not None)
+
+
+def _begun(setting: Setting, fresh: State) -> State:
+    """The State of a new run, with what it takes over of another, which is said and recorded."""
+    if (start := starting.kept(setting.folder.path)) is None:
+        return fresh
+    from pg_theano.training import taking
+
+    state, taken = taking.over(fresh, setting.spec, start)
+    for line in (f"begins with {start.where}", *taken.lines()):
+        setting.display.event(line)
+    whose = {"run": start.run, "checkpoint": start.checkpoint, "optimizer": start.optimizer}
+    setting.folder.note(start=whose | taken._asdict())
+    return state
 
 
 def _resumed(setting: Setting, program: Program, collector: Collector, checkpoint: Checkpoint) -> Progress:
@@ -135,8 +150,10 @@ def _resumed(setting: Setting, program: Program, collector: Collector, checkpoin
         setting.display.event(
             f"warning: {error}; the open episodes are begun anew, so the run goes on otherwise than without the stop"
         )
-        state = Progress(state).without(range(setting.config.environment.num_envs))
-    progress = Progress(state, Counters(**checkpoint.facts["counters"]), final=checkpoint.facts["final"])
+        state = Progress(state).without(range(setting.by_rows.environment.num_envs))
+    facts = checkpoint.facts
+    given = changing.inputs(setting.config, facts.get("given", {}))
+    progress = Progress(state, Counters(**facts["counters"]), final=facts["final"], given=given)
     checkpoints.forget_after(setting.folder.checkpoints, progress.counters.updates)
     if progress.counters.best_update is None:
         return progress
@@ -150,7 +167,7 @@ def _resumed(setting: Setting, program: Program, collector: Collector, checkpoin
 
 def _learned(setting: Setting, program: Program, checkpoint: Checkpoint) -> tuple[State, dict[str, Array]]:
     """(State, arrays of open episodes) of a checkpoint. Errors: `UserError` where the State is not of this program."""
-    rows = setting.config.environment.num_envs
+    rows = setting.by_rows.environment.num_envs
     entries = program.manifest["state"]
     expected = {name: tuple(rows if size == "E" else size for size in shape) for name, shape, _ in entries}
     learned, open_episodes = collecting.parted(checkpoint.state)

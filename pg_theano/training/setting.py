@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -16,7 +17,7 @@ from pg_theano.runs.folder import RunFolder
 from pg_theano.spec import Spec
 from pg_theano.training import memory, seeding, specs
 from pg_theano.training.display import Screen
-from pg_theano.types import RETURN_SO_FAR, Played, State, Steps
+from pg_theano.types import RETURN_SO_FAR, Knobs, Played, State, Steps
 
 Evaluation = dict[str, float]
 """Mean, std, min, max and n of episode returns."""
@@ -58,6 +59,7 @@ class Progress(NamedTuple):
     counters: Counters = Counters()
     best_state: State | None = None  # of those that were evaluated
     final: Evaluation | None = None  # the evaluation that the result reports
+    given: Knobs = {}
 
     def best(self) -> State:
         """The best State of those that were evaluated; the newest, where none was."""
@@ -77,8 +79,9 @@ class Progress(NamedTuple):
         return self._replace(counters=counters, best_state=self.state)
 
 
-class Setting(NamedTuple):
-    """What a run is made of. It does not change while the run trains."""
+@dataclass(slots=True)
+class Setting:
+    """What a run is made of. While it trains, `Trainer.change` alone puts another config here."""
 
     config: Config
     folder: RunFolder
@@ -91,6 +94,11 @@ class Setting(NamedTuple):
     @property
     def task(self) -> Task:
         return self.environment.task
+
+    @property
+    def by_rows(self) -> Config:
+        """The config in which environments are counted by rows of a batch: one for each agent of each."""
+        return counted_by_rows(self.config, self.environment)
 
     @property
     def threshold(self) -> float | None:
@@ -107,6 +115,14 @@ class Setting(NamedTuple):
         self.display.event(compiled_line(what, seconds))
 
 
+def counted_by_rows(config: Config, environment: Environment) -> Config:
+    """See `Setting.by_rows`."""
+    rows = getattr(environment, "num_envs", config.environment.num_envs)
+    if rows == config.environment.num_envs:
+        return config
+    return config.model_copy(update={"environment": config.environment.model_copy(update={"num_envs": rows})})
+
+
 def compiled_line(what: str, seconds: float) -> str:
     return f"compiled {what}: {seconds:.2f} s" if seconds else f"compiling {what} ..."
 
@@ -121,7 +137,7 @@ def setting_of(
     if config.environment.workers:
         made.report = display.event
     spec = specs.spec_of(config, made.task, made, folders)
-    memory.check(config, spec)
+    memory.check(counted_by_rows(config, made), spec)
     return Setting(config, folder, folders, display, made, spec, parts)
 
 

@@ -56,7 +56,8 @@ class Evaluator:
         asked = [
             Asked(trainer, purpose, choice, trainer.now.state if which == "newest" else trainer.now.best())
             for trainer, purpose, choice, which in wanted
-            if which == "newest" or trainer.now.counters.updates
+            if (which == "newest" or trainer.now.counters.updates)
+            and trainer.config.evaluation.episodes == self.episodes
         ]
         if len(asked) < 2 or self.trusted is False or (one := self._of_one()) is None:
             return

@@ -17,9 +17,10 @@ from pg_theano.config.declared import declared
 from pg_theano.config.knobs import Config
 from pg_theano.environments import making
 from pg_theano.environments.sound import LONGEST_EPISODE
-from pg_theano.parameters import Network, dense_layers
+from pg_theano.parameters import Dense, Layer, Network, dense_layers
 from pg_theano.spec import Acting, Engine, Learning, Own, Passes, Spec
 from pg_theano.system.importing import fingerprint, importable, module_named
+from pg_theano.training import networks
 from pg_theano.training.playing.compiled import chunk_of
 from pg_theano.types import NARROW, Problem, Task, UserError
 
@@ -141,6 +142,8 @@ def _network(config: Config, task: Task) -> Network:
     """The layers that the knobs of `policy` say; a policy of the user's own has none of ours."""
     policy, learns_values = config.policy, ALGORITHMS[config.algorithm.name].learns_values
     outputs = parameters.num_outputs(task.action, policy.log_std, policy.logistic)
+    if policy.network is not None or policy.encoders is not None:
+        return _written(config, task, outputs, learns_values)
     shared = policy.hidden if policy.shared and policy.name == "dense" else []
     own_hidden, value_hidden = policy.hidden, policy.hidden if policy.value_hidden is None else policy.value_hidden
     if shared:
@@ -149,6 +152,27 @@ def _network(config: Config, task: Task) -> Network:
         shared=dense_layers(shared, policy.activation),
         policy=dense_layers(own_hidden, policy.activation, outputs) if policy.name == "dense" else (),
         value=dense_layers(value_hidden, policy.activation, 1) if learns_values else (),
+    )
+
+
+def _written(config: Config, task: Task, outputs: int, learns_values: bool) -> Network:
+    """The layers of `policy.network` and `policy.encoders`, with the heads."""
+    policy = config.policy
+    seen = (task.spaces or {}).get("observation") or {"kind": "Box", "dtype": "<f4", "shape": [task.obs_size]}
+
+    def hidden(written: Any, knob: str) -> tuple[Layer, ...]:
+        if policy.encoders is None:
+            return networks.layers_of(written, seen, policy.activation, knob, config.normalize.images)
+        joined = networks.encoders_of(policy.encoders, seen, policy.activation, config.normalize.images)
+        return (*joined, *networks.dense_after(joined, task.obs_size, written, policy.activation, knob))
+
+    layers = hidden(policy.network, "policy.network")
+    own = policy.network if policy.value_network is None else policy.value_network
+    of_value = () if policy.shared or not learns_values else hidden(own, "policy.value_network")
+    return Network(
+        shared=layers if policy.shared else (),
+        policy=(*(() if policy.shared else layers), Dense(outputs)),
+        value=(*of_value, Dense(1)) if learns_values else (),
     )
 
 

@@ -13,7 +13,7 @@ from pg_theano.types import NARROW
 ACTIVATIONS = {"sigmoid": pt.sigmoid, "tanh": pt.tanh, "relu": lambda x: pt.maximum(x, 0)}
 
 
-def expression(layer, arrays, x, *, multiply):
+def expression(placed, arrays, x, *, multiply):
     """f(Wᵀ·x + b).
 
     Shapes: `arrays` is [W [inputs, outputs], b [outputs]]; `x` [inputs, N]; the result [outputs, N]. `multiply` is how
@@ -22,6 +22,11 @@ def expression(layer, arrays, x, *, multiply):
     """
     weight, bias = arrays
     y = multiply(weight, x) + (bias[:, None] if bias.type.ndim == 1 else bias)
+    return activated(placed.layer, y)
+
+
+def activated(layer, y):
+    """f(y); y where the layer has no activation."""
     return ACTIVATIONS[layer.activation](y) if layer.activation else y
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from pg_theano.parameters import Dense, Layer
+from pg_theano.parameters import Dense, Layer, Placed
 from pg_theano.types import Array
 
 OPERATORS = {"sigmoid": "Sigmoid", "tanh": "Tanh", "relu": "Relu"}
@@ -19,13 +19,14 @@ def gives_tanh(layer: Layer | None, after: Layer | None) -> bool:
 
 
 def forward(
-    layer: Dense, arrays: Sequence[Array], before: Layer | None, after: Layer | None
+    placed: Placed, arrays: Sequence[Array], before: Layer | None, after: Layer | None
 ) -> Callable[[Array], Array]:
     """f(x·W + b) for rows x [..., N, inputs]; the result [..., N, outputs]. `before` and `after` are its neighbours.
 
     sigmoid(x) = ½·tanh(½x) + ½: the halves go into the weights, here and of the next layer, once for all the
     observations to come; and tanh cannot overflow, as exp(−x) would.
     """
+    layer: Any = placed.layer
     weight, bias = arrays
     half = weight.dtype.type(0.5)
     if gives_tanh(before, layer):
@@ -59,7 +60,20 @@ def forward(
     return {"sigmoid": sigmoid, "tanh": tanh, "relu": relu, None: weighted}[layer.activation]
 
 
-def nodes(layer: Dense, arrays: Sequence[Array], graph: Any, x: str) -> str:
+def nodes(placed: Placed, arrays: Sequence[Array], graph: Any, x: str) -> str:
     """The layer as ONNX nodes. `graph` is that of `policies/onnx.py`, `x` the name of rows [N, inputs]."""
     y = graph.add("Gemm", x, *map(graph.constant, arrays))
+    return activated(placed.layer, graph, y)
+
+
+def activated(layer: Any, graph: Any, y: str) -> str:
     return graph.add(OPERATORS[layer.activation], y) if layer.activation else y
+
+
+FUNCTIONS: dict[Any, Callable[[Array], Array]] = {
+    "sigmoid": lambda y: 0.5 * np.tanh(0.5 * y) + 0.5,
+    "tanh": np.tanh,
+    "relu": lambda y: np.maximum(y, 0),
+    None: lambda y: y,
+}
+"""Activations in NumPy, for layers that no dense one hands its halves to."""

@@ -227,13 +227,16 @@ def _ticks(low: float, high: float, count: int, log: bool) -> list[float]:
 
 
 def number(value: float) -> str:
-    """`12000` -> '12k', `0.00123` -> '0.00123'; at most four digits."""
+    """`12000` -> '12k', `0.00123` -> '0.00123', `0.00055` -> '5.5e−4'; at most four digits."""
     if not math.isfinite(value):
         return str(value)
     size = abs(value)
     for limit, letter in ((1e9, "G"), (1e6, "M"), (1e4, "k")):
         if 1e15 > size >= limit:
             return f"{value / (1e3 if letter == 'k' else limit):.4g}{letter}".replace("-", "−")
+    if 1e-12 <= size < 1e-3:  # short enough to stand beside an axis
+        digits, exponent = f"{value:.3e}".split("e")
+        return f"{float(digits):g}e{int(exponent)}".replace("-", "−")
     return f"{0.0 if size < 1e-12 else value:.4g}".replace("-", "−")
 
 

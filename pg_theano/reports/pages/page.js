@@ -10,8 +10,12 @@
     if (!isFinite(v)) return String(v);
     const s = Math.abs(v);
     for (const [limit, by, letter] of [[1e9, 1e9, "G"], [1e6, 1e6, "M"], [1e4, 1e3, "k"]])
-      if (s >= limit && s < 1e15) return (+(v / by).toPrecision(4)) + letter;
-    return String(s < 1e-12 ? 0 : +v.toPrecision(4)).replace("-", "−");
+      if (s >= limit && s < 1e15) return minus((+(v / by).toPrecision(4)) + letter);
+    if (s >= 1e-12 && s < 1e-3) return minus(v.toExponential(3).replace(/\.?0+e/, "e"));
+    return minus(String(s < 1e-12 ? 0 : +v.toPrecision(4)));
+  }
+  function minus(words) {
+    return words.replaceAll("-", "−");
   }
   function make(name, attributes, parent) {
     const one = document.createElementNS(NS, name);

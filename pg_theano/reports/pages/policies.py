@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from pg_theano import parameters
+from pg_theano.environments import features
 from pg_theano.policies import acting as forward
 from pg_theano.policies import policy
 from pg_theano.reports.pages import figures, html
@@ -21,13 +22,6 @@ ANCHORS = [
     (170, 220, 50), (253, 231, 37),
 ]  # fmt: skip
 """Nine colours from dark to light that colour-blind eyes and a grey print keep apart (viridis)."""
-NAMES = {
-    "CartPole": ("cart position", "cart velocity", "pole angle", "pole angular velocity"),
-    "Pendulum": ("cos θ", "sin θ", "angular velocity"),
-    "MountainCar": ("position", "velocity"),
-    "Acrobot": ("cos θ₁", "sin θ₁", "cos θ₂", "sin θ₂", "angular velocity 1", "angular velocity 2"),
-    "LunarLander": ("x", "y", "velocity x", "velocity y", "angle", "angular velocity", "left leg", "right leg"),
-}
 ACTIONS = {"CartPole": ("push left", "push right"), "Acrobot": ("torque −1", "no torque", "torque +1")}
 ACTIONS |= {"MountainCar": ("left", "none", "right"), "LunarLander": ("nothing", "left engine", "main", "right engine")}
 
@@ -51,7 +45,7 @@ def values(found: policy.Policy, obs: Array) -> Array:
 
 def channels(found: policy.Policy) -> list[Channel]:
     """In the order of `values`."""
-    action, task = found.acting.action, _bare(found)
+    action, task = found.acting.action, features.bare(found.about.environment)
     named = next((names for key, names in ACTIONS.items() if task.startswith(key)), ())
     if action.kind == "discrete":
         count, start = action.choices[0], int(found.described["action"].get("start", 0))
@@ -67,14 +61,8 @@ def channels(found: policy.Policy) -> list[Channel]:
     return [Channel(f"{name} of action {c}{after}", None, shown) for name, shown in kinds for c in range(size)]
 
 
-def _bare(found: policy.Policy) -> str:
-    return found.about.environment.rpartition(":")[2].rpartition("/")[2]
-
-
 def names_of(found: policy.Policy) -> list[str]:
-    size = found.acting.obs_size
-    known = next((names for key, names in NAMES.items() if _bare(found).startswith(key) and len(names) == size), None)
-    return list(known) if known else [f"observation {i}" for i in range(size)]
+    return features.names_of(found.about.environment, found.acting.obs_size, found.described.get("observation"))
 
 
 def _spread(found: policy.Policy) -> str:

@@ -1,4 +1,4 @@
-"""The policy of a run on a page: one episode of it, and its maps over what it met in playing."""
+"""The policy of a run on a page: one episode of it, what it reacts to, and its maps over what it met in playing."""
 
 import time
 from collections.abc import Sequence
@@ -11,15 +11,17 @@ from pg_theano.config import user_code
 from pg_theano.environments import making, singles, watchdog
 from pg_theano.environments.telling import close_quietly
 from pg_theano.policies import acting, policy
-from pg_theano.reports.pages import html, policies
+from pg_theano.reports.pages import figures, html, policies
 from pg_theano.reports.pages.training import Trained
 from pg_theano.runs import folder as runs
 from pg_theano.runs import policy_of_run
+from pg_theano.training import explaining
 from pg_theano.types import GREEDY, SAMPLE, Array, UserError
 
 EPISODES, MOST_STEPS, SECONDS = 6, 4000, 0.8
 """Of playing for one page: the first episode is greedy, the others sampled."""
 MOST_FEATURES = 40  # of an observation that is drawn
+MOST_BARS = 12
 
 
 def section(trained: Sequence[Trained], left_out: Sequence[Path] = ()) -> str:
@@ -47,24 +49,45 @@ def part(folder: Path) -> str:
     found = policy_of_run.load(folder)
     config, facts = runs.read_run(folder)
     user_code.check_run(config, facts)
-    rows, folders = np.zeros((0, found.acting.obs_size)), [Path(facts["folder"])]
+    rows, folders, reacts = np.zeros((0, found.acting.obs_size)), [Path(facts["folder"])], ""
     try:
         with watchdog.watching(config.environment.timeout):
-            rows = played(found, config.environment, folders)
+            rows, actions = played(found, config.environment, folders)
             episode = _episode(found, config.environment, folders)
     except Exception as error:  # an environment may do anything; the page has all else
         episode = f'<p class="soft">The environment could not be played here: {html.text(error)}</p>'
+    else:
+        reacts = _reacts(found, rows, actions)
     if found.acting.obs_size > MOST_FEATURES:
         words = f"Observations of {found.acting.obs_size:,} numbers: no two of them say much, and no map is drawn."
         over = f'<p class="soft">{words}</p>'
     else:
         over = policies.maps(found, rows)
-    return f'<div class="beside"><div>{episode}</div><div>{over}</div></div>'
+    return f'<div class="beside"><div>{episode}{reacts}</div><div>{over}</div></div>'
 
 
-def played(found: policy.Policy, config: Any, folders: Sequence[Path]) -> Array:
-    """Observations [N, F] that the policy meets while it plays for at most `SECONDS`."""
+def _reacts(found: policy.Policy, rows: Array, actions: Array) -> str:
+    """A bar for each feature that the policy reacts to most, and a table of what they are made of."""
+    try:
+        told = explaining.of_states(found.acting, found.state, rows, actions, names=policies.names_of(found))
+    except (UserError, ImportError) as error:  # JAX, or the cache, cannot be used here
+        return f'<p class="soft">What it reacts to could not be computed here: {html.text(error)}</p>'
+    shown = told.order[:MOST_BARS]
+    left = f" The first {len(shown)} of {len(told.names):,}." if len(shown) < len(told.names) else ""
+    words = (
+        "Of each feature, the mean size of the derivative of what the policy does, times how much the feature varied "
+        f"over the {told.states:,} states of this page's episodes: no unit decides the order.{left}"
+    )
+    share = [round(100 * float(told.share[f]), 1) for f in shown]
+    bars = figures.bars("Share of its reaction", [told.names[f] for f in shown], share, " %")
+    numbers = html.details("As numbers", html.table(told.head, told.rows(MOST_BARS)))
+    return f'<h3>What the policy reacts to</h3><p class="soft">{html.text(words)}</p>{bars}{numbers}'
+
+
+def played(found: policy.Policy, config: Any, folders: Sequence[Path], seconds: float = SECONDS) -> tuple[Array, Array]:
+    """(observations [N, F] that the policy meets while it plays for at most `seconds`, the actions it draws there)."""
     rows: list[Array] = []
+    actions: list[Array] = []
     rng = np.random.default_rng(policies.SEED)
     env = singles.Slot(making.single(config, folders=folders), config.id, 0, found.acting.dtype)
     try:
@@ -73,13 +96,14 @@ def played(found: policy.Policy, config: Any, folders: Sequence[Path]) -> Array:
         for episode in range(EPISODES):
             obs, _ = env.reset(seed=policies.SEED + episode)
             ended = False
-            while not ended and len(rows) < MOST_STEPS and (not rows or time.perf_counter() - began < SECONDS):
+            while not ended and len(rows) < MOST_STEPS and (not rows or time.perf_counter() - began < seconds):
                 rows.append(row(obs))
-                obs, _, terminated, truncated, _ = env.step(given(_drawn(found, rows[-1], rng, episode == 0))[0])
+                actions.append(_drawn(found, rows[-1], rng, episode == 0))
+                obs, _, terminated, truncated, _ = env.step(given(actions[-1])[0])
                 ended = terminated or truncated
     finally:
         close_quietly(env, env.id)
-    return np.concatenate(rows).astype(np.float64)
+    return np.concatenate(rows).astype(np.float64), np.concatenate(actions)
 
 
 def _drawn(found: policy.Policy, obs: Array, rng: np.random.Generator, greedy: bool) -> Array:
@@ -87,7 +111,8 @@ def _drawn(found: policy.Policy, obs: Array, rng: np.random.Generator, greedy: b
     if greedy:
         return act(found.state, obs, None, {"exploration_rate": 0.0}, GREEDY)[0]
     kind, size = found.acting.noise_kind
-    noise = (rng.random((1, size)) if kind == "uniform" else rng.standard_normal((1, size))).astype(found.acting.dtype)
+    shape = (len(obs), size)
+    noise = (rng.random(shape) if kind == "uniform" else rng.standard_normal(shape)).astype(found.acting.dtype)
     return act(found.state, obs, noise, {"exploration_rate": 0.0}, SAMPLE)[0]
 
 

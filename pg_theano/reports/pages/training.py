@@ -8,11 +8,12 @@ import numpy as np
 
 from pg_theano.config.algorithms import ALGORITHMS
 from pg_theano.config.reading import to_dict
-from pg_theano.reports.pages import figures, html
+from pg_theano.reports.pages import changed, figures, html
 from pg_theano.reports.pages.figures import Mark
-from pg_theano.runs import curves, seeds
+from pg_theano.runs import changes, curves, seeds
 from pg_theano.runs import figures as metrics
 from pg_theano.runs import folder as runs
+from pg_theano.runs.changes import Change
 from pg_theano.runs.curves import Run
 from pg_theano.types import UserError
 
@@ -57,6 +58,7 @@ class Trained(NamedTuple):
     results: list[dict[str, Any]]  # as `_result` makes them
     folders: list[Path]
     threshold: float | None = None  # of its environment; a result's own comes first
+    changes: Sequence[Change] = ()  # of its knobs while it trained; of several, each keeps its config
 
 
 def read(path: Path) -> Trained:
@@ -77,7 +79,8 @@ def read(path: Path) -> Trained:
     run = Run(path.resolve().name, columns, [curves.sound(one or {}) for one in found], group)
     asked = config.solved.threshold
     threshold = curves.numbers(facts.get("task") or {}, ["threshold"]).get("threshold") if asked is None else asked
-    return Trained(run.name, path, to_dict(config), run, results, folders, threshold)
+    made = () if group else changes.of(facts)
+    return Trained(run.name, path, to_dict(config), run, results, folders, threshold, made)
 
 
 def _has_records(folder: Path) -> bool:
@@ -233,6 +236,7 @@ def curves_section(trained: Sequence[Trained]) -> str:
         "curves",
         "Learning curves",
         f'<p class="soft">{html.text(words + dashed)} <span class="only-scripted">{html.text(how)}</span></p>',
+        changed.in_words([(one.name, one.changes) for one in trained if one.changes]),
         f'<div class="charts wide">{"".join(large)}</div><h3>Everything else that was recorded</h3>',
         f'<div class="charts">{"".join(small)}</div>',
     )
@@ -261,6 +265,8 @@ def _marks(one: Trained, i: int, x: str, y: str, several: bool, *, full: bool = 
     marks.append(Mark("line", mean, i, series(f"mean of {count} seeds" if run.is_group else "mean" if full else y)))
     if full and (points := curves.evaluations_of_run(run, x)) is not None:
         marks.append(Mark("points", points, i + (0 if several else 1), series("greedy evaluation")))
+    if (rings := changed.rings(one.changes, run.seeds[0], x, y)) is not None:
+        marks.append(Mark("rings", rings, i + (0 if several else 2), series("a knob changed")))
     return marks
 
 

@@ -1,12 +1,14 @@
 """A whole page of runs, with their configs, and where it is written to."""
 
+import contextlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from pg_theano.config.knobs import Config
 from pg_theano.config.reading import from_dict, to_dict
-from pg_theano.reports.pages import html, policy_section, training
+from pg_theano.reports import diagnosing
+from pg_theano.reports.pages import html, not_learned, policy_section, training
 from pg_theano.reports.pages.training import Trained
 from pg_theano.runs import curves
 from pg_theano.system.writing import write_atomically
@@ -39,9 +41,26 @@ def read(folders: Sequence[Path]) -> list[Trained]:
     return curves.distinct([training.read(path) for path in folders], folders)
 
 
-def sections(trained: Sequence[Trained], *, play: bool) -> list[str]:
+def diagnoses(trained: Sequence[Trained], *, play: bool) -> dict[Path, diagnosing.Diagnosis]:
+    """Of each folder whether it learned; none of a run of an older version.
+
+    `play`: of the seeds of a run, the policy of the first that did not learn is played (see `diagnosing.diagnose`).
+    """
+    found: dict[Path, diagnosing.Diagnosis] = {}
+    for one in trained:
+        for folder, columns, result in zip(one.folders, one.run.seeds, one.run.results, strict=True):
+            failed = any(found[path].learned is False for path in one.folders if path in found)
+            with contextlib.suppress(UserError):
+                found[folder] = diagnosing.of_records(folder, columns, result, play=play and not failed)
+    return found
+
+
+def sections(
+    trained: Sequence[Trained], found: Mapping[Path, diagnosing.Diagnosis] | None = None, *, play: bool
+) -> list[str]:
     """All that is shown of runs; `play`: the policies are played, which runs their environments."""
-    parts = [training.overview(trained), training.curves_section(trained)]
+    found = diagnoses(trained, play=play) if found is None else found
+    parts = [training.overview(trained), not_learned.section(trained, found), training.curves_section(trained)]
     if play:
         parts.append(policy_section.section(trained[:MOST_POLICIES], [one.path for one in trained[MOST_POLICIES:]]))
     return [*parts, training.times_section(trained), config_section(trained)]

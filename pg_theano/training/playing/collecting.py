@@ -31,10 +31,13 @@ CARRIED = "open/"
 class Collector(Protocol):
     """Plays for each update of the loop.
 
+    config   as it holds now
     replays  whether open episodes can be restored by playing them again; False: none stays open between two updates
     collect  plays for one update
     settle   the open episodes now; `arrays` makes of that what a checkpoint keeps, `restore` opens them again
     """
+
+    config: Config
 
     @property
     def replays(self) -> bool | None: ...

@@ -27,8 +27,9 @@ class Replayed(Steps, Protocol):
     replays  () -> whether the same seed and actions give the same episode
     stays_open  whether an episode goes on in the next stretch though it cannot be replayed
     player   who began the episodes that are open; whoever begins others is written here
-    skipped  which rows [N] of the last step only reset, and were no step; None: none
+    skipped  which rows [N] of the last step only reset, or waited, and were no step; None: none
     replay   (environment, seed, its actions) -> its observation [F], sum of rewards, steps until the episode ended
+    elapsed, replayed  of rows that are played together alone: see `environments/parallel.py`
     """
 
     stays_open: bool
@@ -51,7 +52,7 @@ class Open(NamedTuple):
     """The episodes that are open between two stretches. No array in it is written to."""
 
     seeds: tuple[int, ...]  # [N]; empty, as all the rest, if no episode is open
-    lengths: Array  # [N] steps so far
+    lengths: Array  # [N] steps so far, of the environment
     returns: Array  # [N] rewards so far
     obs: Array  # [N, F] as last seen
     blocks: tuple[Array, ...]  # actions as the environments took them, each [T, N, ...]; the last block ends now
@@ -125,7 +126,7 @@ class Segments:
         self._everyone = np.ones(environment.num_envs, bool)
         # Of the open episodes, as in `Open`. Replaced, never written to: `settle` hands them out.
         self._obs: Array | None = None
-        self._lengths = np.zeros(environment.num_envs, np.int64)
+        self._lengths = self._elapsed = np.zeros(environment.num_envs, np.int64)
         self._returns = np.zeros(environment.num_envs)
         self._blocks: tuple[Array, ...] = ()
         self._kept = 0  # steps in the blocks
@@ -183,6 +184,7 @@ class Segments:
         if not self.stays:  # what is dropped after this stretch is cut off, and V stands for the rest
             truncated[-1] |= ~terminated[-1]
         self._obs, self._lengths, self._returns = obs[-1].copy(), steps - begun, total
+        self._elapsed = getattr(environment, "elapsed", self._lengths)
         self._remember(np.array(block.given))
         check_length(environment, self._lengths)
         return block.played(self.keep)
@@ -211,7 +213,7 @@ class Segments:
         """Keep the blocks of actions that open episodes need; drop the older ones."""
         if not self.replays:
             return
-        blocks, oldest = (*self._blocks, given), int(self._lengths.max())
+        blocks, oldest = (*self._blocks, given), int(self._elapsed.max())
         self._kept += len(given)
         stale = 0
         while stale < len(blocks) and self._kept - len(blocks[stale]) >= oldest:
@@ -223,7 +225,7 @@ class Segments:
         """The episodes that are open now; later stretches do not change the answer. Quick, however long they are."""
         if self._obs is None or not self.replays:
             return Open((), np.zeros(0, np.int64), np.zeros(0), np.zeros((0, self.environment.task.obs_size)), ())
-        return Open(tuple(self.environment.seeds), self._lengths, self._returns, self._obs, self._blocks)
+        return Open(tuple(self.environment.seeds), self._elapsed, self._returns, self._obs, self._blocks)
 
     def arrays(self, open: Open) -> dict[str, Array]:
         """The arrays that a checkpoint keeps: seeds, lengths, returns and observations so far [N], and the actions.
@@ -268,8 +270,10 @@ class Segments:
         ends = np.cumsum(lengths)
         obs, returns = np.empty((num_envs, task.obs_size), self.kind), np.empty(num_envs)
         own = [actions[end - length : end].copy() for end, length in zip(ends, lengths, strict=True)]
+        together = getattr(self.environment, "replayed", lambda seeds, own: None)(seeds, own)
         for index, (seed, given) in enumerate(zip(seeds, own, strict=True)):
-            obs[index], returns[index], steps = self.environment.replay(index, int(seed), given.copy())
+            found = together[index] if together else self.environment.replay(index, int(seed), given.copy())
+            obs[index], returns[index], steps = found
             expected = arrays["open/obs"][index], arrays["open/return"][index]
             if steps < len(given):
                 what = f"the episode is over, that of the checkpoint was open after {len(given)} steps"
@@ -286,8 +290,8 @@ class Segments:
         block = np.zeros((int(lengths.max()), num_envs, *own[0].shape[1:]), own[0].dtype)
         for index, given in enumerate(own):
             block[len(block) - len(given) :, index] = given
-        self.replays, self._obs, self._lengths, self._returns = True, obs, lengths.astype(np.int64), returns
-        self.environment.player = self
+        self.replays, self._obs, self._returns, self.environment.player = True, obs, returns, self
+        self._lengths = self._elapsed = lengths.astype(np.int64)  # of one that waits, 0 from the next step on
         self._blocks, self._kept = (block,), len(block)
 
 
