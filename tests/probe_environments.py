@@ -506,6 +506,16 @@ class Double(gymnasium.RewardWrapper):
         return 2 * reward
 
 
+class Paced(gymnasium.Wrapper):
+    """A wrapper for a run that is to last, and to leave the machine to others."""
+
+    def step(self, action):
+        import time
+
+        time.sleep(0.002)
+        return self.env.step(action)
+
+
 class NoMode(VectorEnv):
     """A vectorised class that does not say when it resets."""
 

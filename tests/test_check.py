@@ -14,6 +14,8 @@ from pg_theano.types import UserError
 
 OPTIMISED = False  # see conftest.machine_code
 
+pytestmark = pytest.mark.usefixtures("functions_kept")
+
 # -- derivatives
 
 

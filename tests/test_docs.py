@@ -212,7 +212,11 @@ def test_what_a_page_shows_does_what_it_is_shown_for(on_a_page, page, texts):
 def test_the_page_on_handing_over(tmp_path):
     """Its twenty lines of NumPy act as every policy of a discrete space does. Caught, when planted: a bias taken away;
     tanh for the sigmoid; the normaliser, the start, or the logit of 0 of a logistic policy left out."""
-    config = small(environment={"id": "CartPole-v1"}, normalize={"observations": True}, budget={"updates": 3})
+    config = small(
+        environment={"id": "CartPole-v1", "max_episode_steps": 64},
+        normalize={"observations": True},
+        budget={"updates": 3},
+    )
     ran(config, tmp_path / "runs" / "cartpole")
     export.export("runs/cartpole", "npz")
     shutil.copytree(DOCS.parent / "configs", tmp_path / "configs")

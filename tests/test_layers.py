@@ -25,6 +25,8 @@ from pg_theano.spec import Acting, Unreadable
 from pg_theano.training import checking, specs
 from pg_theano.types import ActionSpace
 
+OPTIMISED = False  # see conftest.machine_code
+
 PIXELS = Image(4, 5, 2)
 SAMPLES = {
     "dense": [[Dense(5, "sigmoid")], [Dense(3, "tanh")], [Dense(19, "relu")], [Dense(4)]],
@@ -184,7 +186,7 @@ def norm(monkeypatch):
 
 
 @pytest.fixture
-def normed(norm, monkeypatch, elsewhere):
+def normed(norm, monkeypatch, elsewhere, functions_kept):
     """Every network of a run has one after its first layer."""
     before = specs._network
 

@@ -260,10 +260,12 @@ def test_a_search_is_shown_with_chos_parabolas_and_its_best_configs(opened, tmp_
 
 
 @pytest.mark.slow
-def test_a_live_page_loads_itself_anew_until_the_run_ends(opened, tmp_path):
+def test_a_live_page_loads_itself_anew_until_the_run_ends(opened, elsewhere):
     """Caught, when planted: no refresh; a report at the end that goes on loading itself."""
-    file, folder = tmp_path / "live.html", tmp_path / "run"
-    words = ["solved.stop=false", "budget.updates=null", "budget.env_steps=null", "budget.seconds=9", "--no-plot"]
+    file, folder = elsewhere / "live.html", elsewhere / "run"
+    words = ["solved.stop=false", "budget.updates=null", "budget.env_steps=3000", "--no-plot"]  # 6 s, and idle
+    words += ["environment.wrappers=[probe_environments:Paced]", "environment.num_envs=4", "evaluation.episodes=2"]
+    words += ["schedules.episodes_per_update.initial=4"]
     command = [sys.executable, "-m", "pg_theano.train", *words, "--run-dir", str(folder), "--live", str(file)]
     training_process = forking.Popen(command, stdout=subprocess.DEVNULL)
     try:
@@ -273,19 +275,19 @@ def test_a_live_page_loads_itself_anew_until_the_run_ends(opened, tmp_path):
         page, wrong = opened(file)
         assert page.locator("header p").inner_text().startswith(("Starting: nothing is recorded yet", "Training:"))
         page.wait_for_function(
-            "() => document.querySelector('header p').innerText.includes('Training:')", timeout=30_000
+            "() => document.querySelector('header p')?.innerText.includes('Training:')", timeout=120_000
         )
         first = page.locator("header p").inner_text()
         page.wait_for_function(
             "first => !document.querySelector('header p') || document.querySelector('header p').innerText !== first",
             arg=first,
-            timeout=30_000,
+            timeout=120_000,
         )
         assert training_process.wait(120) == 0
     finally:
         training_process.kill()
         training_process.wait()
-    page.wait_for_function("() => document.body.innerText.includes('budget spent')", timeout=30_000)
+    page.wait_for_function("() => document.body.innerText.includes('budget spent')", timeout=120_000)
     assert not page.evaluate("'refresh' in document.body.dataset")
     assert "The policy, seen" in page.locator("body").inner_text()
     assert not wrong

@@ -139,7 +139,7 @@ class Parallel(Slots):
         if not self._look:
             return True
         space = copy.deepcopy(self.slots[0].action_space)
-        space.seed(0)
+        space.seed(seed=0)
         actions = [np.array([space.sample() for _ in self.slots]) for _ in range(STEPS_TRIED)]
         first = np.arange(self.num_envs) < len(self.agents)
 

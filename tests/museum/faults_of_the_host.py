@@ -310,8 +310,8 @@ CHECKPOINTS = [
     Fault(
         "written in place",
         "write_atomically",
-        "            os.replace(temporary, path)\n",
-        "            path.write_bytes(content)\n            os.replace(temporary, path)\n",
+        "            machine.replace(temporary, path)\n",
+        "            path.write_bytes(content)\n            machine.replace(temporary, path)\n",
         ("test_checkpoints.py::test_writing_is_all_or_nothing",),
         "A process that is killed in the middle leaves half of the new file and nothing of the old.",
     ),
