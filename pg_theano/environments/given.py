@@ -8,34 +8,25 @@ What Gymnasium can make again becomes knobs, and nothing is held: an id, a class
 """
 
 import contextlib
-import copy
-import dataclasses
 import functools
 import inspect
 import json
 import re
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import gymnasium
 from gymnasium.envs.registration import EnvSpec, WrapperSpec
-from gymnasium.utils import RecordConstructorArgs
-from gymnasium.wrappers import OrderEnforcing, PassiveEnvChecker, TimeLimit
 
 from pg_theano.config import knobs
-from pg_theano.environments import joint
-from pg_theano.environments.naming import explained, quiet
+from pg_theano.environments import copies, joint
+from pg_theano.environments.naming import explained
 from pg_theano.environments.old_gym import OldGym, is_environment
-from pg_theano.environments.telling import words_of
 from pg_theano.system import handed as held
 from pg_theano.system import seals
-from pg_theano.system.console import say
 from pg_theano.types import UserError
 
-TRAINING = "environment.num_envs=1 with evaluation.environment=training, which need no copy"
-GYMNASIUMS = (PassiveEnvChecker, OrderEnforcing, TimeLimit)
-"""Wrappers that `gymnasium.make` puts on by itself."""
 KINDS = "an id, a class, a function that makes one, an environment of Gymnasium or a gymnasium.vector.VectorEnv"
 
 
@@ -60,6 +51,13 @@ def given(environment: object, config: knobs.Environment | None = None) -> Itera
     maker: Any = joint.maker(environment) if joint.is_parallel(environment) else _maker(environment, kwargs, api)
     own = {"id": name, "dynamics": None} | (NONE if made else {}) | getattr(maker, "knobs", {})
     with held.handed(name, maker, _facts_of(environment)):
+        if maker.vector and config and "num_envs" in config.model_fields_set and config.num_envs != maker.vector:
+            raise UserError.of(
+                "environment.num_envs",
+                f"got {config.num_envs} for a vector of {maker.vector}",
+                "its own",
+                "leaving it out",
+            )
         yield own | ({"num_envs": maker.vector} if maker.vector else {})
 
 
@@ -142,7 +140,7 @@ def _maker(environment: object, kwargs: Mapping[str, Any], api: str) -> Any:
     """A function (kwargs, render_mode) -> an environment; of a vector of them where its `vector` is a number: of its
     environments, 0 for a class that is told."""
     if isinstance(environment, gymnasium.vector.VectorEnv):
-        return _marked(_Copies(environment), environment.num_envs)
+        return _marked(copies.Copies(environment), environment.num_envs)
     if isinstance(environment, type):
         vector = 0 if issubclass(environment, gymnasium.vector.VectorEnv) else None
         if vector is None and not is_environment(environment, "observation_space", "action_space"):
@@ -150,8 +148,8 @@ def _maker(environment: object, kwargs: Mapping[str, Any], api: str) -> Any:
         return _marked(lambda kwargs, mode: _called(environment, kwargs, mode, api), vector)
     if isinstance(environment, gymnasium.Env) or (api == "gym" and is_environment(type(environment))):
         made: Any = environment if api == "gymnasium" else OldGym(environment)
-        again = _rebuilt(made) if made.spec is not None else None
-        return _marked(again or _Copies(made), None)
+        again = copies.rebuilt(made) if made.spec is not None else None
+        return _marked(again or copies.Copies(made), None)
     if not callable(environment):
         raise _no_environment(environment)
     with explained(_name_of(environment), "cannot be made"):
@@ -185,94 +183,6 @@ def _no_environment(found: Any, more: str = "") -> UserError:
     return UserError.at("environment", f"got {what}{more}, which is none", KINDS, "a subclass of gymnasium.Env")
 
 
-def _rebuilt(environment: gymnasium.Env) -> Callable[..., Any] | None:
-    """Makes an environment again by its spec, wrappers included; None where that does not give the same classes."""
-    spec: Any = environment.spec
-    layers = _layers(environment)
-    own = [one for one in layers if isinstance(one, RecordConstructorArgs) and not isinstance(one, GYMNASIUMS)]
-    if spec is None or len(own) != len(spec.additional_wrappers):
-        return None
-    bare = dataclasses.replace(spec, additional_wrappers=())
-    wrappers: list[tuple[Any, dict[str, Any]]] = [
-        (type(one), {name: value for name, value in one._saved_kwargs.items() if name != "env"})
-        for one in reversed(own)
-    ]
-
-    def make(kwargs: Mapping[str, Any], render_mode: str | None) -> Any:
-        with quiet():
-            rendering: Any = {} if render_mode is None else {"render_mode": render_mode}
-            made = gymnasium.make(bare, **rendering)
-        for wrapper, arguments in wrappers:
-            made = wrapper(made, **arguments)
-        return made
-
-    try:
-        again = make({}, None)
-    except Exception:  # code of `__main__` that is gone, or a factory that has changed
-        return None
-    same = [*map(type, _layers(again))] == [*map(type, layers)]
-    again.close()
-    return make if same else None
-
-
-def _layers(environment: object) -> list[Any]:
-    """The wrappers of an environment from the outermost on, and itself."""
-    layers = [environment]
-    while isinstance(layers[-1], gymnasium.Wrapper):
-        layers.append(layers[-1].env)
-    return layers
-
-
-class _Kept(gymnasium.Wrapper):
-    """Stays open: whoever gave it closes it."""
-
-    def close(self) -> None:
-        pass
-
-
-class _KeptVector(gymnasium.vector.VectorWrapper):
-    def close(self, **kwargs: Any) -> None:
-        pass
-
-
-class _Copies:
-    """The environment that was given, then others like it."""
-
-    def __init__(self, original: Any):
-        self.environment, self.free, self.warned = original, True, False
-        self.vector = isinstance(original, gymnasium.vector.VectorEnv)
-
-    def __call__(self, kwargs: Mapping[str, Any], render_mode: str | None) -> Any:
-        if render_mode is not None and render_mode != self.environment.render_mode:
-            got = f"given with render_mode {self.environment.render_mode!r}"
-            raise UserError.at("environment", got, f"one made with {render_mode!r}", "giving its class")
-        if self.free:
-            self.free = False
-            return (_KeptVector if self.vector else _Kept)(self.environment)
-        return self._another()
-
-    def _another(self) -> Any:
-        own, spec = self.environment, self.environment.spec
-        functions, mode = getattr(own.unwrapped, "env_fns", None), own.metadata.get("autoreset_mode")
-        if own is own.unwrapped and functions is not None:
-            return gymnasium.vector.SyncVectorEnv(functions, autoreset_mode=mode)
-        if self.vector and spec is not None and own is own.unwrapped:
-            return gymnasium.make_vec(spec)
-        if not self.warned:
-            self.warned = True
-            name = type(own).__name__
-            say(
-                f"warning: environment: {name} was given as an object that nothing makes again, and is copied by "
-                "copy.deepcopy; its class, or a function that makes it, says better what a fresh one is",
-                sys.stderr,
-            )
-        try:
-            return copy.deepcopy(own)
-        except Exception as error:
-            got = f"{type(own).__name__} cannot be copied ({words_of(error)})"
-            raise UserError.at("environment", got, "a class, or a function that makes it", TRAINING) from error
-
-
 # -- what a run records of it
 
 
@@ -291,7 +201,7 @@ def _bare(given: object) -> Any:
 
 def _facts_of(environment: object) -> dict[str, Any]:
     """Where it comes from, and the SHA-256 of its source: of a class and those that it wraps, or of a function."""
-    kinds = [_bare(layer) for layer in _layers(environment)]
+    kinds = [_bare(layer) for layer in copies.layers(environment)]
     sources = [_source(kind) for kind in kinds if not kind.__module__.startswith("gymnasium.")]
     digest = None if None in sources else seals.of(*(str(source).encode() for source in sources))
     return {"given": "in Python", "module": kinds[0].__module__, "name": kinds[0].__qualname__, "sha256": digest}

@@ -16,17 +16,15 @@ from pg_theano.environments.spaces import action_of, spaces_of
 from pg_theano.environments.telling import LARGEST_REWARD, kind_of, short, shown_action, words_of, wrong_reward
 from pg_theano.types import Array, Task, UserError
 
-STEPS_TRIED = 16
-"""How many steps are taken twice to see whether an environment replays."""
-FLAGS = frozenset((bool, np.bool_, int, np.int64))
-"""Types that `terminated` and `truncated` may have; any other is looked at by itself."""
+STEPS_TRIED = 16  # twice, to see whether an environment replays
+LIMIT = "_max_episode_steps"  # of Gymnasium's TimeLimit, where what it is around has no spec
+FLAGS = frozenset((bool, np.bool_, int, np.int64))  # of `terminated` and `truncated`; any other is looked at by itself
 
 
 class Slots:
     """Single environments side by side, each begun by a seed of its own; none resets by itself.
 
-    They are stepped here and not by Gymnasium's `SyncVectorEnv`: what is checked of sixteen results at once costs less
-    than what that class does with them.
+    Not Gymnasium's `SyncVectorEnv`: to check sixteen results at once costs less than what that does with them.
     """
 
     limit_holds = False  # a wrapper may make several episodes one
@@ -39,12 +37,10 @@ class Slots:
         first = self.slots[0]
         for slot in self.slots:
             if slot.spaces() != first.spaces():
-                got = f"the spaces of environment {slot.index} are not those of environment 0"
-                raise UserError.at(config.id, got)
-        limits = [config.max_episode_steps, first.spec.max_episode_steps if first.spec else None]
-        if first.has_wrapper_attr("_max_episode_steps"):  # of Gymnasium's TimeLimit, around an object without a spec
-            limits.append(first.get_wrapper_attr("_max_episode_steps"))
-        time_limit = next((limit for limit in limits if limit), None)
+                raise UserError.at(config.id, f"the spaces of environment {slot.index} are not those of environment 0")
+        limits: list[Any] = [config.max_episode_steps, first.spec and first.spec.max_episode_steps]
+        limits += [first.get_wrapper_attr(LIMIT)] if first.has_wrapper_attr(LIMIT) else []
+        time_limit = next(filter(None, limits), None)
         threshold = first.spec.reward_threshold if first.spec else None
         self._observation = observation_of(first.observation_space, config.id, dtype)
         self._action = action_of(first.action_space, config.id, squash)

@@ -7,7 +7,7 @@ import numpy as np
 
 from pg_theano.compiler.program import power_of_two
 from pg_theano.environments import sound
-from pg_theano.training.playing.stretches import check_carried
+from pg_theano.training.playing.episodes import check_carried
 from pg_theano.types import Array, Knobs, Played, Program, Record, State, UserError
 
 

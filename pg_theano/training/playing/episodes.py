@@ -10,6 +10,7 @@ import numpy as np
 from pg_theano.compiler.program import bucket, power_of_two
 from pg_theano.environments.place import among_environments
 from pg_theano.environments.sound import check_finite, check_length
+from pg_theano.runs.checkpoints import AS_WRITTEN
 from pg_theano.types import EXPLORE, Array, Knobs, Played, Rollout, State, Steps, Task, UserError
 
 NOISE_BLOCK = 64
@@ -167,6 +168,17 @@ class NothingOpen:
 
     def restore(self, arrays: Mapping[str, Array]) -> None:
         pass
+
+
+def check_carried(arrays: Mapping[str, Array], expected: Mapping[str, tuple[tuple[int, ...], Any]]) -> None:
+    """Errors: `UserError` for an array of open episodes that is missing, or of another shape or dtype than expected."""
+    for name, (shape, kind) in expected.items():
+        found = arrays.get(f"open/{name}")
+        if found is None or found.shape != shape or found.dtype != kind:
+            got = "nothing" if found is None else f"{found.dtype} {list(found.shape)}"
+            raise UserError(
+                f"the checkpoint's open/{name}: got {got}; expected {np.dtype(kind)} {list(shape)}; {AS_WRITTEN}"
+            )
 
 
 class _Records:

@@ -9,13 +9,14 @@ Segments(other, dtype="float32").restore(saved)                                 
 
 import math
 from collections.abc import Callable, Collection, Mapping, Sequence
-from typing import Any, NamedTuple, Protocol
+from typing import NamedTuple, Protocol
 
 import numpy as np
 
 from pg_theano.environments.place import among_environments
 from pg_theano.environments.sound import check_finite, check_length
 from pg_theano.runs.checkpoints import AS_WRITTEN
+from pg_theano.training.playing.episodes import check_carried
 from pg_theano.types import EXPLORE, Array, Knobs, Played, Rollout, State, Steps, Task, UserError
 
 
@@ -293,14 +294,3 @@ class Segments:
         self.replays, self._obs, self._returns, self.environment.player = True, obs, returns, self
         self._lengths = self._elapsed = lengths.astype(np.int64)  # of one that waits, 0 from the next step on
         self._blocks, self._kept = (block,), len(block)
-
-
-def check_carried(arrays: Mapping[str, Array], expected: Mapping[str, tuple[tuple[int, ...], Any]]) -> None:
-    """Errors: `UserError` for an array of open episodes that is missing, or of another shape or dtype than expected."""
-    for name, (shape, kind) in expected.items():
-        found = arrays.get(f"open/{name}")
-        if found is None or found.shape != shape or found.dtype != kind:
-            got = "nothing" if found is None else f"{found.dtype} {list(found.shape)}"
-            raise UserError(
-                f"the checkpoint's open/{name}: got {got}; expected {np.dtype(kind)} {list(shape)}; {AS_WRITTEN}"
-            )
