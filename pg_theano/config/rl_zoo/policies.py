@@ -12,13 +12,14 @@ def policy(draft: Draft) -> None:
     name, given = draft.take("policy")
     if given and name == "MultiInputPolicy":
         draft.remark(
-            "policy", "the parts of an observation are joined into one vector; images get no layers of their own"
+            "policy", "the parts of an observation are joined into one vector; policy.encoders={} has layers for each"
         )
     elif given and name != "MlpPolicy":
         kind = "sees images" if "Cnn" in str(name) else "is not of dense layers"
         raise entry.error(
             "policy",
-            f"got {entries.shown(name)}, which {kind}; expected MlpPolicy; try a policy of your own in policy.name",
+            f"got {entries.shown(name)}, which {kind}; expected MlpPolicy; try a config of your own with "
+            + ("policy.network=nature" if "Cnn" in str(name) else "policy.name"),
         )
     kwargs, given = draft.take("policy_kwargs")
     kwargs = entries.python_of(entry, "policy_kwargs", kwargs)
