@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -218,7 +219,9 @@ def test_who_is_left_out_of_a_comparison_is_named(run, tmp_path):
 
 def test_the_commands_are_listed():
     done = subprocess.run([sys.executable, "-m", "pg_theano"], capture_output=True, text=True, check=True)
-    assert "  train      Train a policy\n" in done.stdout and "  search     Search hyper" in done.stdout
+    assert re.search(r"^  train +Train a policy$", done.stdout, re.M) and re.search(
+        r"^  search +Search hyper", done.stdout, re.M
+    )
 
 
 @pytest.mark.slow

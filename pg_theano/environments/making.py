@@ -28,6 +28,7 @@ from pg_theano.environments.symbolic import Dynamics, SymbolicEnv, SymbolicVecto
 from pg_theano.environments.telling import close_quietly
 from pg_theano.environments.vectors import VectorClass
 from pg_theano.environments.workers import Workers
+from pg_theano.system import handed
 from pg_theano.system.importing import importable
 from pg_theano.types import BUILT_IN_DYNAMICS, Array, Steps, Task, UserError
 
@@ -51,7 +52,7 @@ def make(
     known), a module that cannot be imported, a space that is not supported, an unknown autoreset mode, `squash` where
     the actions have no finite bounds.
     """
-    vector = getattr(maker_of(config), "vector", None)
+    vector = getattr(handed.found(config.id), "vector", None)
     if config.workers and vector is None:
         return Workers(config, num_envs=num_envs, dtype=dtype, folders=folders, squash=squash)
     if config.dynamics is not None:
