@@ -25,7 +25,7 @@ from pg_theano.graphs import distributions, exploration, networks, objectives
 from pg_theano.graphs import policies as graph_policies
 from pg_theano.graphs.algorithms import pgpe
 from pg_theano.graphs.layers import dense as dense_graph
-from pg_theano.parameters import Dense, dense_layers
+from pg_theano.parameters import Dense, Placed, dense_layers
 
 
 class Case(NamedTuple):
@@ -93,7 +93,9 @@ def dense(rng):
     d_x, d_w, d_b = layers.dense_backward(weights, x, w)
     return Case(
         [x.T, w, b],
-        lambda s: (dense_graph.expression(Dense(outputs), s[1:], s[0], multiply=multiply) * weights.T).sum(),
+        lambda s: (
+            dense_graph.expression(Placed(Dense(outputs), (inputs,), []), s[1:], s[0], multiply=multiply) * weights.T
+        ).sum(),
         [d_x.T, d_w, d_b],
         float((weights * layers.dense(x, w, b)).sum()),
     )

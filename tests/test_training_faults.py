@@ -15,6 +15,7 @@ from helpers_runs import command, records, result, small
 import pg_theano
 from pg_theano.config import knobs
 from pg_theano.environments import making, sound, watchdog
+from pg_theano.system import machine
 from pg_theano.training import loop
 from pg_theano.training.display import Plain
 from pg_theano.types import UserError
@@ -216,10 +217,10 @@ def test_many_slow_steps_are_not_one_that_hangs():
 
 
 def test_a_watch_leaves_the_process_as_it_was():
-    before = signal.getsignal(watchdog.WAKES)
+    before = signal.getsignal(machine.WAKES)
     with watchdog.watching(1.0):
         assert any(thread.name == "watchdog" for thread in threading.enumerate())
-    assert signal.getsignal(watchdog.WAKES) == before
+    assert signal.getsignal(machine.WAKES) == before
     assert not any(thread.name == "watchdog" for thread in threading.enumerate())
     with watchdog.watching(None):
         assert not any(thread.name == "watchdog" for thread in threading.enumerate())
