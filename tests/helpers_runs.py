@@ -142,3 +142,13 @@ def played_compiled(program, state, knobs, **options):
     """Whole episodes on a compiled environment: `options` are those of `episodes_compiled`."""
     playing = compiled.episodes_compiled(program.manifest["environment"], **options)
     return compiled.drive(playing, lambda values: program.rollout(state, knobs, values))
+
+
+def whole_and_resumed(config, folder):
+    """The folder of a run of four updates, which equals one that was stopped after two, bit for bit."""
+    whole, part = folder / "whole", folder / "part"
+    ran(config | {"budget": {"updates": 4}}, whole)
+    ran(config | {"budget": {"updates": 2}}, part)
+    resumed(part, "budget.updates=4")
+    assert_equal_runs(whole, part)
+    return whole

@@ -11,7 +11,7 @@ import onnxruntime
 import pytensor
 import pytensor.tensor as pt
 import pytest
-from helpers_runs import assert_equal_runs, ran, resumed, small
+from helpers_runs import small, whole_and_resumed
 
 import pg_theano
 from pg_theano import parameters
@@ -231,12 +231,7 @@ def test_a_new_kind_is_its_faces(way, normed, tmp_path):
     data = small(**WAYS[way]) | {"seed": 3}
     if way == "cem, compiled":
         del data["schedules"]
-    data["budget"] = {"updates": 4}
-    whole, part = tmp_path / "whole", tmp_path / "part"
-    ran(data, whole)
-    ran(data | {"budget": {"updates": 2}}, part)
-    resumed(part, "budget.updates=4")
-    assert_equal_runs(whole, part)
+    whole = whole_and_resumed(data, tmp_path)
 
     policy = pg_theano.load(whole)
     assert any(isinstance(layer, Norm) for layer in policy.acting.network.policy)

@@ -7,7 +7,7 @@ import onnxruntime
 import pytensor
 import pytensor.tensor as pt
 import pytest
-from helpers_runs import assert_equal_runs, ran, resumed, small
+from helpers_runs import small, whole_and_resumed
 
 import pg_theano
 from pg_theano.by_hand import convolution
@@ -111,11 +111,7 @@ def test_pixels_are_learned_from_by_convolutions(way, tmp_path):
         data["algorithm"], _ = WAYS[way]["algorithm"], data.pop("schedules")
     if way in ("shared a2c", "trpo"):
         data["algorithm"] = {name: value for name, value in data["algorithm"].items() if name != "num_minibatches"}
-    whole, part = tmp_path / "whole", tmp_path / "part"
-    ran(data, whole)
-    ran(data | {"budget": {"updates": 2}}, part)
-    resumed(part, "budget.updates=4")
-    assert_equal_runs(whole, part)
+    whole = whole_and_resumed(data, tmp_path)
     policy = pg_theano.load(whole)
     layers = policy.acting.network.shared + policy.acting.network.policy
     assert layers[:2] == (Image(8, 8, 1, False, 255.0), Conv(4, 3))

@@ -8,6 +8,7 @@ import shlex
 import shutil
 import sys
 import types
+from pathlib import Path
 
 import pytest
 from helpers_docs import DOCS, ROOT
@@ -114,9 +115,20 @@ def done(language, text):
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("title", "theirs", "ours"), PAIRS)
-def test_ours_runs(small_budgets, title, theirs, ours):
+def test_ours_runs(small_budgets, title, theirs, ours, capsys):
+    """To its end, and what it says it trains has learned: each run that it left has a checkpoint of an update.
+
+    Caught, when planted: a `learn` that begins a run and ends; a command that does nothing and says nothing.
+    """
     if "runs/ppo" in ours[0][1] and "train" not in ours[0][1]:  # runs that were made before
         for name in ("ppo", "vpg"):
             agents.Agent("CartPole-v1", name, run_dir=f"runs/{name}").learn(updates=1)
+    before = {path for path in Path().rglob("*") if path.is_file()}
+    capsys.readouterr()
     for language, text in ours:
         done(language, text)
+    made = {path for path in Path().rglob("*") if path.is_file()} - before
+    assert made or capsys.readouterr().out.strip()
+    trains = re.search(r"\.learn\(|pg_theano\.run\(|pg-theano (train|search)", "".join(text for _, text in ours))
+    learned = [path for path in made if path.match("update-*.npz") and path.stem != "update-00000000"]
+    assert bool(learned) >= bool(trains), title

@@ -328,6 +328,18 @@ def test_nothing_runs_what_it_reads(path):
     assert found <= ({"cloudpickle"} if path == PACKAGE / "system" / "handed.py" else set())  # by a pipe of our own
 
 
+def test_only_worker_processes_take_in_what_was_handed_to_them():
+    """It runs what it reads, which must come by our own pipe. Caught, when planted: a call in runs/folder.py."""
+    called = {
+        (name, ast.unparse(node.func))
+        for name, path in MODULES.items()
+        for node in ast.walk(tree_of(path))
+        if isinstance(node, ast.Call) and ast.unparse(node.func).endswith("taken_in")
+    }
+    worker = {(f"pg_theano.environments.{name}", "given.taken_in") for name in ("worker", "inspection")}
+    assert called == worker | {("pg_theano.environments.given", "held.taken_in")}
+
+
 def test_the_linter_looks_for_it_too():
     """ruff's S rules but for one (random numbers that are no secrets), and none is taken back in a file."""
     import tomllib

@@ -27,8 +27,7 @@ class Slots:
     Not Gymnasium's `SyncVectorEnv`: to check sixteen results at once costs less than what that does with them.
     """
 
-    limit_holds = False  # a wrapper may make several episodes one
-    stays_open = False  # where nothing replays, every stretch begins fresh episodes
+    limit_holds = stays_open = False  # a wrapper may make several episodes one; what cannot replay begins anew
     skipped: Array | None = None  # which rows of a step only reset: none
 
     def __init__(self, config: knobs.Environment, envs: Sequence[gymnasium.Env], dtype: str, squash: bool):
