@@ -101,8 +101,8 @@ def small_budgets(monkeypatch, elsewhere, functions_kept, ours):
     shutil.copytree(ROOT / "configs", "configs")
 
 
-def done(language, text):
-    """A block, done. A line of a shell ends where no backslash does."""
+def done(language, text, capsys):
+    """A block, done. A line of a shell ends where no backslash does, and says something."""
     if language == "python":
         names = {"__name__": "__side_by_side__"}
         exec(compile(re.sub(r"n_trials=\d+", "n_trials=2", text), "side-by-side.md", "exec"), names)  # noqa: S102
@@ -110,7 +110,9 @@ def done(language, text):
     for command in text.replace("\\\n", " ").splitlines():
         called, name, *words = shlex.split(command)
         assert called == "pg-theano"
+        capsys.readouterr()
         assert main_of(f"pg_theano.{name}").main([*words, *SMALLER.get(name, [])]) == 0
+        assert capsys.readouterr().out.strip(), command
 
 
 @pytest.mark.slow
@@ -118,17 +120,16 @@ def done(language, text):
 def test_ours_runs(small_budgets, title, theirs, ours, capsys):
     """To its end, and what it says it trains has learned: each run that it left has a checkpoint of an update.
 
-    Caught, when planted: a `learn` that begins a run and ends; a command that does nothing and says nothing.
+    Caught, when planted: a `learn` that begins a run and ends; an `evaluate` that does nothing.
     """
     if "runs/ppo" in ours[0][1] and "train" not in ours[0][1]:  # runs that were made before
         for name in ("ppo", "vpg"):
             agents.Agent("CartPole-v1", name, run_dir=f"runs/{name}").learn(updates=1)
     before = {path for path in Path().rglob("*") if path.is_file()}
-    capsys.readouterr()
     for language, text in ours:
-        done(language, text)
+        done(language, text, capsys)
     made = {path for path in Path().rglob("*") if path.is_file()} - before
-    assert made or capsys.readouterr().out.strip()
+    assert made
     trains = re.search(r"\.learn\(|pg_theano\.run\(|pg-theano (train|search)", "".join(text for _, text in ours))
     learned = [path for path in made if path.match("update-*.npz") and path.stem != "update-00000000"]
     assert bool(learned) >= bool(trains), title
