@@ -52,7 +52,6 @@ def check(
     """
     found: dict[str, Any] = {}
     for knob, name in [*named(config), *(pair for pair in more if is_own(pair[1]))]:
-        module = name.partition(":")[0]
         if (given := handed.facts(name)) is not None:
             found[name] = dict(given)
             if recorded is not NEW and not importing.allowed():
@@ -69,6 +68,7 @@ def check(
                 knob, f"{name} was given in Python", "it once more", "run(resume=..., environment=...), or Agent.load"
             )
         importing.refuse_pythons_own(name, knob)
+        module = name.partition(":")[0]
         if module not in found:
             found[module] = facts_of(module, folders)
             if recorded is not NEW and not importing.allowed():
