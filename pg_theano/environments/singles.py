@@ -17,7 +17,6 @@ from pg_theano.environments.telling import LARGEST_REWARD, kind_of, short, shown
 from pg_theano.types import Array, Task, UserError
 
 STEPS_TRIED = 16  # twice, to see whether an environment replays
-LIMIT = "_max_episode_steps"  # of Gymnasium's TimeLimit, where what it is around has no spec
 FLAGS = frozenset((bool, np.bool_, int, np.int64))  # of `terminated` and `truncated`; any other is looked at by itself
 
 
@@ -27,7 +26,8 @@ class Slots:
     Not Gymnasium's `SyncVectorEnv`: to check sixteen results at once costs less than what that does with them.
     """
 
-    limit_holds = stays_open = False  # a wrapper may make several episodes one; what cannot replay begins anew
+    limit_holds = False  # a wrapper may make several episodes one
+    stays_open = False  # where nothing replays, every stretch begins fresh episodes
     skipped: Array | None = None  # which rows of a step only reset: none
 
     def __init__(self, config: knobs.Environment, envs: Sequence[gymnasium.Env], dtype: str, squash: bool):
@@ -38,7 +38,7 @@ class Slots:
             if slot.spaces() != first.spaces():
                 raise UserError.at(config.id, f"the spaces of environment {slot.index} are not those of environment 0")
         limits: list[Any] = [config.max_episode_steps, first.spec and first.spec.max_episode_steps]
-        limits += [first.get_wrapper_attr(LIMIT)] if first.has_wrapper_attr(LIMIT) else []
+        limits += [first.get_wrapper_attr("_max_episode_steps")] if first.has_wrapper_attr("_max_episode_steps") else []
         time_limit = next(filter(None, limits), None)
         threshold = first.spec.reward_threshold if first.spec else None
         self._observation = observation_of(first.observation_space, config.id, dtype)
