@@ -18,7 +18,8 @@ from types import NoneType
 from typing import Any, ClassVar, Literal, NamedTuple, get_args, get_origin, get_type_hints
 
 from pg_theano import parameters
-from pg_theano.parameters import LAYERS, LOG_STD, Activation, Layout, Network, Placed
+from pg_theano.layers import LAYERS, Activation, Layer, Layout, Placed, kind_of, layout_of
+from pg_theano.parameters import LOG_STD, Network
 from pg_theano.types import NUM_UNIFORMS, ActionSpace
 
 Dtype = Literal["float32", "float64"]
@@ -453,14 +454,14 @@ def _plain_layer(layer: Any) -> list[Any]:
         return _plain_layer(value) if dataclasses.is_dataclass(value) else value
 
     fields = {field.name: plain(getattr(layer, field.name)) for field in dataclasses.fields(layer)}
-    return [parameters.kind_of(layer), fields]
+    return [kind_of(layer), fields]
 
 
 def _of_type(hint: Any) -> Holds:
     if get_origin(hint) is tuple:
         each = _list_of(_of_type(get_args(hint)[0]))
         return lambda value, entry: tuple(each(value, entry))
-    if hint is parameters.Layer:
+    if hint is Layer:
         return _layer
     if NoneType in get_args(hint):
         return _or_none(_of_type(next(part for part in get_args(hint) if part is not NoneType)))
@@ -472,7 +473,7 @@ def _of_type(hint: Any) -> Holds:
 def _check_layout(network: Network, layout: Layout, obs_size: int, own: Own | None) -> None:
     """Raises `Unreadable` where the layout is not that of the network's layers, which follow one another."""
     placed = network.placed(obs_size)
-    expected = [entry[:2] for part in placed for entry in parameters.layout_of(placed[part])]
+    expected = [entry[:2] for part in placed for entry in layout_of(placed[part])]
     ours = [(name, shape) for name, shape, *_ in layout if name != LOG_STD and not (own and name[:7] == "policy/")]
     if ours != expected:
         raise Unreadable(f"layout: got {shown(ours)}: its layers do not follow one another from {obs_size} numbers on")

@@ -16,7 +16,7 @@ from pg_theano import parameters
 from pg_theano.environments import features
 from pg_theano.environments.spaces import observed
 from pg_theano.graphs import explaining as graph
-from pg_theano.parameters import Dense, Embed, Image
+from pg_theano.layers import Dense, Embed, Image
 from pg_theano.policies import acting as forward
 from pg_theano.runs import folder
 from pg_theano.spec import Acting, Learning, Spec

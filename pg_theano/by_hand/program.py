@@ -25,6 +25,7 @@ from pg_theano import parameters
 from pg_theano.by_hand import advantages, optimizers, policies, ppo, vpg
 from pg_theano.by_hand.networks import Network
 from pg_theano.by_hand.vpg import Agent, Steps
+from pg_theano.layers import Dense
 from pg_theano.spec import Spec
 from pg_theano.types import GREEDY, Array, Knobs, Problem, Program, Rollout, State, UserError
 
@@ -99,7 +100,7 @@ def agent_of(spec: Spec) -> Agent:
 
     def network(head: Literal["policy", "value"]) -> Network:
         layers = [placed.layer for placed in spec.acting.path(head)]
-        widths = [layer.width for layer in layers if isinstance(layer, parameters.Dense)]
+        widths = [layer.width for layer in layers if isinstance(layer, Dense)]
         if len(widths) < len(layers):
             raise UserError(Problem.of("gradients", "by_hand derives dense layers alone; expected symbolic"))
         return Network((spec.acting.obs_size, *widths), spec.acting.activation)

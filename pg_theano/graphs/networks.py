@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 import math
 
-from pg_theano.parameters import kind_of
+from pg_theano.layers import kind_of
 
 
 def views(params, layout):

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from pg_theano.parameters import Layer, Placed, kind_of
+from pg_theano.layers import Layer, Placed, kind_of
 from pg_theano.policies.layers import dense
 from pg_theano.spec import Acting
 from pg_theano.types import Array, State

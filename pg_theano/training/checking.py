@@ -8,11 +8,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from pg_theano import parameters
 from pg_theano.config import reading as configs
 from pg_theano.config import schedules, user_code
 from pg_theano.config.algorithms import ALGORITHMS
 from pg_theano.config.knobs import Config
+from pg_theano.layers import Layout
 from pg_theano.spec import Spec
 from pg_theano.training import programs, seeding, specs
 from pg_theano.training.differences import BY_HAND, Row, compare, largest, passes
@@ -110,7 +110,7 @@ def check(
     return Report(small, int(np.sum(rollout.mask)), places, rows, total, not_by_hand, passed, padding)
 
 
-def _moves(rng: np.random.Generator, layout: parameters.Layout) -> Array:
+def _moves(rng: np.random.Generator, layout: Layout) -> Array:
     """How far each parameter is moved, [D]: far enough that PPO clips some ratios as a rule."""
     parts = [
         rng.normal(0.0, 1.0 / math.sqrt(shape[0]) if len(shape) == 2 else 0.7, math.prod(shape))

@@ -13,7 +13,7 @@ from typing import Any
 from pg_theano.config.knobs import Config
 from pg_theano.environments.rows import size_of
 from pg_theano.environments.spaces import parts_of
-from pg_theano.parameters import LAYERS, Image, Join, Layer, Shape
+from pg_theano.layers import LAYERS, Image, Join, Layer, Shape
 from pg_theano.types import Problem, Task, UserError
 
 NETWORKS: dict[str, list[Any]] = {

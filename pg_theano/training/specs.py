@@ -17,7 +17,8 @@ from pg_theano.config.declared import declared
 from pg_theano.config.knobs import Config
 from pg_theano.environments import making
 from pg_theano.environments.sound import LONGEST_EPISODE
-from pg_theano.parameters import Dense, Layer, Network, dense_layers
+from pg_theano.layers import Dense, Layer, Layout, layout_of
+from pg_theano.parameters import Network, dense_layers
 from pg_theano.spec import Acting, Engine, Learning, Own, Passes, Spec
 from pg_theano.system.importing import fingerprint, importable, module_named
 from pg_theano.training import networks
@@ -176,11 +177,11 @@ def _written(config: Config, task: Task, outputs: int, learns_values: bool) -> N
     )
 
 
-def _layout(config: Config, task: Task, network: Network, folders: Sequence[Path]) -> parameters.Layout:
+def _layout(config: Config, task: Task, network: Network, folders: Sequence[Path]) -> Layout:
     """Names, shapes and initial values of the policy's parameters, then of the value network's."""
     policy, space = config.policy, task.action
     placed = network.placed(task.obs_size, policy.initialization)
-    layout = parameters.layout_of(placed["shared"] + placed["policy"])
+    layout = layout_of(placed["shared"] + placed["policy"])
     if policy.name != "dense":
         outputs = parameters.num_outputs(space, policy.log_std, policy.logistic)
         layout = own_parameters(policy.name, task.obs_size, outputs, policy.name_kwargs, folders)
@@ -189,12 +190,12 @@ def _layout(config: Config, task: Task, network: Network, folders: Sequence[Path
         features = math.prod(placed["policy"][-1].inputs) if policy.noise == "state_dependent" else None
         shape = (space.size,) if features is None else (features, space.size)
         layout.append((parameters.LOG_STD, shape, ["constant", policy.initial_log_std]))
-    return layout + parameters.layout_of(placed["value"])
+    return layout + layout_of(placed["value"])
 
 
 def own_parameters(
     name: str, obs_size: int, num_outputs: int, kwargs: Mapping[str, Any], folders: Sequence[Path] = ()
-) -> parameters.Layout:
+) -> Layout:
     """What the `parameters` beside a user's policy says: (name, shape, initialiser), checked.
 
     Kept in the cache folder under the fingerprint of its sources, so that the next run need not import them, nor
@@ -214,7 +215,7 @@ def own_parameters(
     return [(key, tuple(shape), how) for key, shape, how in cached.remembered(facts, asked)]
 
 
-def _asked_for_parameters(name: str, obs_size: int, num_outputs: int, kwargs: Mapping[str, Any]) -> parameters.Layout:
+def _asked_for_parameters(name: str, obs_size: int, num_outputs: int, kwargs: Mapping[str, Any]) -> Layout:
     module, _, function = name.partition(":")
     where = f"parameters() of {module}"
     try:
@@ -235,7 +236,7 @@ def _asked_for_parameters(name: str, obs_size: int, num_outputs: int, kwargs: Ma
         entries = [*found.parameters(obs_size, num_outputs, **kwargs)]
     except Exception as error:
         raise UserError(Problem.of("policy.name", f"{where} raised {type(error).__name__}: {error}")) from error
-    layout: parameters.Layout = []
+    layout: Layout = []
     for entry in entries:
         match entry:
             case [str() as key, [*sizes], how] if all(isinstance(size, int) and size > 0 for size in sizes):
