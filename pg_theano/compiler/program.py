@@ -156,11 +156,17 @@ def load(
 
 
 def likeliest_action(
-    spec: Spec, state: State, finish: Callable[[Any, Any], Any], *, around: Around = contextlib.nullcontext
+    spec: Spec,
+    state: State,
+    finish: Callable[[Any, Any], Any],
+    picked: tuple[int, list[int] | None],
+    *,
+    around: Around = contextlib.nullcontext,
 ) -> bytes:
     """StableHLO of obs [E, F] to the likeliest action of each, E symbolic, the parameters inside it.
 
-    `finish(jax.numpy, action)` makes of the policy's numbers what the environment takes. Read it with
+    `finish(jax.numpy, action)` makes of the policy's numbers what the environment takes. `picked`: how many numbers an
+    observation has, all of which are given, and the places of those that the policy sees (None: all). Read it with
     `jax.export.deserialize`; it needs neither PyTensor nor us.
     """
     compiled = functions(spec.module, spec, "act", report=lambda what, seconds: None, around=around)
@@ -171,7 +177,7 @@ def likeliest_action(
     given |= {"knobs": np.zeros(len(manifest["knobs"]), spec.dtype), "choice": np.asarray(GREEDY, "int32")}
 
     def act(obs: Any) -> Any:
-        values = given | {"obs": obs}
+        values = given | {"obs": obs if picked[1] is None else obs[:, np.array(picked[1])]}
         if "noise" in shapes:
             values["noise"] = jax.numpy.full((obs.shape[0], *shapes["noise"][1:]), 0.5, spec.dtype)
         else:  # the graph of a population: a column of parameters for each row
@@ -180,7 +186,7 @@ def likeliest_action(
 
     with wide(jax, spec.dtype):
         (episodes,) = jax.export.symbolic_shape("E")
-        rows = jax.ShapeDtypeStruct((episodes, spec.acting.obs_size), spec.dtype)
+        rows = jax.ShapeDtypeStruct((episodes, picked[0]), spec.dtype)
         return bytes(jax.export.export(jax.jit(act))(rows).serialize())
 
 

@@ -68,6 +68,9 @@ def rollout(spec: Spec, environment, state, knobs):
 
     A frozen episode's state no longer moves, so that it cannot leave the range in which the dynamics are finite.
     """
+    if seen := spec.engine.observe:
+        told = environment.observation
+        environment = environment._replace(observation=lambda env_state: tuple(told(env_state)[i] for i in seen))
     layers = networks.views(state["params"], spec.acting.layout)
     named = {name: value for name, value in layers.items() if not name.startswith("value/")}
     normalizer = [state[name] for name in normalizers.OBSERVATIONS[:2] if spec.acting.normalize_observations]
