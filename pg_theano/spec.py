@@ -229,6 +229,7 @@ class Engine:
     source: str | None
     chunk: int
     step_by_step: bool = False  # learned from one time step after the other, which is quicker for many episodes
+    observe: tuple[int, ...] | None = None  # the features that are seen; None: all
 
 
 class Spec(NamedTuple):
@@ -287,6 +288,7 @@ class Spec(NamedTuple):
             "dynamics_source": engine.source if engine else None,
             "chunk": engine.chunk if engine else None,
             "step_by_step": engine is not None and engine.step_by_step,
+            **({"observe": [*engine.observe]} if engine and engine.observe else {}),
         }
 
     def shaping(self) -> dict[str, Any]:
@@ -303,7 +305,9 @@ class Spec(NamedTuple):
         dynamics = take("dynamics", _or_none(_text), None)
         if dynamics is not None:
             source = take("dynamics_source", _or_none(_text), None)
-            engine = Engine(dynamics, source, take("chunk", _whole(1, 2**40)), take("step_by_step", _flag, False))
+            seen = take("observe", _or_none(_list_of(_whole(0, 2**32))), None)
+            by_step = take("step_by_step", _flag, False)
+            engine = Engine(dynamics, source, take("chunk", _whole(1, 2**40)), by_step, seen and tuple(seen))
         return cls(acting, learning, engine)
 
 

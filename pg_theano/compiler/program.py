@@ -159,13 +159,19 @@ def load(
 
 
 def likeliest_action(
-    spec: Spec, state: State, finish: Callable[[Any, Any], Any], *, around: Around = contextlib.nullcontext
+    spec: Spec,
+    state: State,
+    finish: Callable[[Any, Any], Any],
+    picked: tuple[int, list[int] | None],
+    *,
+    around: Around = contextlib.nullcontext,
 ) -> bytes:
     """StableHLO of obs [E, F] to the likeliest action of each, E symbolic, the parameters inside it.
 
     Of a policy that remembers, of (obs, memory [E, M]) to (action, memory); it is zeros where an episode begins.
 
-    `finish(jax.numpy, action)` makes of the policy's numbers what the environment takes. Read it with
+    `finish(jax.numpy, action)` makes of the policy's numbers what the environment takes. `picked`: how many numbers an
+    observation has, all of which are given, and the places of those that the policy sees (None: all). Read it with
     `jax.export.deserialize`; it needs neither PyTensor nor us.
     """
     compiled = functions(spec.module, spec, "act", report=lambda what, seconds: None, around=around)
@@ -176,7 +182,8 @@ def likeliest_action(
     given |= {"knobs": np.zeros(len(manifest["knobs"]), spec.dtype), "choice": np.asarray(GREEDY, "int32")}
 
     def act(obs: Any, *memory: Any) -> Any:
-        values = given | {"obs": obs} | dict(zip(("memory",), memory, strict=False))
+        values = given | {"obs": obs if picked[1] is None else obs[:, np.array(picked[1])]}
+        values |= dict(zip(("memory",), memory, strict=False))
         if "noise" in shapes:
             values["noise"] = jax.numpy.full((obs.shape[0], *shapes["noise"][1:]), 0.5, spec.dtype)
         else:  # the graph of a population: a column of parameters for each row
@@ -187,7 +194,7 @@ def likeliest_action(
 
     with wide(jax, spec.dtype):
         (episodes,) = jax.export.symbolic_shape("E")
-        sizes = filter(None, (spec.acting.obs_size, spec.acting.memory_size))
+        sizes = filter(None, (picked[0], spec.acting.memory_size))
         rows = [jax.ShapeDtypeStruct((episodes, size), spec.dtype) for size in sizes]
         return bytes(jax.export.export(jax.jit(act))(*rows).serialize())
 

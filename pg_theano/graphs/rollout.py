@@ -71,6 +71,9 @@ def rollout(spec: Spec, environment, state, knobs):
 
     A frozen episode's state no longer moves, so that it cannot leave the range in which the dynamics are finite.
     """
+    if seen := spec.engine.observe:
+        told = environment.observation
+        environment = environment._replace(observation=lambda env_state: tuple(told(env_state)[i] for i in seen))
     layers = networks.views(state["params"], spec.acting.layout)
     remembers_values = spec.acting.memory_of("value") > 0
     named = {name: value for name, value in layers.items() if remembers_values or not name.startswith("value/")}

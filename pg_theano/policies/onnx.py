@@ -1,6 +1,7 @@
 """A policy as an ONNX model. The only importer of onnx (extra `export`).
 
-inputs    obs [N, ...], as the environment gives them: a box of any shape, else rows of F numbers
+inputs    obs [N, ...], as the environment gives them: a box of any shape, else rows of numbers; whole, also where
+          only some features are seen
 outputs   action [N, ...], the likeliest, as the environment takes it; then
           probs [N, A]              discrete, and P(1) [N, C] of multi-binary
           probs_1 [N, A_1], ...     multi-discrete
@@ -18,7 +19,7 @@ import numpy as np
 from pg_theano import parameters
 from pg_theano.policies import acting as forward
 from pg_theano.policies import networks
-from pg_theano.policies.policy import Policy
+from pg_theano.policies.policy import Policy, seen_of
 from pg_theano.types import Array, UserError
 
 OPSET = 17  # of 2022: what every runtime of today reads
@@ -58,12 +59,15 @@ def model_of(policy: Policy) -> bytes:
     acting, described = policy.acting, policy.described
     graph = _Graph(onnx, acting.dtype)
     helper = onnx.helper
+    size, seen = seen_of(described)
     box = described["observation"]["kind"] == "Box"
-    shape = described["observation"]["shape"] if box else [acting.obs_size]
+    shape = described["observation"]["shape"] if box else [size]
     given = np.dtype(described["observation"]["dtype"]) if box else graph.dtype
     rows = graph.add("Cast", "obs", to=helper.np_dtype_to_tensor_dtype(graph.dtype))
     if len(shape) != 1:
-        rows = graph.add("Reshape", rows, graph.constant([-1, acting.obs_size], np.int64))
+        rows = graph.add("Reshape", rows, graph.constant([-1, size], np.int64))
+    if seen is not None:
+        rows = graph.add("Gather", rows, graph.constant(seen, np.int64), axis=1)
     outputs, hidden, named = _network(graph, policy, rows)
     head = {
         "discrete": _discrete,

@@ -21,7 +21,7 @@ import numpy as np
 
 from pg_theano import parameters
 from pg_theano.environments import spaces
-from pg_theano.environments.rows import MOST_NUMBERS, PARTS, QUICKER_BY_TABLE, is_alone, lifter, rows_of, size_of
+from pg_theano.environments.rows import MOST_NUMBERS, PARTS, QUICKER_BY_TABLE, is_alone, lifter, rows_of
 from pg_theano.policies.acting import nothing_remembered, numpy_act, probs
 from pg_theano.spec import Acting, Spec
 from pg_theano.system import opening
@@ -199,6 +199,12 @@ def arrays_of(policy: Policy) -> dict[str, Array]:
     return {"about": np.frombuffer(json.dumps(about).encode(), np.uint8), **named, **kept}
 
 
+def seen_of(described: dict[str, Any]) -> tuple[int, list[int] | None]:
+    """(how many numbers a whole observation has, the places of those that are seen; None: all)"""
+    seen = described["observation"]
+    return spaces.size_of(spaces.whole_of(seen)), seen.get("observe")
+
+
 def _check_spaces(described: dict[str, Any]) -> None:
     """Spaces that a file describes are made: they take the memory that all of them together claim."""
     waiting, claimed = [*described.values()], 0
@@ -259,7 +265,10 @@ def _checked(about: dict[str, Any], arrays: dict[str, Array]) -> Policy:
 def sound(acting: Acting, state: State, described: dict[str, Any], about: About) -> Policy:
     """A policy that a file describes. Errors: any, where its parts do not belong together."""
     _check_spaces(described)
-    if size_of(described["observation"]) != acting.obs_size:
+    size, seen = seen_of(described)
+    if not all(0 <= place < size for place in seen or ()):
+        raise ValueError(f"it sees places of an observation that has {size:,}")
+    if spaces.size_of(described["observation"]) != acting.obs_size:
         raise ValueError("its observation space makes rows of another length than its layers take")
     found = Policy(acting, state, described, about)
     found.probs(np.zeros((1, acting.obs_size)))  # what does not fit together says so here

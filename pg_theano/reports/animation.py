@@ -88,7 +88,7 @@ def watch(
         return len(frames) >= MOST_FRAMES
 
     try:
-        row, given = making.converters(env, config.environment.id, config.dtype, config.policy.squash)
+        row, given = making.converters(env, config.environment, config.dtype, config.policy.squash)
         for _ in range(episodes):
             obs, _ = env.reset(seed=int(seeds.integers(0, 2**31 - 1)))
             check_size(config.environment.id, row(obs).shape[1], spec.acting.obs_size)
@@ -141,7 +141,7 @@ def animation(
         numbers: list[Any] = []
         total, steps, ended, play = 0.0, 0, False, player()
         try:
-            row, given = making.converters(env, config.id, dtype, squash)
+            row, given = making.converters(env, config, dtype, squash)
             obs, _ = env.reset(seed=seed)
             while not ended and steps < MOST_STEPS:
                 action, of_policy = play(row(obs))

@@ -11,8 +11,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from pg_theano.config.knobs import Config
-from pg_theano.environments.rows import size_of
-from pg_theano.environments.spaces import parts_of
+from pg_theano.environments.spaces import parts_of, size_of
 from pg_theano.layers import LAYERS, Image, Join, Layer, Shape
 from pg_theano.types import Problem, Task, UserError
 
@@ -217,9 +216,15 @@ def dense_after(joined: tuple[Layer, ...], size: int, written: Any, activation: 
     return () if written is None else _layers(written, shape, row, activation, knob)
 
 
+def seen_of(task: Task) -> Mapping[str, Any]:
+    """The observation as it reaches a network: a row of numbers where only some of its features are seen."""
+    described = (task.spaces or {}).get("observation") or {"observe": []}
+    return {"kind": "Box", "dtype": "<f4", "shape": [task.obs_size]} if "observe" in described else described
+
+
 def said_of(config: Config, task: Task, num_params: int) -> list[str]:
     """Lines for whoever begins a run: which part got which network, and pixels that a dense network sees."""
-    seen = (task.spaces or {}).get("observation") or {}
+    seen = seen_of(task)
     if config.policy.encoders is not None:
         fits = [(key, fitting(part)) for key, part in parts_of(seen) if str(key) not in config.policy.encoders]
         return [f"policy.encoders.{key}: {one if isinstance(one, str) else one[0]}" for key, one in fits]

@@ -97,7 +97,8 @@ def spec_of(config: Config, task: Task, environment: object = None, folders: Seq
     if dynamics:
         chunk = algorithm.num_steps or chunk_of(task.time_limit)
         by_step = _learns_step_by_step(config, acting)
-        engine = Engine(dynamics, getattr(environment, "source", None), chunk, by_step)
+        seen = (task.spaces or {}).get("observation", {}).get("observe")
+        engine = Engine(dynamics, getattr(environment, "source", None), chunk, by_step, seen and tuple(seen))
     return declared(config, Spec(acting, learning, engine))
 
 
@@ -162,7 +163,7 @@ def _network(config: Config, task: Task) -> Network:
 def _written(config: Config, task: Task, outputs: int, learns_values: bool) -> Network:
     """The layers of `policy.network` and `policy.encoders`, with the heads."""
     policy = config.policy
-    seen = (task.spaces or {}).get("observation") or {"kind": "Box", "dtype": "<f4", "shape": [task.obs_size]}
+    seen = networks.seen_of(task)
 
     def hidden(written: Any, knob: str) -> tuple[Layer, ...]:
         if policy.encoders is None:

@@ -95,7 +95,7 @@ def played(
     rng = np.random.default_rng(policies.SEED)
     env = singles.Slot(making.single(config, folders=folders), config.id, 0, found.acting.dtype)
     try:
-        row, given = making.converters(env, config.id, found.acting.dtype, found.acting.squash)
+        row, given = making.converters(env, config, found.acting.dtype, found.acting.squash)
         began = time.perf_counter()  # only now: making it may take longer than playing
         for episode in range(EPISODES):
             obs, _ = env.reset(seed=policies.SEED + episode)
