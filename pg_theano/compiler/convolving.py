@@ -1,6 +1,6 @@
 """Our Ops as JAX computes them, and what it must know of sizes.
 
-Convolutions are patches and a product, and not `jax.lax.conv_general_dilated`: inside a loop XLA's CPU takes 35 times as
+Convolutions are patches and a product, not `jax.lax.conv_general_dilated`: inside a loop XLA's CPU takes 35 times as
 long for that (minibatches of 128 images 7 x 7 of the network `minigrid`: 48 and 1.4 ms a gradient step on one core).
 """
 
