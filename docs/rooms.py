@@ -41,7 +41,8 @@ HOUSE = [
     Room(1, "by_hand", "the twin in NumPy, derived on paper"),
     Room(1, "graphs", "all mathematics, as expressions"),
     Room(1, "system", "files, locks, processes, signals"),
-    Room(0, "parameters", "layouts and initial values"),
+    Room(0, "parameters", "networks, layouts and initial values"),
+    Room(0, "layers", "kinds of layers, as plain data"),
     Room(0, "spec", "what shapes a graph, as types"),
     Room(0, "types", "arrays, Program, Played"),
 ]

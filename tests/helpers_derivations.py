@@ -25,7 +25,8 @@ from pg_theano.graphs import distributions, exploration, networks, objectives
 from pg_theano.graphs import policies as graph_policies
 from pg_theano.graphs.algorithms import pgpe
 from pg_theano.graphs.layers import dense as dense_graph
-from pg_theano.parameters import Dense, Placed, dense_layers
+from pg_theano.layers import Dense, Placed, layout_of
+from pg_theano.parameters import dense_layers
 
 
 class Case(NamedTuple):
@@ -126,7 +127,7 @@ def network(rng):
     y, trace = by_hand_networks.forward(params, twin, x)
 
     def graph(symbols):
-        views = networks.views(symbols[0], parameters.layout_of(placed))
+        views = networks.views(symbols[0], layout_of(placed))
         made = networks.through(placed, views, pt.constant(x.T), multiply=dense_graph.product)
         return (made * weights.T).sum()
 

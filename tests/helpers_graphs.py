@@ -17,6 +17,7 @@ from scipy.special import expit, log_softmax
 
 from pg_theano import parameters
 from pg_theano.config.algorithms import ALGORITHMS, CEM
+from pg_theano.layers import layout_of
 from pg_theano.parameters import Network, dense_layers
 from pg_theano.spec import Spec
 from pg_theano.types import ActionSpace, Rollout
@@ -315,7 +316,7 @@ def returns_so_far(block, carry, discount) -> tuple[np.ndarray, np.ndarray]:
 def dense_layout(sizes, part="policy", initialization="glorot"):
     """The arrays of a chain of dense layers, the last of them a head."""
     network = Network(**{part: dense_layers(sizes[1:-1], "tanh", sizes[-1])})
-    return parameters.layout_of(network.placed(sizes[0], initialization)[part])
+    return layout_of(network.placed(sizes[0], initialization)[part])
 
 
 def logits_by_definition(spec, params, obs) -> np.ndarray:

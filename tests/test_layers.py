@@ -17,7 +17,8 @@ import pg_theano
 from pg_theano import parameters
 from pg_theano.graphs import networks as expressions
 from pg_theano.graphs.layers import dense as products
-from pg_theano.parameters import LAYERS, Conv, Dense, Embed, Image, Join, LayerNorm, MaxPool, Network, Residual
+from pg_theano.layers import LAYERS, Conv, Dense, Embed, Image, Join, LayerNorm, MaxPool, Residual, layout_of
+from pg_theano.parameters import Network
 from pg_theano.policies import networks, onnx
 from pg_theano.report import report
 from pg_theano.runs import exported
@@ -61,12 +62,12 @@ INPUTS = 6
 def acting_of(*layers, dtype="float64", inputs=INPUTS):
     """A policy of these layers and a head of two."""
     network = Network(policy=(*layers, Dense(2)))
-    layout = parameters.layout_of(network.placed(inputs)["policy"])
+    layout = layout_of(network.placed(inputs)["policy"])
     return Acting(inputs, ActionSpace("discrete", 1, [2], [], []), layout, network, "tanh", dtype=dtype)
 
 
 def test_every_kind_has_samples():
-    assert set(SAMPLES) == set(LAYERS)
+    assert set(SAMPLES) == set(LAYERS) - {"gru", "lstm"}  # see tests/test_remembering.py
 
 
 def of_choices(layers, x):

@@ -13,7 +13,7 @@ import pg_theano
 from pg_theano.by_hand import convolution
 from pg_theano.environments.spaces import observed
 from pg_theano.graphs.convolution import Convolution, output_of
-from pg_theano.parameters import Conv, Dense, Image, window_of
+from pg_theano.layers import Conv, Dense, Image, window_of
 from pg_theano.policies import onnx
 from pg_theano.training import checking, networks
 from pg_theano.types import UserError

@@ -25,8 +25,9 @@ from pg_theano import parameters
 from pg_theano.by_hand import advantages, optimizers, policies, ppo, vpg
 from pg_theano.by_hand.networks import Network
 from pg_theano.by_hand.vpg import Agent, Steps
+from pg_theano.layers import Dense
 from pg_theano.spec import Spec
-from pg_theano.types import GREEDY, Array, Knobs, Problem, Program, Rollout, State, UserError
+from pg_theano.types import GREEDY, OF_EVERY_POLICY, Array, Knobs, Problem, Program, Rollout, State, UserError
 
 Metrics = dict[str, float]
 
@@ -85,7 +86,7 @@ def load(spec: Spec) -> Program:
         "state": entries,
         "knobs": spec.learning.knobs,
         "metrics": names,
-        "takes": list(Rollout._fields),
+        "takes": list(OF_EVERY_POLICY),
         "noise": {"kind": kind, "size": size},
     }
     return Program(init, act, train, gradient, rollout, lambda wanted: None, manifest)
@@ -99,7 +100,7 @@ def agent_of(spec: Spec) -> Agent:
 
     def network(head: Literal["policy", "value"]) -> Network:
         layers = [placed.layer for placed in spec.acting.path(head)]
-        widths = [layer.width for layer in layers if isinstance(layer, parameters.Dense)]
+        widths = [layer.width for layer in layers if isinstance(layer, Dense)]
         if len(widths) < len(layers):
             raise UserError(Problem.of("gradients", "by_hand derives dense layers alone; expected symbolic"))
         return Network((spec.acting.obs_size, *widths), spec.acting.activation)

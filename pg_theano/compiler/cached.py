@@ -66,7 +66,7 @@ def key_of(module: str, spec: Shaping) -> str:
 def surroundings() -> bytes:
     """SHA-256 of the sources and the versions that make a graph of a spec."""
     package = Path(__file__).parents[1]
-    rooms = [path for room in ("graphs", "compiler") for path in sorted((package / room).rglob("*.py"))]
+    rooms = [path for room in ("layers", "graphs", "compiler") for path in sorted((package / room).rglob("*.py"))]
     sources = [*rooms, *(package / f"{name}.py" for name in ("parameters", "spec", "types"))]
     digest = hashlib.sha256()
     for path in sources:

@@ -18,7 +18,7 @@ import pytensor.tensor as pt
 from pytensor.graph.basic import Apply
 from pytensor.graph.op import Op
 
-from pg_theano.parameters import Window
+from pg_theano.layers import Window
 
 
 class Convolution(Op):
@@ -47,7 +47,7 @@ class Convolution(Op):
     def of(self, role):
         return Convolution(self.window, self.filters, role)
 
-    def L_op(self, inputs, outputs, gradients):
+    def pullback(self, inputs, outputs, gradients):
         """Of ⟨out̄, out(a, b)⟩ by a and by b."""
         (first, second), (upstream,) = inputs, gradients
         if self.role == "output":  # y(w, x)

@@ -8,17 +8,17 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from pg_theano import parameters
 from pg_theano.config import reading as configs
 from pg_theano.config import schedules, user_code
 from pg_theano.config.algorithms import ALGORITHMS
 from pg_theano.config.knobs import Config
+from pg_theano.layers import Layout
 from pg_theano.spec import Spec
 from pg_theano.training import programs, seeding, specs
 from pg_theano.training.differences import BY_HAND, Row, compare, largest, passes
 from pg_theano.training.playing import collecting
 from pg_theano.training.setting import Environment, counted_by_rows
-from pg_theano.types import RETURN_SO_FAR, Array, Record, Rollout, UserError
+from pg_theano.types import OF_EVERY_POLICY, RETURN_SO_FAR, Array, Record, Rollout, UserError
 
 MOST_ENVS, MOST_STEPS, MOST_EPISODE = 4, 32, 200
 """A rollout need not be large to be real; but every loss below is one pass over all of it."""
@@ -110,7 +110,7 @@ def check(
     return Report(small, int(np.sum(rollout.mask)), places, rows, total, not_by_hand, passed, padding)
 
 
-def _moves(rng: np.random.Generator, layout: parameters.Layout) -> Array:
+def _moves(rng: np.random.Generator, layout: Layout) -> Array:
     """How far each parameter is moved, [D]: far enough that PPO clips some ratios as a rule."""
     parts = [
         rng.normal(0.0, 1.0 / math.sqrt(shape[0]) if len(shape) == 2 else 0.7, math.prod(shape))
@@ -176,7 +176,9 @@ def _fields(record: Record, spec: Spec) -> Rollout:
             return values if spec.acting.action.kind == "box" else values.astype(np.int32)
         return values.astype(bool) if name in ("terminated", "truncated") else values
 
-    found = {name: field(name) for name in Rollout._fields}
+    found = {name: field(name) for name in OF_EVERY_POLICY}
+    if record.memory is not None:
+        found["memory"] = np.moveaxis(np.asarray(record.memory), -1, 0)  # [E, K, M]
     if found["mask"] is None:  # stretches have no padding
         found["mask"] = np.ones_like(found["reward"])
     return Rollout(**{name: None if v is None else np.ascontiguousarray(v) for name, v in found.items()})

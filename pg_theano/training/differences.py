@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from pg_theano import parameters
+from pg_theano.layers import Layout
 from pg_theano.types import Array
 
 NUMERICAL, BY_HAND = 1e-6, 1e-9
@@ -42,7 +42,7 @@ def errors_of(row: Row) -> tuple[float | None, float | None, float | None]:
 def compare(
     loss: Callable[[Array], float],
     at: Array,
-    layout: parameters.Layout,
+    layout: Layout,
     gradients: Mapping[str, Array],
     *,
     points: int,

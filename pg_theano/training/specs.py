@@ -17,7 +17,8 @@ from pg_theano.config.declared import declared
 from pg_theano.config.knobs import Config
 from pg_theano.environments import making
 from pg_theano.environments.sound import LONGEST_EPISODE
-from pg_theano.parameters import Dense, Layer, Network, dense_layers
+from pg_theano.layers import Dense, Layer, Layout, layout_of
+from pg_theano.parameters import Network, dense_layers
 from pg_theano.spec import Acting, Engine, Learning, Own, Passes, Spec
 from pg_theano.system.importing import fingerprint, importable, module_named
 from pg_theano.training import networks
@@ -67,6 +68,7 @@ def spec_of(config: Config, task: Task, environment: object = None, folders: Seq
         return getattr(algorithm, knob) if record.reads(f"algorithm.{knob}") else None
 
     minibatches = record.reads("algorithm.num_minibatches")
+    cut = minibatches and acting.memory_size and algorithm.sequence_length != algorithm.num_steps
     learning = Learning(
         algorithm="population" if searches else algorithm.name,
         objective=_own("algorithm.objective", algorithm.objective, algorithm.objective_kwargs, folders),
@@ -78,6 +80,7 @@ def spec_of(config: Config, task: Task, environment: object = None, folders: Seq
         advantage=algorithm.advantage if learns_values else None,
         bootstrap_steps=algorithm.bootstrap_steps if algorithm.advantage == "n_step" else None,
         num_steps=algorithm.num_steps if learns_values else None,
+        sequence_length=algorithm.sequence_length if cut else None,
         passes=Passes(algorithm.num_epochs, algorithm.num_minibatches) if minibatches else None,
         clips_value=switched_on("value_clip_range", algorithm.value_clip_range is not None),
         uses_target_kl=switched_on("target_kl", algorithm.target_kl is not None),
@@ -94,7 +97,8 @@ def spec_of(config: Config, task: Task, environment: object = None, folders: Seq
     if dynamics:
         chunk = algorithm.num_steps or chunk_of(task.time_limit)
         by_step = _learns_step_by_step(config, acting)
-        engine = Engine(dynamics, getattr(environment, "source", None), chunk, by_step)
+        seen = (task.spaces or {}).get("observation", {}).get("observe")
+        engine = Engine(dynamics, getattr(environment, "source", None), chunk, by_step, seen and tuple(seen))
     return declared(config, Spec(acting, learning, engine))
 
 
@@ -132,6 +136,7 @@ def _learns_step_by_step(config: Config, acting: Acting) -> bool:
     of_a_softmax = acting.own is None and acting.action.kind == "discrete" and max(acting.widths) <= NARROW
     return (
         ALGORITHMS[algorithm.name].step_by_step
+        and not acting.memory_size
         and plain
         and of_a_softmax
         and schedules.episodes_at(config, 0) >= MANY_EPISODES
@@ -158,7 +163,7 @@ def _network(config: Config, task: Task) -> Network:
 def _written(config: Config, task: Task, outputs: int, learns_values: bool) -> Network:
     """The layers of `policy.network` and `policy.encoders`, with the heads."""
     policy = config.policy
-    seen = (task.spaces or {}).get("observation") or {"kind": "Box", "dtype": "<f4", "shape": [task.obs_size]}
+    seen = networks.seen_of(task)
 
     def hidden(written: Any, knob: str) -> tuple[Layer, ...]:
         if policy.encoders is None:
@@ -176,11 +181,11 @@ def _written(config: Config, task: Task, outputs: int, learns_values: bool) -> N
     )
 
 
-def _layout(config: Config, task: Task, network: Network, folders: Sequence[Path]) -> parameters.Layout:
+def _layout(config: Config, task: Task, network: Network, folders: Sequence[Path]) -> Layout:
     """Names, shapes and initial values of the policy's parameters, then of the value network's."""
     policy, space = config.policy, task.action
     placed = network.placed(task.obs_size, policy.initialization)
-    layout = parameters.layout_of(placed["shared"] + placed["policy"])
+    layout = layout_of(placed["shared"] + placed["policy"])
     if policy.name != "dense":
         outputs = parameters.num_outputs(space, policy.log_std, policy.logistic)
         layout = own_parameters(policy.name, task.obs_size, outputs, policy.name_kwargs, folders)
@@ -189,12 +194,12 @@ def _layout(config: Config, task: Task, network: Network, folders: Sequence[Path
         features = math.prod(placed["policy"][-1].inputs) if policy.noise == "state_dependent" else None
         shape = (space.size,) if features is None else (features, space.size)
         layout.append((parameters.LOG_STD, shape, ["constant", policy.initial_log_std]))
-    return layout + parameters.layout_of(placed["value"])
+    return layout + layout_of(placed["value"])
 
 
 def own_parameters(
     name: str, obs_size: int, num_outputs: int, kwargs: Mapping[str, Any], folders: Sequence[Path] = ()
-) -> parameters.Layout:
+) -> Layout:
     """What the `parameters` beside a user's policy says: (name, shape, initialiser), checked.
 
     Kept in the cache folder under the fingerprint of its sources, so that the next run need not import them, nor
@@ -214,7 +219,7 @@ def own_parameters(
     return [(key, tuple(shape), how) for key, shape, how in cached.remembered(facts, asked)]
 
 
-def _asked_for_parameters(name: str, obs_size: int, num_outputs: int, kwargs: Mapping[str, Any]) -> parameters.Layout:
+def _asked_for_parameters(name: str, obs_size: int, num_outputs: int, kwargs: Mapping[str, Any]) -> Layout:
     module, _, function = name.partition(":")
     where = f"parameters() of {module}"
     try:
@@ -235,7 +240,7 @@ def _asked_for_parameters(name: str, obs_size: int, num_outputs: int, kwargs: Ma
         entries = [*found.parameters(obs_size, num_outputs, **kwargs)]
     except Exception as error:
         raise UserError(Problem.of("policy.name", f"{where} raised {type(error).__name__}: {error}")) from error
-    layout: parameters.Layout = []
+    layout: Layout = []
     for entry in entries:
         match entry:
             case [str() as key, [*sizes], how] if all(isinstance(size, int) and size > 0 for size in sizes):

@@ -1,1 +1,1 @@
-"""The expression of each kind of layer, a module by its name: see `parameters.Layer` and `graphs/networks.py`."""
+"""The expression of each kind of layer, a module by its name: see `layers.Layer` and `graphs/networks.py`."""

@@ -2,7 +2,7 @@
 
 from pg_theano.graphs.layers.dense import activated
 from pg_theano.graphs.networks import inside
-from pg_theano.parameters import inner
+from pg_theano.layers import inner
 
 
 def expression(placed, arrays, x, *, multiply):

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from pg_theano.parameters import Layer, Placed, Window
+from pg_theano.layers import Layer, Placed, Window
 from pg_theano.policies.layers.dense import FUNCTIONS, activated
 from pg_theano.types import Array
 

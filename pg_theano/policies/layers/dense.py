@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from pg_theano.parameters import Dense, Layer, Placed
+from pg_theano.layers import Dense, Layer, Placed
 from pg_theano.types import Array
 
 OPERATORS = {"sigmoid": "Sigmoid", "tanh": "Tanh", "relu": "Relu"}

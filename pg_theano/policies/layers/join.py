@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from pg_theano.parameters import Layer, Placed
+from pg_theano.layers import Layer, Placed
 from pg_theano.policies import networks
 from pg_theano.types import Array
 

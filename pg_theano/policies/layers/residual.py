@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from pg_theano.parameters import Layer, Placed, inner
+from pg_theano.layers import Layer, Placed, inner
 from pg_theano.policies import networks
 from pg_theano.policies.layers.dense import FUNCTIONS, activated
 from pg_theano.types import Array
