@@ -18,7 +18,8 @@ import gymnasium
 import numpy as np
 
 from pg_theano.config import knobs
-from pg_theano.environments import joint
+from pg_theano.environments import joint, masks
+from pg_theano.environments.masks_of_many import of_dynamics
 from pg_theano.environments.naming import explained, maker_of, quiet, spec_of, wrappers_of
 from pg_theano.environments.parallel import Parallel
 from pg_theano.environments.rows import Flat, has_parts, observation_of
@@ -110,7 +111,10 @@ def engine_of(config: knobs.Environment, *, dtype: str, backend: str, folders: S
         action = action_of(own.action_space, config.dynamics).space
         limit = config.max_episode_steps or facts["max_steps"]
         spaces = spaces_of(own.observation_space, own.action_space, config.dynamics)
-        task = Task(config.dynamics, len(facts["obs_low"]), action, limit, facts["reward_threshold"], spaces)
+        if source := of_dynamics(own.masks, config):
+            spaces["mask"] = source._asdict()
+        size = len(facts["obs_low"]) + (sum(action.choices) if source else 0)
+        task = Task(config.dynamics, size, action, limit, facts["reward_threshold"], spaces)
         return Compiled(task, config.dynamics, own.source)
     if config.engine in ("gymnasium", "vector") or config.workers or config.api != "gymnasium":
         return None
@@ -205,7 +209,11 @@ def _single(
             ) from None
     for wrapper, arguments in wrappers:
         env = wrapper(env, **arguments)
-    return Flat(env, config.id) if flat and has_parts(env.observation_space) else env
+    if not flat:
+        return env
+    if (source := masks.source_of(env, config.action_mask, config.id)) is not None:
+        env = masks.Masked(env, source, config.id)
+    return Flat(env, config.id) if has_parts(env.observation_space) else env
 
 
 def single(
@@ -216,7 +224,9 @@ def single(
         with explained(config.dynamics, "cannot be made"):
             made = SymbolicEnv(Dynamics(config.dynamics, folders=folders), render_mode)
         steps = config.max_episode_steps or made.dynamics.task["max_steps"]
-        return gymnasium.wrappers.TimeLimit(made, steps) if steps else made
+        limited = gymnasium.wrappers.TimeLimit(made, steps) if steps else made
+        source = of_dynamics(made.dynamics.masks, config) if flat else None
+        return Flat(masks.Masked(limited, source, config.dynamics), config.dynamics) if source else limited
     if config.engine == "vector" and flat:
         raise UserError.of(
             "environment.engine", "got vector, and one environment has other spaces", "auto", "a run with auto"

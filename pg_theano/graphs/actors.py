@@ -1,13 +1,13 @@
 """Networks of policy and value: from observations to the inputs of a distribution, and to V.
 
 Separate networks, or one trunk with two heads, or a policy of the user's own beside a value network. Feature-major:
-obs [F, N].
+obs [F, N], which may end with a mask: see `masks.py`.
 """
 
 from __future__ import annotations
 
 from pg_theano import parameters
-from pg_theano.graphs import distributions, networks, own
+from pg_theano.graphs import distributions, masks, networks, own
 from pg_theano.graphs.layers import dense
 from pg_theano.spec import Acting
 
@@ -19,14 +19,18 @@ def inputs(acting: Acting, layers, obs, *, multiply=dense.product):
 
 
 def outputs(acting: Acting, layers, obs, *, multiply=dense.product):
-    """(what the policy's network gives [K, N], what its last layer is given [H, N]; None for a policy of one's own)."""
+    """(what the policy's network gives [K, N], what its last layer is given [H, N]; None for a policy of one's own).
+
+    Where there is a mask, the logits of choices that it rules out are `masks.NEVER`.
+    """
+    obs, mask = masks.split(acting, obs)
     if acting.own is not None:
-        return own.policy_outputs(acting, layers, obs), None
+        return masks.masked(own.policy_outputs(acting, layers, obs), mask), None
     *hidden, head = acting.path("policy")
     features = networks.through(hidden, layers, obs, multiply=multiply)
-    return networks.through([head], layers, features, multiply=multiply), features
+    return masks.masked(networks.through([head], layers, features, multiply=multiply), mask), features
 
 
 def value(acting: Acting, layers, obs, *, multiply=dense.product):
     """V of each column. [F, N] to [N]."""
-    return networks.through(acting.path("value"), layers, obs, multiply=multiply)[0]
+    return networks.through(acting.path("value"), layers, masks.split(acting, obs)[0], multiply=multiply)[0]
