@@ -261,4 +261,4 @@ def why_refused(space: Any, mask: Mask | None, action: Any) -> str:
     """The words for an action that the mask rules out; none where it allows it."""
     if mask is None or np.array_equal(within(space, mask, action), action):
         return ""
-    return f"which {mask.place} rules out; expected an action that it allows; try policy.action_mask=auto, which keeps to it"
+    return f"which {mask.place} rules out; expected an action that it allows; try policy.action_mask=auto"

@@ -61,7 +61,7 @@ class Batches:
         return np.array(rows)
 
 
-def check_masks(record: Record, where: str, mask_size: int) -> None:
+def check_masks(record: Record, where: str, mask_size: int, *, before: int = 0) -> None:
     """Errors: `UserError` for a step of a compiled environment, of a real episode, whose mask allows nothing."""
     start, size = record.columns["obs"]
     allowed = np.asarray(record.values)[:, start + size - mask_size : start + size].max(axis=1)  # [T, E]
@@ -70,6 +70,6 @@ def check_masks(record: Record, where: str, mask_size: int) -> None:
         step, column = np.argwhere((allowed == 0) & (real > 0))[0]
         got = "action_mask(state) allows nothing"
         raise UserError(
-            f"{where} {column}, step {step + 1}: {got}; expected an action that is allowed; try terminated where "
+            f"{where} {column}, step {before + step + 1}: {got}; expected an action that is allowed; try terminated where "
             "nothing can be done"
         )

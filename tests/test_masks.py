@@ -1,0 +1,179 @@
+"""Masks of actions, from the environment to the report: a ruled-out action raises, so that to have trained is a test."""
+
+import itertools
+from pathlib import Path
+
+import gymnasium
+import masked_environments
+import numpy as np
+import pytest
+
+from pg_theano.config import knobs
+from pg_theano.config.algorithms import ALGORITHMS
+from pg_theano.environments import making
+from pg_theano.training import run
+from pg_theano.types import UserError
+
+pytestmark = pytest.mark.usefixtures("functions_kept")
+OPTIMISED = False
+GATES = "masked_environments:Gates-v0"
+
+
+@pytest.fixture(autouse=True)
+def here(elsewhere):
+    (elsewhere / "masked_environments.py").symlink_to(Path(masked_environments.__file__))
+    return elsewhere
+
+
+# -- the whole table
+
+NETWORKS = {
+    "dense": {"hidden": [3]},
+    "conv": {"network": [{"conv": {"filters": 2, "kernel": 3}}, {"dense": 3}]},
+}
+LEARNERS = {
+    "reinforce": {"schedules": {"episodes_per_update": {"initial": 3}}},
+    "ppo": {"algorithm": {"num_steps": 8, "num_minibatches": 2, "num_epochs": 2}},
+    "a2c": {"algorithm": {"num_steps": 8}},
+} | {name: {"schedules": {"episodes_per_update": {"initial": 3}}} for name in ("vpg", "npg", "trpo")}
+SEARCHED = {"algorithm": {"population_size": 4}}
+ENGINES = {"gymnasium": ("discrete", "multi_discrete"), "compiled": ("discrete",)}
+TABLE = [
+    cell
+    for cell in itertools.product(ALGORITHMS, NETWORKS, ENGINES, ("discrete", "multi_discrete"))
+    if cell[3] in ENGINES[cell[2]] and not (cell[2] == "compiled" and cell[1] == "conv")  # which has numbers only
+]
+QUICK = [("reinforce", "dense", "gymnasium", "discrete"), ("es", "dense", "gymnasium", "multi_discrete")]
+
+
+def config_of(algorithm, network="dense", engine="gymnasium", kind="discrete", **environment):
+    kwargs = {"kind": kind, "picture": network == "conv"} | environment.pop("kwargs", {})
+    of_gymnasium = {"id": GATES, "kwargs": kwargs}
+    compiled = {"dynamics": "masked_environments:GatesAsDynamics"}
+    data = {
+        "environment": {"num_envs": 2} | (of_gymnasium if engine == "gymnasium" else compiled) | environment,
+        "policy": NETWORKS[network],
+        "budget": {"updates": 2},
+        "evaluation": {"episodes": 3},
+    }
+    own = LEARNERS.get(algorithm, SEARCHED)
+    return data | own | {"algorithm": {"name": algorithm} | own.get("algorithm", {})}
+
+
+@pytest.mark.parametrize(
+    ("algorithm", "network", "engine", "kind"),
+    [pytest.param(*cell, marks=[] if cell in QUICK else pytest.mark.slow) for cell in TABLE],
+)
+def test_whatever_learns_keeps_to_the_mask(algorithm, network, engine, kind):
+    """Gymnasium's raises at an action that is ruled out, the compiled one costs 1,000 for it, in training and after.
+
+    Caught, when planted: the mask of the step before; that of the neighbouring environment; mode, sample or the
+    population's argmax of logits without it.
+    """
+    result = run.run(config_of(algorithm, network, engine, kind)).figures
+    assert result["status"] == "budget" and result["evaluation"]["mean"] >= 0
+    assert result["updates"] == 2
+
+
+# -- where a mask is found, and what is wrong with it
+
+
+def made(told="info", kind="discrete", mask="auto", num_envs=2, **changes):
+    config = knobs.Environment(id=GATES, kwargs={"told": told, "kind": kind} | changes)
+    return making.make(config.masked_by(mask), num_envs=num_envs, dtype="float32")
+
+
+@pytest.mark.parametrize("kind", masked_environments.SPACES)
+@pytest.mark.parametrize("told", ["info", "method", "key"])
+def test_a_row_ends_with_the_mask_of_the_state_that_it_shows(told, kind):
+    """After the reset and after each step; at the end, where nothing is allowed, all is. Caught: the mask asked for
+    before the step."""
+    env, number = made(told, kind), sum(masked_environments.CHOICES[kind])
+    rows = env.begin(np.ones(2, bool), np.array([5, 6]))
+    for step in range(masked_environments.LENGTH):
+        allowed = np.array([slot.unwrapped.masks[step] for slot in env.slots])
+        assert rows.shape == (2, 3 + number) and np.array_equal(rows[:, 3:], allowed)
+        assert np.allclose(rows[:, 0], step / masked_environments.LENGTH)
+        action = [[int(part.argmax()) for part in parts(row, kind)] for row in allowed]
+        rows, _, over, _, _ = env.step(
+            np.array(action).reshape(2, -1)[:, 0] if kind == "discrete" else np.array(action)
+        )
+    assert over.all() and (rows[:, 3:] == 1).all()
+    env.close()
+
+
+def parts(row, kind):
+    return np.split(row, np.cumsum(masked_environments.CHOICES[kind])[:-1])
+
+
+def test_none_leaves_the_mask_out_and_keys_are_named():
+    """Caught, when planted: the key still among what is seen."""
+    assert made(mask="none").task.obs_size == 3
+    task = made("key", mask="none").task
+    assert task.obs_size == 7 and not task.mask_size
+    task = made("key", mask="action_mask").task
+    assert task.obs_size == 7 and task.num_features == 3
+    assert task.spaces["mask"] == {"kind": "key", "name": "action_mask"}
+    assert task.spaces["observation"]["kind"] == "Box"
+
+
+FAULTS = {
+    "short": "has 3 numbers; expected 4, one for each choice",
+    "two": "has the number 2; expected 0 or 1",
+    "nan": "has the number nan; expected 0 or 1",
+    "text": "is 'all'; expected 4 numbers, 0 or 1",
+    "nothing": "allows nothing; expected a choice that is allowed",
+    "missing": "is missing; expected it of every reset and step",
+}
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_a_mask_that_is_none_is_one_line_with_environment_step_and_seed(fault):
+    """Caught, when planted: a mask of other numbers taken for true."""
+    env = made(fault=fault, num_envs=1)
+    env.begin(np.ones(1, bool), np.array([8]))
+    action = lambda step: np.array([int(env.slots[0].unwrapped.masks[step].argmax())])  # noqa: E731
+    for step in range(2):
+        env.step(action(step))
+    with pytest.raises(UserError) as caught:
+        env.step(action(2))
+    line = str(caught.value)
+    assert line.startswith(f'{GATES}, environment 0, step 3 (seed 8): info["action_mask"] {FAULTS[fault]}')
+    assert "; try " in line
+    env.close()
+
+
+def test_a_key_of_an_environment_with_real_actions_is_refused():
+    config = knobs.Environment(id="Pendulum-v1").masked_by("legal")
+    with pytest.raises(UserError, match=r"policy\.action_mask: got legal, and Pendulum-v1 has the action space Box"):
+        making.make(config, num_envs=1, dtype="float32", single_environments=True)
+
+
+def test_an_environment_without_the_word_is_not_asked():
+    """A reset more would be another run where an environment counts them. Caught, when planted: a probe of all."""
+
+    class Counted(gymnasium.Wrapper):
+        resets = 0
+
+        def reset(self, **options):
+            Counted.resets += 1
+            return super().reset(**options)
+
+    from pg_theano.environments import masks
+
+    assert masks.source_of(Counted(gymnasium.make("CartPole-v1")), "auto", "any") is None and Counted.resets == 0
+    assert masks.source_of(Counted(gymnasium.make(GATES)), "auto", "any").place == 'info["action_mask"]'
+    assert Counted.resets == 1
+
+
+def test_workers_send_the_mask_with_the_row():
+    """The same rows, bit for bit, and `none` is heard there too. Caught: the knob lost on the way to a worker."""
+    config = knobs.Environment(id=GATES, workers=1)
+    assert making.make(config.masked_by("none"), num_envs=2, dtype="float32").task.obs_size == 3
+    envs = [made(), making.make(config.masked_by("auto"), num_envs=2, dtype="float32")]
+    rows = [env.begin(np.ones(2, bool), np.array([5, 6])) for env in envs]
+    for _ in range(masked_environments.LENGTH):
+        assert np.array_equal(*rows)
+        rows = [env.step(row[:, 3:].argmax(axis=1))[0] for env, row in zip(envs, rows, strict=True)]
+    for env in envs:
+        env.close()
