@@ -1,6 +1,7 @@
 """Masks of actions, from the environment to the report: a ruled-out action raises, so that to have trained is a test."""
 
 import itertools
+import json
 from pathlib import Path
 
 import gymnasium
@@ -8,10 +9,15 @@ import masked_environments
 import numpy as np
 import pytest
 
+import pg_theano
+from pg_theano import evaluate, report
 from pg_theano.config import knobs
 from pg_theano.config.algorithms import ALGORITHMS
 from pg_theano.environments import making
-from pg_theano.training import run
+from pg_theano.runs import folder
+from pg_theano.runs.exported import export
+from pg_theano.system import seals, yaml_lines
+from pg_theano.training import explaining, run
 from pg_theano.types import UserError
 
 pytestmark = pytest.mark.usefixtures("functions_kept")
@@ -177,3 +183,101 @@ def test_workers_send_the_mask_with_the_row():
         rows = [env.step(row[:, 3:].argmax(axis=1))[0] for env, row in zip(envs, rows, strict=True)]
     for env in envs:
         env.close()
+
+
+# -- what is done with a policy that was trained
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """A run on the environment that keeps its mask in a key of its observation."""
+    folder = tmp_path_factory.mktemp("trained")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        (folder / "masked_environments.py").symlink_to(Path(masked_environments.__file__))
+        config = config_of("reinforce", kwargs={"told": "key"})
+        return run.run(config, run_dir=folder / "run").folder
+
+
+SEEN, MASK = np.array([0.5, 1, -1], np.float32), np.array([0, 1, 0, 1], np.int8)
+
+
+def test_a_loaded_policy_takes_the_mask_beside_the_observation_or_in_it(trained, tmp_path):
+    """One and a batch; by word, in the Dict, in a row; from the run and from an npz; as sb3-contrib calls it.
+
+    Caught, when planted: the key among what is seen; probabilities of the masked ones; one mask for a whole batch.
+    """
+    exported = export(trained, "npz", tmp_path / "policy.npz")
+    for policy in (pg_theano.load(trained), pg_theano.load(exported)):
+        probs = policy.probs(SEEN, mask=MASK)
+        assert (probs[MASK == 0] == 0).all() and np.isclose(probs.sum(), 1)
+        row = np.concatenate([SEEN, MASK]).astype(np.float32)
+        for one in (policy.probs({"observation": SEEN, "action_mask": MASK}), policy.probs(row)):
+            assert np.array_equal(one, probs)
+        assert (
+            policy(SEEN, mask=MASK) == probs.argmax() == policy.predict(SEEN, action_masks=MASK, deterministic=True)[0]
+        )
+        only = np.eye(4, dtype=np.int8)
+        assert policy(np.tile(SEEN, (4, 1)), mask=only).tolist() == [0, 1, 2, 3]
+        assert policy.sample(np.tile(SEEN, (4, 1)), 0, mask=only).tolist() == [0, 1, 2, 3]
+        assert policy.predict(SEEN, action_masks=only[2])[0] == 2
+
+
+@pytest.mark.parametrize(
+    ("mask", "said"),
+    [
+        (None, r"got no mask; expected mask=observation\[\"action_mask\"\]; try mask=numpy\.ones\(4\)"),
+        ([1, 1, 1], "the mask has 3 numbers; expected 4"),
+        ([0, 0, 0, 0], "the mask allows nothing"),
+        ([0, 1, 2, 0], "the mask has the number 2"),
+    ],
+)
+def test_a_policy_says_what_is_wrong_with_a_mask(trained, mask, said):
+    with pytest.raises(UserError, match=said):
+        pg_theano.load(trained)(SEEN, mask=mask)
+
+
+def test_a_policy_without_masks_takes_none(trained):
+    result = run.run(
+        config_of("es", kwargs={"told": "method"}), ["policy.action_mask=none", "environment.kwargs.free=true"]
+    )
+    assert "mask_size" not in json.loads((result.folder / "run.json").read_text())["spec"]
+    with pytest.raises(UserError, match="got a mask; expected none: it was trained without"):
+        pg_theano.load(result.folder)(SEEN, mask=MASK)
+
+
+def test_commands_play_what_was_trained_with_masks(trained, capsys):
+    """Evaluated, explained, reported, exported to ONNX and StableHLO. Caught: names of four more features."""
+    assert evaluate.main([str(trained), "--episodes", "3"]) == 0
+    explained = explaining.explain(trained, episodes=2)
+    assert len(explained.names) == 3 == explained.slopes.shape[1]
+    html = report.report([trained], "page.html").read_text()
+    assert "where all actions are allowed" in html
+    assert export(trained, "stablehlo").stat().st_size
+    capsys.readouterr()
+
+
+def test_onnx_has_the_mask_as_an_input(trained):
+    onnx = pytest.importorskip("onnx.reference")
+    session = onnx.ReferenceEvaluator(str(export(trained, "onnx")))
+    seen = np.tile(SEEN, (4, 1))
+    action, probs = session.run(None, {"obs": seen, "mask": np.eye(4, dtype=np.int8)})
+    assert action.tolist() == [0, 1, 2, 3] and np.array_equal(probs, np.eye(4))
+    masks = np.tile(MASK, (4, 1))
+    action, probs = session.run(None, {"obs": seen, "mask": masks})
+    assert np.allclose(probs, pg_theano.load(trained).probs(seen, mask=masks), atol=1e-6)
+
+
+def test_a_run_of_before_goes_on_without_masks(tmp_path):
+    """Its config.yaml does not name the knob. Caught, when planted: `auto` read for it, another observation."""
+    result = run.run(
+        config_of("es", kwargs={"told": "info"}), ["policy.action_mask=none", "environment.kwargs.free=true"]
+    )
+    path = result.folder / "config.yaml"
+    data = yaml_lines.read_file(path).data
+    del data["policy"]["action_mask"]
+    seals.write_yaml(path, data)
+    config = folder.read_run(result.folder)[0]
+    assert config.policy.action_mask == config.environment.action_mask == "none"
+    run.resume(result.folder, ["budget.updates=3"])
+    assert evaluate.main([str(result.folder), "--episodes", "2"]) == 0

@@ -210,6 +210,29 @@ def place_of(spaces: Any) -> str:
     return Source(**spaces["mask"]).place
 
 
+def told(env: Any, obs: Any, info: Any) -> Iterator[tuple[bool, str, str, str]]:
+    """(whether it is sound, what was got, what is expected, advice) of the mask that an environment gives here."""
+    parts = env.observation_space.spaces if isinstance(env.observation_space, gymnasium.spaces.Dict) else {}
+    for source, holds in (
+        (Source("key", INFO), parts and INFO in parts and INFO in obs),
+        (Source("method", METHOD), callable(_attribute(env, METHOD))),
+        (Source("info", INFO), isinstance(info, dict) and INFO in info),
+    ):
+        if holds and _size(env.action_space):
+            try:
+                found = (
+                    _attribute(env, METHOD)() if source.kind == "method" else (obs, info)[source.kind == "info"][INFO]
+                )
+                checked(found, choices_of(env.action_space), source.place)
+            except Exception as error:
+                got, expected = f"its mask, {source.place}, is none: {words_of(error)}", "one that policies can keep to"
+                yield False, got, expected, "policy.action_mask=none, which leaves masks out"
+            else:
+                got, advice = f"it has a mask, {source.place}", "policy.action_mask=none where that is not wanted"
+                yield True, got, "it of every reset and step: policies keep to it", advice
+            return
+
+
 class Mask(NamedTuple):
     """Which choices are allowed now, and where the environment says so."""
 

@@ -70,6 +70,6 @@ def check_masks(record: Record, where: str, mask_size: int, *, before: int = 0) 
         step, column = np.argwhere((allowed == 0) & (real > 0))[0]
         got = "action_mask(state) allows nothing"
         raise UserError(
-            f"{where} {column}, step {before + step + 1}: {got}; expected an action that is allowed; try terminated where "
-            "nothing can be done"
+            f"{where} {column}, step {before + step + 1}: {got}; expected an action that is allowed; try terminated "
+            "where nothing can be done"
         )

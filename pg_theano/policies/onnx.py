@@ -1,6 +1,7 @@
 """A policy as an ONNX model. The only importer of onnx (extra `export`).
 
 inputs    obs [N, ...], as the environment gives them: a box of any shape, else rows of F numbers
+          mask [N, A], int8, a 1 for each choice that is allowed; where the policy was trained with masks
 outputs   action [N, ...], the likeliest, as the environment takes it; then
           probs [N, A]              discrete, and P(1) [N, C] of multi-binary
           probs_1 [N, A_1], ...     multi-discrete
@@ -16,7 +17,7 @@ import numpy as np
 
 from pg_theano import parameters
 from pg_theano.policies import acting as forward
-from pg_theano.policies import networks
+from pg_theano.policies import masked, networks
 from pg_theano.policies.policy import Policy
 from pg_theano.types import Array, UserError
 
@@ -58,12 +59,18 @@ def model_of(policy: Policy) -> bytes:
     graph = _Graph(onnx, acting.dtype)
     helper = onnx.helper
     box = described["observation"]["kind"] == "Box"
-    shape = described["observation"]["shape"] if box else [acting.obs_size]
+    shape = described["observation"]["shape"] if box else [acting.num_features]
     given = np.dtype(described["observation"]["dtype"]) if box else graph.dtype
     rows = graph.add("Cast", "obs", to=helper.np_dtype_to_tensor_dtype(graph.dtype))
     if len(shape) != 1:
-        rows = graph.add("Reshape", rows, graph.constant([-1, acting.obs_size], np.int64))
+        rows = graph.add("Reshape", rows, graph.constant([-1, acting.num_features], np.int64))
     outputs, hidden, named = _network(graph, policy, rows)
+    tensor = helper.make_tensor_value_info
+    inputs = [tensor("obs", helper.np_dtype_to_tensor_dtype(given), ["N", *shape])]
+    if acting.mask_size:
+        allowed = graph.add("Cast", "mask", to=onnx.TensorProto.BOOL)
+        outputs = graph.add("Where", allowed, outputs, graph.constant(masked.NEVER))
+        inputs.append(tensor("mask", onnx.TensorProto.INT8, ["N", acting.mask_size]))
     head = {
         "discrete": _discrete,
         "multi_discrete": _multi_discrete,
@@ -77,9 +84,9 @@ def model_of(policy: Policy) -> bytes:
         helper.make_graph(
             graph.nodes,
             "policy",
-            [helper.make_tensor_value_info("obs", helper.np_dtype_to_tensor_dtype(given), ["N", *shape])],
+            inputs,
             [
-                helper.make_tensor_value_info(name, helper.np_dtype_to_tensor_dtype(np.dtype(kind)), ["N", *dims])
+                tensor(name, helper.np_dtype_to_tensor_dtype(np.dtype(kind)), ["N", *dims])
                 for name, kind, dims in [("action", taken, described["action"]["shape"]), *others]
             ],
             graph.constants,

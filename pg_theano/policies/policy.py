@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from pg_theano import parameters
-from pg_theano.environments import spaces
+from pg_theano.environments import masks, spaces
 from pg_theano.environments.rows import MOST_NUMBERS, PARTS, QUICKER_BY_TABLE, is_alone, lifter, rows_of, size_of
 from pg_theano.policies.acting import numpy_act, probs
 from pg_theano.spec import Acting, Spec
@@ -45,7 +45,9 @@ class Policy:
 
     Called with one observation, as the environment gives it, it returns one action, as the environment takes it; with
     a batch of them, a batch. A row of F numbers, or [N, F], is taken for what the observation was made into.
-    Errors: `UserError` for an observation of another shape, or one that is not finite.
+    Where the environment has a mask of actions, it comes as `mask`, [A] or [N, A], or as the observation has it: as its
+    key, or as the last A numbers of a row. Errors: `UserError` for an observation of another shape, one that is not
+    finite, a mask that is missing, is none, or allows nothing.
     """
 
     def __init__(self, acting: Acting, state: State, described: dict[str, Any], about: About):
@@ -66,47 +68,79 @@ class Policy:
             array.setflags(write=False)
         return other
 
-    def __call__(self, obs: Any) -> Any:
+    def __call__(self, obs: Any, mask: Any = None) -> Any:
         """The likeliest action; of real numbers, the mean."""
-        rows, single = self._rows(obs)
+        rows, single = self._rows(obs, mask)
         return self._finished(self._act(self.state, rows, None, {"exploration_rate": 0.0}, GREEDY)[0], single)
 
-    def sample(self, obs: Any, rng: np.random.Generator | int | None = None) -> Any:
+    def sample(self, obs: Any, rng: np.random.Generator | int | None = None, mask: Any = None) -> Any:
         """An action drawn from the policy, by a generator, or one of a seed."""
         rng = np.random.default_rng(rng)
-        rows, single = self._rows(obs)
+        rows, single = self._rows(obs, mask)
         kind, size = self.acting.noise_kind
         drawn = rng.random((len(rows), size)) if kind == "uniform" else rng.standard_normal((len(rows), size))
         noise = drawn.astype(self.acting.dtype)
         return self._finished(self._act(self.state, rows, noise, {"exploration_rate": 0.0}, SAMPLE)[0], single)
 
-    def probs(self, obs: Any) -> Any:
-        """What the policy thinks of an observation; a batch has a leading axis [N] everywhere.
+    def probs(self, obs: Any, mask: Any = None) -> Any:
+        """What the policy thinks of an observation; a batch has a leading axis [N] everywhere. What a mask rules out
+        has the probability 0.
 
         Discrete: π(a|o), [A]. MultiDiscrete: a list of [A_c], one of each component. MultiBinary: P(1), [C].
         Box: (mean, standard deviation) of the numbers that are drawn, [C] each, before they are clipped or squashed.
         """
-        rows, single = self._rows(obs)
+        rows, single = self._rows(obs, mask)
         found = probs(self.acting, self.state, rows)
         if isinstance(found, Array):
             return found[0] if single else found
         return type(found)(part[0] if single else part for part in found)
 
     def predict(
-        self, observation: Any, state: Any = None, episode_start: Any = None, deterministic: bool = False
+        self,
+        observation: Any,
+        state: Any = None,
+        episode_start: Any = None,
+        deterministic: bool = False,
+        action_masks: Any = None,
     ) -> tuple[Any, Any]:
-        """(actions, state), as Stable-Baselines3 calls a model: its `evaluate_policy` takes this policy for one."""
+        """(actions, state), as Stable-Baselines3 calls a model, and sb3-contrib one that takes masks: `evaluate_policy`
+        of either takes this policy for one."""
         if deterministic:
-            return self(observation), state
+            return self(observation, action_masks), state
         self._rng = getattr(self, "_rng", None) or np.random.default_rng()
-        return self.sample(observation, self._rng), state
+        return self.sample(observation, self._rng, action_masks), state
 
     def _finished(self, action: Array, single: bool) -> Any:
         given = self._given(action)
         return given[0] if single else given
 
-    def _rows(self, obs: Any) -> tuple[Array, bool]:
-        """(observations as rows [N, F], whether it was one)."""
+    def _rows(self, obs: Any, mask: Any = None) -> tuple[Array, bool]:
+        """(observations as rows [N, F], which end with the mask; whether it was one)."""
+        source, size = self.described.get("mask"), self.acting.mask_size
+        if source and mask is None and isinstance(obs, dict) and source["name"] in obs:
+            obs, mask = masks.without(obs, source["name"]), obs[source["name"]]
+        elif source and mask is None and np.shape(obs)[-1:] == (self.acting.obs_size,):
+            values = np.asarray(obs)
+            obs, mask = values[..., :-size], values[..., -size:]
+        rows, single = self._seen(obs)
+        if not source and mask is None:
+            return rows, single
+        where = self.about.environment
+        if not source or mask is None:
+            place = masks.place_of(self.described) if source else ""
+            got, expected = ("no mask", f"mask={place}") if source else ("a mask", "none: it was trained without")
+            raise UserError.at(where, f"got {got}", expected, f"mask=numpy.ones({size})" if source else "without it")
+        try:
+            told = [mask] if single else list(mask)
+            if len(told) != len(rows):
+                raise masks.Outside(f"got {len(told)} masks; expected {len(rows)}, one for each observation")
+            kept = [masks.checked(one, self.acting.action.choices, "the mask") for one in told]
+        except (TypeError, ValueError) as error:  # `Outside` is one
+            raise UserError(f"{where}: {error}") from None
+        return np.concatenate([rows, np.array(kept)], axis=1, dtype=rows.dtype), single
+
+    def _seen(self, obs: Any) -> tuple[Array, bool]:
+        """The same without masks."""
         try:
             with np.errstate(over="ignore"):  # an infinity is told of below
                 found, single = self._converted(obs)
@@ -120,7 +154,7 @@ class Policy:
         return found, single
 
     def _converted(self, obs: Any) -> tuple[Array, bool]:
-        data, size = self.described["observation"], self.acting.obs_size
+        data, size = self.described["observation"], self.acting.num_features
         if data["kind"] in PARTS:
             if not isinstance(obs, np.ndarray):
                 single = is_alone(data, obs)
@@ -211,7 +245,7 @@ def _checked(about: dict[str, Any], arrays: dict[str, Array]) -> Policy:
     acting = Acting.of_plain(about["spec"])
     wanted = {name: shape for name, shape, *_ in acting.layout}
     kept = NORMALIZER if acting.normalize_observations else ()
-    shapes = wanted | dict.fromkeys(kept, (acting.obs_size,))
+    shapes = wanted | dict.fromkeys(kept, (acting.num_features,))
     if {name: array.shape for name, array in arrays.items()} != shapes:
         raise ValueError("its arrays have other names or shapes than it says")
     if not all(array.dtype == acting.dtype and np.isfinite(array).all() for array in arrays.values()):
@@ -224,8 +258,8 @@ def _checked(about: dict[str, Any], arrays: dict[str, Array]) -> Policy:
 def sound(acting: Acting, state: State, described: dict[str, Any], about: About) -> Policy:
     """A policy that a file describes. Errors: any, where its parts do not belong together."""
     _check_spaces(described)
-    if size_of(described["observation"]) != acting.obs_size:
+    if size_of(described["observation"]) != acting.num_features or bool(acting.mask_size) != ("mask" in described):
         raise ValueError("its observation space makes rows of another length than its layers take")
     found = Policy(acting, state, described, about)
-    found.probs(np.zeros((1, acting.obs_size)))  # what does not fit together says so here
+    found.probs(np.ones((1, acting.obs_size)))  # what does not fit together says so here
     return found

@@ -58,8 +58,8 @@ def part(folder: Path) -> str:
         episode = f'<p class="soft">The environment could not be played here: {html.text(error)}</p>'
     else:
         reacts = _reacts(found, rows, actions)
-    if found.acting.obs_size > MOST_FEATURES:
-        words = f"Observations of {found.acting.obs_size:,} numbers: no two of them say much, and no map is drawn."
+    if found.acting.num_features > MOST_FEATURES:
+        words = f"Observations of {found.acting.num_features:,} numbers: no two of them say much, and no map is drawn."
         over = f'<p class="soft">{words}</p>'
     else:
         over = policies.maps(found, rows)
@@ -116,6 +116,12 @@ def _drawn(found: policy.Policy, obs: Array, rng: np.random.Generator, greedy: b
     return act(found.state, obs, noise, {"exploration_rate": 0.0}, SAMPLE)[0]
 
 
+def _of_step(found: policy.Policy, obs: Array) -> Array:
+    """The policy's numbers at one row, [K]; NaN for an action that is ruled out there."""
+    told, mask = policies.values(found, obs)[0], obs[0, found.acting.num_features :]
+    return np.where(mask > 0, told, np.nan) if found.acting.mask_size else told
+
+
 def _episode(found: policy.Policy, config: Any, folders: Sequence[Path]) -> str:
     """A greedy episode as a GIF, the policy's numbers beside every picture."""
     from pg_theano.reports import animation
@@ -126,7 +132,7 @@ def _episode(found: policy.Policy, config: Any, folders: Sequence[Path]) -> str:
     try:
         gif, steps, total = animation.animation(
             config, folders, found.acting.dtype, found.acting.squash, policies.SEED,
-            lambda obs: (_drawn(found, obs, np.random.default_rng(0), True), policies.values(found, obs)[0]), bars,
+            lambda obs: (_drawn(found, obs, np.random.default_rng(0), True), _of_step(found, obs)), bars,
         )  # fmt: skip
     except (UserError, ImportError) as error:  # the environment has no picture, or Pillow is missing
         return f'<p class="soft">No picture of an episode: {html.text(error)}</p>'
