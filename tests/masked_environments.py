@@ -99,3 +99,36 @@ class GatesAsDynamics:
 
 for name, environment in {"Gates": Gates}.items():
     gymnasium.register(f"{name}-v0", environment, order_enforce=False, disable_env_checker=True)
+
+
+class Pair:
+    """Two agents by PettingZoo's parallel API, each with a mask of its own beside what it sees."""
+
+    metadata = {}
+
+    def __init__(self, told="key", render_mode=None):
+        self.possible_agents, self.told = ["a", "b"], told
+        self.each = {agent: Gates(told=told) for agent in self.possible_agents}
+
+    def observation_space(self, agent):
+        return self.each[agent].observation_space
+
+    def action_space(self, agent):
+        return self.each[agent].action_space
+
+    def reset(self, seed=None, options=None):
+        self.agents = [*self.possible_agents]
+        found = {agent: self.each[agent].reset(seed=seed + place) for place, agent in enumerate(self.agents)}
+        return tuple({agent: one[part] for agent, one in found.items()} for part in range(2))
+
+    def step(self, actions):
+        found = {agent: self.each[agent].step(action) for agent, action in actions.items()}
+        self.agents = [agent for agent in self.agents if not found[agent][2]]
+        return tuple({agent: one[part] for agent, one in found.items()} for part in range(5))
+
+    def close(self):
+        pass
+
+
+def pair_env(**kwargs):
+    return Pair(**kwargs)

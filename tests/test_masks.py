@@ -13,7 +13,7 @@ import pg_theano
 from pg_theano import evaluate, report
 from pg_theano.config import knobs
 from pg_theano.config.algorithms import ALGORITHMS
-from pg_theano.environments import making
+from pg_theano.environments import making, symbolic
 from pg_theano.runs import folder
 from pg_theano.runs.exported import export
 from pg_theano.system import seals, yaml_lines
@@ -281,3 +281,63 @@ def test_a_run_of_before_goes_on_without_masks(tmp_path):
     assert config.policy.action_mask == config.environment.action_mask == "none"
     run.resume(result.folder, ["budget.updates=3"])
     assert evaluate.main([str(result.folder), "--episodes", "2"]) == 0
+
+
+# -- other ways to be stepped
+
+
+@pytest.mark.parametrize(("told", "mask"), [("key", "auto"), ("info", "action_mask")])
+def test_each_agent_has_a_mask_of_its_own(told, mask):
+    """Played at random as it is looked at, and by a policy. Caught, when planted: the mask of the first for both."""
+    knobs = {"api": "pettingzoo", "id": "masked_environments:pair_env", "kwargs": {"told": told}}
+    config = config_of("reinforce") | {"environment": {"num_envs": 2} | knobs}
+    result = run.run(config, [f"policy.action_mask={mask}"]).figures
+    assert result["status"] == "budget" and result["evaluation"]["mean"] > 0
+
+
+MODES = [gymnasium.vector.AutoresetMode.NEXT_STEP, gymnasium.vector.AutoresetMode.SAME_STEP]
+
+
+@pytest.mark.parametrize("told", ["info", "method", "key"])
+@pytest.mark.parametrize("mode", MODES, ids=lambda mode: mode.value)
+def test_a_vector_environment_that_is_given_keeps_to_its_masks(mode, told):
+    """Caught, when planted: the mask of the last step of an episode in place of the first of the next one."""
+    make = lambda: gymnasium.make(GATES, told=told)  # noqa: E731
+    envs = gymnasium.vector.SyncVectorEnv([make] * 3, autoreset_mode=mode)
+    result = run.run(config_of("reinforce") | {"environment": {}}, environment=lambda **_: envs).figures
+    assert result["status"] == "budget" and result["evaluation"]["mean"] > 0
+
+
+def test_dynamics_with_masks_are_the_same_in_all_their_forms():
+    """SymbolicVectorEnv beside a SyncVectorEnv of single ones, masks in infos; and what a policy sees of both.
+
+    Caught, when planted: the mask left among the observations; no mask where an episode begins anew.
+    """
+    dynamics = symbolic.Dynamics("masked_environments:GatesAsDynamics")
+    single = lambda: gymnasium.wrappers.TimeLimit(symbolic.SymbolicEnv(dynamics), masked_environments.LENGTH)  # noqa: E731
+    for mode in MODES:
+        together = symbolic.SymbolicVectorEnv(dynamics, 2, autoreset_mode=mode)
+        beside = gymnasium.vector.SyncVectorEnv([single] * 2, autoreset_mode=mode)
+        told = [envs.reset(seed=3) for envs in (together, beside)]
+        for _ in range(9):
+            (obs, infos), (other, others) = ((one[0], one[-1]) for one in told)
+            assert np.array_equal(obs, other) and infos.keys() == others.keys() and obs.shape == (2, 2)
+            assert np.array_equal(infos["action_mask"], others["action_mask"])
+            action = infos["action_mask"].argmax(axis=1)
+            told = [envs.step(action) for envs in (together, beside)]
+    env = making.single(knobs.Environment(dynamics=dynamics.name))
+    row = env.reset(seed=0)[0]
+    assert row.shape == (6,) and set(row[2:]) <= {0, 1}
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["gradients=by_hand", "algorithm.name=ppo"], r"gradients: got by_hand, which takes no mask of actions"),
+        (["policy.action_mask=legal"], r"policy\.action_mask: got legal, and .*GatesAsDynamics has no other mask"),
+    ],
+)
+def test_what_takes_no_mask_is_refused(words, said):
+    engine = "gymnasium" if "by_hand" in words[0] else "compiled"
+    with pytest.raises(UserError, match=said):
+        run.run(config_of("es" if engine == "compiled" else "ppo", engine=engine), words)

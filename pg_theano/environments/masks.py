@@ -60,7 +60,7 @@ def source_of(env: Any, wanted: str, id: str) -> Source | None:
         return Source("key" if wanted in parts else "info", wanted)
     if INFO in parts and math.prod(parts[INFO].shape or ()) == size:
         return Source("key", INFO)
-    if callable(_attribute(env, METHOD)):
+    if callable(_attribute(env, METHOD)) or any(callable(getattr(layer, METHOD, None)) for layer in _layers(env)):
         return Source("method", METHOD)
     if any(map(_mentions, _layers(env))):
         try:
@@ -118,13 +118,14 @@ class Masked(gymnasium.Wrapper):
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
         obs, info = self.env.reset(seed=seed, options=options)
-        return self._with_mask(obs, info, False), info
+        return self.with_mask(obs, info, False), info
 
     def step(self, action: Any) -> Any:
         obs, reward, terminated, truncated, info = self.env.step(action)
-        return self._with_mask(obs, info, bool(terminated or truncated)), reward, terminated, truncated, info
+        return self.with_mask(obs, info, bool(terminated or truncated)), reward, terminated, truncated, info
 
-    def _with_mask(self, obs: Any, info: Any, over: bool) -> tuple[Any, Array]:
+    def with_mask(self, obs: Any, info: Any, over: bool) -> tuple[Any, Array]:
+        """(what is seen, the mask) of a state. Errors: `Outside`."""
         kind, name = self.source
         held = obs if kind == "key" else info
         if kind == "method":
