@@ -1,6 +1,5 @@
 """docs/not-for.md: each refusal is what the program says, and what is not refused does what the page says."""
 
-import re
 from pathlib import Path
 
 import gymnasium
