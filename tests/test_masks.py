@@ -13,8 +13,10 @@ import pg_theano
 from pg_theano import evaluate, report
 from pg_theano.config import knobs
 from pg_theano.config.algorithms import ALGORITHMS
-from pg_theano.environments import making, symbolic
-from pg_theano.runs import folder
+from pg_theano.config.reading import from_dict
+from pg_theano.environments import inspection, making, symbolic
+from pg_theano.reports import animation, model_card
+from pg_theano.runs import checkpoints, folder
 from pg_theano.runs.exported import export
 from pg_theano.system import seals, yaml_lines
 from pg_theano.training import explaining, run
@@ -255,6 +257,45 @@ def test_commands_play_what_was_trained_with_masks(trained, capsys):
     assert "where all actions are allowed" in html
     assert export(trained, "stablehlo").stat().st_size
     capsys.readouterr()
+
+
+def test_a_card_shows_how_the_mask_is_given():
+    """Caught: `policy(obs)`, which is an error."""
+    ways = {"info": 'policy(obs, mask=info["action_mask"])', "method": "mask=env.get_wrapper_attr('action_masks')()"}
+    for kind, way in ways.items():
+        source = {"mask": {"kind": kind, "name": "action_mask" + "s" * (kind == "method")}}
+        assert way in model_card._use(from_dict({"environment": {"id": "Taxi-v4"}}), source)
+    assert "obs, _ =" in model_card._use(from_dict({}), {})
+
+
+@pytest.mark.parametrize("told", ["info", "method", "key"])
+def test_check_env_tells_of_the_mask_and_of_one_that_is_none(told):
+    """Caught, when planted: a mask in a key that nobody sees, whose random actions raise."""
+    for fault in (None, "short"):
+        found = []
+        make = lambda: gymnasium.make(GATES, told=told, fault=fault, at=0)  # noqa: B023, E731
+        inspection.Inspection(make, found.append).thorough()
+        (one,) = [one for one in found if one.what == "mask"]
+        assert one.kind == ("fault" if fault else "note"), one
+        assert ("its mask, " if fault else "it has a mask, ") in str(one)
+
+
+def test_a_bar_of_what_is_ruled_out_says_so():
+    image = pytest.importorskip("PIL.Image")
+    white = image.new("RGB", (20, 20), "white")
+    bars = [animation._with_bars(white, [value], ["P(a)"], [(0.0, 1.0)]) for value in (np.nan, 0.0)]
+    assert bars[0].size == bars[1].size and bars[0].tobytes() != bars[1].tobytes()
+
+
+def test_a_masked_run_goes_on_bit_for_bit():
+    """Stopped after its second update, in the middle of episodes: the replayed rows have their masks."""
+    words = ["algorithm.num_steps=8", "budget.updates=4", "environment.num_envs=2", "evaluation.every_updates=9"]
+    config = config_of("a2c")
+    whole = run.run(config, words).folder
+    begun = run.run(config, [*words, "budget.updates=2"]).folder
+    run.resume(begun, ["budget.updates=4"])
+    states = [checkpoints.newest(path / "checkpoints").state for path in (whole, begun)]
+    assert all(np.array_equal(states[0][name], states[1][name]) for name in states[0])
 
 
 def test_onnx_has_the_mask_as_an_input(trained):
