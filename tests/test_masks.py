@@ -14,13 +14,13 @@ from pg_theano import evaluate, report
 from pg_theano.config import knobs
 from pg_theano.config.algorithms import ALGORITHMS
 from pg_theano.config.reading import from_dict
-from pg_theano.environments import inspection, making, symbolic
+from pg_theano.environments import inspection, making, masks_of_many, symbolic
 from pg_theano.reports import animation, model_card
 from pg_theano.runs import checkpoints, folder
 from pg_theano.runs.exported import export
 from pg_theano.system import seals, yaml_lines
 from pg_theano.training import explaining, run
-from pg_theano.types import UserError
+from pg_theano.types import Record, UserError
 
 pytestmark = pytest.mark.usefixtures("functions_kept")
 OPTIMISED = False
@@ -369,6 +369,28 @@ def test_dynamics_with_masks_are_the_same_in_all_their_forms():
     env = making.single(knobs.Environment(dynamics=dynamics.name))
     row = env.reset(seed=0)[0]
     assert row.shape == (6,) and set(row[2:]) <= {0, 1}
+
+
+def test_a_class_that_lacks_the_mask_is_not_the_same_task():
+    """Single environments are stepped. Caught: the class, whose steps have no mask, or all of them."""
+
+    class Bare(gymnasium.vector.SyncVectorEnv):
+        def __init__(self, num_envs=1, **kwargs):
+            super().__init__([lambda: gymnasium.make(GATES, told="nowhere", **kwargs)] * num_envs)
+
+    gymnasium.register("MaskedOrNot-v0", masked_environments.Gates, vector_entry_point=Bare)
+    env = making.make(knobs.Environment(id="MaskedOrNot-v0"), num_envs=2, dtype="float32")
+    assert env.task.mask_size == 4 and env.kind == "single environments"
+
+
+def test_a_step_of_a_compiled_environment_that_allows_nothing_is_named():
+    """Of a real step: after the end of a frozen episode the mask is whatever it is. Caught: rows of padding refused."""
+    values = np.ones((3, 5, 2))  # obs of 2 numbers and 2 of the mask, then whether the step is real
+    values[1:, 2:, 0] = 0
+    masks_of_many.check_masks(Record(values, {"obs": (0, 4), "mask": (4, 1)}), "Gate, episode", 2)
+    values[2, 2:4, 1] = 0
+    with pytest.raises(UserError, match=r"Gate, episode 1, step 13: action_mask\(state\) allows nothing"):
+        masks_of_many.check_masks(Record(values, {"obs": (0, 4), "mask": (4, 1)}), "Gate, episode", 2, before=10)
 
 
 @pytest.mark.parametrize(

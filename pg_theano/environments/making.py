@@ -170,13 +170,16 @@ def _given_vector(config: knobs.Environment, kwargs: dict[str, Any], dtype: str,
 
 
 def _same_task(config: knobs.Environment, entry: str, envs: Any) -> bool:
-    """Whether a vectorised class has the spaces of what `gymnasium.make` gives. Gymnasium's own and ours have."""
+    """Whether a vectorised class has the spaces, and the mask, of what `gymnasium.make` gives. Gymnasium's own and ours
+    have."""
     if entry.startswith(("gymnasium.envs.", "pg_theano.")):
         return True
     with quiet(), explained(config.id, "cannot be made"):
         one = _single(config, [], flat=False)
+    found = [masks.source_of(both, config.action_mask, config.id) for both in (one, envs)]
     close_quietly(one, config.id)
-    return (one.observation_space, one.action_space) == (envs.single_observation_space, envs.single_action_space)
+    spaces = (one.observation_space, one.action_space) == (envs.single_observation_space, envs.single_action_space)
+    return spaces and found[0] == found[1]
 
 
 def _vectorised(config: knobs.Environment, num_envs: int, dtype: str, folders: Sequence[Path] = ()) -> Any:
