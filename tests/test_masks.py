@@ -5,6 +5,7 @@ import json
 from pathlib import Path
 
 import gymnasium
+import jax
 import masked_environments
 import numpy as np
 import pytest
@@ -255,7 +256,9 @@ def test_commands_play_what_was_trained_with_masks(trained, capsys):
     assert len(explained.names) == 3 == explained.slopes.shape[1]
     html = report.report([trained], "page.html").read_text()
     assert "where all actions are allowed" in html
-    assert export(trained, "stablehlo").stat().st_size
+    exported = jax.export.deserialize(bytearray(export(trained, "stablehlo").read_bytes()))
+    rows = np.concatenate([np.tile(SEEN, (4, 1)), np.eye(4)], axis=1).astype(np.float32)
+    assert np.asarray(exported.call(rows)).tolist() == [0, 1, 2, 3]
     capsys.readouterr()
 
 
@@ -325,6 +328,27 @@ def test_a_run_of_before_goes_on_without_masks(tmp_path):
 
 
 # -- other ways to be stepped
+
+
+@pytest.mark.parametrize("told", ["info", "key"])
+def test_only_some_features_are_seen_and_the_mask_whole(told, tmp_path):
+    """With `environment.observe`, in training and loaded. Caught: places of the mask counted as features."""
+    result = run.run(config_of("es", observe=[2, 0], kwargs={"told": told}), run_dir=tmp_path / "run")
+    policy = pg_theano.load(result.folder)
+    assert policy.acting.num_features == 2 and result.figures["evaluation"]["mean"] > 0
+    only = np.eye(4, dtype=np.int8)
+    assert policy(np.tile(SEEN, (4, 1)), mask=only).tolist() == [0, 1, 2, 3]
+    assert policy.probs(SEEN, mask=MASK) == pytest.approx(policy.probs(np.r_[SEEN[[2, 0]], MASK].astype(np.float32)))
+
+
+@pytest.mark.parametrize(("engine", "kind"), [("gymnasium", "multi_discrete"), ("compiled", "discrete")])
+@pytest.mark.parametrize(("algorithm", "cell"), [("ppo", "gru"), ("reinforce", "lstm"), ("es", "gru")])
+@pytest.mark.slow
+def test_a_policy_that_remembers_keeps_to_the_mask(algorithm, cell, engine, kind):
+    """The other column of the table: the mask is no part of what is remembered."""
+    config = config_of(algorithm, engine=engine, kind=kind) | {"policy": {"network": [{"dense": 3}, {cell: 2}]}}
+    result = run.run(config).figures
+    assert result["updates"] == 2 and result["evaluation"]["mean"] >= 0
 
 
 @pytest.mark.parametrize(("told", "mask"), [("key", "auto"), ("info", "action_mask")])

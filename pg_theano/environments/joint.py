@@ -250,9 +250,11 @@ class Together(gymnasium.Env):
     def close(self) -> None:
         self.joint.env.close()
 
-    def converters(self, dtype: str, squash: bool) -> tuple[Any, Any]:
+    def converters(self, config: knobs.Environment, dtype: str, squash: bool) -> tuple[Any, Any]:
         """(observations [A, ...] to rows [A, F], actions [A, ...] of a policy to one of all agents, [1, A, ...])."""
         first = self.joint.seats[0]
-        rows, given = observation_of(first.observation_space, self.joint.id, dtype), action_of
-        action = given(first.action_space, self.joint.id, squash)
+        original = first.env.env if isinstance(first.env, Flat) else first.env
+        seen = masks.places(masks.described(original, config))
+        rows = observation_of(first.observation_space, config.id, dtype, seen)
+        action = action_of(first.action_space, config.id, squash)
         return rows.convert, lambda chosen: action.given(chosen)[None]

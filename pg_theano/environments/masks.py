@@ -12,7 +12,7 @@
 """
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from types import CodeType
 from typing import Any, NamedTuple
 
@@ -20,7 +20,7 @@ import gymnasium
 import numpy as np
 
 from pg_theano.environments.rows import Outside
-from pg_theano.environments.spaces import spaces_of
+from pg_theano.environments.spaces import size_of, spaces_of, whole_of
 from pg_theano.environments.telling import short, words_of
 from pg_theano.types import Array, UserError
 
@@ -199,11 +199,20 @@ def without(obs: Any, key: str) -> Any:
     return next(iter(left.values())) if len(left) == 1 else left
 
 
-def described(env: Any, id: str) -> dict[str, Any]:
+def described(env: Any, config: Any) -> dict[str, Any]:
     """The spaces of a single environment as plain data, with where its mask is found: see `Task.spaces`."""
     if not isinstance(env, Masked):
-        return spaces_of(env.observation_space, env.action_space, id)
-    return spaces_of(env.seen, env.action_space, id) | {"mask": env.source._asdict()}
+        return spaces_of(env.observation_space, env.action_space, config.id, config.observe)
+    spaces = spaces_of(env.seen, env.action_space, config.id, config.observe)
+    return spaces | {"mask": env.source._asdict()}
+
+
+def places(spaces: Mapping[str, Any]) -> list[int] | None:
+    """Which places of a row are kept, where `environment.observe` leaves some out: the mask is; None: all are."""
+    seen, size = spaces["observation"].get("observe"), size_of(whole_of(spaces["observation"]))
+    if seen is None or "mask" not in spaces:
+        return seen
+    return [*seen, *range(size, size + size_of(spaces["action"]))]
 
 
 def place_of(spaces: Any) -> str:

@@ -21,6 +21,9 @@ def split(acting, obs):
     """(what networks see, the mask or None) of a row of observations: [F, N] to [F − M, N] and [M, N]."""
     if not acting.mask_size:
         return obs, None
+    if hasattr(obs, "_replace"):  # `actors.Sequences` of a policy that remembers
+        seen, mask = split(acting, obs.obs)
+        return obs._replace(obs=seen), mask
     return obs[: acting.num_features], obs[acting.num_features :]
 
 

@@ -1,11 +1,13 @@
 """A policy as an ONNX model. The only importer of onnx (extra `export`).
 
-inputs    obs [N, ...], as the environment gives them: a box of any shape, else rows of F numbers
+inputs    obs [N, ...], as the environment gives them: a box of any shape, else rows of numbers; whole, also where
+          only some features are seen
           mask [N, A], int8, a 1 for each choice that is allowed; where the policy was trained with masks
 outputs   action [N, ...], the likeliest, as the environment takes it; then
           probs [N, A]              discrete, and P(1) [N, C] of multi-binary
           probs_1 [N, A_1], ...     multi-discrete
           mean, std [N, C]          box, before clipping and squashing
+A policy that remembers has `memory` [N, M] in, zeros where an episode begins, and `next_memory` out.
 """
 
 from __future__ import annotations
@@ -18,7 +20,7 @@ import numpy as np
 from pg_theano import parameters
 from pg_theano.policies import acting as forward
 from pg_theano.policies import masked, networks
-from pg_theano.policies.policy import Policy
+from pg_theano.policies.policy import Policy, seen_of
 from pg_theano.types import Array, UserError
 
 OPSET = 17  # of 2022: what every runtime of today reads
@@ -58,19 +60,19 @@ def model_of(policy: Policy) -> bytes:
     acting, described = policy.acting, policy.described
     graph = _Graph(onnx, acting.dtype)
     helper = onnx.helper
+    size, seen = seen_of(described)
     box = described["observation"]["kind"] == "Box"
-    shape = described["observation"]["shape"] if box else [acting.num_features]
+    shape = described["observation"]["shape"] if box else [size]
     given = np.dtype(described["observation"]["dtype"]) if box else graph.dtype
     rows = graph.add("Cast", "obs", to=helper.np_dtype_to_tensor_dtype(graph.dtype))
     if len(shape) != 1:
-        rows = graph.add("Reshape", rows, graph.constant([-1, acting.num_features], np.int64))
+        rows = graph.add("Reshape", rows, graph.constant([-1, size], np.int64))
+    if seen is not None:
+        rows = graph.add("Gather", rows, graph.constant(seen, np.int64), axis=1)
     outputs, hidden, named = _network(graph, policy, rows)
-    tensor = helper.make_tensor_value_info
-    inputs = [tensor("obs", helper.np_dtype_to_tensor_dtype(given), ["N", *shape])]
     if acting.mask_size:
         allowed = graph.add("Cast", "mask", to=onnx.TensorProto.BOOL)
         outputs = graph.add("Where", allowed, outputs, graph.constant(masked.NEVER))
-        inputs.append(tensor("mask", onnx.TensorProto.INT8, ["N", acting.mask_size]))
     head = {
         "discrete": _discrete,
         "multi_discrete": _multi_discrete,
@@ -80,14 +82,20 @@ def model_of(policy: Policy) -> bytes:
     action, others = head(graph, policy, outputs, hidden, named)
     taken = np.dtype(described["action"]["dtype"])
     graph.add("Cast", action, output="action", to=helper.np_dtype_to_tensor_dtype(taken))
+    remembered = [(graph.dtype, [acting.memory_size])] if acting.memory_size else []
+    masks = [("mask", np.dtype(np.int8), [acting.mask_size])] if acting.mask_size else []
+
+    def info(name: str, kind: Any, dims: list[int]) -> Any:
+        return helper.make_tensor_value_info(name, helper.np_dtype_to_tensor_dtype(np.dtype(kind)), ["N", *dims])
+
     model = helper.make_model(
         helper.make_graph(
             graph.nodes,
             "policy",
-            inputs,
+            [info("obs", given, shape), *(info(*one) for one in masks), *(info("memory", *one) for one in remembered)],
             [
-                tensor(name, helper.np_dtype_to_tensor_dtype(np.dtype(kind)), ["N", *dims])
-                for name, kind, dims in [("action", taken, described["action"]["shape"]), *others]
+                *(info(*one) for one in [("action", taken, described["action"]["shape"]), *others]),
+                *(info("next_memory", *one) for one in remembered),
             ],
             graph.constants,
         ),
@@ -110,8 +118,7 @@ def _network(graph: _Graph, policy: Policy, rows: str) -> tuple[str, str, dict[s
         centred = graph.add("Sub", rows, graph.constant(mean))
         rows = graph.add("Clip", graph.add("Div", centred, graph.constant(std)), *map(graph.constant, (-10.0, 10.0)))
     *hidden, head = acting.path("policy")
-    of = [named[name] for placed in hidden for name, *_ in placed.arrays]
-    rows = networks.nodes_inside(hidden, of, graph, rows)
+    rows = networks.nodes_of(hidden, named, graph, rows)
     outputs = networks.nodes_inside([head], [named[name] for name, *_ in head.arrays], graph, rows)
     return outputs, rows, named
 

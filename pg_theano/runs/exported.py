@@ -12,6 +12,7 @@ import numpy as np
 from pg_theano.compiler import building
 from pg_theano.config import user_code
 from pg_theano.config.declared import declared
+from pg_theano.environments import masks
 from pg_theano.policies import policy
 from pg_theano.runs import folder, policy_of_run, records
 from pg_theano.spec import Spec
@@ -88,7 +89,10 @@ def _stablehlo(path: Path) -> bytes:
 
 
 def stablehlo_of(spec: Spec, state: State, described: dict[str, Any], folders: Sequence[Path]) -> bytes:
-    """The likeliest action of rows [E, F], as the environment takes it, but for its dtype where that is whole."""
+    """The likeliest action of rows [E, F], as the environment takes it, but for its dtype where that is whole.
+
+    F are all numbers of an observation, also where only some are seen, and then those of a mask.
+    """
     from pg_theano.compiler import program
 
     def finish(np: Any, action: Any) -> Any:
@@ -101,4 +105,5 @@ def stablehlo_of(spec: Spec, state: State, described: dict[str, Any], folders: S
         action = action.reshape(action.shape[0], *taken["shape"])
         return action + np.array(taken["start"]) if "start" in taken else action
 
-    return program.likeliest_action(spec, state, finish, around=building.around(spec, folders))
+    picked = policy.seen_of(described)[0] + spec.acting.mask_size, masks.places(described)
+    return program.likeliest_action(spec, state, finish, picked, around=building.around(spec, folders))

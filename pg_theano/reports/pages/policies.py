@@ -37,14 +37,14 @@ class Channel(NamedTuple):
 # -- numbers of the policy
 
 
-def values(found: policy.Policy, obs: Array) -> Array:
+def values(found: policy.Policy, obs: Array, *memory: Array) -> Array:
     """Every channel at `obs` [N, F]: probabilities, or means and then standard deviations. [N, K]
 
     Without a mask, of a policy that takes one, everything is allowed.
     """
     if found.acting.mask_size and obs.shape[1] == found.acting.num_features:
         obs = np.concatenate([obs, np.ones((len(obs), found.acting.mask_size))], axis=1)
-    given = forward.probs(found.acting, found.state, obs.astype(found.acting.dtype))
+    given = forward.probs(found.acting, found.state, obs.astype(found.acting.dtype), *memory)
     return np.concatenate(given, axis=1) if isinstance(given, list | tuple) else given
 
 

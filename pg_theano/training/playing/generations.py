@@ -15,6 +15,7 @@ from pg_theano.config.knobs import Config
 from pg_theano.config.reading import from_dict, to_dict
 from pg_theano.environments import making, sound
 from pg_theano.environments.masks_of_many import check_masks
+from pg_theano.policies.acting import nothing_remembered
 from pg_theano.spec import Spec
 from pg_theano.system import distribute
 from pg_theano.training import programs, seeding, specs
@@ -113,6 +114,7 @@ class Player:
         env_state: Any = np.zeros((facts["state_size"], rows), kind)
         sums, seen, elapsed = np.zeros((2, rows)), None, 0  # of rewards and of steps
         limit = self.environment.task.time_limit
+        memory = {"memory": np.zeros((facts["memory"], rows), kind)} if facts["memory"] else {}
         while np.asarray(alive).any():
             if limit is None and elapsed >= sound.LONGEST_EPISODE:
                 raise sound.endless(elapsed)
@@ -122,6 +124,7 @@ class Player:
                 "elapsed": np.asarray(elapsed, kind),
                 "begins": np.asarray(elapsed == 0, kind),
                 "initial_noise": initial_noise,
+                **memory,
             }
             out = self.program.rollout(state, values)
             record = np.asarray(out["record"])  # [C, K, E]
@@ -130,6 +133,7 @@ class Player:
             if self.spec.acting.mask_size and "obs" in facts["columns"]:
                 check_masks(played, f"{self.environment.task.id}, episode", self.spec.acting.mask_size, before=elapsed)
             env_state, alive, elapsed = out["env_state"], out["alive"], elapsed + chunk
+            memory = {name: out[name] for name in memory}
             sums += record[:, rewards : rewards + 2].sum(axis=0, dtype=np.float64)  # reward, mask
             if "obs" in facts["columns"]:
                 first, size = facts["columns"]["obs"][0], self.spec.acting.num_features
@@ -144,7 +148,11 @@ class Player:
         normalizes = self.spec.acting.normalize_observations
         seeds = np.tile(rng.integers(0, 2**31 - 1, size=each), number // each)
         act_all: Any = self.program.act_all
-        act: Any = lambda state, obs, noise, knobs, choice: (act_all(state, obs), None)  # noqa: E731
+
+        def act(state: State, obs: Array, noise: Array, knobs: Knobs, choice: int, *memory: Array) -> tuple[Any, ...]:
+            action, *after = act_all(state, obs, *memory)
+            return action, None, *after
+
         played = collect(
             self._environments(number),
             act,
@@ -156,6 +164,7 @@ class Player:
             action_noise=rng,
             dtype=self.spec.dtype,
             keep=("obs", "reward", "mask") if normalizes else (),
+            memory=nothing_remembered(self.spec.acting, number),
             with_lost=True,
         )
         seen = None
