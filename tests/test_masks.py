@@ -245,7 +245,7 @@ def test_a_policy_without_masks_takes_none(trained):
         config_of("es", kwargs={"told": "method"}), ["policy.action_mask=none", "environment.kwargs.free=true"]
     )
     assert "mask_size" not in json.loads((result.folder / "run.json").read_text())["spec"]
-    with pytest.raises(UserError, match="got a mask; expected none: it was trained without"):
+    with pytest.raises(UserError, match="got a mask; expected none; try without it"):
         pg_theano.load(result.folder)(SEEN, mask=MASK)
 
 

@@ -41,10 +41,10 @@ class Slots:
         limits += [first.get_wrapper_attr("_max_episode_steps")] if first.has_wrapper_attr("_max_episode_steps") else []
         time_limit = next(filter(None, limits), None)
         threshold = first.spec.reward_threshold if first.spec else None
+        self._action = action_of(first.action_space, config.id, squash)
         original = first.env.env if isinstance(first.env, Flat) else first.env  # as the environment itself gives it
         spaces = masks.described(original, config)
         self._observation = observation_of(first.observation_space, config.id, dtype, masks.places(spaces))
-        self._action = action_of(first.action_space, config.id, squash)
         self.given = self._action.given  # a policy's actions [N, ...] to what the environments take
         self.task = Task(config.id, self._observation.size, self._action.space, time_limit, threshold, spaces)
         # Of anything but a box only the space itself can say whether an observation belongs to it.

@@ -48,9 +48,9 @@ class VectorClass:
         threshold = envs.spec.reward_threshold if envs.spec else None
         self.masks = masks_of_many.Batches(envs, config)
         space, actions = self.masks.seen, envs.single_action_space
+        self._action = action_of(actions, config.id, squash)
         spaces = spaces_of(space, actions, config.id, config.observe) | self.masks.described
         self._obs = observation_of(space, config.id, dtype, spaces["observation"].get("observe"))
-        self._action = action_of(actions, config.id, squash)
         self.given = self._action.given  # a policy's actions [N, ...] to what the class takes
         id, size = config.dynamics or config.id, self._obs.size + self.masks.size
         self.task = Task(id, size, self._action.space, time_limit, threshold, spaces)

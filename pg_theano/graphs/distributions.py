@@ -118,20 +118,6 @@ MULTI_DISCRETE = Distribution(
 )
 
 
-# -- the same where actions are masked: `inputs` are log-probabilities of masked logits
-
-MASKED = {
-    "discrete": DISCRETE._replace(
-        entropy=lambda inputs: masks.entropy(inputs[0]),
-        sample=lambda inputs, noise: masks.inverse_cdf(inputs[0], noise[0]),
-    ),
-    "multi_discrete": MULTI_DISCRETE._replace(
-        entropy=lambda inputs: sum(map(masks.entropy, inputs)),
-        sample=lambda inputs, noise: pt.stack([masks.inverse_cdf(part, noise[c]) for c, part in enumerate(inputs)]),
-    ),
-}
-
-
 # -- multi_binary: C components, each 1 with probability σ(z_c)
 
 
@@ -371,7 +357,9 @@ def of(acting: Acting):
     """The distribution of a policy's actions. A squashed box needs finite bounds."""
     action = acting.action
     if acting.mask_size:
-        return MASKED[action.kind] if not many_choices.are(action) else Distribution(*many_choices.MASKED, "uniform")
+        if many_choices.are(action):
+            return Distribution(*many_choices.MASKED, noise="uniform")
+        return masks.law(DISCRETE if action.kind == "discrete" else MULTI_DISCRETE)
     if many_choices.are(action):
         return Distribution(*many_choices.LAW, noise="uniform")
     if action.kind != "box":

@@ -68,3 +68,13 @@ def uniform_one(logits, uniform):
     counted = pt.cumsum(allowed(logits).astype("int32"), axis=0)  # [A, N]
     place = pt.minimum((uniform * counted[-1]).astype("int32"), counted[-1] - 1)
     return pt.le(counted, place[None]).sum(axis=0, dtype="int32")
+
+
+def law(base):
+    """A distribution of a choice, or of several, whose `inputs` are log-probabilities of masked logits."""
+
+    def sample(inputs, noise):
+        drawn = [inverse_cdf(part, noise[c]) for c, part in enumerate(inputs)]
+        return drawn[0] if base.mode(inputs).ndim == 1 else pt.stack(drawn)
+
+    return base._replace(entropy=lambda inputs: sum(map(entropy, inputs)), sample=sample)

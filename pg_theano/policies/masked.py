@@ -11,8 +11,9 @@ from typing import Any
 
 import numpy as np
 
+from pg_theano.environments import masks
 from pg_theano.spec import Acting
-from pg_theano.types import EXPLORE, GREEDY, Array
+from pg_theano.types import EXPLORE, GREEDY, Array, UserError
 
 NEVER = -1e30
 
@@ -26,6 +27,17 @@ def split(acting: Acting, obs: Array) -> tuple[Array, Array | None]:
 
 def masked(logits: Array, mask: Array | None) -> Array:
     return logits if mask is None else np.where(mask > 0, logits, logits.dtype.type(NEVER))
+
+
+def joined(acting: Acting, rows: Array, told: Any, where: str) -> Array:
+    """Rows that end with their masks, [N, F], of what is seen and the masks that a user gives. Errors: `UserError`."""
+    try:
+        if len(told) != len(rows):
+            raise masks.Outside(f"got {len(told)} masks; expected {len(rows)}, one for each observation")
+        kept = [masks.checked(one, acting.action.choices, "the mask") for one in told]
+    except (TypeError, ValueError) as error:  # `Outside` is one
+        raise UserError(f"{where}: {error}") from None
+    return np.concatenate([rows, np.array(kept)], axis=1, dtype=rows.dtype)
 
 
 def _sample(logits: Array, uniform: Array) -> Array:

@@ -22,6 +22,7 @@ import numpy as np
 from pg_theano import parameters
 from pg_theano.environments import masks, spaces
 from pg_theano.environments.rows import MOST_NUMBERS, PARTS, QUICKER_BY_TABLE, is_alone, lifter, rows_of
+from pg_theano.policies import masked
 from pg_theano.policies.acting import nothing_remembered, numpy_act, probs
 from pg_theano.spec import Acting, Spec
 from pg_theano.system import opening
@@ -162,19 +163,11 @@ class Policy:
         rows, single = self._seen(obs)
         if not source and mask is None:
             return rows, single
-        where = self.about.environment
         if not source or mask is None:
-            place = masks.place_of(self.described) if source else ""
-            got, expected = ("no mask", f"mask={place}") if source else ("a mask", "none: it was trained without")
-            raise UserError.at(where, f"got {got}", expected, f"mask=numpy.ones({size})" if source else "without it")
-        try:
-            told = [mask] if single else list(mask)
-            if len(told) != len(rows):
-                raise masks.Outside(f"got {len(told)} masks; expected {len(rows)}, one for each observation")
-            kept = [masks.checked(one, self.acting.action.choices, "the mask") for one in told]
-        except (TypeError, ValueError) as error:  # `Outside` is one
-            raise UserError(f"{where}: {error}") from None
-        return np.concatenate([rows, np.array(kept)], axis=1, dtype=rows.dtype), single
+            got, expected = ("no mask", f"mask={masks.place_of(self.described)}") if source else ("a mask", "none")
+            advice = f"mask=numpy.ones({size})" if source else "without it: it was trained so"
+            raise UserError.at(self.about.environment, f"got {got}", expected, advice)
+        return masked.joined(self.acting, rows, [mask] if single else mask, self.about.environment), single
 
     def _seen(self, obs: Any) -> tuple[Array, bool]:
         """The same without masks."""
@@ -239,6 +232,13 @@ def seen_of(described: dict[str, Any]) -> tuple[int, list[int] | None]:
     """(how many numbers a whole observation has, the places of those that are seen; None: all)"""
     seen = described["observation"]
     return spaces.size_of(spaces.whole_of(seen)), seen.get("observe")
+
+
+def picked_of(described: dict[str, Any]) -> tuple[int, list[int] | None]:
+    """The same of rows that end with a mask, where there is one."""
+    return seen_of(described)[0] + ("mask" in described and spaces.size_of(described["action"])), masks.places(
+        described
+    )
 
 
 def _check_spaces(described: dict[str, Any]) -> None:

@@ -12,7 +12,6 @@ import numpy as np
 from pg_theano.compiler import building
 from pg_theano.config import user_code
 from pg_theano.config.declared import declared
-from pg_theano.environments import masks
 from pg_theano.policies import policy
 from pg_theano.runs import folder, policy_of_run, records
 from pg_theano.spec import Spec
@@ -105,5 +104,5 @@ def stablehlo_of(spec: Spec, state: State, described: dict[str, Any], folders: S
         action = action.reshape(action.shape[0], *taken["shape"])
         return action + np.array(taken["start"]) if "start" in taken else action
 
-    picked = policy.seen_of(described)[0] + spec.acting.mask_size, masks.places(described)
+    picked = policy.picked_of(described)
     return program.likeliest_action(spec, state, finish, picked, around=building.around(spec, folders))
