@@ -177,8 +177,9 @@ def _same_task(config: knobs.Environment, entry: str, envs: Any) -> bool:
         one = _single(config, [], flat=False)
     found = [masks.source_of(both, config.action_mask, config.id) for both in (one, envs)]
     close_quietly(one, config.id)
-    spaces = (one.observation_space, one.action_space) == (envs.single_observation_space, envs.single_action_space)
-    return spaces and found[0] == found[1]
+    if found[0] != found[1]:
+        return False
+    return (one.observation_space, one.action_space) == (envs.single_observation_space, envs.single_action_space)
 
 
 def _vectorised(config: knobs.Environment, num_envs: int, dtype: str, folders: Sequence[Path] = ()) -> Any:
