@@ -44,7 +44,10 @@ class Own:
 
 @dataclass(frozen=True, slots=True)
 class Acting:
-    """What a policy is and how it acts. `own` is the user's network; None where it is of layers of ours."""
+    """What a policy is and how it acts. `own` is the user's network; None where it is of layers of ours.
+
+    A row of `obs_size` numbers ends with `mask_size` that say which choices are allowed (1) now; networks see the rest.
+    """
 
     obs_size: int
     action: ActionSpace
@@ -59,6 +62,12 @@ class Acting:
     normalize_observations: bool = False
     dtype: Dtype = "float32"
     own: Own | None = None
+    mask_size: int = 0
+
+    @property
+    def num_features(self) -> int:
+        """How many numbers of a row are seen by networks and normalisers."""
+        return self.obs_size - self.mask_size
 
     @property
     def num_outputs(self) -> int:
@@ -86,7 +95,7 @@ class Acting:
 
     def path(self, head: Literal["policy", "value"]) -> list[Placed]:
         """The layers from the observation to a head."""
-        placed = self.network.placed(self.obs_size)
+        placed = self.network.placed(self.num_features)
         return placed["shared"] + placed[head]
 
     def sizes(self, part: Literal["shared", "policy", "value"]) -> list[tuple[int, int]]:
@@ -95,7 +104,7 @@ class Acting:
             return [
                 (shape[0], shape[1]) for name, shape, *_ in self.layout if name[:7] == "policy/" and len(shape) == 2
             ]
-        placed = self.network.placed(self.obs_size)[part]
+        placed = self.network.placed(self.num_features)[part]
         return [(math.prod(one.inputs), math.prod(one.layer.output(one.inputs))) for one in placed]
 
     @property
@@ -123,12 +132,17 @@ class Acting:
         """What a file says of a policy of ours. Its network follows from layout and activation where it is dense."""
         named = {part: [_plain_layer(layer) for layer in layers] for part, layers in self.network._asdict().items()}
         names = ("squash", "log_std", "noise", "logistic", "activation", "exploration", "num_outputs")
-        return ({} if self.is_dense else {"network": named}) | {
-            "obs_size": self.obs_size,
-            "action": self.action._asdict(),
-            **{name: getattr(self, name) for name in (*names, "normalize_observations", "dtype")},
-            "layout": [[name, list(shape), how] for name, shape, how in self.layout],
-        }
+        masked = {"mask_size": self.mask_size} if self.mask_size else {}
+        return (
+            ({} if self.is_dense else {"network": named})
+            | masked
+            | {
+                "obs_size": self.obs_size,
+                "action": self.action._asdict(),
+                **{name: getattr(self, name) for name in (*names, "normalize_observations", "dtype")},
+                "layout": [[name, list(shape), how] for name, shape, how in self.layout],
+            }
+        )
 
     @classmethod
     def of_plain(cls, data: Mapping[str, Any], at: str = "") -> Acting:
@@ -147,7 +161,8 @@ class Acting:
             raise Unreadable(f"its run.json says {stated:,} parameters, and layers of {parameters.count(layout):,}")
         activation = take("activation", _word(Activation))
         network = take("network", _network, None) or parameters.dense_network(layout, activation, own is not None)
-        _check_layout(network, layout, obs_size, own)
+        masked = take("mask_size", _mask_of(action, obs_size), 0)
+        _check_layout(network, layout, obs_size - masked, own)
         return cls(
             obs_size=obs_size,
             action=action,
@@ -162,6 +177,7 @@ class Acting:
             normalize_observations=take("normalize_observations", _flag),
             dtype=take("dtype", _word(Dtype)),
             own=own,
+            mask_size=masked,
         )
 
 
@@ -512,6 +528,14 @@ def _action(data: Mapping[str, Any], at: str) -> ActionSpace:
         take("choices", _list_of(_whole(1, 2**40))),
         take("low", _list_of(_number)),
         take("high", _list_of(_number)),
+    )
+
+
+def _mask_of(action: ActionSpace, obs_size: int) -> Holds:
+    """None, or a number for each choice, beside what is seen; only of actions that are choices."""
+    whole = sum(action.choices) if action.kind in ("discrete", "multi_discrete") else 0
+    return lambda value, entry: _held(
+        _whole(0, obs_size)(value, entry) in (0, whole), value, entry, f"Input should be 0 or {whole}"
     )
 
 

@@ -69,7 +69,7 @@ def _try_policy(acting: Acting, function, shapes):
     """Raises `UserError` for a policy that breaks its contract. `shapes` are those of its parameters, by name."""
     where, dtype, size = acting.own.name, acting.dtype, acting.num_outputs
     params = {name: pt.tensor(name, shape=shape, dtype=dtype) for name, shape in shapes.items()}
-    obs = pt.tensor("obs", shape=(ROWS, acting.obs_size), dtype=dtype)
+    obs = pt.tensor("obs", shape=(ROWS, acting.num_features), dtype=dtype)
     outputs = _tried("policy.name", where, function, (params, obs), [*params.values(), obs], acting.own.kwargs)
     expected = f"expected {dtype} [N, {size}]"
     if not isinstance(outputs, TensorVariable) or outputs.type.dtype != dtype or outputs.type.ndim != 2:

@@ -141,7 +141,7 @@ def fits(spec: Spec, state: State, path: Path) -> None:
     acting = spec.acting
     wanted: dict[str, tuple[int, ...]] = {"params": (acting.num_params,)}
     if acting.normalize_observations:
-        wanted |= dict.fromkeys(("normalizer/mean", "normalizer/variance"), (acting.obs_size,))
+        wanted |= dict.fromkeys(("normalizer/mean", "normalizer/variance"), (acting.num_features,))
     for name, shape in wanted.items():
         array = state.get(name)
         got = "nothing" if array is None else f"{array.dtype} {list(array.shape)}"

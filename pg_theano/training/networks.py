@@ -219,7 +219,7 @@ def dense_after(joined: tuple[Layer, ...], size: int, written: Any, activation: 
 def seen_of(task: Task) -> Mapping[str, Any]:
     """The observation as it reaches a network: a row of numbers where only some of its features are seen."""
     described = (task.spaces or {}).get("observation") or {"observe": []}
-    return {"kind": "Box", "dtype": "<f4", "shape": [task.obs_size]} if "observe" in described else described
+    return {"kind": "Box", "dtype": "<f4", "shape": [task.num_features]} if "observe" in described else described
 
 
 def said_of(config: Config, task: Task, num_params: int) -> list[str]:

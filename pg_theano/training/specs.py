@@ -121,6 +121,7 @@ def _acting(config: Config, task: Task, folders: Sequence[Path]) -> Acting:
         normalize_observations=config.normalize.observations,
         dtype=config.dtype,
         own=_own("policy.name", policy.name, policy.name_kwargs, folders),
+        mask_size=task.mask_size,
     )
 
 
@@ -169,7 +170,7 @@ def _written(config: Config, task: Task, outputs: int, learns_values: bool) -> N
         if policy.encoders is None:
             return networks.layers_of(written, seen, policy.activation, knob, config.normalize.images)
         joined = networks.encoders_of(policy.encoders, seen, policy.activation, config.normalize.images)
-        return (*joined, *networks.dense_after(joined, task.obs_size, written, policy.activation, knob))
+        return (*joined, *networks.dense_after(joined, task.num_features, written, policy.activation, knob))
 
     layers = hidden(policy.network, "policy.network")
     own = policy.network if policy.value_network is None else policy.value_network
@@ -184,11 +185,11 @@ def _written(config: Config, task: Task, outputs: int, learns_values: bool) -> N
 def _layout(config: Config, task: Task, network: Network, folders: Sequence[Path]) -> Layout:
     """Names, shapes and initial values of the policy's parameters, then of the value network's."""
     policy, space = config.policy, task.action
-    placed = network.placed(task.obs_size, policy.initialization)
+    placed = network.placed(task.num_features, policy.initialization)
     layout = layout_of(placed["shared"] + placed["policy"])
     if policy.name != "dense":
         outputs = parameters.num_outputs(space, policy.log_std, policy.logistic)
-        layout = own_parameters(policy.name, task.obs_size, outputs, policy.name_kwargs, folders)
+        layout = own_parameters(policy.name, task.num_features, outputs, policy.name_kwargs, folders)
     chance = not ALGORITHMS[config.algorithm.name].searches  # a search's policy has none, and so no log σ
     if chance and space.kind == "box" and policy.log_std == "state_independent":
         features = math.prod(placed["policy"][-1].inputs) if policy.noise == "state_dependent" else None
