@@ -2,6 +2,7 @@
 
 from pg_theano.layers.images import Conv, Image, MaxPool, Window, window_of
 from pg_theano.layers.joined import Join, Residual, inner
+from pg_theano.layers.own import Own, every
 from pg_theano.layers.plain import Activation, Dense, Embed, Layer, LayerNorm, Layout, Placed, Shape, layout_of
 
 __all__ = [
@@ -16,10 +17,12 @@ __all__ = [
     "LayerNorm",
     "Layout",
     "MaxPool",
+    "Own",
     "Placed",
     "Residual",
     "Shape",
     "Window",
+    "every",
     "inner",
     "kind_of",
     "layout_of",
@@ -35,6 +38,7 @@ LAYERS: dict[str, type[Layer]] = {
     "residual": Residual,
     "embed": Embed,
     "join": Join,
+    "own": Own,
 }
 """Each kind of layer by its name, which is that of its modules too."""
 
