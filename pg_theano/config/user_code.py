@@ -110,8 +110,9 @@ def check_run(config: Config, facts: Mapping[str, Any]) -> None:
     ours_too, waiting = _own_layers(config), [recorded.get("network")]
     for one in waiting:  # what a stranger may have written: [kind, its fields], and lists of them
         waiting += one if isinstance(one, list) else one.values() if isinstance(one, Mapping) else ()
-        name = one[1].get("name") if isinstance(one, list) and len(one) == 2 and isinstance(one[1], Mapping) else ""
-        if name and name not in ours_too:
+        pair = isinstance(one, list) and len(one) == 2 and one[0] == "own" and isinstance(one[1], Mapping)
+        name = one[1].get("name") if pair else None
+        if pair and name not in ours_too:
             raise UserError.of("run.json", f"got {name!s:.60} as a layer; expected its config's; try a whole copy")
     check(config, [Path(facts["folder"])], to_stderr, recorded=facts.get("code"))
 
