@@ -19,7 +19,7 @@ from typing import Any, ClassVar, Literal, NamedTuple, get_args, get_origin, get
 
 from pg_theano import layers as kinds
 from pg_theano import parameters
-from pg_theano.layers import LAYERS, Activation, Layer, Layout, Placed, kind_of, layout_of
+from pg_theano.layers import LAYERS, Activation, Layer, Layout, Placed, kind_of, layout_of, memory
 from pg_theano.parameters import LOG_STD, Network
 from pg_theano.types import NUM_UNIFORMS, ActionSpace
 
@@ -75,6 +75,15 @@ class Acting:
     def num_value_params(self) -> int:
         """How many of them are the value network's alone. They come last."""
         return parameters.count([entry for entry in self.layout if parameters.is_value(entry[0])])
+
+    def memory_of(self, part: Literal["shared", "policy", "value"]) -> int:
+        """How many numbers a part of the network remembers."""
+        return sum(map(memory, getattr(self.network, part)))
+
+    @property
+    def memory_size(self) -> int:
+        """M, how many numbers the policy and its value network remember: of shared, policy and value layers."""
+        return self.memory_of("shared") + self.memory_of("policy") + self.memory_of("value")
 
     def path(self, head: Literal["policy", "value"]) -> list[Placed]:
         """The layers from the observation to a head."""
@@ -197,6 +206,7 @@ class Learning:
     advantage: Advantage | None = None  # of a value network
     bootstrap_steps: int | None = None  # of n_step
     num_steps: int | None = None  # T of stretches; None where whole episodes are played
+    sequence_length: int | None = None  # L of the minibatches of a policy that remembers; None: T
     passes: Passes | None = None  # of the algorithms that learn in minibatches
     clips_value: bool = False
     uses_target_kl: bool = False
@@ -252,6 +262,12 @@ class Spec(NamedTuple):
     def module(self) -> str:
         """The module of graphs/ that makes its graphs."""
         return f"algorithms.{self.learning.algorithm}"
+
+    @property
+    def num_sequences(self) -> int:
+        """K, how many sequences a row of a rollout is cut into, each learned from as one."""
+        steps, length = self.learning.num_steps, self.learning.sequence_length
+        return steps // length if steps and length else 1
 
     @property
     def about(self) -> str:
@@ -521,7 +537,7 @@ _COUNT = _or_none(_whole(0, 2**40))
 _OF_LEARNING: dict[str, Holds] = {
     **dict.fromkeys(("clips_gradient", "normalize_rewards", "standardize_advantages", "clips_value"), _flag),
     **dict.fromkeys(("uses_target_kl", "uses_entropy", "shared"), _flag),
-    **dict.fromkeys(("bootstrap_steps", "num_steps", "num_cg_iterations"), _COUNT),
+    **dict.fromkeys(("bootstrap_steps", "num_steps", "sequence_length", "num_cg_iterations"), _COUNT),
     **dict.fromkeys(("num_line_search_steps", "time_limit"), _COUNT),
     "max_steps": _whole(1, 2**40),
     "optimizer": _word(Optimizer),

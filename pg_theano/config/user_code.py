@@ -107,13 +107,14 @@ def check_run(config: Config, facts: Mapping[str, Any]) -> None:
             raise UserError.of(
                 "run.json", f"got {other} as its {part}; expected its config's, {name}; try a whole copy"
             )
-    ours_too, waiting = _own_layers(config), [recorded.get("network")]
+    ours_too = _own_layers(config)
+    waiting: list[Any] = [recorded.get("network")]
     for one in waiting:  # what a stranger may have written: [kind, its fields], and lists of them
         waiting += one if isinstance(one, list) else one.values() if isinstance(one, Mapping) else ()
         pair = isinstance(one, list) and len(one) == 2 and one[0] == "own" and isinstance(one[1], Mapping)
-        name = one[1].get("name") if pair else None
-        if pair and name not in ours_too:
-            raise UserError.of("run.json", f"got {name!s:.60} as a layer; expected its config's; try a whole copy")
+        if pair and one[1].get("name") not in ours_too:
+            got = f"got {one[1].get('name')!s:.60} as a layer"
+            raise UserError.of("run.json", f"{got}; expected its config's; try a whole copy")
     check(config, [Path(facts["folder"])], to_stderr, recorded=facts.get("code"))
 
 

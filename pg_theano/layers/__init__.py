@@ -4,6 +4,7 @@ from pg_theano.layers.images import Conv, Image, MaxPool, Window, window_of
 from pg_theano.layers.joined import Join, Residual, inner
 from pg_theano.layers.own import Own, every
 from pg_theano.layers.plain import Activation, Dense, Embed, Layer, LayerNorm, Layout, Placed, Shape, layout_of
+from pg_theano.layers.recurrent import Gru, Lstm, memory
 
 __all__ = [
     "LAYERS",
@@ -11,11 +12,13 @@ __all__ = [
     "Conv",
     "Dense",
     "Embed",
+    "Gru",
     "Image",
     "Join",
     "Layer",
     "LayerNorm",
     "Layout",
+    "Lstm",
     "MaxPool",
     "Own",
     "Placed",
@@ -26,6 +29,7 @@ __all__ = [
     "inner",
     "kind_of",
     "layout_of",
+    "memory",
     "window_of",
 ]
 
@@ -39,6 +43,8 @@ LAYERS: dict[str, type[Layer]] = {
     "embed": Embed,
     "join": Join,
     "own": Own,
+    "gru": Gru,
+    "lstm": Lstm,
 }
 """Each kind of layer by its name, which is that of its modules too."""
 

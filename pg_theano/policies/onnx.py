@@ -6,6 +6,7 @@ outputs   action [N, ...], the likeliest, as the environment takes it; then
           probs [N, A]              discrete, and P(1) [N, C] of multi-binary
           probs_1 [N, A_1], ...     multi-discrete
           mean, std [N, C]          box, before clipping and squashing
+A policy that remembers has `memory` [N, M] in, zeros where an episode begins, and `next_memory` out.
 """
 
 from __future__ import annotations
@@ -77,14 +78,19 @@ def model_of(policy: Policy) -> bytes:
     action, others = head(graph, policy, outputs, hidden, named)
     taken = np.dtype(described["action"]["dtype"])
     graph.add("Cast", action, output="action", to=helper.np_dtype_to_tensor_dtype(taken))
+    remembered = [(graph.dtype, [acting.memory_size])] if acting.memory_size else []
+
+    def info(name: str, kind: Any, dims: list[int]) -> Any:
+        return helper.make_tensor_value_info(name, helper.np_dtype_to_tensor_dtype(np.dtype(kind)), ["N", *dims])
+
     model = helper.make_model(
         helper.make_graph(
             graph.nodes,
             "policy",
-            [helper.make_tensor_value_info("obs", helper.np_dtype_to_tensor_dtype(given), ["N", *shape])],
+            [info("obs", given, shape), *(info("memory", *one) for one in remembered)],
             [
-                helper.make_tensor_value_info(name, helper.np_dtype_to_tensor_dtype(np.dtype(kind)), ["N", *dims])
-                for name, kind, dims in [("action", taken, described["action"]["shape"]), *others]
+                *(info(*one) for one in [("action", taken, described["action"]["shape"]), *others]),
+                *(info("next_memory", *one) for one in remembered),
             ],
             graph.constants,
         ),
@@ -107,8 +113,7 @@ def _network(graph: _Graph, policy: Policy, rows: str) -> tuple[str, str, dict[s
         centred = graph.add("Sub", rows, graph.constant(mean))
         rows = graph.add("Clip", graph.add("Div", centred, graph.constant(std)), *map(graph.constant, (-10.0, 10.0)))
     *hidden, head = acting.path("policy")
-    of = [named[name] for placed in hidden for name, *_ in placed.arrays]
-    rows = networks.nodes_inside(hidden, of, graph, rows)
+    rows = networks.nodes_of(hidden, named, graph, rows)
     outputs = networks.nodes_inside([head], [named[name] for name, *_ in head.arrays], graph, rows)
     return outputs, rows, named
 

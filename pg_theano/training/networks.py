@@ -56,9 +56,17 @@ NETWORKS: dict[str, list[Any]] = {
         {"dense": {"width": 64, "activation": "tanh"}},
     ],
 }
-FIRST = {"dense": "width", "conv": "filters", "embed": "width", "max_pool": "kernel", "residual": "layers"}
+FIRST = {
+    "dense": "width",
+    "conv": "filters",
+    "embed": "width",
+    "max_pool": "kernel",
+    "residual": "layers",
+    "gru": "width",
+    "lstm": "width",
+}
 """The field that a number, or a list, in place of the fields is."""
-WRITTEN = ("dense", "conv", "max_pool", "layer_norm", "residual", "embed")
+WRITTEN = ("dense", "conv", "max_pool", "layer_norm", "residual", "embed", "gru", "lstm")
 """Kinds that a config may write; the others follow from the observation."""
 
 
@@ -146,6 +154,9 @@ def _layer(
         near = difflib.get_close_matches(str(kind), WRITTEN, 1)
         wanted = f"one of {', '.join(WRITTEN)}, each as {{kind: its numbers}}, or module:layer of your own"
         raise _problem(at, f"got {one!r:.60}", wanted, hint=f"did you mean {near[0]}?" if near else "")
+    if kind in ("gru", "lstm") and ("residual" in at or at.startswith("policy.encoders")):
+        inside = "residual" if "residual" in at else "policy.encoders"
+        raise _problem(at, f"got {kind} inside {inside}", "layers that remember in policy.network itself")
     if not isinstance(fields, Mapping):
         if kind not in FIRST:
             raise _problem(at, f"got {fields!r:.40} for {kind}", "{name: value} of it")

@@ -65,6 +65,7 @@ def spec_of(config: Config, task: Task, environment: object = None, folders: Seq
         return getattr(algorithm, knob) if record.reads(f"algorithm.{knob}") else None
 
     minibatches = record.reads("algorithm.num_minibatches")
+    cut = minibatches and acting.memory_size and algorithm.sequence_length != algorithm.num_steps
     learning = Learning(
         algorithm="population" if searches else algorithm.name,
         objective=_own("algorithm.objective", algorithm.objective, algorithm.objective_kwargs, folders),
@@ -76,6 +77,7 @@ def spec_of(config: Config, task: Task, environment: object = None, folders: Seq
         advantage=algorithm.advantage if learns_values else None,
         bootstrap_steps=algorithm.bootstrap_steps if algorithm.advantage == "n_step" else None,
         num_steps=algorithm.num_steps if learns_values else None,
+        sequence_length=algorithm.sequence_length if cut else None,
         passes=Passes(algorithm.num_epochs, algorithm.num_minibatches) if minibatches else None,
         clips_value=switched_on("value_clip_range", algorithm.value_clip_range is not None),
         uses_target_kl=switched_on("target_kl", algorithm.target_kl is not None),
@@ -135,6 +137,7 @@ def _learns_step_by_step(config: Config, acting: Acting) -> bool:
     of_a_softmax = acting.in_numpy and acting.action.kind == "discrete" and max(acting.widths) <= NARROW
     return (
         ALGORITHMS[algorithm.name].step_by_step
+        and not acting.memory_size
         and plain
         and of_a_softmax
         and schedules.episodes_at(config, 0) >= MANY_EPISODES
