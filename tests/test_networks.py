@@ -18,6 +18,8 @@ from pg_theano.policies import onnx
 from pg_theano.training import checking, networks
 from pg_theano.types import UserError
 
+OPTIMISED = False  # see conftest.machine_code
+
 WINDOWS = {
     "valid": window_of((5, 6, 2), 3, 1, "valid"),
     "same, steps of two": window_of((5, 6, 2), 3, 2, "same"),
@@ -101,8 +103,8 @@ WAYS = {
 }
 
 
-@pytest.mark.parametrize("way", WAYS)
-def test_pixels_are_learned_from_by_convolutions(way, tmp_path):
+@pytest.mark.parametrize("way", ["cem", *(pytest.param(way, marks=pytest.mark.slow) for way in WAYS if way != "cem")])
+def test_pixels_are_learned_from_by_convolutions(way, tmp_path, functions_kept):
     """Trained, resumed bit for bit, checked against differences, loaded, exported: all is there for every kind."""
     data = {key: dict(value) if isinstance(value, dict) else value for key, value in PIXELS.items()}
     for section, knobs in WAYS[way].items():
@@ -123,7 +125,7 @@ def test_pixels_are_learned_from_by_convolutions(way, tmp_path):
         assert checking.check(data, points=3).passed
 
 
-def test_a_dense_network_of_pixels_is_warned_of(tmp_path, capsys):
+def test_a_dense_network_of_pixels_is_warned_of(tmp_path, capsys, functions_kept):
     data = PIXELS | {"policy": {"hidden": [4]}, "budget": {"updates": 1}}
     pg_theano.run(data, run_dir=tmp_path / "run", plot=False)
     assert "8 x 8 x 1 pixels and a dense network, of " in (out := capsys.readouterr().out)
@@ -133,7 +135,7 @@ def test_a_dense_network_of_pixels_is_warned_of(tmp_path, capsys):
 
 
 @pytest.mark.slow
-def test_what_a_convolution_sees_is_learned():
+def test_what_a_convolution_sees_is_learned(functions_kept):
     """Three seeds reach what is to be had; chance is 2.5."""
     data = PIXELS | {
         "budget": {"updates": 150},
