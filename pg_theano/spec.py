@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from types import NoneType
 from typing import Any, ClassVar, Literal, NamedTuple, get_args, get_origin, get_type_hints
 
+from pg_theano import layers as kinds
 from pg_theano import parameters
 from pg_theano.layers import LAYERS, Activation, Layer, Layout, Placed, kind_of, layout_of, memory
 from pg_theano.parameters import LOG_STD, Network
@@ -116,6 +117,16 @@ class Acting:
     def is_dense(self) -> bool:
         """Whether all of its layers are dense, those that are hidden with the one activation."""
         return self.network == parameters.dense_network(self.layout, self.activation, self.own is not None)
+
+    @property
+    def own_layers(self) -> list[kinds.Own]:
+        """The layers of the user's own."""
+        return [layer for layer in kinds.every(sum(self.network, ())) if isinstance(layer, kinds.Own)]
+
+    @property
+    def in_numpy(self) -> bool:
+        """Whether NumPy can act by it: nothing of it is the user's own."""
+        return self.own is None and not self.own_layers
 
     @property
     def noise_kind(self) -> tuple[Literal["uniform", "normal"], int]:
@@ -368,7 +379,7 @@ def is_older(data: Mapping[str, Any]) -> bool:
 
 def names_in(data: Mapping[str, Any]) -> dict[str, Any]:
     """The functions that a run's file names, of a user or ours, unchecked: policy, objective, dynamics."""
-    return {part: data.get(part) for part in ("policy", "objective", "dynamics")}
+    return {part: data.get(part) for part in ("policy", "objective", "dynamics", "network")}
 
 
 # -- entries of a file, each held to what it must be
@@ -503,6 +514,8 @@ def _of_type(hint: Any) -> Holds:
         return _or_none(_of_type(next(part for part in get_args(hint) if part is not NoneType)))
     if get_origin(hint) is Literal:
         return _word(hint)
+    if get_origin(hint) is dict:
+        return _object_of("")
     return {int: _whole(1, 2**40), float: _number, bool: _flag, str: _text}[hint]
 
 

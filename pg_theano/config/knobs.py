@@ -43,8 +43,8 @@ class Policy(Section):
     hidden: Widths = knob([8], "width of each hidden layer; [] is a linear policy", max_length=32)
     network: str | list[str | dict[str, Any]] | None = knob(
         None,
-        "hidden layers of any kind, [{conv: {filters: 16, kernel: 3}}, {dense: 64}], or nature, impala, ...; "
-        "null: `hidden`",
+        "hidden layers of any kind, [{conv: {filters: 16, kernel: 3}}, {dense: 64}], module:layer of your own, or "
+        "nature, impala, ...; null: `hidden`",
     )
     value_network: str | list[str | dict[str, Any]] | None = knob(
         None, "the same of the value network; null: as the policy"

@@ -149,7 +149,7 @@ def fits(spec: Spec, state: State, path: Path) -> None:
             raise UserError(f"{path}: {name}: got {got}; expected {acting.dtype} {list(shape)}, as its run.json says")
         if not np.isfinite(array).all():
             raise UserError(f"{path}: {name}: not all of it is finite; {AS_WRITTEN}")
-    if acting.own is None:
+    if acting.in_numpy:
         try:
             obs = np.zeros((1, acting.obs_size), acting.dtype)
             memory = nothing_remembered(acting, 1)
