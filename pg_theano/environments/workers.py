@@ -121,7 +121,7 @@ class Workers:
         self._shares = [(int(share[0]), int(share[-1]) + 1) for share in shares]
         plain = config.model_dump(mode="json") | {"workers": 0, "on_fault": "stop", "timeout": None}
         self._setup = {"environment": plain, "folders": [*map(str, folders)], "dtype": dtype, "squash": squash}
-        self._setup["given"] = given.packed(config.id)
+        self._setup |= {"given": given.packed(config.id), "action_mask": config.action_mask}
         self.kind = f"in {len(self._shares)} worker {'processes' if len(self._shares) > 1 else 'process'}"
         self._memory = Memory()
         self._children: list[Any] = [None] * len(self._shares)
