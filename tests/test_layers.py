@@ -222,7 +222,9 @@ WAYS = {
 }
 
 
-@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize(
+    "way", [pytest.param(way, marks=pytest.mark.slow if "box" in way or "ppo" in way else ()) for way in WAYS]
+)
 def test_a_new_kind_is_its_faces(way, normed, tmp_path):
     """Trained, checked against differences, resumed, loaded, exported, shown: nothing else must know of it.
 
