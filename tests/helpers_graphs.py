@@ -401,11 +401,14 @@ def floats(dtype):
 
 
 def interpreted(inputs, outputs):
-    """A function of the symbolic inputs, by PyTensor's interpreter: no rewrites, nothing to compile."""
+    """A function of the symbolic inputs, by PyTensor's interpreter: nothing is rewritten but graphs within graphs, which
+    would be compiled, and nothing is compiled."""
     import pytensor
     from pytensor.compile.mode import Mode
+    from pytensor.graph.rewriting.db import RewriteDatabaseQuery
 
-    return pytensor.function(list(inputs), outputs, mode=Mode("py", None), on_unused_input="ignore")
+    mode = Mode("py", RewriteDatabaseQuery(include=["inline_ofg_expansion"]))
+    return pytensor.function(list(inputs), outputs, mode=mode, on_unused_input="ignore")
 
 
 def interpreted_graph(spec, function, module=None):

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 import pytensor
 import pytensor.tensor as pt
+from pytensor.compile.builders import OpFromGraph
 
 from pg_theano.graphs.folding import fold, unfold
 from pg_theano.layers import kind_of, memory
@@ -96,17 +97,62 @@ def recurrent(placed, arrays, x, remembered, *, multiply):
     if begins is None:
         return step(width, driven, multiply(back, before[:width]), before)
 
-    def following(driven, begins, before, back):
-        before = pt.switch(begins[None, :] > 0, 0, before)
-        return step(width, driven, back.T @ before[:width], before)
+    parts = [unfold(driven, begins), begins, before, back]
+    symbols = [part.type() for part in parts]
+    loop = OpFromGraph(
+        symbols,
+        [forward_in_time(step, width, *symbols)],
+        pullback=lambda given, outputs, upstream: backward_in_time(step, width, *given, *outputs, *upstream),
+        inline=True,
+    )
+    return fold(loop(*parts), begins)
 
-    after = pytensor.scan(
+
+def forward_in_time(step, width, driven, begins, before, back):
+    """What is remembered after each step [L, M, R], of `driven` [L, gH, R]."""
+
+    def following(driven, begins, before, turned):
+        before = pt.switch(begins[None, :] > 0, 0, before)
+        return step(width, driven, turned @ before[:width], before)
+
+    return pytensor.scan(
         following,
-        sequences=[unfold(driven, begins), begins],
+        sequences=[driven, begins],
         outputs_info=[before],
-        non_sequences=[back],
+        non_sequences=[back.T],
         n_steps=begins.type.shape[0] or begins.shape[0],
         strict=True,
         return_updates=False,
     )
-    return fold(after, begins)
+
+
+def backward_in_time(step, width, driven, begins, before, back, after, upstream):
+    """The gradient of the loop, from its last step to its first (docs/derivations.md, section 10).
+
+    PyTensor's own would take the product for U, [H, gH], at every step; here it is one product over all steps.
+    """
+    given = pt.concatenate([before[None], after[:-1]], axis=0)
+    given = pt.switch(begins[:, None, :] > 0, 0, given)  # [L, M, R]
+    told = unfold(back.T @ fold(given, begins)[:width], begins)
+
+    def preceding(driven, told, given, begins, upstream, later, back):
+        made = step(width, driven, told, given)
+        d_driven, d_told, d_given = pytensor.grad(
+            None, [driven, told, given], known_grads={made: upstream + later}, disconnected_inputs="ignore"
+        )
+        d_given = pt.inc_subtensor(d_given[:width], back @ d_told)
+        return pt.switch(begins[None, :] > 0, 0, d_given), d_driven, d_told
+
+    later, d_driven, d_told = pytensor.scan(
+        preceding,
+        sequences=[driven, told, given, begins, upstream],
+        outputs_info=[pt.zeros_like(before), None, None],
+        non_sequences=[back],
+        n_steps=begins.type.shape[0] or begins.shape[0],
+        go_backwards=True,
+        strict=True,
+        return_updates=False,
+    )
+    d_driven, d_told = d_driven[::-1], d_told[::-1]
+    d_back = fold(given, begins)[:width] @ fold(d_told, begins).T
+    return [d_driven, pt.zeros_like(begins), later[-1], d_back]
