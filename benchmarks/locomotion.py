@@ -119,7 +119,7 @@ def reaches(config: str, cells: dict[tuple[str, int], Cell]) -> str:
 
 
 def tried() -> list[str]:
-    """The part of the page on how the knobs were chosen: every training there was, none left out."""
+    """The part of the page on how the knobs were chosen: every other training that was kept."""
     found: dict[tuple[str, str], list[Cell]] = {}
     for cell in map(json.loads, TRIED.read_text().splitlines()):
         found.setdefault((cell["config"], " ".join(cell["differs"])), []).append(cell)
@@ -138,12 +138,12 @@ def tried() -> list[str]:
         "There are two sets, which differ in how the 2,048 steps of an update are collected: by 16 environments of 128",
         "steps, or, for HalfCheetah and Walker2d, by 64 of 32, as Tianshou's. The first was that of all six tasks. It",
         "missed four figures on seeds 0 to 2, which is why others were tried for these two, on seeds 100 to 103 alone;",
-        "the chosen one was then trained anew on seeds 0 to 4. Nothing was tried for Ant, and for Swimmer only the",
-        "discount, rl-zoo's. Every other training of 1,000,000 steps, judged in the same way:",
+        "the chosen one was then trained anew on seeds 0 to 4. It was not tried for Ant and Swimmer, whose discount is",
+        "rl-zoo's. Every other training that was kept, of 1,000,000 steps and judged in the same way:",
         "",
         table(["task", "knobs that differ from the config", "seeds", "mean of each"], rows),
         "",
-        "Of four earlier ones of the first set, on one tuning seed, only the score was kept: HalfCheetah 4767 with a",
+        "Of four earlier ones of the first set, on one tuning seed, only the score is known: HalfCheetah 4767 with a",
         "learning rate of 1e-3; Walker2d 5231 and Hopper 3225 with `policy.initial_log_std=0`; Swimmer 252.",
         "",
     ]
