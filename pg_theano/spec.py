@@ -18,7 +18,7 @@ from types import NoneType
 from typing import Any, ClassVar, Literal, NamedTuple, get_args, get_origin, get_type_hints
 
 from pg_theano import parameters
-from pg_theano.layers import LAYERS, Activation, Layer, Layout, Placed, kind_of, layout_of
+from pg_theano.layers import LAYERS, Activation, Image, Layer, Layout, Placed, kind_of, layout_of
 from pg_theano.parameters import LOG_STD, Network
 from pg_theano.types import NUM_UNIFORMS, ActionSpace
 
@@ -58,6 +58,7 @@ class Acting:
     logistic: bool = False
     normalize_observations: bool = False
     dtype: Dtype = "float32"
+    pixels: bool = False  # observations are bytes, 0 to 255
     own: Own | None = None
 
     @property
@@ -95,6 +96,18 @@ class Acting:
         return [given for part in ("shared", "policy", "value") for given, _ in self.sizes(part)]
 
     @property
+    def obs_dtype(self) -> str:
+        """Of the observations that functions are given."""
+        return "uint8" if self.pixels else self.dtype
+
+    @property
+    def sees_pixels(self) -> bool:
+        """Whether all that reads an observation begins with a layer that takes bytes."""
+        first = [part[0] for part in ([self.network.shared] if self.network.shared else self.network[1:]) if part]
+        plain = self.own is None and not self.normalize_observations
+        return plain and bool(first) and all(isinstance(one, Image) for one in first)
+
+    @property
     def is_dense(self) -> bool:
         """Whether all of its layers are dense, those that are hidden with the one activation."""
         return self.network == parameters.dense_network(self.layout, self.activation, self.own is not None)
@@ -114,7 +127,8 @@ class Acting:
         """What a file says of a policy of ours. Its network follows from layout and activation where it is dense."""
         named = {part: [_plain_layer(layer) for layer in layers] for part, layers in self.network._asdict().items()}
         names = ("squash", "log_std", "noise", "logistic", "activation", "exploration", "num_outputs")
-        return ({} if self.is_dense else {"network": named}) | {
+        special = ({} if self.is_dense else {"network": named}) | ({"pixels": True} if self.pixels else {})
+        return special | {
             "obs_size": self.obs_size,
             "action": self.action._asdict(),
             **{name: getattr(self, name) for name in (*names, "normalize_observations", "dtype")},
@@ -152,6 +166,7 @@ class Acting:
             logistic=logistic,
             normalize_observations=take("normalize_observations", _flag),
             dtype=take("dtype", _word(Dtype)),
+            pixels=take("pixels", _flag, False),
             own=own,
         )
 

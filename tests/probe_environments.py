@@ -648,3 +648,14 @@ class OneHuge(gymnasium.ObservationWrapper):
 
 class TwoTiny(OneHuge):
     factors = (1.0, 1.0, 1e-5, 1e-5)
+
+
+class Bright(gymnasium.ObservationWrapper):
+    """Pixels as the float32 numbers that a network divides them to."""
+
+    def __init__(self, env):
+        super().__init__(env)
+        self.observation_space = spaces.Box(0, 1, env.observation_space.shape, np.float32)
+
+    def observation(self, observation):
+        return observation.astype(np.float32) / np.float32(255)

@@ -121,7 +121,8 @@ def load(
         return np.stack([vector(one) for one in knobs]) if agents else vector(knobs)
 
     def act(state, obs, noise, knobs, choice):
-        values = {"obs": obs, "noise": noise, "knobs": vector(knobs), "choice": np.asarray(choice, "int32")}
+        seen = np.asarray(obs, spec.acting.obs_dtype)  # a spec of before there were pixels has others than its rows
+        values = {"obs": seen, "noise": noise, "knobs": vector(knobs), "choice": np.asarray(choice, "int32")}
         out = compiled.call("act", {"E": obs.shape[0]}, state, values)
         return np.asarray(out["action"]), np.asarray(out["log_prob"])
 
@@ -180,7 +181,7 @@ def likeliest_action(
 
     with wide(jax, spec.dtype):
         (episodes,) = jax.export.symbolic_shape("E")
-        rows = jax.ShapeDtypeStruct((episodes, spec.acting.obs_size), spec.dtype)
+        rows = jax.ShapeDtypeStruct((episodes, spec.acting.obs_size), spec.acting.obs_dtype)
         return bytes(jax.export.export(jax.jit(act))(rows).serialize())
 
 

@@ -53,7 +53,7 @@ class VectorClass:
         self._by_seed = hasattr(envs.unwrapped, "env_fns")  # Gymnasium's Sync and Async: a seed for each
         # NEXT_STEP: which rows the next step only resets. DISABLED: which have ended, and wait for `begin`.
         self._waiting, self._any_waits, self._unseen = np.zeros(num_envs, bool), False, True
-        self._last = np.zeros((num_envs, self._obs.size), dtype)
+        self._last = np.zeros((num_envs, self._obs.size), self._obs.dtype)
         self.seeds = np.full(num_envs, -1, np.int64)
         self.skipped: Array | None = None  # which rows of the last step only reset; None: none
         self.lost: Sequence[int] = ()  # none: a fault ends the run

@@ -21,7 +21,10 @@ REWARDS = ["reward_normalizer/mean", "reward_normalizer/variance", "reward_norma
 
 
 def observed(acting: Acting, state, obs):
-    """The observation as networks see it: normalised, where the policy says so. [F, N]"""
+    """The observation as networks see it: normalised, where the policy says so; bytes as numbers, but for a network
+    whose first layer takes them. [F, N]"""
+    if acting.pixels and not acting.sees_pixels:
+        obs = obs.astype(acting.dtype)
     return normalize(obs, *(state[name] for name in OBSERVATIONS[:2])) if acting.normalize_observations else obs
 
 

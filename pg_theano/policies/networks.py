@@ -33,6 +33,8 @@ def forward(acting: Acting, named: Mapping[str, Array]) -> Callable[[Array], tup
     )
 
     def apply(x: Array) -> tuple[Array, Array]:
+        if x.dtype == np.uint8:
+            x = x.astype(acting.dtype)
         for layer in hidden:
             x = layer(x)
         return head(x), x

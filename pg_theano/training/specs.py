@@ -16,6 +16,7 @@ from pg_theano.config.algorithms import ALGORITHMS
 from pg_theano.config.declared import declared
 from pg_theano.config.knobs import Config
 from pg_theano.environments import making
+from pg_theano.environments.rows import dtype_of
 from pg_theano.environments.sound import LONGEST_EPISODE
 from pg_theano.layers import Dense, Layer, Layout, layout_of
 from pg_theano.parameters import Network, dense_layers
@@ -117,6 +118,7 @@ def _acting(config: Config, task: Task, folders: Sequence[Path]) -> Acting:
         logistic=policy.logistic,
         normalize_observations=config.normalize.observations,
         dtype=config.dtype,
+        pixels=dtype_of((task.spaces or {}).get("observation"), config.dtype) == np.uint8,
         own=_own("policy.name", policy.name, policy.name_kwargs, folders),
     )
 

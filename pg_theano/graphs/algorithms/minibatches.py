@@ -15,16 +15,20 @@ from pg_theano.spec import Spec
 
 
 def packed(batch):
-    """A batch as one array [B, R], a row for each step: one gather then takes all of a step."""
+    """A batch as one array [B, R], a row for each step: one gather then takes all of a step. Pixels stand apart [B, F],
+    as bytes: they become numbers a minibatch at a time."""
     action = batch.action if batch.action.ndim == 2 else batch.action[None, :]
-    rows = [batch.obs, action.astype(batch.obs.dtype)]
+    pixels = batch.obs.dtype == "uint8"
+    rows = [] if pixels else [batch.obs]
+    rows.append(action.astype(batch.log_prob.dtype))
     rows += [part[None, :] for part in (batch.log_prob, batch.advantage, batch.target, batch.value)]
-    return pt.concatenate(rows, axis=0).T
+    return [pt.concatenate(rows, axis=0).T, *([batch.obs.T] if pixels else [])]
 
 
 def taken(spec: Spec, data, index, weight):
     """The `Batch` of some rows of `packed`."""
-    features, components = spec.acting.obs_size, spec.acting.action.size
+    data, *pixels = data
+    features, components = 0 if pixels else spec.acting.obs_size, spec.acting.action.size
     columns = data[index].T  # [R, B]
     end = features + components
     action = columns[features:end]
@@ -32,7 +36,8 @@ def taken(spec: Spec, data, index, weight):
         action = action.astype("int32")
     if spec.acting.action.kind == "discrete":
         action = action[0]
-    return Batch(columns[:features], action, *(columns[end + i] for i in range(4)), weight)
+    obs = pixels[0][index].T if pixels else columns[:features]
+    return Batch(obs, action, *(columns[end + i] for i in range(4)), weight)
 
 
 def descend(update, order, *, loss, metrics):
@@ -47,7 +52,7 @@ def descend(update, order, *, loss, metrics):
 
     def step(index, weight, params, going, *rest):
         optimiser = dict(zip(names, rest[: len(names)], strict=True))
-        data, vector = rest[len(names) :]
+        vector, *data = rest[len(names) :]
         knobs = common.named(spec, vector)
         layers = networks.views(params, spec.acting.layout)
         cost, measured, kl = loss(layers, taken(spec, data, index, weight), knobs)
@@ -68,7 +73,7 @@ def descend(update, order, *, loss, metrics):
         step,
         sequences=[order["index"], order["weight"]],
         outputs_info=[*start, None],
-        non_sequences=[packed(update.batch), update.vector],
+        non_sequences=[update.vector, *packed(update.batch)],
         n_steps=spec.learning.passes.gradient_steps,
         strict=True,
         return_updates=False,
@@ -91,7 +96,7 @@ def fit_value(update, order):
 
     def step(index, weight, params, *rest):
         optimiser = dict(zip(names, rest[: len(names)], strict=True))
-        data, vector = rest[len(names) :]
+        vector, *data = rest[len(names) :]
         knobs = common.named(spec, vector)
         part = taken(spec, data, index, weight)
         layers = networks.views(params, layout)
@@ -111,7 +116,7 @@ def fit_value(update, order):
         step,
         sequences=[order["index"], order["weight"]],
         outputs_info=[start, *common.optimizer_state(state, "value_optimizer").values(), None],
-        non_sequences=[packed(update.batch), update.vector],
+        non_sequences=[update.vector, *packed(update.batch)],
         n_steps=spec.learning.passes.gradient_steps,
         strict=True,
         return_updates=False,

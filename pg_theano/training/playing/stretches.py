@@ -14,6 +14,7 @@ from typing import NamedTuple, Protocol
 import numpy as np
 
 from pg_theano.environments.place import among_environments
+from pg_theano.environments.rows import dtype_of
 from pg_theano.environments.sound import check_finite, check_length
 from pg_theano.runs.checkpoints import AS_WRITTEN
 from pg_theano.training.playing.episodes import check_carried
@@ -65,7 +66,7 @@ class _Block:
     def __init__(self, steps: int, obs: Array, task: Task, kind: np.dtype):
         num_envs, space = len(obs), task.action
         sizes, whole = () if space.kind == "discrete" else (space.size,), space.kind != "box"
-        self.obs = np.empty((steps + 1, *obs.shape), kind)
+        self.obs = np.empty((steps + 1, *obs.shape), obs.dtype)
         self.action = np.empty((steps, num_envs, *sizes), np.int32 if whole else kind)
         self.log_prob, self.reward = np.zeros((2, steps, num_envs), kind)
         self.terminated, self.truncated = np.empty((2, steps, num_envs), bool)
@@ -257,7 +258,10 @@ class Segments:
             return
         if count != num_envs:
             raise UserError(f"environment.num_envs: got {num_envs}; the checkpoint has {count} open episodes")
-        kinds = {"seed": np.int64, "length": np.int64, "return": np.float64, "obs": self.kind}
+        seen = dtype_of((task.spaces or {}).get("observation"), self.kind)
+        if seen == np.uint8 and "open/obs" in arrays:  # of before pixels stayed bytes
+            arrays = {**arrays, "open/obs": arrays["open/obs"].astype(seen)}
+        kinds = {"seed": np.int64, "length": np.int64, "return": np.float64, "obs": seen}
         check_carried(
             arrays,
             {name: ((count,) if name != "obs" else (count, task.obs_size), kind) for name, kind in kinds.items()},
@@ -269,7 +273,7 @@ class Segments:
                 f"the checkpoint's open episodes have {lengths.sum()} steps and other actions; {AS_WRITTEN}"
             )
         ends = np.cumsum(lengths)
-        obs, returns = np.empty((num_envs, task.obs_size), self.kind), np.empty(num_envs)
+        obs, returns = np.empty((num_envs, task.obs_size), seen), np.empty(num_envs)
         own = [actions[end - length : end].copy() for end, length in zip(ends, lengths, strict=True)]
         together = getattr(self.environment, "replayed", lambda seeds, own: None)(seeds, own)
         for index, (seed, given) in enumerate(zip(seeds, own, strict=True)):
