@@ -18,7 +18,7 @@ from types import NoneType
 from typing import Any, ClassVar, Literal, NamedTuple, get_args, get_origin, get_type_hints
 
 from pg_theano import parameters
-from pg_theano.layers import LAYERS, Activation, Image, Layer, Layout, Placed, kind_of, layout_of
+from pg_theano.layers import LAYERS, Activation, Image, Layer, Layout, Placed, kind_of, layout_of, memory
 from pg_theano.parameters import LOG_STD, Network
 from pg_theano.types import NUM_UNIFORMS, ActionSpace
 
@@ -76,6 +76,15 @@ class Acting:
         """How many of them are the value network's alone. They come last."""
         return parameters.count([entry for entry in self.layout if parameters.is_value(entry[0])])
 
+    def memory_of(self, part: Literal["shared", "policy", "value"]) -> int:
+        """How many numbers a part of the network remembers."""
+        return sum(map(memory, getattr(self.network, part)))
+
+    @property
+    def memory_size(self) -> int:
+        """M, how many numbers the policy and its value network remember: of shared, policy and value layers."""
+        return self.memory_of("shared") + self.memory_of("policy") + self.memory_of("value")
+
     def path(self, head: Literal["policy", "value"]) -> list[Placed]:
         """The layers from the observation to a head."""
         placed = self.network.placed(self.obs_size)
@@ -102,9 +111,9 @@ class Acting:
 
     @property
     def sees_pixels(self) -> bool:
-        """Whether all that reads an observation begins with a layer that takes bytes."""
+        """Whether observations are bytes, and all that reads them begins with a layer that takes those."""
         first = [part[0] for part in ([self.network.shared] if self.network.shared else self.network[1:]) if part]
-        plain = self.own is None and not self.normalize_observations
+        plain = self.pixels and self.own is None and not (self.normalize_observations or self.memory_size)
         return plain and bool(first) and all(isinstance(one, Image) for one in first)
 
     @property
@@ -201,6 +210,7 @@ class Learning:
     advantage: Advantage | None = None  # of a value network
     bootstrap_steps: int | None = None  # of n_step
     num_steps: int | None = None  # T of stretches; None where whole episodes are played
+    sequence_length: int | None = None  # L of the minibatches of a policy that remembers; None: T
     passes: Passes | None = None  # of the algorithms that learn in minibatches
     clips_value: bool = False
     uses_target_kl: bool = False
@@ -234,6 +244,7 @@ class Engine:
     source: str | None
     chunk: int
     step_by_step: bool = False  # learned from one time step after the other, which is quicker for many episodes
+    observe: tuple[int, ...] | None = None  # the features that are seen; None: all
 
 
 class Spec(NamedTuple):
@@ -255,6 +266,12 @@ class Spec(NamedTuple):
     def module(self) -> str:
         """The module of graphs/ that makes its graphs."""
         return f"algorithms.{self.learning.algorithm}"
+
+    @property
+    def num_sequences(self) -> int:
+        """K, how many sequences a row of a rollout is cut into, each learned from as one."""
+        steps, length = self.learning.num_steps, self.learning.sequence_length
+        return steps // length if steps and length else 1
 
     @property
     def about(self) -> str:
@@ -286,6 +303,7 @@ class Spec(NamedTuple):
             "dynamics_source": engine.source if engine else None,
             "chunk": engine.chunk if engine else None,
             "step_by_step": engine is not None and engine.step_by_step,
+            **({"observe": [*engine.observe]} if engine and engine.observe else {}),
         }
 
     def shaping(self) -> dict[str, Any]:
@@ -302,7 +320,9 @@ class Spec(NamedTuple):
         dynamics = take("dynamics", _or_none(_text), None)
         if dynamics is not None:
             source = take("dynamics_source", _or_none(_text), None)
-            engine = Engine(dynamics, source, take("chunk", _whole(1, 2**40)), take("step_by_step", _flag, False))
+            seen = take("observe", _or_none(_list_of(_whole(0, 2**32))), None)
+            by_step = take("step_by_step", _flag, False)
+            engine = Engine(dynamics, source, take("chunk", _whole(1, 2**40)), by_step, seen and tuple(seen))
         return cls(acting, learning, engine)
 
 
@@ -519,7 +539,7 @@ _COUNT = _or_none(_whole(0, 2**40))
 _OF_LEARNING: dict[str, Holds] = {
     **dict.fromkeys(("clips_gradient", "normalize_rewards", "standardize_advantages", "clips_value"), _flag),
     **dict.fromkeys(("uses_target_kl", "uses_entropy", "shared"), _flag),
-    **dict.fromkeys(("bootstrap_steps", "num_steps", "num_cg_iterations"), _COUNT),
+    **dict.fromkeys(("bootstrap_steps", "num_steps", "sequence_length", "num_cg_iterations"), _COUNT),
     **dict.fromkeys(("num_line_search_steps", "time_limit"), _COUNT),
     "max_steps": _whole(1, 2**40),
     "optimizer": _word(Optimizer),

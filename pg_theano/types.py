@@ -132,6 +132,11 @@ class Rollout(NamedTuple):
     terminated: Any  # [E, T]
     truncated: Any  # [E, T]
     mask: Any  # [E, T]   1 where a step really happened
+    memory: Any = None  # [E, K, M] of a policy that remembers, before the first step of each of K sequences of a row
+
+
+OF_EVERY_POLICY = Rollout._fields[:-1]
+"""The fields of a rollout, but for what a policy remembers, which is there where one does."""
 
 
 class Played(NamedTuple):
@@ -176,6 +181,7 @@ class Record(NamedTuple):
 
     values: Any  # [T, K, E]
     columns: dict[str, tuple[int, int]]  # field of `Rollout` -> (first row, number of rows)
+    memory: Any = None  # [K, M, E] as of a `Rollout`
 
     def field(self, name: str) -> Array:
         """One field, time-major: [T, E], or [T, F, E] for observations."""
@@ -208,8 +214,9 @@ class Program(NamedTuple):
     """What learns, as pure functions of arrays. The loop cannot tell who made it.
 
     init      (rng) -> State
-    act       (state, obs [E, F], noise [E, U], knobs, choice) -> (action [E], log_prob [E], or
-              None where the program learns nothing from it)
+    act       (state, obs [E, F], noise [E, U], knobs, choice, *memory) -> (action [E], log_prob [E], or
+              None where the program learns nothing from it, *memory); `memory` is one array [E, M] of a policy that
+              remembers, which starts as zeros, and nothing of any other
     train     (state, rollout, knobs, minibatches) -> (state, metrics); a `Rollout`, or the `Record` of a compiled
               environment; `minibatches` as `minibatches.draw` makes them, for the algorithms that have some
     gradient  (state, rollout, knobs, at) -> loss and gradient at the parameters `at`; compiled when first asked for
@@ -217,15 +224,16 @@ class Program(NamedTuple):
               `graphs/rollout.py`); compiled environments only
     prepare   ([(function, E, T) or (function, E, T, B)]) -> None; compiles them side by side, ahead of the first call
     ask       (state, rng, knobs) -> candidates [P, D]; searches only, whose `train` is told how each has done
-    act_all   (state with params [D, N], obs [N, F]) -> action of each by its own column; searches only
+    act_all   (state with params [D, N], obs [N, F], *memory) -> (action of each by its own column, *memory);
+              searches only
     """
 
     init: Callable[..., State]
-    act: Callable[..., tuple[Array, Array]]
+    act: Callable[..., tuple[Array, ...]]
     train: Callable[..., tuple[State, dict[str, float]]]
     gradient: Callable[..., dict[str, Array]]
     rollout: Callable[..., dict[str, Any]]
     prepare: Callable[..., None]
     manifest: dict[str, Any]
     ask: Callable[..., Array] | None = None
-    act_all: Callable[..., Array] | None = None
+    act_all: Callable[..., tuple[Array, ...]] | None = None

@@ -295,7 +295,7 @@ def told_by(records, num_envs):
             elapsed = np.where(row[1] + row[2] > 0, 0, elapsed + 1)
         return {"record": record, "env_state": values["env_state"], "elapsed": elapsed.astype(np.float64)}
 
-    facts = {"columns": columns, "num_initial_noise": 1, "state_size": 1}
+    facts = {"columns": columns, "num_initial_noise": 1, "state_size": 1, "memory": 0}
     program = SimpleNamespace(manifest={"environment": facts}, rollout=rollout)
     return CompiledSegments(program, num_envs=num_envs, num_steps=len(records[0]), dtype="float64")
 

@@ -159,7 +159,7 @@ def test_states_are_thinned_evenly():
     met = explaining._Met(4)
     for step in range(20_000):
         met.add(np.full(4, step), np.int32(step % 2))
-    obs, action = met.arrays()
+    obs, action, _ = met.arrays()
     assert explaining.MOST_STATES / 2 <= len(obs) <= explaining.MOST_STATES
     assert len(set(np.diff(obs[:, 0]).tolist())) == 1
     assert obs[-1, 0] > 19_980

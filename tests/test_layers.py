@@ -67,7 +67,7 @@ def acting_of(*layers, dtype="float64", inputs=INPUTS):
 
 
 def test_every_kind_has_samples():
-    assert set(SAMPLES) == set(LAYERS)
+    assert set(SAMPLES) == set(LAYERS) - {"gru", "lstm"}  # see tests/test_remembering.py
 
 
 def of_choices(layers, x):

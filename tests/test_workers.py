@@ -18,7 +18,7 @@ from pg_theano.training.playing.episodes import collect
 from pg_theano.training.playing.noise import uniforms
 from pg_theano.training.playing.stretches import Segments
 from pg_theano.training.setting import Progress
-from pg_theano.types import RETURN_SO_FAR, Rollout, UserError
+from pg_theano.types import OF_EVERY_POLICY, RETURN_SO_FAR, UserError
 
 UNTRUSTED = "faulty_environments:Untrusted-v0"
 
@@ -66,7 +66,7 @@ def stretches(environment, number=3, steps=9, act=act):
 
 
 def assert_same(one, two):
-    for name in Rollout._fields:
+    for name in OF_EVERY_POLICY:
         assert getattr(one.rollout, name).tobytes() == getattr(two.rollout, name).tobytes(), name
     assert one.returns.tobytes() == two.returns.tobytes()
     assert one.lengths.tobytes() == two.lengths.tobytes()
@@ -226,7 +226,7 @@ def test_skip_drops_the_episode_and_nothing_else(how):
     assert played.env_steps == mask.sum() == played.lengths.sum()
     for e in range(16):
         if e % 5 not in at_fault:
-            for name in Rollout._fields:
+            for name in OF_EVERY_POLICY:
                 assert np.array_equal(getattr(played.rollout, name)[e], getattr(whole.rollout, name)[e])
     before = environment.faults
     with_lost = episodes(environment, 16, with_lost=True, keep=())

@@ -27,7 +27,7 @@ from pg_theano.by_hand.networks import Network
 from pg_theano.by_hand.vpg import Agent, Steps
 from pg_theano.layers import Dense
 from pg_theano.spec import Spec
-from pg_theano.types import GREEDY, Array, Knobs, Problem, Program, Rollout, State, UserError
+from pg_theano.types import GREEDY, OF_EVERY_POLICY, Array, Knobs, Problem, Program, Rollout, State, UserError
 
 Metrics = dict[str, float]
 
@@ -86,7 +86,7 @@ def load(spec: Spec) -> Program:
         "state": entries,
         "knobs": spec.learning.knobs,
         "metrics": names,
-        "takes": list(Rollout._fields),
+        "takes": list(OF_EVERY_POLICY),
         "noise": {"kind": kind, "size": size},
     }
     return Program(init, act, train, gradient, rollout, lambda wanted: None, manifest)

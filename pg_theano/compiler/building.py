@@ -4,6 +4,7 @@ The only caller of `pytensor.function`.
 """
 
 import contextlib
+import gc
 import importlib
 import warnings
 from collections.abc import Callable, Iterator, Sequence
@@ -40,6 +41,17 @@ def import_pytensor() -> None:
     """Before the clock of a compilation starts: this takes a second or two, once a process."""
     with stopping.deferred():
         from pg_theano.compiler import convolving  # noqa: F401  it tells JAX of our Op
+
+
+@contextlib.contextmanager
+def seldom_collected() -> Iterator[None]:
+    """Python's collector comes seldom: it walks a growing graph again and again, a fifth of what that takes."""
+    before = gc.get_threshold()
+    gc.set_threshold(50_000, 20, 100)
+    try:
+        yield
+    finally:
+        gc.set_threshold(*before)
 
 
 def build(module: str, function: str, spec: Shaping) -> tuple[Any, dict[str, Any]]:
@@ -112,8 +124,16 @@ def few_rewrites() -> Any:
     from pytensor.link.jax.linker import JAXLinker
 
     include = ["fast_compile", "jax", "scan_sit_sot_to_untraced"]  # the last: a carry is not kept for every step
-    query = RewriteDatabaseQuery(include=include, exclude=["cxx_only", "BlasOpt", "fusion", "inplace"])
+    exclude = ["cxx_only", "BlasOpt", "fusion", "inplace", *_OF_SPECIAL_MATRICES]
+    query = RewriteDatabaseQuery(include=include, exclude=exclude)
     return Mode(JAXLinker(), query)
+
+
+_OF_SPECIAL_MATRICES = [
+    *["useless_symmetric_transpose", "dot_diag_to_elemwise", "orthogonal_dot_transpose_to_eye"],
+    "selection_dot_to_indexing",
+]
+"""Rewrites that ask of every product and transpose whether a factor is diagonal, orthogonal, ...; none of ours is."""
 
 
 def mode_of(backend: str) -> Any:

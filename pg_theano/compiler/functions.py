@@ -183,7 +183,8 @@ class JaxFunctions:
         exported, manifest, _ = artifact
         with wide(self.jax, self.spec.dtype):
             shapes = self._shapes(manifest, sizes)
-            options = _COMPILER_OPTIONS | (_LOOP_OPTIONS if manifest["loops"] else {})
+            haste = self.jax.config.read("jax_disable_most_optimizations")
+            options = _COMPILER_OPTIONS | (_LOOP_OPTIONS if manifest["loops"] else {}) | (_IN_HASTE if haste else {})
             run = self.jax.jit(exported.call).lower(*shapes).compile(options)
             # The first call of a function takes 10 ms longer than all others: it belongs to compiling.
             self.jax.block_until_ready(run(*[np.zeros(shape.shape, shape.dtype) for shape in shapes]))
@@ -202,7 +203,8 @@ class JaxFunctions:
                 except Exception as error:  # written by a JAX that this one does not understand, though the key agreed
                     artifacts.warn(f"{path}: not readable by this JAX ({error}); building it anew")
             if name not in self.exported:
-                exported, manifest = self._export(function, steps, agents)
+                with building.seldom_collected():
+                    exported, manifest = self._export(function, steps, agents)
                 facts = manifest | {"function": name, "key": self.key, "about": self.spec.about}
                 artifacts.write(path, facts, exported.serialize())
                 self.exported[name] = (exported, facts, "anew")
@@ -245,6 +247,9 @@ that has 512; LLVM takes less where there is less."""
 _LOOP_OPTIONS = {"xla_cpu_experimental_ynn_fusion_type": ""}
 """... and for one with a loop: a sum that XLA gives to the YNNPACK library (from 4,096 numbers on) would keep the loop
 from being one function. Elsewhere the library is quicker."""
+
+_IN_HASTE = {"xla_cpu_use_fusion_emitters": False, "xla_cpu_parallel_codegen_split_count": 1}
+"""... and where JAX is told to optimise little (JAX_DISABLE_MOST_OPTIMIZATIONS=1): a third of that time is left."""
 
 _WHOLE_LOOPS = "xla_cpu_small_while_loop_byte_threshold"
 """XLA on the CPU runs a loop kernel by kernel, some 60 ns each beside what they compute, unless all that the loop

@@ -120,16 +120,19 @@ def load(
     def vectors(knobs: Any) -> np.ndarray:
         return np.stack([vector(one) for one in knobs]) if agents else vector(knobs)
 
-    def act(state, obs, noise, knobs, choice):
+    def act(state, obs, noise, knobs, choice, *memory):
         seen = np.asarray(obs, spec.acting.obs_dtype)  # a spec of before there were pixels has others than its rows
         values = {"obs": seen, "noise": noise, "knobs": vector(knobs), "choice": np.asarray(choice, "int32")}
+        values |= dict(zip(("memory",), memory, strict=False))
         out = compiled.call("act", {"E": obs.shape[0]}, state, values)
-        return np.asarray(out["action"]), np.asarray(out["log_prob"])
+        after = [np.array(out["memory"]) for _ in memory]  # whoever collects writes to it
+        return np.asarray(out["action"]), np.asarray(out["log_prob"]), *after
 
     def block(rollout):
         if isinstance(rollout, Record):
             steps, *number, _, episodes = rollout.values.shape
-            return {"record": rollout.values}, {"E": episodes, "T": steps} | ({"A": number[0]} if agents else {})
+            values = {"record": rollout.values} | ({} if rollout.memory is None else {"memory": rollout.memory})
+            return values, {"E": episodes, "T": steps} | ({"A": number[0]} if agents else {})
         episodes, steps = rollout.mask.shape
         return rollout._asdict(), {"E": episodes, "T": steps}
 
@@ -157,11 +160,19 @@ def load(
 
 
 def likeliest_action(
-    spec: Spec, state: State, finish: Callable[[Any, Any], Any], *, around: Around = contextlib.nullcontext
+    spec: Spec,
+    state: State,
+    finish: Callable[[Any, Any], Any],
+    picked: tuple[int, list[int] | None],
+    *,
+    around: Around = contextlib.nullcontext,
 ) -> bytes:
     """StableHLO of obs [E, F] to the likeliest action of each, E symbolic, the parameters inside it.
 
-    `finish(jax.numpy, action)` makes of the policy's numbers what the environment takes. Read it with
+    Of a policy that remembers, of (obs, memory [E, M]) to (action, memory); it is zeros where an episode begins.
+
+    `finish(jax.numpy, action)` makes of the policy's numbers what the environment takes. `picked`: how many numbers an
+    observation has, all of which are given, and the places of those that the policy sees (None: all). Read it with
     `jax.export.deserialize`; it needs neither PyTensor nor us.
     """
     compiled = functions(spec.module, spec, "act", report=lambda what, seconds: None, around=around)
@@ -171,18 +182,22 @@ def likeliest_action(
     given = {name: np.asarray(state[name]) for name in shapes if name in state}
     given |= {"knobs": np.zeros(len(manifest["knobs"]), spec.dtype), "choice": np.asarray(GREEDY, "int32")}
 
-    def act(obs: Any) -> Any:
-        values = given | {"obs": obs}
+    def act(obs: Any, *memory: Any) -> Any:
+        values = given | {"obs": obs if picked[1] is None else obs[:, np.array(picked[1])]}
+        values |= dict(zip(("memory",), memory, strict=False))
         if "noise" in shapes:
             values["noise"] = jax.numpy.full((obs.shape[0], *shapes["noise"][1:]), 0.5, spec.dtype)
         else:  # the graph of a population: a column of parameters for each row
             values["params"] = jax.numpy.broadcast_to(given["params"][:, None], (spec.acting.num_params, obs.shape[0]))
-        return finish(jax.numpy, exported.call(*[values[name] for name in shapes])[0])
+        action, *others = exported.call(*[values[name] for name in shapes])
+        taken = finish(jax.numpy, action)
+        return (taken, others[-1]) if memory else taken
 
     with wide(jax, spec.dtype):
         (episodes,) = jax.export.symbolic_shape("E")
-        rows = jax.ShapeDtypeStruct((episodes, spec.acting.obs_size), spec.acting.obs_dtype)
-        return bytes(jax.export.export(jax.jit(act))(rows).serialize())
+        shapes_of_rows = ((picked[0], spec.acting.obs_dtype), (spec.acting.memory_size, spec.dtype))
+        rows = [jax.ShapeDtypeStruct((episodes, size), kind) for size, kind in shapes_of_rows if size]
+        return bytes(jax.export.export(jax.jit(act))(*rows).serialize())
 
 
 # -- sizes that arrays are padded to, so that few of them are compiled for

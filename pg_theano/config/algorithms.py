@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from pg_theano.types import Rollout
+from pg_theano.types import OF_EVERY_POLICY
 
 Defaults = Mapping[str, Mapping[str, Any]]
 
@@ -26,7 +26,7 @@ class Algorithm:
     """Knobs at whose default (null, or 0) a part of the graph is left out."""
     defaults: Defaults
     """What it changes of the defaults in `knobs.py`. The user's own knobs lie over it."""
-    takes: tuple[str, ...] = Rollout._fields
+    takes: tuple[str, ...] = OF_EVERY_POLICY
     """The fields of a rollout that it learns from."""
     optimizers: tuple[str, ...] = ("optimizer",)
     """`optimizer` moves the policy, and the value network unless that has its own: `value_optimizer`."""
@@ -61,7 +61,7 @@ WITH_VALUES = BY_GRADIENT | {
     "policy.value_hidden", "policy.value_network", "algorithm.advantage", "algorithm.gae_lambda",
     "algorithm.bootstrap_steps", "algorithm.num_steps", "normalize.rewards",
 }  # fmt: skip
-MINIBATCHES = frozenset({"algorithm.num_epochs", "algorithm.num_minibatches"})
+MINIBATCHES = frozenset({"algorithm.num_epochs", "algorithm.num_minibatches", "algorithm.sequence_length"})
 NATURAL = WITH_VALUES | MINIBATCHES | {
     "algorithm.target_kl", "algorithm.damping", "algorithm.num_cg_iterations", "schedules.value_learning_rate",
 }  # fmt: skip

@@ -29,6 +29,9 @@ class Environment(Section):
     wrappers: list[str | dict[str, dict[str, Any]]] = knob(
         [], "wrappers in the order applied, each `module:Class`, or `{module:Class: {argument: value}}`"
     )
+    observe: list[int | str] | None = knob(
+        None, "features that are seen, and no others: places in the row of an observation, or keys of a Dict; null: all"
+    )
     max_episode_steps: int | None = knob(None, "time limit in steps instead of the registered one", ge=1, le=10**7)
     workers: int = knob(
         0, "processes that environments are stepped in which may die or hang; 0: in this one", ge=0, le=1024
@@ -43,6 +46,16 @@ class Environment(Section):
     )
     look: bool = knob(True, "play random actions before training, to see what is wrong with it and whether it replays")
     max_faults: int = knob(10, "workers: faults gone on after, before the run stops", ge=0, le=10**9)
+
+    @field_validator("observe", mode="before")
+    @classmethod
+    def some(cls, observe: Any) -> Any:
+        def names(one: Any) -> bool:
+            return isinstance(one, str) or (type(one) is int and one >= 0)
+
+        if isinstance(observe, list) and not (observe and all(map(names, observe))):
+            raise ValueError(f"got {observe!r:.60}; expected places, counted from 0, as in [0, 2]; try null")
+        return observe
 
     @field_validator("wrappers")
     @classmethod

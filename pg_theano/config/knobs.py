@@ -98,6 +98,9 @@ class Algorithm(Section):
     num_steps: int | None = knob(None, "steps per environment and update; null plays whole episodes", ge=1, le=2**17)
     num_epochs: int = knob(10, "passes over a rollout (but for ppo: of V alone)", ge=1, le=10_000)
     num_minibatches: int = knob(1, "gradient steps a pass; sizes may differ by one", ge=1, le=100_000)
+    sequence_length: int | None = knob(
+        None, "of a policy that remembers: steps of a minibatch's sequences; null: num_steps", ge=1, le=2**17
+    )
     clip_range: Input[Positive] = knob(0.2, "ppo: ε, how far from 1 a ratio of probabilities may go")
     value_clip_range: Input[Positive | None] = knob(None, "ppo: the same for V, in units of the return")
     value_coefficient: Input[NonNegative] = knob(0.5, "a2c, ppo: weight of V's mean squared error")

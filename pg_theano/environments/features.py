@@ -4,8 +4,8 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from pg_theano.environments.rows import size_of
-from pg_theano.environments.spaces import parts_of
+from pg_theano.environments.rows import MOST_NUMBERS
+from pg_theano.environments.spaces import parts_of, size_of, whole_of
 
 NAMES = {
     "CartPole": ("cart position", "cart velocity", "pole angle", "pole angular velocity"),
@@ -23,6 +23,11 @@ def bare(id: str) -> str:
 
 def names_of(id: str, size: int, described: Mapping[str, Any] | None) -> list[str]:
     """A name for each of the `size` numbers of a row; `described` is the observation space as a run records it."""
+    if described and "observe" in described and len(described["observe"]) == size:
+        whole = whole_of(described)
+        if size_of(whole) <= MOST_NUMBERS:
+            names = names_of(id, size_of(whole), whole)
+            return [names[place] for place in described["observe"]]
     known = next((names for key, names in NAMES.items() if bare(id).startswith(key) and len(names) == size), None)
     if known:
         return list(known)

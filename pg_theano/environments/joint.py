@@ -22,7 +22,7 @@ from pg_theano.environments.naming import attribute, explained, quiet, wrappers_
 from pg_theano.environments.place import PASSED, Standing, calling
 from pg_theano.environments.rows import Flat, Outside, has_parts, observation_of
 from pg_theano.environments.singles import Slot
-from pg_theano.environments.spaces import action_of
+from pg_theano.environments.spaces import action_of, spaces_of
 from pg_theano.environments.telling import kind_of, short, shown_action, words_of
 from pg_theano.system import handed
 from pg_theano.types import Array, UserError
@@ -241,9 +241,11 @@ class Together(gymnasium.Env):
     def close(self) -> None:
         self.joint.env.close()
 
-    def converters(self, dtype: str, squash: bool) -> tuple[Any, Any]:
+    def converters(self, config: knobs.Environment, dtype: str, squash: bool) -> tuple[Any, Any]:
         """(observations [A, ...] to rows [A, F], actions [A, ...] of a policy to one of all agents, [1, A, ...])."""
         first = self.joint.seats[0]
-        rows, given = observation_of(first.observation_space, self.joint.id, dtype), action_of
-        action = given(first.action_space, self.joint.id, squash)
+        original = first.env.env if isinstance(first.env, Flat) else first.env
+        spaces = spaces_of(original.observation_space, first.action_space, config.id, config.observe)
+        rows = observation_of(first.observation_space, config.id, dtype, spaces["observation"].get("observe"))
+        action = action_of(first.action_space, config.id, squash)
         return rows.convert, lambda chosen: action.given(chosen)[None]

@@ -9,7 +9,6 @@ An environment whose episode has ended is begun again with a seed of the host's,
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -23,7 +22,7 @@ from pg_theano.environments.naming import explained, maker_of, quiet, spec_of, w
 from pg_theano.environments.parallel import Parallel
 from pg_theano.environments.rows import Flat, has_parts, observation_of
 from pg_theano.environments.singles import Slots
-from pg_theano.environments.spaces import action_of, spaces_of
+from pg_theano.environments.spaces import action_of, observed, places_of, size_of, spaces_of
 from pg_theano.environments.symbolic import Dynamics, SymbolicEnv, SymbolicVectorEnv
 from pg_theano.environments.telling import close_quietly
 from pg_theano.environments.vectors import VectorClass
@@ -109,8 +108,9 @@ def engine_of(config: knobs.Environment, *, dtype: str, backend: str, folders: S
         facts = own.task
         action = action_of(own.action_space, config.dynamics).space
         limit = config.max_episode_steps or facts["max_steps"]
-        spaces = spaces_of(own.observation_space, own.action_space, config.dynamics)
-        task = Task(config.dynamics, len(facts["obs_low"]), action, limit, facts["reward_threshold"], spaces)
+        spaces = spaces_of(own.observation_space, own.action_space, config.dynamics, config.observe)
+        size = size_of(spaces["observation"])
+        task = Task(config.dynamics, size, action, limit, facts["reward_threshold"], spaces)
         return Compiled(task, config.dynamics, own.source)
     if config.engine in ("gymnasium", "vector") or config.workers or config.api != "gymnasium":
         return None
@@ -127,10 +127,10 @@ def engine_of(config: knobs.Environment, *, dtype: str, backend: str, folders: S
     if not reasons:
         env = gymnasium.make(config.id, disable_env_checker=True)
         try:
-            action, size = action_of(env.action_space, config.id).space, math.prod(env.observation_space.shape or ())
+            action = action_of(env.action_space, config.id).space
             limit = config.max_episode_steps or spec.max_episode_steps
-            spaces = spaces_of(env.observation_space, env.action_space, config.id)
-            task = Task(config.id, size, action, limit, spec.reward_threshold, spaces)
+            spaces = spaces_of(env.observation_space, env.action_space, config.id, config.observe)
+            task = Task(config.id, size_of(spaces["observation"]), action, limit, spec.reward_threshold, spaces)
             return Compiled(task, BUILT_IN_DYNAMICS[config.id])
         finally:
             env.close()
@@ -229,18 +229,29 @@ def single(
         if config.api == "pettingzoo":
             return joint.Together(joint.made(config, render_mode), config, render_mode)
         spec_of(config)
-        return _single(config, wrappers_of(config), flat, render_mode)
+        env = _single(config, wrappers_of(config), flat, render_mode)
+        seen_of(env, config)  # which says so where there is no such feature
+        return env
 
 
 def converters(
-    env: gymnasium.Env, id: str, dtype: str, squash: bool = False
+    env: gymnasium.Env, config: knobs.Environment, dtype: str, squash: bool = False
 ) -> tuple[Callable[[Any], Array], Callable[[Array], Array]]:
     """(observation to one row [1, F], a policy's actions [N, ...] to the environment's) of a single environment;
     of one with several agents, a row for each: [A, F] and [A, ...] to [1, A, ...]."""
     if isinstance(env.unwrapped, joint.Together):
-        return env.unwrapped.converters(dtype, squash)
-    observation = observation_of(env.observation_space, id, dtype)
-    return lambda obs: observation.convert(np.asarray(obs)[None]), action_of(env.action_space, id, squash).given
+        return env.unwrapped.converters(config, dtype, squash)
+    observation = observation_of(env.observation_space, config.id, dtype, seen_of(env, config))
+    return lambda obs: observation.convert(np.asarray(obs)[None]), action_of(env.action_space, config.id, squash).given
+
+
+def seen_of(env: gymnasium.Env, config: knobs.Environment) -> list[int] | None:
+    """The places of `environment.observe` in the rows of a single environment. Errors: `UserError`."""
+    if config.observe is None:
+        return None
+    flat = env if isinstance(env, Flat) else getattr(env, "env", None)  # of parts, which are one row by now
+    described = flat.described if isinstance(flat, Flat) else observed(env.observation_space, config.id)
+    return places_of(config.observe, described, config.id)
 
 
 def is_gymnasiums_own(config: knobs.Environment) -> bool:

@@ -6,13 +6,13 @@ Whoever makes a row of an observation does it here and by what was recorded: tra
 """
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import gymnasium
 import numpy as np
 
-from pg_theano.environments.spaces import from_data, observed, parts_of
+from pg_theano.environments.spaces import choices_of, from_data, observed, parts_of, size_of, whole_of
 from pg_theano.types import Array, UserError
 
 PARTS = ("Dict", "Tuple", "OneOf", "Text")
@@ -37,37 +37,22 @@ class Observation(NamedTuple):
     """Of the rows."""
 
 
-def observation_of(space: Any, id: str, dtype: Any) -> Observation:
-    """How observations of a space become rows of F numbers. Errors: `UserError` where they cannot."""
+def observation_of(space: Any, id: str, dtype: Any, seen: Sequence[int] | None = None) -> Observation:
+    """How observations of a space become rows of F numbers, those at the places that are `seen`, or all.
+
+    Errors: `UserError` where they cannot.
+    """
     found = observed(space, id)
     size = size_of(found)
     if not 1 <= size <= MOST_NUMBERS:
         advice = "a wrapper in environment.wrappers that makes it so"
         raise UserError.at(id, f"an observation is {size:,} numbers", f"1 to {MOST_NUMBERS:,}", advice)
-    return rows_of(found, dtype)
+    return rows_of(found if seen is None else found | {"observe": seen}, dtype)
 
 
 def has_parts(space: Any) -> bool:
     """Whether `Flat` must make a row of what it gives: it is no array, or several."""
     return isinstance(space, tuple(getattr(gymnasium.spaces, kind) for kind in PARTS))
-
-
-def size_of(data: Mapping[str, Any]) -> int:
-    """How many numbers a row has. Nothing is allocated."""
-    match data["kind"]:
-        case "Dict" | "Tuple":
-            return sum(size_of(part) for _, part in parts_of(data))
-        case "OneOf":
-            return 1 + max(size_of(part) for _, part in parts_of(data))
-        case "Text":
-            return int(data["max_length"])
-        case "Discrete" | "MultiDiscrete":
-            return sum(_choices(data))
-    return math.prod(data["shape"])
-
-
-def _choices(data: Mapping[str, Any]) -> list[int]:
-    return [int(n) for n in np.ravel(data["n" if data["kind"] == "Discrete" else "nvec"])]
 
 
 def rows_of(data: dict[str, Any], dtype: Any) -> Observation:
@@ -79,9 +64,13 @@ def rows_of(data: dict[str, Any], dtype: Any) -> Observation:
     Dict, Tuple             their parts, in their own order
     OneOf                   which it is, then that one, filled up with its first number
 
-    Without a `dtype` numbers keep their own, and pixels do with one: see `dtype_of`. `convert` raises `Outside`,
-    KeyError, TypeError or ValueError for what is none of the space.
+    Of these, the places that `environment.observe` has named. Without a `dtype` numbers keep their own, and pixels do
+    with one: see `dtype_of`. `convert` raises `Outside`, KeyError, TypeError or ValueError for what is none of the
+    space.
     """
+    if "observe" in data:
+        whole, seen = rows_of(whole_of(data), dtype), np.array(data["observe"])
+        return Observation(len(seen), lambda obs: whole.convert(obs).take(seen, axis=1), whole.dtype)
     makers = {"Dict": _joined, "Tuple": _joined, "OneOf": _one_of, "Text": _spelled}
     makers |= {"Discrete": _one_hot, "MultiDiscrete": _one_hot}
     dtype = dtype and dtype_of(data, dtype)
@@ -146,7 +135,7 @@ def _bytes(obs: Array) -> bool:
 
 
 def _one_hot(data: dict[str, Any], dtype: Any) -> Callable[[Any], Array]:
-    sizes, starts, shape = _choices(data), np.ravel(data["start"]).tolist(), tuple(data["shape"])
+    sizes, starts, shape = choices_of(data), np.ravel(data["start"]).tolist(), tuple(data["shape"])
     column = np.repeat(np.arange(len(sizes)), sizes)  # [F] the component that each number of a row belongs to
     choice = np.concatenate([np.arange(start, start + n) for n, start in zip(sizes, starts, strict=True)])  # [F]
     table = np.eye(sizes[0], dtype=dtype or bool) if len(sizes) == 1 and sizes[0] in QUICKER_BY_TABLE else None

@@ -41,19 +41,17 @@ class Slots:
         limits += [first.get_wrapper_attr("_max_episode_steps")] if first.has_wrapper_attr("_max_episode_steps") else []
         time_limit = next(filter(None, limits), None)
         threshold = first.spec.reward_threshold if first.spec else None
-        self._observation = observation_of(first.observation_space, config.id, dtype)
+        original = first.env.env if isinstance(first.env, Flat) else first.env  # as the environment itself gives it
+        spaces = spaces_of(original.observation_space, first.action_space, config.id, config.observe)
+        seen = spaces["observation"].get("observe")
+        self._observation = observation_of(first.observation_space, config.id, dtype, seen)
         self._action = action_of(first.action_space, config.id, squash)
         self.given = self._action.given  # a policy's actions [N, ...] to what the environments take
-        original = first.env.env if isinstance(first.env, Flat) else first.env  # as the environment itself gives it
-        spaces = spaces_of(original.observation_space, first.action_space, config.id)
         self.task = Task(config.id, self._observation.size, self._action.space, time_limit, threshold, spaces)
         # Of anything but a box only the space itself can say whether an observation belongs to it.
-        is_box = isinstance(first.observation_space, gymnasium.spaces.Box)
-        self._shape = first.observation_space.shape if is_box else None
+        self._shape = first.observation_space.shape if first._is_box else None
         self._kinds = "u" if self._observation.dtype == np.uint8 else "fiub"  # of numbers that need no closer look
-        self._obs = np.zeros(
-            (self.num_envs, self._observation.size), self._observation.dtype
-        )  # as last seen; replaced, never written to
+        self._obs = np.zeros((self.num_envs, self.task.obs_size), self._observation.dtype)  # replaced, never written to
         self.real = np.ones(self.num_envs, bool)
         self.lost: Sequence[int] = ()  # environments whose episode a fault has ended: none, as a fault ends the run
         self.player: object = None  # who began the episodes that are open

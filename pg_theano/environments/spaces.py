@@ -7,7 +7,7 @@ How rows are made of observations: `rows.py`.
 """
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import gymnasium
@@ -18,12 +18,62 @@ from pg_theano.types import ONLY_NUMBERS, ActionSpace, Array, UserError
 _KINDS: Any = gymnasium.spaces
 
 
-def spaces_of(observation: Any, action: Any, id: str) -> dict[str, Any]:
+def spaces_of(observation: Any, action: Any, id: str, observe: Sequence[int | str] | None = None) -> dict[str, Any]:
     """What a policy must know of an environment's spaces when it is used without the environment, as plain data.
 
-    Errors: `UserError` for an observation space that no row of numbers can be made of.
+    With `observe` the observation has an entry of that name: the places in its row that are seen. Errors: `UserError`
+    for an observation space that no row of numbers can be made of, and for a place that its row has not.
     """
-    return {"observation": observed(observation, id), "action": as_data(action)}
+    found = observed(observation, id)
+    seen = {} if observe is None else {"observe": places_of(observe, found, id)}
+    return {"observation": found | seen, "action": as_data(action)}
+
+
+def places_of(observe: Sequence[int | str], data: Mapping[str, Any], id: str) -> list[int]:
+    """The places in a row of what `observe` names: places, and keys of a Dict, of which all numbers are seen.
+
+    Errors: `UserError` for a place or a key that there is not, and for one that is named twice.
+    """
+    size, start, of_key = size_of(data), 0, {}
+    found: list[int] = []
+    for key, part in parts_of(data):
+        of_key[str(key)] = range(start, start := start + size_of(part))
+    for one in observe:
+        places = of_key.get(one, ()) if isinstance(one, str) else range(one, one + 1)
+        if not places or places[-1] >= size:
+            keys = f", or a key of it: {', '.join(of_key)}" if data["kind"] == "Dict" else ""
+            wanted = f"places from 0 to {size - 1}: an observation of {id} is a row of {size:,} numbers{keys}"
+            raise UserError.of("environment.observe", f"got {one!r:.60}", wanted)
+        found += places
+    if len({*found}) < len(found):
+        raise UserError.of("environment.observe", f"got place {max(found, key=found.count)} twice", "each once")
+    return found
+
+
+def whole_of(data: Mapping[str, Any]) -> dict[str, Any]:
+    """The same observation with all of its features seen."""
+    return {name: entry for name, entry in data.items() if name != "observe"}
+
+
+def size_of(data: Mapping[str, Any]) -> int:
+    """How many numbers a row has. Nothing is allocated."""
+    if "observe" in data:
+        return len(data["observe"])
+    match data["kind"]:
+        case "Dict" | "Tuple":
+            return sum(size_of(part) for _, part in parts_of(data))
+        case "OneOf":
+            return 1 + max(size_of(part) for _, part in parts_of(data))
+        case "Text":
+            return int(data["max_length"])
+        case "Discrete" | "MultiDiscrete":
+            return sum(choices_of(data))
+    return math.prod(data["shape"])
+
+
+def choices_of(data: Mapping[str, Any]) -> list[int]:
+    """How many there are, of each component."""
+    return [int(n) for n in np.ravel(data["n" if data["kind"] == "Discrete" else "nvec"])]
 
 
 def observed(space: Any, id: str, part: str = "") -> dict[str, Any]:
@@ -134,7 +184,8 @@ def check_same(got: Mapping[str, Any], expected: Mapping[str, Any], id: str) -> 
 def _comparable(data: Mapping[str, Any], part: str) -> Any:
     """What must be equal of a space, in plain data of this version's form."""
     if "spaces" in data:
-        return data["kind"], [(key, _comparable(one, part)) for key, one in parts_of(data)]
+        parts = [(key, _comparable(one, part)) for key, one in parts_of(data)]
+        return data["kind"], parts, data.get("observe")
     left_out = {"dtype", "low", "high"} if part == "observation" else {"dtype"}
     kind = np.dtype(data["dtype"]).kind if "dtype" in data else None
     return kind, {name: value for name, value in data.items() if name not in left_out}

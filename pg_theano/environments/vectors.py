@@ -45,11 +45,13 @@ class VectorClass:
         self.num_envs = num_envs = envs.num_envs
         time_limit = config.max_episode_steps or (envs.spec.max_episode_steps if envs.spec else None)
         threshold = envs.spec.reward_threshold if envs.spec else None
-        self._obs = observation_of(envs.single_observation_space, config.id, dtype)
-        self._action = action_of(envs.single_action_space, config.id, squash)
+        space, actions = envs.single_observation_space, envs.single_action_space
+        spaces = spaces_of(space, actions, config.id, config.observe)
+        self._obs = observation_of(space, config.id, dtype, spaces["observation"].get("observe"))
+        self._action = action_of(actions, config.id, squash)
         self.given = self._action.given  # a policy's actions [N, ...] to what the class takes
-        size, spaces = self._obs.size, spaces_of(envs.single_observation_space, envs.single_action_space, config.id)
-        self.task = Task(config.dynamics or config.id, size, self._action.space, time_limit, threshold, spaces)
+        id, size = config.dynamics or config.id, self._obs.size
+        self.task = Task(id, size, self._action.space, time_limit, threshold, spaces)
         self._by_seed = hasattr(envs.unwrapped, "env_fns")  # Gymnasium's Sync and Async: a seed for each
         # NEXT_STEP: which rows the next step only resets. DISABLED: which have ended, and wait for `begin`.
         self._waiting, self._any_waits, self._unseen = np.zeros(num_envs, bool), False, True

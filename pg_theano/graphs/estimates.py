@@ -6,6 +6,7 @@ import numpy as np
 import pytensor.tensor as pt
 
 from pg_theano.graphs import actors, advantages, networks, normalizers
+from pg_theano.graphs.algorithms import blocks
 from pg_theano.graphs.common import total
 from pg_theano.spec import Spec
 from pg_theano.types import RETURN_SO_FAR
@@ -36,7 +37,12 @@ def estimates(spec: Spec, state, knobs, block):
     def valued(obs):
         return actors.value(acting, layers, normalizers.observed(acting, state, obs)).reshape(shape)
 
-    value, next_value = valued(block.obs), valued(block.next_obs)
+    if acting.memory_size:
+        following = normalizers.observed(acting, state, block.next_obs)
+        both = actors.values(acting, layers, blocks.seen(spec, state, block), following)
+        value, next_value = (one.reshape(shape) for one in both)
+    else:
+        value, next_value = valued(block.obs), valued(block.next_obs)
     ends = (block.terminated, block.truncated, block.mask)
     common = {"discount": knobs["discount"], "max_steps": learning.num_steps or learning.max_steps}
     if learning.advantage == "monte_carlo":

@@ -14,13 +14,13 @@ from pg_theano.spec import Acting, Spec
 
 
 def slope(spec: Spec):
-    """(policy, obs [E, F], action [E, ...], part [C]) to ∂S_c/∂o at each observation, [E, F].
+    """(policy, obs [E, F], action [E, ...], part [C], memory [E, M]) to ∂S_c/∂o at each observation, [E, F].
 
         g_f = ∂/∂o_f Σ_c part_c·S_c(o)                         Simonyan et al. 2013, section 3, of a policy's numbers
 
     o is the observation as the environment gave it: the normaliser is part of what is differentiated. With a 1 in one
     place of `part`, and 0 elsewhere, g is the derivative of that number. Columns are independent, so the derivative of
-    their sum is that of each.
+    their sum is that of each. What a policy remembers is held.
     """
     acting, dtype = spec.acting, spec.dtype
     state = {name: pt.tensor(name, shape=(size,), dtype=dtype) for name, size in entries(acting).items()}
@@ -32,7 +32,10 @@ def slope(spec: Spec):
             "action", shape=(None,) if acting.action.kind == "discrete" else (None, acting.action.size), dtype="int32"
         )
     layers = networks.views(state["params"], acting.layout)
-    outputs, _ = actors.outputs(acting, layers, normalizers.observed(acting, state, obs.T))
+    memory = common.memory_of_rows(acting)
+    before = memory["memory"].T if memory else None
+    outputs, *_ = actors.step(acting, layers, normalizers.observed(acting, state, obs.T), before)
+    given |= memory
     done = numbers(acting, outputs, given.get("action", obs).T)  # [C, E]
     return common.graph(given, {"slope": pytensor.grad(total(part[:, None] * done), obs)})
 

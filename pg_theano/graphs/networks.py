@@ -4,8 +4,13 @@ from __future__ import annotations
 
 import importlib
 import math
+from typing import Any, NamedTuple
 
-from pg_theano.layers import kind_of
+import pytensor
+import pytensor.tensor as pt
+
+from pg_theano.graphs.folding import fold, unfold
+from pg_theano.layers import kind_of, memory
 
 
 def views(params, layout):
@@ -32,8 +37,12 @@ def through(path, named, x, *, multiply):
 
 def expression(placed, arrays, x, *, multiply):
     """What one layer gives, of what it learns and what it is given."""
-    kind = importlib.import_module(f"pg_theano.graphs.layers.{kind_of(placed.layer)}")
-    return kind.expression(placed, arrays, x, multiply=multiply)
+    return kind(placed.layer).expression(placed, arrays, x, multiply=multiply)
+
+
+def kind(layer):
+    """The module of a kind of layer."""
+    return importlib.import_module(f"pg_theano.graphs.layers.{kind_of(layer)}")
 
 
 def inside(path, arrays, x, *, multiply):
@@ -49,3 +58,55 @@ def inside(path, arrays, x, *, multiply):
 def over_columns(array):
     """What one layer learns, [G] as a column beside [G, N]; where each column has its own it is [G, N] already."""
     return array[:, None] if array.type.ndim == 1 else array
+
+
+# -- layers that remember
+
+
+class Remembered(NamedTuple):
+    """What layers remember, and where they begin anew."""
+
+    before: Any  # [M, R] at the first step of each of R sequences
+    begins: Any = None  # [L, R] 1 where a step is an episode's first; None: one step of each, L = 1
+
+
+def remembering(path, named, x, remembered, *, multiply):
+    """(what layers give [outputs, L·R], what they remember after each step [M, L·R]).
+
+    Shapes: `x` [F, L·R], column t·R + r is step t of sequence r.
+    """
+    after, start = [], 0
+    for placed in path:
+        arrays, size = [named[name] for name, *_ in placed.arrays], memory(placed.layer)
+        if size:
+            own = remembered._replace(before=remembered.before[start : start + size])
+            known = recurrent(placed, arrays, x, own, multiply=multiply)
+            x, start = known[: placed.layer.width], start + size
+            after.append(known)
+        else:
+            x = expression(placed, arrays, x, multiply=multiply)
+    return x, pt.concatenate(after, axis=0) if after else remembered.before
+
+
+def recurrent(placed, arrays, x, remembered, *, multiply):
+    """What a layer remembers after each step [M, L·R]; its first rows are what it gives."""
+    weight, back, bias = arrays
+    driven, step, width = multiply(weight, x) + over_columns(bias), kind(placed.layer).step, placed.layer.width
+    before, begins = remembered
+    if begins is None:
+        return step(width, driven, multiply(back, before[:width]), before)
+
+    def following(driven, begins, before, back):
+        before = pt.switch(begins[None, :] > 0, 0, before)
+        return step(width, driven, back.T @ before[:width], before)
+
+    after = pytensor.scan(
+        following,
+        sequences=[unfold(driven, begins), begins],
+        outputs_info=[before],
+        non_sequences=[back],
+        n_steps=begins.type.shape[0] or begins.shape[0],
+        strict=True,
+        return_updates=False,
+    )
+    return fold(after, begins)

@@ -66,10 +66,17 @@ def rollout(spec: Spec, environment, state, knobs):
               initial_noise [C + 1, U0, E], the last row for what begins here
     outputs   env_state, record [C, K, E], and alive or elapsed
 
+    A policy that remembers has `memory` [M, E] in both; of stretches `memories` [_, M, E] too, before the first step of
+    each sequence that is learned from.
+
     A frozen episode's state no longer moves, so that it cannot leave the range in which the dynamics are finite.
     """
+    if seen := spec.engine.observe:
+        told = environment.observation
+        environment = environment._replace(observation=lambda env_state: tuple(told(env_state)[i] for i in seen))
     layers = networks.views(state["params"], spec.acting.layout)
-    named = {name: value for name, value in layers.items() if not name.startswith("value/")}
+    remembers_values = spec.acting.memory_of("value") > 0
+    named = {name: value for name, value in layers.items() if remembers_values or not name.startswith("value/")}
     normalizer = [state[name] for name in normalizers.OBSERVATIONS[:2] if spec.acting.normalize_observations]
     stage = Stage(spec, environment, list(named))
     scan = {
@@ -102,6 +109,8 @@ def symbols(spec: Spec, environment):
     }
     if not goes_on:
         shapes["alive"] = (None,)
+    if spec.acting.memory_size:
+        shapes["memory"] = (spec.acting.memory_size, None)
     if not is_population(spec):
         shapes["noise"] = (chunk, spec.acting.noise_kind[1], None)
     return {name: pt.tensor(name, shape=shape, dtype=dtype) for name, shape in shapes.items()}
@@ -129,6 +138,10 @@ class Stage(NamedTuple):
         """The rows of an environment's state."""
         return tuple(env_state[i] for i in range(self.environment.state_size))
 
+    def parted(self, arguments):
+        """(what is remembered, or None; the rest) of what a step of the scan is given."""
+        return (arguments[0], arguments[1:]) if self.spec.acting.memory_size else (None, arguments)
+
     def components(self, action):
         """The numbers of an action, a list of [E]."""
         space = self.spec.acting.action
@@ -142,11 +155,18 @@ def log_prob_of(acting: Acting, inputs, action, rate):
     return distributions.of(acting).log_prob(inputs, action)
 
 
-def seen_and_drawn(stage, current, uniform, rate, rest):
-    """What one step sees and does: (obs F of [E], action, log π, what the network gives).
+class Done(NamedTuple):
+    """What one step saw and did. One of `log_prob` and `numbers` is None, or both where nobody takes log π."""
 
-    One of the last two is None, or both where nobody takes log π. `rest` are the policy's arrays, then its normaliser.
-    """
+    observed: Any  # F of [E]
+    action: Any
+    after: Any  # what is remembered [M, E]; None of a policy that does not
+    log_prob: Any = None  # [E]
+    numbers: Any = None  # [K, E], what the network gives
+
+
+def seen_and_drawn(stage, current, memory, uniform, rate, rest):
+    """What one step sees and does. `rest` are the policy's arrays, then its normaliser."""
     spec, acting = stage.spec, stage.spec.acting
     observed = stage.environment.observation(current)
     obs = pt.stack(observed, axis=0)  # [F, E]
@@ -154,24 +174,24 @@ def seen_and_drawn(stage, current, uniform, rate, rest):
     if normalizer:
         obs = normalizers.normalize(obs, *normalizer)
     multiply = dense.columnwise if is_population(spec) else dense.in_scan
-    numbers, features = actors.outputs(acting, layers, obs, multiply=multiply)
+    numbers, features, after = actors.step(acting, layers, obs, memory, multiply=multiply)
     if is_population(spec):
-        return observed, distributions.mode_of(acting, numbers), None, None
+        return Done(observed, distributions.mode_of(acting, numbers), after)
     discrete = acting.action.kind == "discrete"
     drawn_from_logits = discrete and not acting.logistic
     if drawn_from_logits and (
         stage.tells_numbers or "log_prob" not in spec.learning.takes
     ):  # what is drawn needs no more
         action = exploration.draw(acting.exploration, numbers, uniform, exploration_rate=rate)
-        return observed, action, None, numbers if stage.tells_numbers else None
+        return Done(observed, action, after, numbers=numbers if stage.tells_numbers else None)
     inputs = distributions.inputs_of(acting, numbers, layers.get("policy/log_std"), features)
     if discrete:
         action = exploration.draw(acting.exploration, inputs[0], uniform, exploration_rate=rate)
     else:
         action = distributions.of(acting).sample(inputs, uniform)
     if stage.tells_numbers:
-        return observed, action, None, numbers
-    return observed, action, log_prob_of(acting, inputs, action, rate), None
+        return Done(observed, action, after, numbers=numbers)
+    return Done(observed, action, after, log_prob_of(acting, inputs, action, rate))
 
 
 # -- whole episodes
@@ -187,17 +207,21 @@ def episodes(stage, given, start, scan):
         uniform, arguments = (arguments[0], arguments[1:]) if noise else (None, arguments)
         return frozen_step(stage, uniform, *arguments)
 
-    states, alives, record = pytensor.scan(
-        step, sequences=[*noise, time], outputs_info=[start, given["alive"], None], **scan
+    memory = [pt.switch(given["begins"] > 0, 0, given["memory"])] if "memory" in given else []
+    states, alives, *memories, record = pytensor.scan(
+        step, sequences=[*noise, time], outputs_info=[start, given["alive"], *memory, None], **scan
     )
-    return {"env_state": states[-1], "alive": alives[-1], "record": record}
+    after = {"memory": memories[0][-1]} if memories else {}
+    return {"env_state": states[-1], "alive": alives[-1], "record": record} | after
 
 
-def frozen_step(stage, uniform, played, packed, alive, rate, *rest):
+def frozen_step(stage, uniform, played, packed, alive, *arguments):
     """One step of every episode: (env_state, alive, row of the record [K, E])."""
     spec, environment = stage.spec, stage.environment
     current = stage.unpacked(packed)
-    observed, action, log_prob, _ = seen_and_drawn(stage, current, uniform, rate, rest)
+    memory, (rate, *rest) = stage.parted(arguments)
+    done = seen_and_drawn(stage, current, memory, uniform, rate, rest)
+    observed, action = done.observed, done.action
     taken = environment_action(spec.acting, action)
     following = environment.transition(current, taken)
     reward = environment.reward(current, taken, following)
@@ -208,14 +232,15 @@ def frozen_step(stage, uniform, played, packed, alive, rate, *rest):
         "action": lambda: [part.astype(spec.dtype) for part in stage.components(action)],
         "reward": lambda: [reward * alive],
         "mask": lambda: [alive],
-        "log_prob": lambda: [log_prob],
+        "log_prob": lambda: [done.log_prob],
         "next_obs": lambda: environment.observation(following),
         "terminated": lambda: [terminated.astype(spec.dtype)],
         "truncated": lambda: [pt.and_(truncated, ~terminated).astype(spec.dtype)],
     }
     record = pt.stack([row for name in columns(spec) for row in rows[name]()], axis=0)
     moved = pt.switch(alive[None, :] > 0, pt.stack(following, axis=0), packed)
-    return moved, pt.switch(ended, np.zeros((), spec.dtype), alive), record
+    carried = [] if done.after is None else [done.after]
+    return moved, pt.switch(ended, np.zeros((), spec.dtype), alive), *carried, record
 
 
 # -- stretches
@@ -224,29 +249,39 @@ def frozen_step(stage, uniform, played, packed, alive, rate, *rest):
 def stretches(stage, given, start, scan, log_std, rate):
     """C steps of episodes of which the next begins where one ends: the outputs of `rollout`."""
     elapsed = pt.switch(given["begins"] > 0, np.zeros((), stage.spec.dtype), given["elapsed"])
-    states, counts, rows = pytensor.scan(
+    memory = [pt.switch(given["begins"] > 0, 0, given["memory"])] if "memory" in given else []
+    states, counts, *memories, rows = pytensor.scan(
         lambda *arguments: restarting_step(stage, *arguments),
         sequences=[given["noise"], given["initial_noise"][:-1]],
-        outputs_info=[start, elapsed, None],
+        outputs_info=[start, elapsed, *memory, None],
         **scan,
     )
-    return {"env_state": states[-1], "elapsed": counts[-1], "record": record_of(stage, rows, log_std, rate)}
+    after = {}
+    if memories:
+        after, length = {"memory": memories[0][-1]}, stage.spec.learning.sequence_length
+        later = [memories[0][length - 1 : -1 : length]] if stage.spec.num_sequences > 1 else []
+        after["memories"] = pt.concatenate([memory[0][None], *later], axis=0)
+    record = record_of(stage, rows, log_std, rate)
+    return {"env_state": states[-1], "elapsed": counts[-1], "record": record} | after
 
 
-def restarting_step(stage, uniform, fresh_noise, packed, elapsed, rate, *rest):
+def restarting_step(stage, uniform, fresh_noise, packed, elapsed, *arguments):
     """What must be known to take the next step; all else is computed of all steps at once, in `record_of`."""
     spec, environment = stage.spec, stage.environment
     current = stage.unpacked(packed)
-    _, action, log_prob, numbers = seen_and_drawn(stage, current, uniform, rate, rest)
+    memory, (rate, *rest) = stage.parted(arguments)
+    done = seen_and_drawn(stage, current, memory, uniform, rate, rest)
+    action, numbers = done.action, done.numbers
     following = environment.transition(current, environment_action(spec.acting, action))
     terminated = environment.terminated(following)
     ended = terminated | pt.ge(elapsed + 1, spec.learning.max_steps)
     fresh = environment.initial(tuple(fresh_noise[i] for i in range(environment.num_initial_noise)))
     moved = pt.switch(ended[None, :], pt.stack(fresh, axis=0), pt.stack(following, axis=0))
-    told = [log_prob] if numbers is None else [numbers[i] for i in range(spec.acting.num_outputs)]
+    told = [done.log_prob] if numbers is None else [numbers[i] for i in range(spec.acting.num_outputs)]
     parts = (*current, *following, *stage.components(action), terminated, ended, *told)
     row = pt.stack([part.astype(spec.dtype) for part in parts], axis=0)
-    return moved, pt.switch(ended, np.zeros((), spec.dtype), elapsed + 1), row
+    carried = [] if done.after is None else [pt.switch(ended[None, :], np.zeros((), spec.dtype), done.after)]
+    return moved, pt.switch(ended, np.zeros((), spec.dtype), elapsed + 1), *carried, row
 
 
 def record_of(stage, rows, log_std, rate):

@@ -3,6 +3,7 @@
 from pg_theano.layers.images import Conv, Image, MaxPool, Window, window_of
 from pg_theano.layers.joined import Join, Residual, inner
 from pg_theano.layers.plain import Activation, Dense, Embed, Layer, LayerNorm, Layout, Placed, Shape, layout_of
+from pg_theano.layers.recurrent import Gru, Lstm, memory
 
 __all__ = [
     "LAYERS",
@@ -10,11 +11,13 @@ __all__ = [
     "Conv",
     "Dense",
     "Embed",
+    "Gru",
     "Image",
     "Join",
     "Layer",
     "LayerNorm",
     "Layout",
+    "Lstm",
     "MaxPool",
     "Placed",
     "Residual",
@@ -23,6 +26,7 @@ __all__ = [
     "inner",
     "kind_of",
     "layout_of",
+    "memory",
     "window_of",
 ]
 
@@ -35,6 +39,8 @@ LAYERS: dict[str, type[Layer]] = {
     "residual": Residual,
     "embed": Embed,
     "join": Join,
+    "gru": Gru,
+    "lstm": Lstm,
 }
 """Each kind of layer by its name, which is that of its modules too."""
 

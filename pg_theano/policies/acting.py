@@ -31,13 +31,13 @@ def quicker_in_numpy(acting: Acting, num_envs: int) -> bool:
     return acting.num_params * num_envs <= 1_000_000
 
 
-def log_probs(acting: Acting, state: State, obs: Array) -> Array:
-    """log π of every action of a discrete space. Shapes: `obs` [E, F] to [E, A]."""
-    return _log_softmax(_logits(acting, _outputs(acting, state, obs)[0]))
+def log_probs(acting: Acting, state: State, obs: Array, memory: Array | None = None) -> Array:
+    """log π of every action of a discrete space. Shapes: `obs` [E, F] to [E, A]; `memory` as of `probs`."""
+    return _log_softmax(_logits(acting, _outputs(acting, state, obs, memory)[0]))
 
 
-def probs(acting: Acting, state: State, obs: Array) -> Any:
-    """What the policy draws from, at `obs` [E, F].
+def probs(acting: Acting, state: State, obs: Array, memory: Array | None = None) -> Any:
+    """What the policy draws from, at `obs` [E, F], and with what it remembers [E, M]; None: nothing yet.
 
     discrete         π(a|o), [E, A]
     multi-discrete   a list of [E, A_c], one of each component
@@ -47,8 +47,8 @@ def probs(acting: Acting, state: State, obs: Array) -> Any:
     """
     kind = acting.action.kind
     if kind == "discrete":
-        return np.exp(log_probs(acting, state, obs))
-    outputs, hidden, named = _outputs(acting, state, obs)
+        return np.exp(log_probs(acting, state, obs, memory))
+    outputs, hidden, named = _outputs(acting, state, obs, memory)
     if kind == "multi_discrete":
         parts = np.split(outputs, np.cumsum(acting.action.choices)[:-1], axis=1)
         return [np.exp(_log_softmax(part)) for part in parts]
@@ -58,16 +58,25 @@ def probs(acting: Acting, state: State, obs: Array) -> Any:
     return mean, np.zeros_like(mean) if std is None else np.broadcast_to(std, mean.shape).copy()
 
 
-def _outputs(acting: Acting, state: State, obs: Array) -> tuple[Array, Array, dict[str, Array]]:
+def nothing_remembered(acting: Acting, rows: int) -> list[Array]:
+    """What `act` is given at an episode's first step: zeros [N, M]; nothing for a policy that does not remember."""
+    return [np.zeros((rows, acting.memory_size), acting.dtype)] if acting.memory_size else []
+
+
+def _outputs(
+    acting: Acting, state: State, obs: Array, memory: Array | None = None
+) -> tuple[Array, Array, dict[str, Array]]:
     """(the network's outputs [E, K], what its last layer was given [E, H], the parameters by name)."""
     named = views(np.asarray(state["params"]), acting.layout)
     if acting.normalize_observations:
         obs = normalized(obs, *normalizer(state))
-    return *networks.forward(acting, named)(obs), named
+    before = nothing_remembered(acting, len(obs)) if memory is None else [memory]
+    outputs, hidden, *_ = networks.forward(acting, named)(obs, *before)
+    return outputs, hidden, named
 
 
-def numpy_act(acting: Acting, *, with_log_prob: bool = True) -> Callable[..., tuple[Array, Array | None]]:
-    """`Program.act` in NumPy: (state, obs [E, F], noise [E, U], knobs, choice) -> (action, log_prob [E]).
+def numpy_act(acting: Acting, *, with_log_prob: bool = True) -> Callable[..., tuple[Any, ...]]:
+    """`Program.act` in NumPy: (state, obs [E, F], noise [E, U], knobs, choice, *memory) -> (action, log_prob [E], ...).
 
     The action is int32 [E] or [E, C], or what the distribution of a box drew, [E, C] of the spec's dtype, neither
     clipped nor squashed. Without the log-probability, None stands for it, and a sample needs no logarithm.
@@ -77,7 +86,7 @@ def numpy_act(acting: Acting, *, with_log_prob: bool = True) -> Callable[..., tu
     normalizes = acting.normalize_observations
     kept: dict[str, Any] = {"params": None, "variance": None, "mean": None}
 
-    def act(state, obs, noise, knobs, choice):
+    def act(state, obs, noise, knobs, choice, *memory):
         if kept["params"] is not state["params"]:
             named = views(np.asarray(state["params"]), acting.layout)
             kept["params"], kept["log_std"] = state["params"], log_std_of(named)
@@ -87,28 +96,31 @@ def numpy_act(acting: Acting, *, with_log_prob: bool = True) -> Callable[..., tu
             if kept["variance"] is not variance or kept["mean"] is not mean:
                 kept["mean"], kept["variance"], kept["normalizer"] = mean, variance, normalizer(state)
             obs = normalized(obs, *kept["normalizer"])
-        outputs, hidden = kept["forward"](obs)
-        return choose(outputs, hidden, kept["log_std"], noise, knobs["exploration_rate"], choice)
+        outputs, hidden, *after = kept["forward"](obs, *memory)
+        chosen = choose(outputs, hidden, kept["log_std"], noise, knobs["exploration_rate"], choice)
+        return (*chosen, *after) if after else chosen
 
     return act
 
 
-def numpy_population_act(acting: Acting) -> Callable[[State, Array], Array]:
-    """(state with params [D, N], obs [N, F]) -> the likeliest action of each row by its own column, [N] or [N, C].
+def numpy_population_act(acting: Acting) -> Callable[..., tuple[Array, ...]]:
+    """(state with params [D, N], obs [N, F], *memory) -> (the likeliest action of each row by its own column, [N] or
+    [N, C], *memory).
 
     The same as `graphs/population.act`.
     """
     choose = CHOOSERS[acting.action.kind](acting, False)
     kept: dict[str, Any] = {"params": None}
 
-    def act(state: State, obs: Array) -> Array:
+    def act(state: State, obs: Array, *memory: Array) -> tuple[Array, ...]:
         if kept["params"] is not state["params"]:
             rows = np.ascontiguousarray(state["params"].T)  # [N, D]
             kept["params"], kept["forward"] = state["params"], networks.forward(acting, views(rows, acting.layout))
         if acting.normalize_observations:
             obs = normalized(obs, *normalizer(state))
-        outputs, hidden = kept["forward"](obs[:, None])  # each row is a block of its own
-        return choose(outputs[:, 0], hidden[:, 0], (None, None), None, 0.0, GREEDY)[0]
+        outputs, hidden, *after = kept["forward"](obs[:, None], *(one[:, None] for one in memory))  # a block each row
+        action = choose(outputs[:, 0], hidden[:, 0], (None, None), None, 0.0, GREEDY)[0]
+        return action, *(one[:, 0] for one in after)
 
     return act
 

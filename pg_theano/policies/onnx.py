@@ -1,10 +1,12 @@
 """A policy as an ONNX model. The only importer of onnx (extra `export`).
 
-inputs    obs [N, ...], as the environment gives them: a box of any shape, else rows of F numbers
+inputs    obs [N, ...], as the environment gives them: a box of any shape, else rows of numbers; whole, also where
+          only some features are seen
 outputs   action [N, ...], the likeliest, as the environment takes it; then
           probs [N, A]              discrete, and P(1) [N, C] of multi-binary
           probs_1 [N, A_1], ...     multi-discrete
           mean, std [N, C]          box, before clipping and squashing
+A policy that remembers has `memory` [N, M] in, zeros where an episode begins, and `next_memory` out.
 """
 
 from __future__ import annotations
@@ -17,7 +19,7 @@ import numpy as np
 from pg_theano import parameters
 from pg_theano.policies import acting as forward
 from pg_theano.policies import networks
-from pg_theano.policies.policy import Policy
+from pg_theano.policies.policy import Policy, seen_of
 from pg_theano.types import Array, UserError
 
 OPSET = 17  # of 2022: what every runtime of today reads
@@ -57,12 +59,15 @@ def model_of(policy: Policy) -> bytes:
     acting, described = policy.acting, policy.described
     graph = _Graph(onnx, acting.dtype)
     helper = onnx.helper
+    size, seen = seen_of(described)
     box = described["observation"]["kind"] == "Box"
-    shape = described["observation"]["shape"] if box else [acting.obs_size]
+    shape = described["observation"]["shape"] if box else [size]
     given = np.dtype(described["observation"]["dtype"]) if box else graph.dtype
     rows = graph.add("Cast", "obs", to=helper.np_dtype_to_tensor_dtype(graph.dtype))
     if len(shape) != 1:
-        rows = graph.add("Reshape", rows, graph.constant([-1, acting.obs_size], np.int64))
+        rows = graph.add("Reshape", rows, graph.constant([-1, size], np.int64))
+    if seen is not None:
+        rows = graph.add("Gather", rows, graph.constant(seen, np.int64), axis=1)
     outputs, hidden, named = _network(graph, policy, rows)
     head = {
         "discrete": _discrete,
@@ -73,14 +78,19 @@ def model_of(policy: Policy) -> bytes:
     action, others = head(graph, policy, outputs, hidden, named)
     taken = np.dtype(described["action"]["dtype"])
     graph.add("Cast", action, output="action", to=helper.np_dtype_to_tensor_dtype(taken))
+    remembered = [(graph.dtype, [acting.memory_size])] if acting.memory_size else []
+
+    def info(name: str, kind: Any, dims: list[int]) -> Any:
+        return helper.make_tensor_value_info(name, helper.np_dtype_to_tensor_dtype(np.dtype(kind)), ["N", *dims])
+
     model = helper.make_model(
         helper.make_graph(
             graph.nodes,
             "policy",
-            [helper.make_tensor_value_info("obs", helper.np_dtype_to_tensor_dtype(given), ["N", *shape])],
+            [info("obs", given, shape), *(info("memory", *one) for one in remembered)],
             [
-                helper.make_tensor_value_info(name, helper.np_dtype_to_tensor_dtype(np.dtype(kind)), ["N", *dims])
-                for name, kind, dims in [("action", taken, described["action"]["shape"]), *others]
+                *(info(*one) for one in [("action", taken, described["action"]["shape"]), *others]),
+                *(info("next_memory", *one) for one in remembered),
             ],
             graph.constants,
         ),
@@ -103,8 +113,7 @@ def _network(graph: _Graph, policy: Policy, rows: str) -> tuple[str, str, dict[s
         centred = graph.add("Sub", rows, graph.constant(mean))
         rows = graph.add("Clip", graph.add("Div", centred, graph.constant(std)), *map(graph.constant, (-10.0, 10.0)))
     *hidden, head = acting.path("policy")
-    of = [named[name] for placed in hidden for name, *_ in placed.arrays]
-    rows = networks.nodes_inside(hidden, of, graph, rows)
+    rows = networks.nodes_of(hidden, named, graph, rows)
     outputs = networks.nodes_inside([head], [named[name] for name, *_ in head.arrays], graph, rows)
     return outputs, rows, named
 

@@ -3,6 +3,7 @@
 policy = pg_theano.load("runs/cartpole")       # or a policy.npz of `pg_theano.export`
 action = policy(obs)                           # of one observation, or of a batch; as the environment takes it
 policy.probs(obs)                              # of each action; of real numbers, their (mean, standard deviation)
+policy.reset()                                 # of one that remembers: another episode begins
 """
 
 from __future__ import annotations
@@ -20,8 +21,8 @@ import numpy as np
 
 from pg_theano import parameters
 from pg_theano.environments import spaces
-from pg_theano.environments.rows import MOST_NUMBERS, PARTS, QUICKER_BY_TABLE, is_alone, lifter, rows_of, size_of
-from pg_theano.policies.acting import numpy_act, probs
+from pg_theano.environments.rows import MOST_NUMBERS, PARTS, QUICKER_BY_TABLE, is_alone, lifter, rows_of
+from pg_theano.policies.acting import nothing_remembered, numpy_act, probs
 from pg_theano.spec import Acting, Spec
 from pg_theano.system import opening
 from pg_theano.types import GREEDY, SAMPLE, Array, State, UserError
@@ -45,6 +46,9 @@ class Policy:
 
     Called with one observation, as the environment gives it, it returns one action, as the environment takes it; with
     a batch of them, a batch. A row of F numbers, or [N, F], is taken for what the observation was made into.
+
+    One that remembers (`acting.memory_size`) goes on from the call before: `reset()` where an episode begins, or
+    `began=` with a flag for each row of a batch. A batch of another size begins anew.
     Errors: `UserError` for an observation of another shape, or one that is not finite.
     """
 
@@ -56,38 +60,64 @@ class Policy:
         self.action_space = spaces.from_data(described["action"])
         self._given = spaces.action_of(self.action_space, about.environment, acting.squash).given
         self._act = numpy_act(acting, with_log_prob=False)
+        self._memory = nothing_remembered(acting, 0)
 
     def at(self, spec: Spec, state: State) -> Policy:
         """The same policy with the parameters of a training State, copied, which nobody can write to."""
         other = copy.copy(self)
+        other.reset()
         other.state = acting_part(spec, state)[1]
         for name, array in other.state.items():
             other.state[name] = array = array if array.base is None else array.copy()
             array.setflags(write=False)
         return other
 
-    def __call__(self, obs: Any) -> Any:
-        """The likeliest action; of real numbers, the mean."""
-        rows, single = self._rows(obs)
-        return self._finished(self._act(self.state, rows, None, {"exploration_rate": 0.0}, GREEDY)[0], single)
+    def reset(self) -> None:
+        """Forget: another episode begins. Does nothing to a policy that does not remember."""
+        self._memory = nothing_remembered(self.acting, 0)
 
-    def sample(self, obs: Any, rng: np.random.Generator | int | None = None) -> Any:
-        """An action drawn from the policy, by a generator, or one of a seed."""
+    def __call__(self, obs: Any, *, began: Any = None) -> Any:
+        """The likeliest action; of real numbers, the mean. `began` [N]: the rows at which an episode begins."""
+        rows, single = self._rows(obs)
+        return self._finished(self._chosen(rows, None, GREEDY, began), single)
+
+    def sample(self, obs: Any, rng: np.random.Generator | int | None = None, *, began: Any = None) -> Any:
+        """An action drawn from the policy, by a generator, or one of a seed; `began` as when it is called."""
         rng = np.random.default_rng(rng)
         rows, single = self._rows(obs)
         kind, size = self.acting.noise_kind
         drawn = rng.random((len(rows), size)) if kind == "uniform" else rng.standard_normal((len(rows), size))
         noise = drawn.astype(self.acting.dtype)
-        return self._finished(self._act(self.state, rows, noise, {"exploration_rate": 0.0}, SAMPLE)[0], single)
+        return self._finished(self._chosen(rows, noise, SAMPLE, began), single)
+
+    def _chosen(self, rows: Array, noise: Array | None, choice: int, began: Any) -> Array:
+        """What is chosen at observations [N, F]; what is remembered goes on."""
+        memory = self._remembered(len(rows))
+        if began is not None:
+            flags = np.asarray(began, bool)
+            if flags.shape != (len(rows),):
+                got = f"got began of shape {list(flags.shape)}"
+                raise UserError(
+                    f"{self.about.environment}: {got}; expected a flag for each of {len(rows)} observations"
+                )
+            memory = [np.where(flags[:, None], 0, one).astype(one.dtype) for one in memory]
+        action, _, *self._memory = self._act(self.state, rows, noise, {"exploration_rate": 0.0}, choice, *memory)
+        return action
+
+    def _remembered(self, rows: int) -> list[Array]:
+        """What is remembered of so many rows [N, M]: nothing where there were others before."""
+        fits = bool(self._memory) and len(self._memory[0]) == rows
+        return self._memory if fits else nothing_remembered(self.acting, rows)
 
     def probs(self, obs: Any) -> Any:
         """What the policy thinks of an observation; a batch has a leading axis [N] everywhere.
 
         Discrete: π(a|o), [A]. MultiDiscrete: a list of [A_c], one of each component. MultiBinary: P(1), [C].
         Box: (mean, standard deviation) of the numbers that are drawn, [C] each, before they are clipped or squashed.
+        What is remembered counts, and does not change.
         """
         rows, single = self._rows(obs)
-        found = probs(self.acting, self.state, rows)
+        found = probs(self.acting, self.state, rows, *self._remembered(len(rows)))
         if isinstance(found, Array):
             return found[0] if single else found
         return type(found)(part[0] if single else part for part in found)
@@ -95,11 +125,16 @@ class Policy:
     def predict(
         self, observation: Any, state: Any = None, episode_start: Any = None, deterministic: bool = False
     ) -> tuple[Any, Any]:
-        """(actions, state), as Stable-Baselines3 calls a model: its `evaluate_policy` takes this policy for one."""
-        if deterministic:
-            return self(observation), state
+        """(actions, state), as Stable-Baselines3 calls a model: its `evaluate_policy` takes this policy for one.
+
+        `state` is what a policy remembers, (memory [N, M],) as the call before gave it; None: nothing.
+        """
+        self._memory = [] if state is None else [np.array(one, self.acting.dtype) for one in state]
         self._rng = getattr(self, "_rng", None) or np.random.default_rng()
-        return self.sample(observation, self._rng), state
+        began = None if episode_start is None or not self.acting.memory_size else np.atleast_1d(episode_start)
+        drawn = {} if deterministic else {"rng": self._rng}
+        action = (self if deterministic else self.sample)(observation, began=began, **drawn)
+        return action, tuple(self._memory) or state
 
     def _finished(self, action: Array, single: bool) -> Any:
         given = self._given(action)
@@ -164,6 +199,12 @@ def arrays_of(policy: Policy) -> dict[str, Array]:
     return {"about": np.frombuffer(json.dumps(about).encode(), np.uint8), **named, **kept}
 
 
+def seen_of(described: dict[str, Any]) -> tuple[int, list[int] | None]:
+    """(how many numbers a whole observation has, the places of those that are seen; None: all)"""
+    seen = described["observation"]
+    return spaces.size_of(spaces.whole_of(seen)), seen.get("observe")
+
+
 def _check_spaces(described: dict[str, Any]) -> None:
     """Spaces that a file describes are made: they take the memory that all of them together claim."""
     waiting, claimed = [*described.values()], 0
@@ -224,7 +265,10 @@ def _checked(about: dict[str, Any], arrays: dict[str, Array]) -> Policy:
 def sound(acting: Acting, state: State, described: dict[str, Any], about: About) -> Policy:
     """A policy that a file describes. Errors: any, where its parts do not belong together."""
     _check_spaces(described)
-    if size_of(described["observation"]) != acting.obs_size:
+    size, seen = seen_of(described)
+    if not all(0 <= place < size for place in seen or ()):
+        raise ValueError(f"it sees places of an observation that has {size:,}")
+    if spaces.size_of(described["observation"]) != acting.obs_size:
         raise ValueError("its observation space makes rows of another length than its layers take")
     found = Policy(acting, state, described, about)
     found.probs(np.zeros((1, acting.obs_size)))  # what does not fit together says so here

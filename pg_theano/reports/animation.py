@@ -13,6 +13,7 @@ from pg_theano.config import schedules, user_code
 from pg_theano.environments import given as environments
 from pg_theano.environments import making, singles
 from pg_theano.environments.telling import close_quietly
+from pg_theano.policies.acting import nothing_remembered
 from pg_theano.runs import folder
 from pg_theano.system.writing import replacing
 from pg_theano.training import programs, seeding
@@ -87,15 +88,16 @@ def watch(
         return len(frames) >= MOST_FRAMES
 
     try:
-        row, given = making.converters(env, config.environment.id, config.dtype, config.policy.squash)
+        row, given = making.converters(env, config.environment, config.dtype, config.policy.squash)
         for _ in range(episodes):
             obs, _ = env.reset(seed=int(seeds.integers(0, 2**31 - 1)))
             check_size(config.environment.id, row(obs).shape[1], spec.acting.obs_size)
             total, steps, ended, stopped = 0.0, 0, False, full()
+            memory = nothing_remembered(spec.acting, len(row(obs)))
             while not (ended or stopped):
                 seen = row(obs)  # [1, F], or [A, F] of several agents
                 drawn = draw(noise, 1, len(seen))[0]
-                action, _ = act(checkpoint.state, seen, drawn, knobs, SAMPLE if sampled else GREEDY)
+                action, _, *memory = act(checkpoint.state, seen, drawn, knobs, SAMPLE if sampled else GREEDY, *memory)
                 obs, reward, terminated, truncated, _ = env.step(given(action)[0])
                 total, steps, ended, stopped = total + reward, steps + 1, terminated or truncated, full()
             yield Played(total, steps, ended)
@@ -118,10 +120,12 @@ def animation(
     dtype: str,
     squash: bool,
     seed: int,
-    play: Callable[[Any], tuple[Any, Any]],
+    player: Callable[[], Callable[[Any], tuple[Any, Any]]],
     bars: Sequence[tuple[str, tuple[float, float] | None]],
 ) -> tuple[bytes, int, float]:
-    """(a GIF of one episode, its steps, its return); `play`: a row [1, F] to (the action [1, ...], numbers [K]).
+    """(a GIF of one episode, its steps, its return).
+
+    `player` begins an episode: what it gives makes of a row [1, F] (the action [1, ...], numbers [K]).
 
     The numbers are drawn beside each picture as `bars`, each a label and its two ends (None: the lowest and the
     highest number seen). The episode is played twice, at first without pictures, to know which steps are drawn.
@@ -135,9 +139,9 @@ def animation(
         env = singles.Slot(making.single(config, folders=folders, render_mode=render_mode), config.id, 0, dtype)
         pictures: list[Any] = []
         numbers: list[Any] = []
-        total, steps, ended = 0.0, 0, False
+        total, steps, ended, play = 0.0, 0, False, player()
         try:
-            row, given = making.converters(env, config.id, dtype, squash)
+            row, given = making.converters(env, config, dtype, squash)
             obs, _ = env.reset(seed=seed)
             while not ended and steps < MOST_STEPS:
                 action, of_policy = play(row(obs))

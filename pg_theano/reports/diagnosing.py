@@ -77,7 +77,7 @@ def _met(path: Path, config: Config, facts: Mapping[str, Any]) -> tuple[Array, l
     try:
         policy = policy_of_run.load(path)
         with watchdog.watching(config.environment.timeout), np.errstate(all="ignore"):
-            rows, _ = policy_section.played(policy, config.environment, [Path(facts["folder"])], MOMENT)
+            rows, *_ = policy_section.played(policy, config.environment, [Path(facts["folder"])], MOMENT)
             return rows, policies.names_of(policy)
     except Exception:  # an environment may do anything, and the other reasons do without
         return None

@@ -88,7 +88,10 @@ def _stablehlo(path: Path) -> bytes:
 
 
 def stablehlo_of(spec: Spec, state: State, described: dict[str, Any], folders: Sequence[Path]) -> bytes:
-    """The likeliest action of rows [E, F], as the environment takes it, but for its dtype where that is whole."""
+    """The likeliest action of rows [E, F], as the environment takes it, but for its dtype where that is whole.
+
+    F are all numbers of an observation, also where only some are seen.
+    """
     from pg_theano.compiler import program
 
     def finish(np: Any, action: Any) -> Any:
@@ -101,4 +104,5 @@ def stablehlo_of(spec: Spec, state: State, described: dict[str, Any], folders: S
         action = action.reshape(action.shape[0], *taken["shape"])
         return action + np.array(taken["start"]) if "start" in taken else action
 
-    return program.likeliest_action(spec, state, finish, around=building.around(spec, folders))
+    picked = policy.seen_of(described)
+    return program.likeliest_action(spec, state, finish, picked, around=building.around(spec, folders))

@@ -14,7 +14,7 @@ from typing import Annotated, Any
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from pg_theano.policies.acting import numpy_act
+from pg_theano.policies.acting import nothing_remembered, numpy_act
 from pg_theano.runs.checkpoints import AS_WRITTEN, WHOLE
 from pg_theano.spec import Spec, Unreadable, is_older, shown
 from pg_theano.types import GREEDY, State, UserError
@@ -152,7 +152,8 @@ def fits(spec: Spec, state: State, path: Path) -> None:
     if acting.own is None:
         try:
             obs = np.zeros((1, acting.obs_size), acting.dtype)
-            numpy_act(acting, with_log_prob=False)(state, obs, None, {"exploration_rate": 0.0}, GREEDY)
+            memory = nothing_remembered(acting, 1)
+            numpy_act(acting, with_log_prob=False)(state, obs, None, {"exploration_rate": 0.0}, GREEDY, *memory)
         except Exception as error:  # whatever follows from layers that do not belong together
             reason = " ".join(str(error).split())[:100]
             raise UserError(f"{path}: its layers do not fit together ({reason}); {AS_WRITTEN}") from None

@@ -18,7 +18,7 @@ from pg_theano.training import programs, seeding, specs
 from pg_theano.training.differences import BY_HAND, Row, compare, largest, passes
 from pg_theano.training.playing import collecting
 from pg_theano.training.setting import Environment, counted_by_rows
-from pg_theano.types import RETURN_SO_FAR, Array, Record, Rollout, UserError
+from pg_theano.types import OF_EVERY_POLICY, RETURN_SO_FAR, Array, Record, Rollout, UserError
 
 MOST_ENVS, MOST_STEPS, MOST_EPISODE = 4, 32, 200
 """A rollout need not be large to be real; but every loss below is one pass over all of it."""
@@ -176,7 +176,9 @@ def _fields(record: Record, spec: Spec) -> Rollout:
             return values if spec.acting.action.kind == "box" else values.astype(np.int32)
         return values.astype(bool) if name in ("terminated", "truncated") else values
 
-    found = {name: field(name) for name in Rollout._fields}
+    found = {name: field(name) for name in OF_EVERY_POLICY}
+    if record.memory is not None:
+        found["memory"] = np.moveaxis(np.asarray(record.memory), -1, 0)  # [E, K, M]
     if found["mask"] is None:  # stretches have no padding
         found["mask"] = np.ones_like(found["reward"])
     return Rollout(**{name: None if v is None else np.ascontiguousarray(v) for name, v in found.items()})

@@ -13,6 +13,7 @@ from pg_theano.environments import making
 from pg_theano.environments.given import given
 from pg_theano.environments.spaces import check_same
 from pg_theano.policies import policy
+from pg_theano.policies.acting import nothing_remembered
 from pg_theano.runs import folder
 from pg_theano.spec import Spec
 from pg_theano.training import programs, seeding
@@ -33,7 +34,7 @@ class Evaluator:
 
     def __init__(self, config: Config, spec: Spec, folders: Sequence[Path], episodes: int, shared: Any = None):
         self.config, self.folders, self.most = config, folders, episodes
-        self.draw, self.size = programs.noise_of(config, spec), spec.acting.obs_size
+        self.draw, self.acting = programs.noise_of(config, spec), spec.acting
         self.environment, self.shared = shared, shared is not None
         self.length: float | None = None  # mean, of the episodes played last; None where it costs nothing
 
@@ -68,6 +69,7 @@ class Evaluator:
             dtype=self.config.dtype,
             choice=choice,
             keep=(),
+            memory=nothing_remembered(self.acting, environment.num_envs),
             progress=progress,
         )
         self.length = None if self.all_at_once() else float(played.lengths.mean()) * max(len(agents), 1)
@@ -89,7 +91,7 @@ class Evaluator:
             if self.spaces and self.environment.task.spaces:
                 with policy.said_of("run.json: not what a run records of its spaces"):
                     check_same(self.environment.task.spaces, self.spaces, self.environment.task.id)
-            check_size(self.environment.task.id, self.environment.task.obs_size, self.size)
+            check_size(self.environment.task.id, self.environment.task.obs_size, self.acting.obs_size)
         return self.environment
 
     def all_at_once(self) -> bool:

@@ -26,6 +26,8 @@ from pg_theano.types import GREEDY, SAMPLE, Array, State, UserError
 
 BATCH = 256
 """Observations of one call: one size is compiled, and the last batch is filled up."""
+NOTHING: Array = np.zeros(0)
+"""Remembered."""
 MOST_STATES, MOST_NUMBERS = 4096, 2**25
 """Of the states met, so many are looked at, evenly spread, and so many numbers of them at most."""
 MOST_SHOWN = 20  # features of a table
@@ -136,10 +138,13 @@ def explain(run: str | os.PathLike[str], *, episodes: int = 10, seed: int = 0, s
     evaluator, met = evaluator_of(trained, folders, 1), _Met(spec.acting.obs_size)
     act, choice = programs.acting_alone(config, spec, folders), SAMPLE if sampled else GREEDY
 
+    kept = policy.acting_part(spec, checkpoint.state)
+
     def recorded(state: State, obs: Array, *others: Any) -> Any:
-        done = act(state, obs, *others)
-        for row, action in zip(obs, done[0], strict=True):  # one, or one of each agent
-            met.add(row, action)
+        done, memory = act(state, obs, *others), others[3:]
+        of_policy = memory[0][:, : kept[0].memory_size] if memory else np.zeros((len(obs), 0))
+        for row, action, known in zip(obs, done[0], of_policy, strict=True):  # one, or one of each agent
+            met.add(row, action, known)
         return done
 
     try:
@@ -151,7 +156,7 @@ def explain(run: str | os.PathLike[str], *, episodes: int = 10, seed: int = 0, s
     with policy.said_of(f"{path / 'run.json'}: not what a run records of its spaces"):
         described = (facts.get("task", {}).get("spaces") or {}).get("observation")
         names = names_of(config.environment.dynamics or config.environment.id, spec.acting.obs_size, described)
-    return of_states(*policy.acting_part(spec, checkpoint.state), *met.arrays(), names=names, folders=folders)
+    return of_states(*kept, *met.arrays(), names=names, folders=folders)
 
 
 class _Met:
@@ -159,26 +164,35 @@ class _Met:
 
     def __init__(self, size: int):
         self.most = max(2, min(MOST_STATES, MOST_NUMBERS // size))
-        self.rows: list[tuple[Array, Array]] = []
+        self.rows: list[tuple[Array, Array, Array]] = []
         self.seen, self.every = 0, 1
 
-    def add(self, obs: Array, action: Array) -> None:
+    def add(self, obs: Array, action: Array, memory: Array = NOTHING) -> None:
         if self.seen % self.every == 0:
-            self.rows.append((obs.copy(), np.array(action)))
+            self.rows.append((obs.copy(), np.array(action), memory.copy()))
         if len(self.rows) > self.most:
             del self.rows[1::2]
             self.every *= 2
         self.seen += 1
 
-    def arrays(self) -> tuple[Array, Array]:
-        obs, action = zip(*self.rows, strict=True)
-        return np.stack(obs), np.stack(action)
+    def arrays(self) -> tuple[Array, ...]:
+        return tuple(np.stack(parts) for parts in zip(*self.rows, strict=True))
 
 
 def of_states(
-    acting: Acting, state: State, obs: Array, action: Array, *, names: list[str], folders: Sequence[Path] = ()
+    acting: Acting,
+    state: State,
+    obs: Array,
+    action: Array,
+    memory: Array = NOTHING,
+    *,
+    names: list[str],
+    folders: Sequence[Path] = (),
 ) -> Explained:
-    """What a policy reacts to at some states. Shapes: `obs` [N, F], N from 1; `action` [N] or [N, C], as drawn."""
+    """What a policy reacts to at some states. Shapes: `obs` [N, F], N from 1; `action` [N] or [N, C], as drawn;
+    `memory` [N, M], before each step, of a policy that
+    remembers.
+    """
     spec = Spec(acting, Learning("explained"))
     compiled = program.functions(
         "explaining", spec, "slope", report=lambda what, seconds: None, around=around(spec, folders)
@@ -190,6 +204,8 @@ def of_states(
         values = {"obs": _filled(obs[part].astype(acting.dtype))}
         if acting.action.kind != "box":
             values["action"] = _filled(action[part].astype(np.int32))
+        if acting.memory_size:
+            values["memory"] = _filled(memory[part].astype(acting.dtype))
         for c, only in enumerate(np.eye(number, dtype=acting.dtype)):
             found = compiled.call("slope", {"E": BATCH}, state, values | {"part": only})["slope"]
             slopes[c] += np.abs(np.asarray(found, np.float64)[: len(obs[part])]).sum(axis=0)

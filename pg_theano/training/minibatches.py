@@ -42,7 +42,7 @@ def of_update(setting: Setting, played: Played, update: int) -> dict[str, Array]
     spec = setting.spec
     if spec.learning.passes is None:
         return None
-    mask, columns = mask_of(played.rollout)
+    mask, columns = mask_of(played.rollout, spec.num_sequences if spec.acting.memory_size else 0)
     return draw(
         setting.generator(seeding.MINIBATCHES, update),
         mask,

@@ -69,6 +69,7 @@ def spec_of(config: Config, task: Task, environment: object = None, folders: Seq
         return getattr(algorithm, knob) if record.reads(f"algorithm.{knob}") else None
 
     minibatches = record.reads("algorithm.num_minibatches")
+    cut = minibatches and acting.memory_size and algorithm.sequence_length != algorithm.num_steps
     learning = Learning(
         algorithm="population" if searches else algorithm.name,
         objective=_own("algorithm.objective", algorithm.objective, algorithm.objective_kwargs, folders),
@@ -80,6 +81,7 @@ def spec_of(config: Config, task: Task, environment: object = None, folders: Seq
         advantage=algorithm.advantage if learns_values else None,
         bootstrap_steps=algorithm.bootstrap_steps if algorithm.advantage == "n_step" else None,
         num_steps=algorithm.num_steps if learns_values else None,
+        sequence_length=algorithm.sequence_length if cut else None,
         passes=Passes(algorithm.num_epochs, algorithm.num_minibatches) if minibatches else None,
         clips_value=switched_on("value_clip_range", algorithm.value_clip_range is not None),
         uses_target_kl=switched_on("target_kl", algorithm.target_kl is not None),
@@ -96,7 +98,8 @@ def spec_of(config: Config, task: Task, environment: object = None, folders: Seq
     if dynamics:
         chunk = algorithm.num_steps or chunk_of(task.time_limit)
         by_step = _learns_step_by_step(config, acting)
-        engine = Engine(dynamics, getattr(environment, "source", None), chunk, by_step)
+        seen = (task.spaces or {}).get("observation", {}).get("observe")
+        engine = Engine(dynamics, getattr(environment, "source", None), chunk, by_step, seen and tuple(seen))
     return declared(config, Spec(acting, learning, engine))
 
 
@@ -135,6 +138,7 @@ def _learns_step_by_step(config: Config, acting: Acting) -> bool:
     of_a_softmax = acting.own is None and acting.action.kind == "discrete" and max(acting.widths) <= NARROW
     return (
         ALGORITHMS[algorithm.name].step_by_step
+        and not acting.memory_size
         and plain
         and of_a_softmax
         and schedules.episodes_at(config, 0) >= MANY_EPISODES
@@ -161,7 +165,7 @@ def _network(config: Config, task: Task) -> Network:
 def _written(config: Config, task: Task, outputs: int, learns_values: bool) -> Network:
     """The layers of `policy.network` and `policy.encoders`, with the heads."""
     policy = config.policy
-    seen = (task.spaces or {}).get("observation") or {"kind": "Box", "dtype": "<f4", "shape": [task.obs_size]}
+    seen = networks.seen_of(task)
 
     def hidden(written: Any, knob: str) -> tuple[Layer, ...]:
         if policy.encoders is None:

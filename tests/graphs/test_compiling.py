@@ -1,7 +1,10 @@
 """The bridge: few sizes, one compilation, artifacts that are used when they are good and only then."""
 
+import contextlib
+import gc
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -78,10 +81,13 @@ def test_the_next_power_of_two(number, expected):
 def kept(tmp_path_factory):
     """(cache folder with what `small()` needs, the parameters after one update)."""
     folder = tmp_path_factory.mktemp("kept")
+    built, build = [], building.pytensor_function
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PG_THEANO_CACHE", str(folder))
+        patch.setattr(building, "pytensor_function", lambda *given: built.append(gc.get_threshold()) or build(*given))
         params, reports = one_update(small())
     assert not found(reports)
+    assert len(built) == 1 and built[0] > gc.get_threshold()  # the collector comes seldom meanwhile
     return folder, params
 
 
@@ -284,6 +290,37 @@ def test_a_cache_that_cannot_be_written_costs_a_warning_and_nothing_else(kept, t
     assert not found(told["reports"])
     assert "nothing is kept for the next run" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+# -- what building leaves out
+
+
+def test_the_collector_is_as_it_was_after_an_error():
+    """Caught, when planted: no `finally`."""
+    before = gc.get_threshold()
+    with contextlib.suppress(ZeroDivisionError), building.seldom_collected():
+        assert gc.get_threshold() > before
+        1 / 0
+    assert gc.get_threshold() == before
+
+
+def test_rewrites_left_out_are_there_and_change_no_graph_of_ours(cache, monkeypatch):
+    """They give the same StableHLO. Caught, when planted: a name with a typing error; `local_dimshuffle_lift` left out."""
+    artifact, _ = cache
+    import jax.export
+    from pytensor.compile.mode import optdb
+
+    def program():
+        exported = jax.export.deserialize(bytearray(cached.read(artifact, key_of(small()))[1]))
+        return re.sub(r"loc\(.*?\)|#loc.*", "", exported.mlir_module()).split()
+
+    known = {name for stage in ("canonicalize", "stabilize", "specialize") for name in optdb[stage].__db__}
+    assert set(building._OF_SPECIAL_MATRICES) <= known
+    without = program()
+    artifact.unlink()
+    monkeypatch.setattr(building, "_OF_SPECIAL_MATRICES", [])
+    one_update(small())
+    assert program() == without
 
 
 # -- the other backends

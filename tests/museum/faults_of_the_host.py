@@ -97,9 +97,9 @@ EXPERIENCE = [
     Fault(
         "the normaliser is updated at evaluation",
         "act",
-        '            obs = normalized(obs, *kept["normalizer"])\n        outputs, hidden = kept["forward"](obs)',
+        '            obs = normalized(obs, *kept["normalizer"])\n        outputs, hidden, *after = kept["forward"](obs, *memory)',
         "            mean += np.asarray(0.01 * (obs - mean).mean(axis=0), mean.dtype)\n"
-        '            obs = normalized(obs, *kept["normalizer"])\n        outputs, hidden = kept["forward"](obs)',
+        '            obs = normalized(obs, *kept["normalizer"])\n        outputs, hidden, *after = kept["forward"](obs, *memory)',
         ("test_acting.py::test_acting_changes_nothing",),
         "Evaluating more often changes what is learned; and whoever evaluates a checkpoint twice gets two figures.",
     ),

@@ -80,7 +80,7 @@ def test_each_column_acts_by_its_own_parameters(kind, hidden, activation, how):
     columns, obs = rng.normal(size=(spec.acting.num_params, 7)), rng.normal(size=(7, spec.acting.obs_size))
     state = {"params": columns, "normalizer/mean": np.array([0.5, -1.0]), "normalizer/variance": np.array([2.0, 0.3])}
     if how == "numpy":
-        actions = acting.numpy_population_act(spec.acting)(state, obs)
+        (actions,) = acting.numpy_population_act(spec.acting)(state, obs)
     else:
         functions = compiling.functions(spec.module, spec, "act", report=lambda what, seconds: None)
         actions = np.asarray(functions.call("act", {"E": 7}, state, {"obs": obs})["action"])
@@ -311,4 +311,4 @@ def test_greedy_of_the_mean_is_what_is_evaluated():
     obs = np.random.default_rng(1).normal(size=(6, 4))
     one = player.program.act(state, obs, np.zeros((6, 1)), {"exploration_rate": 0.0}, GREEDY)[0]
     columns = {"params": np.repeat(state["params"][:, None], 6, axis=1)}
-    assert np.array_equal(one, player.program.act_all(columns, obs))
+    assert np.array_equal(one, player.program.act_all(columns, obs)[0])

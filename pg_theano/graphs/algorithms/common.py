@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import pytensor
 import pytensor.tensor as pt
 
+from pg_theano import parameters
 from pg_theano.graphs import (
     actors,
     advantages,
@@ -84,9 +85,11 @@ def symbols(spec: Spec):
     }
     vector = pt.tensor("knobs", shape=(len(knobs_of(spec)),), dtype=dtype)
     knobs = named(spec, vector)
+    remembered = {"memory": remembered_symbol(spec)} if spec.acting.memory_size and spec.learning.num_steps else {}
     if spec.engine:
         size = sum(number for _, number in rollouts.columns(spec).values())
-        return state, vector, knobs, {"record": pt.tensor("record", shape=(None, size, None), dtype=dtype)}
+        record = pt.tensor("record", shape=(None, size, None), dtype=dtype)
+        return state, vector, knobs, {"record": record} | remembered
     components = () if spec.acting.action.kind == "discrete" else (spec.acting.action.size,)
     shapes = {"obs": (spec.acting.obs_size,), "next_obs": (spec.acting.obs_size,), "action": components}
     seen = spec.acting.obs_dtype
@@ -101,7 +104,14 @@ def symbols(spec: Spec):
         name: pt.tensor(name, shape=(None, None, *shapes.get(name, ())), dtype=dtypes.get(name, dtype))
         for name in spec.learning.takes
     }
-    return state, vector, knobs, rollout
+    return state, vector, knobs, rollout | remembered
+
+
+def remembered_symbol(spec: Spec):
+    """What was remembered while acting: of a rollout [E, K, M], or of a record [K, M, E]."""
+    number, size = spec.num_sequences, spec.acting.memory_size
+    shape = (number, size, None) if spec.engine else (None, number, size)
+    return pt.tensor("memory", shape=shape, dtype=spec.dtype)
 
 
 def knobs_of(spec: Spec):
@@ -145,13 +155,20 @@ def behaviour(acting: Acting, inputs, knobs):
 
 
 def act(spec: Spec):
-    """(State, obs [E, F], noise [E, U], knobs, choice) to (action [E, ...], log_prob [E])."""
+    """(State, obs [E, F], noise [E, U], knobs, choice) to (action [E, ...], log_prob [E]).
+
+    Of a policy that remembers, `memory` [E, M] goes in and comes out as well.
+    """
     acting, dtype = spec.acting, spec.dtype
     state, vector, knobs, _ = symbols(spec)
     obs = pt.tensor("obs", shape=(None, acting.obs_size), dtype=acting.obs_dtype)
     noise = pt.tensor("noise", shape=(None, acting.noise_kind[1]), dtype=dtype)
     choice = pt.tensor("choice", shape=(), dtype="int32")
-    inputs = distribution(acting, networks.views(state["params"], acting.layout), state, obs.T)
+    layers, seen = networks.views(state["params"], acting.layout), normalizers.observed(acting, state, obs.T)
+    memory = memory_of_rows(acting)
+    before = memory["memory"].T if memory else None
+    numbers, features, after = actors.step(acting, layers, seen, before)
+    inputs = distributions.inputs_of(acting, numbers, layers.get(parameters.LOG_STD), features)
     law, discrete = distributions.of(acting), acting.action.kind == "discrete"
     action = sampled = law.sample(inputs, noise.T[: 1 if discrete else None])
     if discrete:
@@ -160,7 +177,15 @@ def act(spec: Spec):
     action = pt.switch(pt.eq(choice, GREEDY), law.mode(inputs), action).astype(action_dtype(acting))
     log_prob = log_prob_of(acting, inputs, action, knobs)
     used = acting_entries(state) | {"obs": obs, "noise": noise, "knobs": vector, "choice": choice}
-    return graph(used, {"action": action.T, "log_prob": log_prob})
+    remembered = {"memory": after.T} if memory else {}
+    return graph(used | memory, {"action": action.T, "log_prob": log_prob} | remembered)
+
+
+def memory_of_rows(acting: Acting):
+    """What acting remembers, {"memory": [E, M]}; {} for a policy that does not."""
+    if not acting.memory_size:
+        return {}
+    return {"memory": pt.tensor("memory", shape=(None, acting.memory_size), dtype=acting.dtype)}
 
 
 def action_dtype(acting: Acting):
@@ -198,6 +223,7 @@ def describe(spec: Spec, metrics):
             "num_initial_noise": environment.num_initial_noise,
             "chunk": spec.engine.chunk,
             "columns": rollouts.columns(spec),
+            "memory": spec.acting.memory_size,
         }
     return described
 

@@ -2,6 +2,7 @@
 
 The host says which columns (index [G, B]) make each of G gradient steps, and gives those that only fill a minibatch up
 weight 0 (`pg_theano/training/minibatches.py`): so any number of minibatches, and any padding of the rollout, will do.
+Of a policy that remembers it says which sequences: number k·E + e is the k-th of row e.
 """
 
 import pytensor
@@ -10,33 +11,60 @@ import pytensor.tensor as pt
 from pg_theano.graphs import actors, networks, objectives
 from pg_theano.graphs.algorithms import common
 from pg_theano.graphs.algorithms.blocks import Batch
+from pg_theano.graphs.folding import unfold
 from pg_theano.parameters import is_value
 from pg_theano.spec import Spec
 
 
-def packed(batch):
-    """A batch as one array [B, R], a row for each step: one gather then takes all of a step. Pixels stand apart [B, F],
-    as bytes: they become numbers a minibatch at a time."""
+def packed(update):
+    """A rollout for `taken`: one array [N, R], a row for each step, so that one gather takes all of a step.
+    Pixels stand apart, [N, F], as bytes: they become numbers a minibatch at a time.
+
+    Of a policy that remembers a row for each sequence, [K·E, L, R], and what was remembered before it, [K·E, M].
+    """
+    spec, batch, block = update.spec, update.batch, update.block
+    if spec.acting.sees_pixels:
+        return [rows_of(batch).T, batch.obs.T]
+    if not spec.acting.memory_size:
+        return [rows_of(batch).T]
+    number, length = spec.num_sequences, spec.learning.sequence_length
+    obs = batch.obs.obs
+    rows = [rows_of(batch._replace(obs=obs)), block.mask.reshape((1, -1)), block.begins.reshape((1, -1))]
+    steps = unfold(pt.concatenate(rows, axis=0), block.begins)  # [T, R, E]
+    if number == 1:
+        return [steps.transpose(2, 0, 1), block.memory[0].T]
+    size = steps.type.shape[1]
+    cut = steps.reshape((number, length, size, -1)).transpose(0, 3, 1, 2).reshape((-1, length, size))
+    return [cut, block.memory.transpose(0, 2, 1).reshape((-1, spec.acting.memory_size))]
+
+
+def rows_of(batch):
+    """All of a batch but its weight, and but pixels, [R, B]."""
     action = batch.action if batch.action.ndim == 2 else batch.action[None, :]
-    pixels = batch.obs.dtype == "uint8"
-    rows = [] if pixels else [batch.obs]
+    rows = [] if batch.obs.dtype == "uint8" else [batch.obs]
     rows.append(action.astype(batch.log_prob.dtype))
     rows += [part[None, :] for part in (batch.log_prob, batch.advantage, batch.target, batch.value)]
-    return [pt.concatenate(rows, axis=0).T, *([batch.obs.T] if pixels else [])]
+    return pt.concatenate(rows, axis=0)
 
 
 def taken(spec: Spec, data, index, weight):
     """The `Batch` of some rows of `packed`."""
-    data, *pixels = data
-    features, components = 0 if pixels else spec.acting.obs_size, spec.acting.action.size
-    columns = data[index].T  # [R, B]
+    features, components = 0 if spec.acting.sees_pixels else spec.acting.obs_size, spec.acting.action.size
     end = features + components
+    if spec.acting.memory_size:
+        chosen = data[0][index]  # [B, L, R]
+        mask, begins = chosen[:, :, end + 4].T, chosen[:, :, end + 5].T  # [L, B]
+        columns = chosen.transpose(2, 1, 0).reshape((end + 6, -1))
+        obs = actors.Sequences(columns[:features], begins, data[1][index].T)
+        weight = (mask * weight[None]).reshape((-1,))
+    else:
+        columns = data[0][index].T  # [R, B]
+        obs = data[1][index].T if spec.acting.sees_pixels else columns[:features]
     action = columns[features:end]
     if spec.acting.action.kind != "box":
         action = action.astype("int32")
     if spec.acting.action.kind == "discrete":
         action = action[0]
-    obs = pixels[0][index].T if pixels else columns[:features]
     return Batch(obs, action, *(columns[end + i] for i in range(4)), weight)
 
 
@@ -52,7 +80,7 @@ def descend(update, order, *, loss, metrics):
 
     def step(index, weight, params, going, *rest):
         optimiser = dict(zip(names, rest[: len(names)], strict=True))
-        vector, *data = rest[len(names) :]
+        *data, vector = rest[len(names) :]
         knobs = common.named(spec, vector)
         layers = networks.views(params, spec.acting.layout)
         cost, measured, kl = loss(layers, taken(spec, data, index, weight), knobs)
@@ -73,7 +101,7 @@ def descend(update, order, *, loss, metrics):
         step,
         sequences=[order["index"], order["weight"]],
         outputs_info=[*start, None],
-        non_sequences=[update.vector, *packed(update.batch)],
+        non_sequences=[*packed(update), update.vector],
         n_steps=spec.learning.passes.gradient_steps,
         strict=True,
         return_updates=False,
@@ -96,7 +124,7 @@ def fit_value(update, order):
 
     def step(index, weight, params, *rest):
         optimiser = dict(zip(names, rest[: len(names)], strict=True))
-        vector, *data = rest[len(names) :]
+        *data, vector = rest[len(names) :]
         knobs = common.named(spec, vector)
         part = taken(spec, data, index, weight)
         layers = networks.views(params, layout)
@@ -116,7 +144,7 @@ def fit_value(update, order):
         step,
         sequences=[order["index"], order["weight"]],
         outputs_info=[start, *common.optimizer_state(state, "value_optimizer").values(), None],
-        non_sequences=[update.vector, *packed(update.batch)],
+        non_sequences=[*packed(update), update.vector],
         n_steps=spec.learning.passes.gradient_steps,
         strict=True,
         return_updates=False,

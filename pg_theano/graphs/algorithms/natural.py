@@ -110,24 +110,27 @@ def train(spec: Spec, choose):
     loss, inputs, entropy = surrogate(spec, layers, batch, advantage, knobs)
     descent = -common.flat_gradient(loss, layers)  # [P], uphill for what is wanted
 
-    def product(direction, params, obs, weight, rate, damping):
+    def product(direction, params, weight, rate, damping, *seen):
+        obs = actors.again(batch.obs, seen)
         return fisher_product(spec, params, direction, obs, weight, rate) + damping * direction
 
-    fisher_inputs = [params, batch.obs, batch.weight, knobs["exploration_rate"], knobs["damping"]]
+    fisher_inputs = [params, batch.weight, knobs["exploration_rate"], knobs["damping"], *actors.listed(batch.obs)]
     natural = conjugate_gradient(product, descent, *fisher_inputs, num_iterations=spec.learning.num_cg_iterations)
     curvature = total(natural * product(natural, *fisher_inputs))  # gᵀF⁻¹g
     curved = curvature > 0  # of any size, as the step is the same for rewards of any
     step = pt.switch(curved, pt.sqrt(2.0 * knobs["target_kl"] / pt.switch(curved, curvature, 1.0)), 0.0) * natural
 
-    def judged(trial, old_loss, vector, action, log_prob, obs, weight, advantage, *old):
-        knobs = common.named(spec, vector)
+    def judged(trial, old_loss, vector, action, log_prob, weight, advantage, *rest):
+        knobs, number = common.named(spec, vector), len(actors.listed(batch.obs))
+        obs, old = actors.again(batch.obs, rest[:number]), rest[number:]
         part = batch._replace(obs=obs, action=action, log_prob=log_prob, weight=weight)
         layers = policy_layers(spec, trial)
         loss, inputs, _ = surrogate(spec, layers, part, advantage, knobs)
         kl = objectives.masked_mean(distributions.of(spec.acting).kl(old, inputs), weight)
         return loss < old_loss, kl
 
-    judge_inputs = [loss, vector, batch.action, batch.log_prob, batch.obs, batch.weight, advantage, *inputs]
+    judge_inputs = [loss, vector, batch.action, batch.log_prob, batch.weight, advantage]
+    judge_inputs += [*actors.listed(batch.obs), *inputs]
     policy, share = choose(params, step, Judge(judged, judge_inputs, knobs["target_kl"]))
     _, kl = judged(policy, *judge_inputs)
     value, value_optimiser, value_loss = minibatches.fit_value(update, order)

@@ -25,14 +25,18 @@ def candidates_and_normalizer(spec: Spec):
 
 
 def act(spec: Spec):
-    """(candidates [D, N], normaliser, obs [N, F]) to the likeliest action of each, [N] or [N, C]."""
+    """(candidates [D, N], normaliser, obs [N, F]) to the likeliest action of each, [N] or [N, C]; `memory` as of
+    `common.act`."""
     entries = candidates_and_normalizer(spec)
     obs = pt.tensor("obs", shape=(None, spec.acting.obs_size), dtype=spec.acting.obs_dtype)
     layers = networks.views(entries["params"], spec.acting.layout)
     seen = normalizers.observed(spec.acting, entries, obs.T)
-    outputs, _ = actors.outputs(spec.acting, layers, seen, multiply=dense.columnwise)
+    memory = common.memory_of_rows(spec.acting)
+    before = memory["memory"].T if memory else None
+    outputs, _, after = actors.step(spec.acting, layers, seen, before, multiply=dense.columnwise)
     action = distributions.mode_of(spec.acting, outputs).astype(common.action_dtype(spec.acting))
-    return common.graph(entries | {"obs": obs}, {"action": action.T})
+    remembered = {"memory": after.T} if memory else {}
+    return common.graph(entries | {"obs": obs} | memory, {"action": action.T} | remembered)
 
 
 def rollout(spec: Spec):

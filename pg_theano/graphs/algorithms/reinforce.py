@@ -4,7 +4,7 @@ import pytensor
 import pytensor.tensor as pt
 from pytensor.gradient import disconnected_grad
 
-from pg_theano.graphs import advantages, baselines, distributions, networks, objectives, own
+from pg_theano.graphs import actors, advantages, baselines, distributions, networks, objectives, own
 from pg_theano.graphs import rollout as rollouts
 from pg_theano.graphs.algorithms import blocks, common
 from pg_theano.graphs.algorithms.common import act, graph, rollout
@@ -51,12 +51,13 @@ def loss_and_gradient(spec: Spec, state, params, knobs, rollout):
         return loss, gradient, block, signal, advantage, entropy / pt.maximum(steps, 1.0)
 
     layers = networks.views(params, acting.layout)
-    inputs = common.distribution(acting, layers, state, block.obs)
+    seen = blocks.seen(spec, state, block)
+    inputs = actors.inputs(acting, layers, seen)
     log_prob = common.log_prob_of(acting, inputs, block.action, knobs)  # [T*E]
     entropy = distributions.of(acting).entropy(common.behaviour(acting, inputs, knobs))  # [T*E]
     entropy = objectives.masked_mean(entropy, flat_mask)
     if learning.objective:
-        played = common.distribution(acting, networks.views(state["params"], acting.layout), state, block.obs)
+        played = actors.inputs(acting, networks.views(state["params"], acting.layout), seen)
         old_log_prob = disconnected_grad(common.log_prob_of(acting, played, block.action, knobs))
         value = pt.zeros_like(log_prob)
         loss = -own.objective(

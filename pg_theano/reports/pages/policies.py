@@ -37,9 +37,9 @@ class Channel(NamedTuple):
 # -- numbers of the policy
 
 
-def values(found: policy.Policy, obs: Array) -> Array:
+def values(found: policy.Policy, obs: Array, *memory: Array) -> Array:
     """Every channel at `obs` [N, F]: probabilities, or means and then standard deviations. [N, K]"""
-    given = forward.probs(found.acting, found.state, obs.astype(found.acting.dtype))
+    given = forward.probs(found.acting, found.state, obs.astype(found.acting.dtype), *memory)
     return np.concatenate(given, axis=1) if isinstance(given, list | tuple) else given
 
 

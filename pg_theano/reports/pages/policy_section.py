@@ -1,7 +1,7 @@
 """The policy of a run on a page: one episode of it, what it reacts to, and its maps over what it met in playing."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -52,12 +52,12 @@ def part(folder: Path) -> str:
     rows, folders, reacts = np.zeros((0, found.acting.obs_size)), [Path(facts["folder"])], ""
     try:
         with watchdog.watching(config.environment.timeout):
-            rows, actions = played(found, config.environment, folders)
+            rows, actions, known = played(found, config.environment, folders)
             episode = _episode(found, config.environment, folders)
     except Exception as error:  # an environment may do anything; the page has all else
         episode = f'<p class="soft">The environment could not be played here: {html.text(error)}</p>'
     else:
-        reacts = _reacts(found, rows, actions)
+        reacts = _reacts(found, rows, actions, known)
     if found.acting.obs_size > MOST_FEATURES:
         words = f"Observations of {found.acting.obs_size:,} numbers: no two of them say much, and no map is drawn."
         over = f'<p class="soft">{words}</p>'
@@ -66,10 +66,10 @@ def part(folder: Path) -> str:
     return f'<div class="beside"><div>{episode}{reacts}</div><div>{over}</div></div>'
 
 
-def _reacts(found: policy.Policy, rows: Array, actions: Array) -> str:
+def _reacts(found: policy.Policy, rows: Array, actions: Array, known: Array) -> str:
     """A bar for each feature that the policy reacts to most, and a table of what they are made of."""
     try:
-        told = explaining.of_states(found.acting, found.state, rows, actions, names=policies.names_of(found))
+        told = explaining.of_states(found.acting, found.state, rows, actions, known, names=policies.names_of(found))
     except (UserError, ImportError) as error:  # JAX, or the cache, cannot be used here
         return f'<p class="soft">What it reacts to could not be computed here: {html.text(error)}</p>'
     shown = told.order[:MOST_BARS]
@@ -84,36 +84,59 @@ def _reacts(found: policy.Policy, rows: Array, actions: Array) -> str:
     return f'<h3>What the policy reacts to</h3><p class="soft">{html.text(words)}</p>{bars}{numbers}'
 
 
-def played(found: policy.Policy, config: Any, folders: Sequence[Path], seconds: float = SECONDS) -> tuple[Array, Array]:
-    """(observations [N, F] that the policy meets while it plays for at most `seconds`, the actions it draws there)."""
+def played(
+    found: policy.Policy, config: Any, folders: Sequence[Path], seconds: float = SECONDS
+) -> tuple[Array, Array, Array]:
+    """(observations [N, F] that the policy meets while it plays for at most `seconds`, the actions it draws there, what
+    it remembered before each [N, M])."""
     rows: list[Array] = []
     actions: list[Array] = []
+    known: list[Array] = []
     rng = np.random.default_rng(policies.SEED)
     env = singles.Slot(making.single(config, folders=folders), config.id, 0, found.acting.dtype)
     try:
-        row, given = making.converters(env, config.id, found.acting.dtype, found.acting.squash)
+        row, given = making.converters(env, config, found.acting.dtype, found.acting.squash)
         began = time.perf_counter()  # only now: making it may take longer than playing
         for episode in range(EPISODES):
             obs, _ = env.reset(seed=policies.SEED + episode)
-            ended = False
+            ended, memory = False, acting.nothing_remembered(found.acting, 1)
             while not ended and len(rows) < MOST_STEPS and (not rows or time.perf_counter() - began < seconds):
                 rows.append(row(obs))
-                actions.append(_drawn(found, rows[-1], rng, episode == 0))
+                known += memory
+                action, memory = _drawn(found, rows[-1], rng, episode == 0, memory)
+                actions.append(action)
                 obs, _, terminated, truncated, _ = env.step(given(actions[-1])[0])
                 ended = terminated or truncated
     finally:
         close_quietly(env, env.id)
-    return np.concatenate(rows).astype(np.float64), np.concatenate(actions)
+    remembered = np.concatenate(known) if known else np.zeros((len(rows), 0))
+    return np.concatenate(rows).astype(np.float64), np.concatenate(actions), remembered
 
 
-def _drawn(found: policy.Policy, obs: Array, rng: np.random.Generator, greedy: bool) -> Array:
-    act = acting.numpy_act(found.acting, with_log_prob=False)
-    if greedy:
-        return act(found.state, obs, None, {"exploration_rate": 0.0}, GREEDY)[0]
-    kind, size = found.acting.noise_kind
-    shape = (len(obs), size)
-    noise = (rng.random(shape) if kind == "uniform" else rng.standard_normal(shape)).astype(found.acting.dtype)
-    return act(found.state, obs, noise, {"exploration_rate": 0.0}, SAMPLE)[0]
+def _drawn(
+    found: policy.Policy, obs: Array, rng: np.random.Generator, greedy: bool, memory: list[Array]
+) -> tuple[Array, list[Array]]:
+    """(the action, what is remembered afterwards)."""
+    act, noise = acting.numpy_act(found.acting, with_log_prob=False), None
+    if not greedy:
+        kind, size = found.acting.noise_kind
+        shape = (len(obs), size)
+        noise = (rng.random(shape) if kind == "uniform" else rng.standard_normal(shape)).astype(found.acting.dtype)
+    action, _, *memory = act(found.state, obs, noise, {"exploration_rate": 0.0}, GREEDY if greedy else SAMPLE, *memory)
+    return action, memory
+
+
+def _player(found: policy.Policy) -> Callable[[Array], tuple[Array, Array]]:
+    """Who plays a greedy episode: of each row the action, and every number that the policy had for it."""
+    memory = acting.nothing_remembered(found.acting, 1)
+
+    def play(obs: Array) -> tuple[Array, Array]:
+        nonlocal memory
+        numbers = policies.values(found, obs, *memory)[0]
+        action, memory = _drawn(found, obs, np.random.default_rng(0), True, memory)
+        return action, numbers
+
+    return play
 
 
 def _episode(found: policy.Policy, config: Any, folders: Sequence[Path]) -> str:
@@ -126,7 +149,7 @@ def _episode(found: policy.Policy, config: Any, folders: Sequence[Path]) -> str:
     try:
         gif, steps, total = animation.animation(
             config, folders, found.acting.dtype, found.acting.squash, policies.SEED,
-            lambda obs: (_drawn(found, obs, np.random.default_rng(0), True), policies.values(found, obs)[0]), bars,
+            lambda: _player(found), bars,
         )  # fmt: skip
     except (UserError, ImportError) as error:  # the environment has no picture, or Pillow is missing
         return f'<p class="soft">No picture of an episode: {html.text(error)}</p>'

@@ -17,6 +17,7 @@ from pg_theano.config import schedules
 from pg_theano.config.algorithms import ALGORITHMS
 from pg_theano.config.knobs import Config
 from pg_theano.environments import making
+from pg_theano.policies.acting import nothing_remembered
 from pg_theano.spec import Spec
 from pg_theano.training import programs, seeding
 from pg_theano.training.playing.compiled import CompiledSegments, Playing, drive, episodes_compiled, rungs
@@ -77,8 +78,15 @@ def said_of_minibatches(config: Config) -> str | None:
     return None
 
 
-def mask_of(rollout: Rollout | Record) -> tuple[Array | None, int]:
-    """(mask [N], or None where every step is real; N), N = T·E columns, column t·E + e."""
+def mask_of(rollout: Rollout | Record, sequences: int = 0) -> tuple[Array | None, int]:
+    """(mask [N], or None where every step is real; N), N = T·E columns, column t·E + e.
+
+    Or of so many `sequences` of each row: N = K·E of them, sequence k·E + e; one is real where any of its steps is.
+    """
+    if sequences:
+        real, _ = mask_of(rollout)
+        rows = len(rollout.values[0, 0]) if isinstance(rollout, Record) else len(rollout.mask)
+        return (None if real is None else real.reshape(sequences, -1, rows).any(axis=1).ravel()), sequences * rows
     if isinstance(rollout, Record):
         steps, _, rows = rollout.values.shape
         real = rollout.field("mask").ravel() if "mask" in rollout.columns else None
@@ -99,6 +107,12 @@ class _Common:
         self.compiled = isinstance(environment, making.Compiled)
         self.draw = programs.noise_of(config, spec)
 
+    def learning(self, rows: int, steps: int) -> tuple:
+        """The call of `train` for a rollout of so many rows and steps."""
+        passes, spec = self.spec.learning.passes, self.spec
+        units = rows * (spec.num_sequences if spec.acting.memory_size else steps)
+        return ("train", rows, steps, *([-(-units // passes.num_minibatches)] if passes else []))
+
     def generator(self, purpose: int, update: int) -> np.random.Generator:
         return seeding.generator(self.config.seed, purpose, update)
 
@@ -113,7 +127,9 @@ class WholeEpisodes(_Common, NothingOpen):
         if isinstance(self.environment, making.Compiled):
             return drive(self.playing(update), lambda values: self.program.rollout(state, knobs, values))
         keep = self.program.manifest["takes"]
-        return collect(self.environment, self.program.act, state, knobs, keep=keep, **self._drawn(update))
+        memory = nothing_remembered(self.spec.acting, self.environment.num_envs)
+        drawn = self._drawn(update)
+        return collect(self.environment, self.program.act, state, knobs, keep=keep, memory=memory, **drawn)
 
     def playing(self, update: int) -> Playing:
         facts, limit = self.program.manifest["environment"], self.environment.task.time_limit
@@ -134,12 +150,8 @@ class WholeEpisodes(_Common, NothingOpen):
             return []
         rows = power_of_two(schedules.episodes_at(self.config, 0))
         steps = rungs(engine.chunk, self.environment.task.time_limit)
-
-        def learning(length: int) -> tuple:
-            passes = self.spec.learning.passes
-            return ("train", rows, length, *([-(-rows * length // passes.num_minibatches)] if passes else []))
-
-        return [learning(steps[0]), ("rollout", rows, None), *(learning(later) for later in steps[1:2])]
+        trained = [self.learning(rows, length) for length in steps[:2]]
+        return [trained[0], ("rollout", rows, None), *trained[1:]]
 
 
 class Stretches(_Common):
@@ -154,7 +166,8 @@ class Stretches(_Common):
         else:
             keep = program.manifest["takes"]
             stepped = cast(Replayed, environment)  # `specs.environment_of` makes single ones for stretches
-            self.segments = Segments(stepped, dtype=config.dtype, keep=keep)
+            memory, sequences = nothing_remembered(spec.acting, self.rows), spec.num_sequences
+            self.segments = Segments(stepped, dtype=config.dtype, keep=keep, memory=memory, sequences=sequences)
 
     def collect(self, state: State, knobs: Knobs, update: int) -> Played:
         if self.compiled:
@@ -169,9 +182,7 @@ class Stretches(_Common):
         return {"noise": noise, "episode_seeds": self.generator(seeding.EPISODE_SEEDS, update)}
 
     def first_calls(self) -> list[tuple]:
-        passes = self.spec.learning.passes
-        batch = [-(-self.rows * self.steps // passes.num_minibatches)] if passes else []
-        train = ("train", self.rows, self.steps, *batch)
+        train = self.learning(self.rows, self.steps)
         return [train, ("rollout", self.rows, None)] if self.compiled else [train]
 
     @property

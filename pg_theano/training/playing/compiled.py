@@ -65,6 +65,7 @@ def episodes_compiled(
     env_state: Any = np.zeros((facts["state_size"], rows), kind)
     initial_noise = episode_seeds.random((facts["num_initial_noise"], rows), kind)
     parts: list[Any] = []
+    memory = {"memory": np.zeros((facts["memory"], rows), kind)} if facts["memory"] else {}
     while np.asarray(alive).any():
         elapsed = len(parts) * chunk
         if time_limit is None and elapsed >= sound.LONGEST_EPISODE:
@@ -76,8 +77,9 @@ def episodes_compiled(
             "begins": np.asarray(not parts, kind),
             "initial_noise": initial_noise,
             "noise": np.ascontiguousarray(draw(action_noise, chunk, rows).swapaxes(1, 2)),
+            **memory,
         }
-        env_state, alive = out["env_state"], out["alive"]
+        env_state, alive, memory = out["env_state"], out["alive"], {name: out[name] for name in memory}
         parts.append(out["record"])
     values = parts[0]
     if len(parts) > 1:
@@ -99,6 +101,11 @@ class CompiledOpen(NamedTuple):
     lengths: Any  # [N]
     returns: Array  # [N]
     begins: Array  # [N] 1 where the next step begins an episode
+    memory: Any = None  # [M, N] of a policy that remembers
+
+    def named(self) -> dict[str, Any]:
+        """What there is of it, by name."""
+        return {name: value for name, value in self._asdict().items() if value is not None}
 
 
 class CompiledSegments:
@@ -115,6 +122,7 @@ class CompiledSegments:
             np.zeros(num_envs, self.kind),
             np.zeros(num_envs),
             np.ones(num_envs, self.kind),
+            np.zeros((facts["memory"], num_envs), self.kind) if facts["memory"] else None,
         )
 
     def collect(self, state: State, knobs: Knobs, *, noise: Array, episode_seeds: np.random.Generator) -> Played:
@@ -132,11 +140,12 @@ class CompiledSegments:
             "begins": opened.begins,
             "initial_noise": fresh,
             "noise": np.ascontiguousarray(noise.swapaxes(1, 2)),
+            **({} if opened.memory is None else {"memory": opened.memory}),
         }
-        record = Record(out["record"], self.columns)
+        record = Record(out["record"], self.columns, out.get("memories"))
         returns, lengths, open_returns = self._ended(record, opened)
         begins = np.zeros_like(opened.begins)
-        self._open = CompiledOpen(out["env_state"], out["elapsed"], open_returns, begins)
+        self._open = CompiledOpen(out["env_state"], out["elapsed"], open_returns, begins, out.get("memory"))
         return Played(record, returns, lengths, self.num_steps * self.num_envs)
 
     def _ended(self, record: Record, opened: CompiledOpen) -> tuple[Array, Array, Array]:
@@ -162,13 +171,13 @@ class CompiledSegments:
         return self._open
 
     def arrays(self, picture: CompiledOpen) -> dict[str, Array]:
-        return {f"open/{name}": np.asarray(value) for name, value in picture._asdict().items()}
+        return {f"open/{name}": np.asarray(value) for name, value in picture.named().items()}
 
     def restore(self, arrays: Mapping[str, Array]) -> None:
         """Go on where a checkpoint was. Errors: `UserError` where it has another number of environments."""
         count = arrays["open/returns"].size if "open/returns" in arrays else self.num_envs
         if count != self.num_envs:
             raise UserError(f"environment.num_envs: got {self.num_envs}; the checkpoint has {count} open episodes")
-        fresh = self._open._asdict()
+        fresh = self._open.named()
         check_carried(arrays, {name: (value.shape, value.dtype) for name, value in fresh.items()})
         self._open = CompiledOpen(**{name: arrays[f"open/{name}"] for name in fresh})

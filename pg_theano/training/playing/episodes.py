@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, NotRequired, TypedDict, Unpack
 
 import numpy as np
@@ -12,7 +12,7 @@ from pg_theano.environments.place import among_environments
 from pg_theano.environments.rows import dtype_of
 from pg_theano.environments.sound import check_finite, check_length
 from pg_theano.runs.checkpoints import AS_WRITTEN
-from pg_theano.types import EXPLORE, Array, Knobs, Played, Rollout, State, Steps, Task, UserError
+from pg_theano.types import EXPLORE, OF_EVERY_POLICY, Array, Knobs, Played, Rollout, State, Steps, Task, UserError
 
 NOISE_BLOCK = 64
 """Steps whose noise is drawn at once. Each update has a generator of its own, so unused steps are never missed."""
@@ -29,6 +29,7 @@ class Episodes(TypedDict):
     choice: NotRequired[int]  # how `act` chooses; EXPLORE
     keep: NotRequired[Collection[str]]  # fields of the rollout, `reward` among them; none: no rollout. All of them
     progress: NotRequired[Callable[[int, int], None] | None]  # told how many of how many episodes have ended
+    memory: NotRequired[Sequence[Array]]  # `acting.nothing_remembered` of N rows; nothing
     with_lost: NotRequired[bool]  # episodes that a fault ended have return NaN and length 0, and are not left out
 
 
@@ -44,7 +45,7 @@ def collect(
     power of two, and T comes from the ladder. An episode that a fault has ended (`environment.on_fault`) has mask 0 and
     is not counted.
     """
-    number, keep = asked["num_episodes"], asked.get("keep", Rollout._fields)
+    number, keep = asked["num_episodes"], asked.get("keep", OF_EVERY_POLICY)
     draw, action_noise, choice = asked["draw"], asked["action_noise"], asked.get("choice", EXPLORE)
     seeds, progress = asked["episode_seeds"], asked.get("progress")
     if isinstance(seeds, np.random.Generator):
@@ -52,17 +53,20 @@ def collect(
     num_envs = environment.num_envs
     records = _Records(keep, num_envs, environment.task, np.dtype(asked["dtype"])) if keep else None
     turns, steps = _Turns(environment, number, seeds), 0
+    memory = [one.copy() for one in asked.get("memory", ())]
     obs = turns.begin()
     while turns.left:
         if steps % NOISE_BLOCK == 0:  # one call of the generator costs as much as a thousand numbers
             noise = draw(action_noise, NOISE_BLOCK, num_envs)
-        action, log_prob = act(state, obs, noise[steps % NOISE_BLOCK], knobs, choice)
+        action, log_prob, *memory = act(state, obs, noise[steps % NOISE_BLOCK], knobs, choice, *memory)
         next_obs, reward, terminated, truncated, real = environment.step(action)
         mask = turns.playing if real is None else turns.playing & real
         check_finite(environment, next_obs, reward, mask, turns.time)
         ended = (terminated | truncated) & mask
         if records is not None:
             records.add(obs, action, log_prob, reward, next_obs, terminated, truncated, mask, ended)
+        for one in memory:
+            one[ended if real is None else ended | ~real] = 0
         turns.count(reward, mask, records)
         steps += 1
         obs, over = next_obs, ended.nonzero()[0]  # few of many: by index, which costs less than by mask

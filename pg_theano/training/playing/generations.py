@@ -14,6 +14,7 @@ from pg_theano.compiler.program import power_of_two
 from pg_theano.config.knobs import Config
 from pg_theano.config.reading import from_dict, to_dict
 from pg_theano.environments import making, sound
+from pg_theano.policies.acting import nothing_remembered
 from pg_theano.spec import Spec
 from pg_theano.system import distribute
 from pg_theano.training import programs, seeding, specs
@@ -112,6 +113,7 @@ class Player:
         env_state: Any = np.zeros((facts["state_size"], rows), kind)
         sums, seen, elapsed = np.zeros((2, rows)), None, 0  # of rewards and of steps
         limit = self.environment.task.time_limit
+        memory = {"memory": np.zeros((facts["memory"], rows), kind)} if facts["memory"] else {}
         while np.asarray(alive).any():
             if limit is None and elapsed >= sound.LONGEST_EPISODE:
                 raise sound.endless(elapsed)
@@ -121,12 +123,14 @@ class Player:
                 "elapsed": np.asarray(elapsed, kind),
                 "begins": np.asarray(elapsed == 0, kind),
                 "initial_noise": initial_noise,
+                **memory,
             }
             out = self.program.rollout(state, values)
             record = np.asarray(out["record"])  # [C, K, E]
             played = Record(record[:, :, :number], facts["columns"])
             sound.check_record(played, f"{self.environment.task.id}, episode", before=elapsed)
             env_state, alive, elapsed = out["env_state"], out["alive"], elapsed + chunk
+            memory = {name: out[name] for name in memory}
             sums += record[:, rewards : rewards + 2].sum(axis=0, dtype=np.float64)  # reward, mask
             if "obs" in facts["columns"]:
                 first, size = facts["columns"]["obs"]
@@ -141,7 +145,11 @@ class Player:
         normalizes = self.spec.acting.normalize_observations
         seeds = np.tile(rng.integers(0, 2**31 - 1, size=each), number // each)
         act_all: Any = self.program.act_all
-        act: Any = lambda state, obs, noise, knobs, choice: (act_all(state, obs), None)  # noqa: E731
+
+        def act(state: State, obs: Array, noise: Array, knobs: Knobs, choice: int, *memory: Array) -> tuple[Any, ...]:
+            action, *after = act_all(state, obs, *memory)
+            return action, None, *after
+
         played = collect(
             self._environments(number),
             act,
@@ -153,6 +161,7 @@ class Player:
             action_noise=rng,
             dtype=self.spec.dtype,
             keep=("obs", "reward", "mask") if normalizes else (),
+            memory=nothing_remembered(self.spec.acting, number),
             with_lost=True,
         )
         seen = None

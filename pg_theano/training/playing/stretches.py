@@ -9,7 +9,7 @@ Segments(other, dtype="float32").restore(saved)                                 
 
 import math
 from collections.abc import Callable, Collection, Mapping, Sequence
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
@@ -18,7 +18,7 @@ from pg_theano.environments.rows import dtype_of
 from pg_theano.environments.sound import check_finite, check_length
 from pg_theano.runs.checkpoints import AS_WRITTEN
 from pg_theano.training.playing.episodes import check_carried
-from pg_theano.types import EXPLORE, Array, Knobs, Played, Rollout, State, Steps, Task, UserError
+from pg_theano.types import EXPLORE, OF_EVERY_POLICY, Array, Knobs, Played, Rollout, State, Steps, Task, UserError
 
 
 class Replayed(Steps, Protocol):
@@ -58,6 +58,7 @@ class Open(NamedTuple):
     returns: Array  # [N] rewards so far
     obs: Array  # [N, F] as last seen
     blocks: tuple[Array, ...]  # actions as the environments took them, each [T, N, ...]; the last block ends now
+    memory: Array | None = None  # [N, M] of a policy that remembers
 
 
 class _Block:
@@ -75,6 +76,7 @@ class _Block:
         self.successors: list[tuple[int, Array, Array]] = []  # (step, environments, their last observations)
         self.returns, self.lengths = [np.zeros(0)], [np.zeros(0, np.int64)]  # of the episodes that ended
         self.cut, self.dropped = 0, list[int]()
+        self.memory: list[Array] = []  # [N, M] before the first step of each sequence
         self.obs[0] = obs
 
     def end(self, step: int, over: Array, seen: Array, begun: Array, total: Array, lost: Sequence[int]) -> None:
@@ -107,6 +109,9 @@ class _Block:
             for step, over, last in self.successors:
                 following[step, over] = last
             fields["next_obs"] = following
+        if self.memory:
+            fields["memory"] = np.stack(self.memory)
+            keep = [*keep, "memory"]
         wanted = {name: np.ascontiguousarray(fields[name].swapaxes(0, 1)) for name in keep}
         rollout = Rollout(**{name: wanted.get(name) for name in Rollout._fields})
         returns, lengths = np.concatenate(self.returns), np.concatenate(self.lengths)
@@ -122,8 +127,19 @@ class Segments:
     the environment cannot replay, every stretch begins fresh episodes, and none stays open.
     """
 
-    def __init__(self, environment: Replayed, *, dtype: str, keep: Collection[str] = Rollout._fields):
+    def __init__(
+        self,
+        environment: Replayed,
+        *,
+        dtype: str,
+        keep: Collection[str] = OF_EVERY_POLICY,
+        memory: Sequence[Array] = (),
+        sequences: int = 1,
+    ):
+        """`memory` is `acting.nothing_remembered` of N rows; a stretch is learned from as so many `sequences`."""
         self.environment, self.keep, self.kind = environment, keep, np.dtype(dtype)
+        self._memory = [*memory]  # after the last step
+        self.sequences = sequences
         self.replays: bool | None = None  # whether the environment can; None before the first stretch
         self._everyone = np.ones(environment.num_envs, bool)
         # Of the open episodes, as in `Open`. Replaced, never written to: `settle` hands them out.
@@ -158,10 +174,13 @@ class Segments:
         block.dropped += [*range(num_envs)] if taken else []
         obs, action, log_prob, reward = block.obs, block.action, block.log_prob, block.reward
         terminated, truncated = block.terminated, block.truncated
+        memory, length = [one.copy() for one in self._memory], steps // self.sequences
         begun, total = -self._lengths, self._returns.copy()
         with_log_prob = "log_prob" in self.keep
         for step in range(steps):
-            chosen, chosen_log_prob = act(state, obs[step], noise[step], knobs, choice)
+            if memory and step % length == 0:
+                block.memory.append(memory[0].copy())
+            chosen, chosen_log_prob, *memory = act(state, obs[step], noise[step], knobs, choice, *memory)
             action[step] = chosen
             own = environment.given(action[step])
             block.given.append(own.copy())  # an environment may write over what it is given
@@ -174,10 +193,14 @@ class Segments:
             total += reward_now
             if environment.skipped is not None:
                 block.skip(step, environment.skipped, begun)
+                for one in memory:
+                    one[environment.skipped] = 0
             ended = terminated_now | truncated_now
             over = ended.nonzero()[0]
             if over.size:
                 block.end(step, over, seen, begun, total, environment.lost)
+                for one in memory:
+                    one[over] = 0
                 if self.stays or step + 1 < steps:
                     fresh = environment.begin(ended, seeds[step + 1])  # None: the next step brings them
                     seen = seen if fresh is None else fresh
@@ -185,7 +208,7 @@ class Segments:
             obs[step + 1] = seen
         if not self.stays:  # what is dropped after this stretch is cut off, and V stands for the rest
             truncated[-1] |= ~terminated[-1]
-        self._obs, self._lengths, self._returns = obs[-1].copy(), steps - begun, total
+        self._obs, self._lengths, self._returns, self._memory = obs[-1].copy(), steps - begun, total, memory
         self._elapsed = getattr(environment, "elapsed", self._lengths)
         self._remember(np.array(block.given))
         check_length(environment, self._lengths)
@@ -208,6 +231,7 @@ class Segments:
             environment.player = self
             self._lengths, self._returns = np.zeros(len(seeds), np.int64), np.zeros(len(seeds))
             self._blocks, self._kept = (), 0
+            self._memory = [np.zeros_like(one) for one in self._memory]
             check_finite(environment, self._obs, None, self._everyone, self._lengths - 1)
         return self._obs, taken
 
@@ -227,7 +251,8 @@ class Segments:
         """The episodes that are open now; later stretches do not change the answer. Quick, however long they are."""
         if self._obs is None or not self.replays:
             return Open((), np.zeros(0, np.int64), np.zeros(0), np.zeros((0, self.environment.task.obs_size)), ())
-        return Open(tuple(self.environment.seeds), self._elapsed, self._returns, self._obs, self._blocks)
+        episodes = tuple(self.environment.seeds), self._elapsed, self._returns, self._obs, self._blocks
+        return Open(*episodes, *self._memory)
 
     def arrays(self, open: Open) -> dict[str, Array]:
         """The arrays that a checkpoint keeps: seeds, lengths, returns and observations so far [N], and the actions.
@@ -242,6 +267,7 @@ class Segments:
             "open/return": open.returns,
             "open/obs": open.obs,
             "open/actions": np.concatenate(own) if own else np.zeros(0),
+            **({} if open.memory is None else {"open/memory": open.memory}),
         }
 
     def restore(self, arrays: Mapping[str, Array]) -> None:
@@ -261,11 +287,12 @@ class Segments:
         seen = dtype_of((task.spaces or {}).get("observation"), self.kind)
         if seen == np.uint8 and "open/obs" in arrays:  # of before pixels stayed bytes
             arrays = {**arrays, "open/obs": arrays["open/obs"].astype(seen)}
-        kinds = {"seed": np.int64, "length": np.int64, "return": np.float64, "obs": seen}
-        check_carried(
-            arrays,
-            {name: ((count,) if name != "obs" else (count, task.obs_size), kind) for name, kind in kinds.items()},
-        )
+        kinds = {"seed": np.int64, "length": np.int64, "return": np.float64}
+        carried: dict[str, Any] = {name: ((count,), kind) for name, kind in kinds.items()}
+        carried["obs"] = (count, task.obs_size), seen
+        if self._memory:
+            carried["memory"] = self._memory[0].shape, self._memory[0].dtype
+        check_carried(arrays, carried)
         seeds, lengths = arrays["open/seed"], arrays["open/length"]
         actions = arrays.get("open/actions", np.zeros(()))
         if lengths.min() < 0 or seeds.min() < 0 or actions.ndim == 0 or len(actions) != lengths.sum():
@@ -297,4 +324,5 @@ class Segments:
             block[len(block) - len(given) :, index] = given
         self.replays, self._obs, self._returns, self.environment.player = True, obs, returns, self
         self._lengths = self._elapsed = lengths.astype(np.int64)  # of one that waits, 0 from the next step on
+        self._memory = [arrays["open/memory"].copy() for _ in self._memory]
         self._blocks, self._kept = (block,), len(block)

@@ -155,8 +155,10 @@ class _Compiled:
     def rollout(self, state: State, values: dict[str, Any]) -> dict[str, Any]:
         return self.functions("rollout").call("rollout", {"E": values["env_state"].shape[1]}, state, values)
 
-    def act(self, state: State, obs: Array) -> Array:
-        return np.asarray(self.functions("act").call("act", {"E": len(obs)}, state, {"obs": obs})["action"])
+    def act(self, state: State, obs: Array, *memory: Array) -> tuple[Array, ...]:
+        values = {"obs": obs} | dict(zip(("memory",), memory, strict=False))
+        out = self.functions("act").call("act", {"E": len(obs)}, state, values)
+        return np.asarray(out["action"]), *(np.array(out["memory"]) for _ in memory)
 
     def prepare(self, wanted: list[tuple]) -> None:
         if wanted:
