@@ -44,6 +44,16 @@ TASKS: dict[str, tuple[str, list[str], int, float | None]] = {
 """Each by its config, what is changed, how many seeds, and what the reference reaches."""
 
 
+SPEED = """
+
+## Speed
+
+One update of `ppo-pong` (128 x 8 steps of 84 x 84 x 4, `nature`, four passes of minibatches of 256), one thread, CPU
+seconds on a busy machine: ours 7.0, Stable-Baselines3 2.9's CnnPolicy 3.0. Slower, not faster: patches and a product cost
+what oneDNN's convolutions do not. Stacking four frames takes 0.9 microseconds a step, Gymnasium's wrapper 4.5.
+"""
+
+
 def knobs_of(name: str) -> str:
     config, changed, *_ = TASKS[name]
     said = yaml.safe_load((ROOT / "configs" / f"{config}.yaml").read_text())
@@ -94,7 +104,7 @@ def section(cells: dict[tuple[str, int], dict[str, Any]]) -> str:
         "# From images\n\nInterquartile means over seeds of 100 fresh episodes each, and 95 % bootstrap intervals; made"
         " by `python benchmarks/pixels.py`\nfrom `pixels.jsonl`. The references of MiniGrid are rl-zoo's PPO.\n\n"
         + table(["task", "config", "steps", "seeds", "reached", "reference"], rows)
-        + "\n"
+        + SPEED
     )
 
 

@@ -37,6 +37,7 @@ TAKEN_IN = {
     "benchmarks/quality-mujoco.md": "quality-mujoco.md",
     "benchmarks/ppo-defaults.md": "ppo-defaults.md",
     "benchmarks/several.md": "several.md",
+    "benchmarks/masks.md": "masks.md",
     "benchmarks/packages.md": "packages.md",
     "benchmarks/scans.md": "scans.md",
     "benchmarks/reliability.md": "measured-reliability.md",

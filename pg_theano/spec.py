@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from types import NoneType
 from typing import Any, ClassVar, Literal, NamedTuple, get_args, get_origin, get_type_hints
 
+from pg_theano import layers as kinds
 from pg_theano import parameters
 from pg_theano.layers import LAYERS, Activation, Image, Layer, Layout, Placed, kind_of, layout_of, memory
 from pg_theano.parameters import LOG_STD, Network
@@ -44,7 +45,10 @@ class Own:
 
 @dataclass(frozen=True, slots=True)
 class Acting:
-    """What a policy is and how it acts. `own` is the user's network; None where it is of layers of ours."""
+    """What a policy is and how it acts. `own` is the user's network; None where it is of layers of ours.
+
+    A row of `obs_size` numbers ends with `mask_size` that say which choices are allowed (1) now; networks see the rest.
+    """
 
     obs_size: int
     action: ActionSpace
@@ -60,6 +64,12 @@ class Acting:
     dtype: Dtype = "float32"
     pixels: bool = False  # observations are bytes, 0 to 255
     own: Own | None = None
+    mask_size: int = 0
+
+    @property
+    def num_features(self) -> int:
+        """How many numbers of a row are seen by networks and normalisers."""
+        return self.obs_size - self.mask_size
 
     @property
     def num_outputs(self) -> int:
@@ -87,7 +97,7 @@ class Acting:
 
     def path(self, head: Literal["policy", "value"]) -> list[Placed]:
         """The layers from the observation to a head."""
-        placed = self.network.placed(self.obs_size)
+        placed = self.network.placed(self.num_features)
         return placed["shared"] + placed[head]
 
     def sizes(self, part: Literal["shared", "policy", "value"]) -> list[tuple[int, int]]:
@@ -96,7 +106,7 @@ class Acting:
             return [
                 (shape[0], shape[1]) for name, shape, *_ in self.layout if name[:7] == "policy/" and len(shape) == 2
             ]
-        placed = self.network.placed(self.obs_size)[part]
+        placed = self.network.placed(self.num_features)[part]
         return [(math.prod(one.inputs), math.prod(one.layer.output(one.inputs))) for one in placed]
 
     @property
@@ -122,6 +132,16 @@ class Acting:
         return self.network == parameters.dense_network(self.layout, self.activation, self.own is not None)
 
     @property
+    def own_layers(self) -> list[kinds.Own]:
+        """The layers of the user's own."""
+        return [layer for layer in kinds.every(sum(self.network, ())) if isinstance(layer, kinds.Own)]
+
+    @property
+    def in_numpy(self) -> bool:
+        """Whether NumPy can act by it: nothing of it is the user's own."""
+        return self.own is None and not self.own_layers
+
+    @property
     def noise_kind(self) -> tuple[Literal["uniform", "normal"], int]:
         """What one action is drawn from: "uniform" in [0, 1) or standard "normal", and how many numbers U."""
         if self.action.kind == "discrete":
@@ -136,13 +156,19 @@ class Acting:
         """What a file says of a policy of ours. Its network follows from layout and activation where it is dense."""
         named = {part: [_plain_layer(layer) for layer in layers] for part, layers in self.network._asdict().items()}
         names = ("squash", "log_std", "noise", "logistic", "activation", "exploration", "num_outputs")
-        special = ({} if self.is_dense else {"network": named}) | ({"pixels": True} if self.pixels else {})
-        return special | {
-            "obs_size": self.obs_size,
-            "action": self.action._asdict(),
-            **{name: getattr(self, name) for name in (*names, "normalize_observations", "dtype")},
-            "layout": [[name, list(shape), how] for name, shape, how in self.layout],
-        }
+        masked = {"mask_size": self.mask_size} if self.mask_size else {}
+        pixels = {"pixels": True} if self.pixels else {}
+        return (
+            ({} if self.is_dense else {"network": named})
+            | masked
+            | pixels
+            | {
+                "obs_size": self.obs_size,
+                "action": self.action._asdict(),
+                **{name: getattr(self, name) for name in (*names, "normalize_observations", "dtype")},
+                "layout": [[name, list(shape), how] for name, shape, how in self.layout],
+            }
+        )
 
     @classmethod
     def of_plain(cls, data: Mapping[str, Any], at: str = "") -> Acting:
@@ -161,7 +187,8 @@ class Acting:
             raise Unreadable(f"its run.json says {stated:,} parameters, and layers of {parameters.count(layout):,}")
         activation = take("activation", _word(Activation))
         network = take("network", _network, None) or parameters.dense_network(layout, activation, own is not None)
-        _check_layout(network, layout, obs_size, own)
+        masked = take("mask_size", _mask_of(action, obs_size), 0)
+        _check_layout(network, layout, obs_size - masked, own)
         return cls(
             obs_size=obs_size,
             action=action,
@@ -177,6 +204,7 @@ class Acting:
             dtype=take("dtype", _word(Dtype)),
             pixels=take("pixels", _flag, False),
             own=own,
+            mask_size=masked,
         )
 
 
@@ -367,7 +395,7 @@ def is_older(data: Mapping[str, Any]) -> bool:
 
 def names_in(data: Mapping[str, Any]) -> dict[str, Any]:
     """The functions that a run's file names, of a user or ours, unchecked: policy, objective, dynamics."""
-    return {part: data.get(part) for part in ("policy", "objective", "dynamics")}
+    return {part: data.get(part) for part in ("policy", "objective", "dynamics", "network")}
 
 
 # -- entries of a file, each held to what it must be
@@ -502,6 +530,8 @@ def _of_type(hint: Any) -> Holds:
         return _or_none(_of_type(next(part for part in get_args(hint) if part is not NoneType)))
     if get_origin(hint) is Literal:
         return _word(hint)
+    if get_origin(hint) is dict:
+        return _object_of("")
     return {int: _whole(1, 2**40), float: _number, bool: _flag, str: _text}[hint]
 
 
@@ -527,6 +557,14 @@ def _action(data: Mapping[str, Any], at: str) -> ActionSpace:
         take("choices", _list_of(_whole(1, 2**40))),
         take("low", _list_of(_number)),
         take("high", _list_of(_number)),
+    )
+
+
+def _mask_of(action: ActionSpace, obs_size: int) -> Holds:
+    """None, or a number for each choice, beside what is seen; only of actions that are choices."""
+    whole = sum(action.choices) if action.kind in ("discrete", "multi_discrete") else 0
+    return lambda value, entry: _held(
+        _whole(0, obs_size)(value, entry) in (0, whole), value, entry, f"Input should be 0 or {whole}"
     )
 
 

@@ -110,11 +110,21 @@ class Task(NamedTuple):
     """What the rest of the program must know of an environment, as plain data."""
 
     id: str
-    obs_size: int  # F, after flattening
+    obs_size: int  # F, after flattening, with the mask
     action: ActionSpace
     time_limit: int | None  # steps; None: the environment has none
     threshold: float | None  # the mean return at which it counts as solved
-    spaces: dict[str, Any] | None = None  # "observation" and "action", as `spaces_of` says them
+    spaces: dict[str, Any] | None = None  # "observation" and "action", as `spaces_of` says them; and "mask"
+
+    @property
+    def mask_size(self) -> int:
+        """How many of the last of those F say which choices are allowed now; 0: all of them are, always."""
+        return sum(self.action.choices) if self.spaces and "mask" in self.spaces else 0
+
+    @property
+    def num_features(self) -> int:
+        """How many of them are seen."""
+        return self.obs_size - self.mask_size
 
 
 class Rollout(NamedTuple):

@@ -1,5 +1,6 @@
 """What the tests share: a cache of compiled code that outlives them, and probe environments on the path."""
 
+import contextlib
 import gc
 import os
 import shutil
@@ -13,6 +14,15 @@ import pytest
 
 HERE = Path(__file__).parent
 sys.path[:0] = [str(HERE), str(HERE / "search"), str(HERE / "museum")]
+
+# BLAS's threads, which it counts as NumPy is imported, wait for each other where tests run on every core: 14 s of CPU for
+# 2 s of PPO by hand.
+from helpers_forking import ONE_THREAD  # noqa: E402
+
+with pytest.MonkeyPatch.context() as one_thread:
+    for name, number in ONE_THREAD.items():
+        one_thread.setenv(name, number)
+    import numpy  # noqa: F401
 
 hypothesis.settings.register_profile("no clock", deadline=None)  # a busy machine is no fault
 if hypothesis.settings.get_current_profile_name() == "default":
@@ -67,14 +77,24 @@ MODE = "JAX_DISABLE_MOST_OPTIMIZATIONS"  # JAX's own, for tests that compile mor
 
 @pytest.fixture(scope="module", autouse=True)
 def machine_code(request):
-    """XLA takes half as long over the machine code of a module that says `OPTIMISED = False`, in its processes too.
+    """XLA takes a fifth of its time over the machine code of a module that says `OPTIMISED = False`, in its processes too.
 
     For modules in which a run is any run: pages, commands, folders, damaged files. Those of mathematics, of speed, and of
     what must be equal bit for bit in other sizes, chunks or numbers of agents run what users run.
     """
-    if getattr(request.module, "OPTIMISED", True):
+    with contextlib.nullcontext() if getattr(request.module, "OPTIMISED", True) else haste():
         yield
-        return
+
+
+@pytest.fixture
+def in_haste():
+    """The same for one test of a module."""
+    with haste():
+        yield
+
+
+@contextlib.contextmanager
+def haste():
     import jax
 
     with pytest.MonkeyPatch.context() as patch:

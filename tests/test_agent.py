@@ -51,7 +51,12 @@ CONFIGS = {
 }
 
 
-@pytest.mark.parametrize("name", CONFIGS)
+COMPILED_ANEW = ["whole episodes", "compiled stretches", "gymnasium stretches", "normalised", "box"]
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=pytest.mark.slow if name in COMPILED_ANEW else ()) for name in CONFIGS]
+)
 def test_an_agent_equals_the_command(name, tmp_path):
     """Bit for bit: begun, looked at before it has learned, and trained in two parts; the command in one. Caught, when
     planted: the budget counted from zero the second time, schedules begun anew, a best policy that is forgotten."""

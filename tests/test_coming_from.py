@@ -48,6 +48,11 @@ CLEANRL = {  # fields of Args in cleanrl/ppo.py, and wrappers and functions of c
     "clip_coef", "clip_vloss", "ent_coef", "vf_coef", "target_kl", "norm_adv", "max_grad_norm", "total_timesteps",
     "seed", "NormalizeObservation", "NormalizeReward", "layer_init",
 }  # fmt: skip
+CONTRIB = {
+    "MaskablePPO",
+    "ActionMasker",
+    "action_masks",
+}  # sb3_contrib.ppo_mask, sb3_contrib.common.wrappers, .maskable
 SPINNING_UP = {  # parameters of pytorch/ppo/ppo.py, pytorch/vpg/vpg.py and tf1/trpo/trpo.py; MLPActorCritic's
     "steps_per_epoch", "epochs", "gamma", "clip_ratio", "pi_lr", "vf_lr", "train_pi_iters", "train_v_iters", "lam",
     "target_kl", "delta", "damping_coeff", "cg_iters", "backtrack_iters", "seed", "hidden_sizes", "activation",
@@ -76,8 +81,8 @@ def rows():
 def test_every_name_of_the_page_is_one_that_the_others_have():
     """Caught, when planted: `clip_range` for CleanRL's `clip_coef`; `max_kl` for Spinning Up's `target_kl`."""
     ours = rows()
-    assert len(ours) == 34
-    known = (set().union(*SB3.values(), POLICY, OTHERS, RL_ZOO), CLEANRL, SPINNING_UP)
+    assert len(ours) == 35
+    known = (set().union(*SB3.values(), POLICY, OTHERS, CONTRIB, RL_ZOO), CLEANRL, SPINNING_UP)
     for knob, cells in ours.items():
         for cell, names in zip(cells, known, strict=True):
             named = re.findall(r"[A-Za-z_]{2,}(?:_[a-z]+)*", " ".join(re.findall(r"`([^`]+)`", cell)))

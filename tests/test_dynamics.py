@@ -95,6 +95,7 @@ def test_actions_of_a_compiled_rollout_are_those_of_act_on_the_same_noise(cartpo
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("in_haste")
 @pytest.mark.parametrize(
     "words",
     [
@@ -133,6 +134,7 @@ def test_an_update_step_by_step_is_the_update_at_once(words):
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("in_haste")
 def test_many_episodes_are_learned_from_in_turn():
     words = ["environment.id=MountainCar-v0", "schedules.episodes_per_update.initial=64"]
     assert compiled_program(*words)[2].engine.step_by_step
@@ -144,6 +146,7 @@ def test_rows_that_are_no_episode_never_count(played):
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("in_haste")
 def test_the_time_limit_ends_an_episode(cartpole):
     """And ends the playing: no chunk is played after it. Caught, when planted: a limit one step late, elapsed not carried
     over to the next chunk (the rows beyond the limit are cut off, so that only the number of calls shows it).
@@ -172,6 +175,7 @@ def test_the_same_generators_play_the_same_episodes(cartpole, played):
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("in_haste")
 def test_an_update_from_a_record_is_the_update_from_its_episodes(cartpole, played):
     """The same experience as [T, K, E] and as [E, T, F], through two compiled graphs. Caught, when planted:
     T and E of the observations exchanged."""
@@ -285,6 +289,7 @@ def train_in(folder, *words):
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("in_haste")
 def test_ones_own_environment_trains_and_is_compiled_once(tmp_path):
     """The first run builds; the second imports neither PyTensor nor the user's file; a changed line in a file that the
     user's file imports builds again.
@@ -357,6 +362,7 @@ def test_a_missing_file_is_named():
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("in_haste")
 def test_the_worked_example_of_the_documentation_is_solved(tmp_path):
     result, _ = train_in(tmp_path, str(EXAMPLES / "soft_landing.yaml"))
     assert result["status"] == "solved"

@@ -203,7 +203,7 @@ def test_an_action_that_is_no_number_does_not_reach_the_environment(id, action):
 def test_whoever_watches_gives_the_same_actions(squash):
     actions = np.float32([[0.3, 12]])
     env = making.single(sections.Environment(id="BoxActions-v0"))
-    _, given = making.converters(env, "BoxActions-v0", "float32", squash)
+    _, given = making.converters(env, sections.Environment(id="BoxActions-v0"), "float32", squash)
     assert np.array_equal(given(actions), told("BoxActions", actions, squash)[0])
 
 

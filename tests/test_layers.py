@@ -67,7 +67,7 @@ def acting_of(*layers, dtype="float64", inputs=INPUTS):
 
 
 def test_every_kind_has_samples():
-    assert set(SAMPLES) == set(LAYERS) - {"gru", "lstm"}  # see tests/test_remembering.py
+    assert set(SAMPLES) == set(LAYERS) - {"gru", "lstm", "own"}  # see test_remembering.py, test_own_layer.py
 
 
 def of_choices(layers, x):
@@ -191,8 +191,8 @@ def normed(norm, monkeypatch, elsewhere, functions_kept):
     """Every network of a run has one after its first layer."""
     before = specs._network
 
-    def network(config, task):
-        parts = before(config, task)._asdict()
+    def network(config, task, folders):
+        parts = before(config, task, folders)._asdict()
         return Network(**{name: (*layers[:1], Norm(), *layers[1:]) if layers else () for name, layers in parts.items()})
 
     monkeypatch.setattr(specs, "_network", network)
@@ -222,7 +222,9 @@ WAYS = {
 }
 
 
-@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize(
+    "way", [pytest.param(way, marks=pytest.mark.slow if "box" in way or "ppo" in way else ()) for way in WAYS]
+)
 def test_a_new_kind_is_its_faces(way, normed, tmp_path):
     """Trained, checked against differences, resumed, loaded, exported, shown: nothing else must know of it.
 

@@ -18,9 +18,11 @@ from pg_theano.graphs.convolution import Convolution, output_of
 from pg_theano.layers import Conv, Dense, Image, window_of
 from pg_theano.policies import onnx
 from pg_theano.runs import checkpoints
-from pg_theano.training import checking, networks, programs, specs
+from pg_theano.training import checking, networks, programs
 from pg_theano.training.playing import stretches
 from pg_theano.types import ActionSpace, Task, UserError
+
+OPTIMISED = False  # see conftest.machine_code
 
 WINDOWS = {
     "valid": window_of((5, 6, 2), 3, 1, "valid"),
@@ -105,8 +107,8 @@ WAYS = {
 }
 
 
-@pytest.mark.parametrize("way", WAYS)
-def test_pixels_are_learned_from_by_convolutions(way, tmp_path):
+@pytest.mark.parametrize("way", ["cem", *(pytest.param(way, marks=pytest.mark.slow) for way in WAYS if way != "cem")])
+def test_pixels_are_learned_from_by_convolutions(way, tmp_path, functions_kept):
     """Trained, resumed bit for bit, checked against differences, loaded, exported: all is there for every kind."""
     data = {key: dict(value) if isinstance(value, dict) else value for key, value in PIXELS.items()}
     for section, knobs in WAYS[way].items():
@@ -153,8 +155,7 @@ def test_pixels_stay_bytes_and_learn_the_same(how, tmp_path, monkeypatch):
     ran(data, tmp_path / "bytes")
     assert seen == [(np.uint8, np.uint8)] * 2
     if how.startswith("conv"):
-        for module in (rows, specs, stretches):
-            monkeypatch.setattr(module, "dtype_of", lambda described, dtype: np.dtype(dtype))
+        monkeypatch.setattr(rows, "dtype_of", lambda described, dtype: np.dtype(dtype))
         ran(data, tmp_path / "floats")
         assert seen[2:] == [(np.float32, np.float32)] * 2
         params = [checkpoints.newest(tmp_path / name / "checkpoints").state["params"] for name in ("bytes", "floats")]
@@ -179,7 +180,7 @@ def test_a_space_of_bytes_is_held_to_it():
             convert(np.array([[0, wrong]]))
 
 
-def test_a_dense_network_of_pixels_is_warned_of(tmp_path, capsys):
+def test_a_dense_network_of_pixels_is_warned_of(tmp_path, capsys, functions_kept):
     data = PIXELS | {"policy": {"hidden": [4]}, "budget": {"updates": 1}}
     pg_theano.run(data, run_dir=tmp_path / "run", plot=False)
     assert "8 x 8 x 1 pixels and a dense network, of " in (out := capsys.readouterr().out)
@@ -189,7 +190,7 @@ def test_a_dense_network_of_pixels_is_warned_of(tmp_path, capsys):
 
 
 @pytest.mark.slow
-def test_what_a_convolution_sees_is_learned():
+def test_what_a_convolution_sees_is_learned(functions_kept):
     """Three seeds reach what is to be had; chance is 2.5."""
     data = PIXELS | {
         "budget": {"updates": 150},

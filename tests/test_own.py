@@ -20,7 +20,7 @@ from pg_theano.config import reading
 from pg_theano.environments import making
 from pg_theano.runs import checkpoints
 from pg_theano.system.importing import fingerprint, importable
-from pg_theano.training import specs
+from pg_theano.training import own, specs
 from pg_theano.types import ActionSpace, UserError
 
 OPTIMISED = False  # see conftest.machine_code
@@ -219,7 +219,7 @@ PARAMETERS = [
 def test_parameters_that_cannot_be(mine, old, new, kwargs, message):
     mine(old, new)
     with pytest.raises(UserError, match=message) as caught:
-        specs.own_parameters("mine:policy", 4, 2, kwargs)
+        own.own_parameters("mine:policy", 4, 2, kwargs)
     assert str(caught.value).startswith("policy.name: ")
 
 
@@ -302,13 +302,13 @@ def test_what_a_run_was_trained_with_is_not_replaced_by_what_the_file_is_now(min
 
 def test_the_layout_is_asked_for_once(mine):
     """And kept, so that a warm start runs no code of the user's."""
-    first = specs.own_parameters("mine:policy", 4, 2, {})
+    first = own.own_parameters("mine:policy", 4, 2, {})
     text = Path("mine.py").read_text()
     Path("mine.py").write_text(text.replace("import numpy as np", "raise SystemExit"))
     with pytest.raises(SystemExit):
-        specs.own_parameters("mine:policy", 4, 2, {})
+        own.own_parameters("mine:policy", 4, 2, {})
     Path("mine.py").write_text(text)
-    assert specs.own_parameters("mine:policy", 4, 2, {}) == first
+    assert own.own_parameters("mine:policy", 4, 2, {}) == first
     assert first == [("policy/w", (4, 2), 0.5), ("policy/b", (2,), "zeros")]
 
 
@@ -318,7 +318,7 @@ def test_the_layout_is_asked_for_once(mine):
 def test_the_documentation_shows_the_examples_that_run():
     """Line for line the ones that the tests train."""
     page = (EXAMPLES.parent / "own-policy.md").read_text()
-    for name in ("mirror", "spo"):
+    for name in ("mirror", "swish", "spo"):
         example = (EXAMPLES / f"{name}.py").read_text()
         assert example[example.index("import pytensor") :] in page
 

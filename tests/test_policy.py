@@ -95,7 +95,7 @@ def test_it_acts_as_the_run_does_in_its_environment(name):
     ours = policy_of(name)
     act = acting.numpy_act(spec.acting)
     row_of, given = making.converters(
-        env, made.environment.id, spec.dtype, made.policy.squash and spec.acting.action.kind == "box"
+        env, made.environment, spec.dtype, made.policy.squash and spec.acting.action.kind == "box"
     )
     original = (env.env if isinstance(env, Flat) else env).observation_space
     noise = np.zeros((1, max(spec.acting.noise_kind[1], 1)), spec.dtype)

@@ -22,6 +22,7 @@ from pg_theano.spec import Spec
 
 pytestmark = [pytest.mark.usefixtures("elsewhere", "functions_kept"), pytest.mark.slow]
 
+OPTIMISED = False  # see conftest.machine_code
 DISCOUNT = 0.8
 
 # One shape of graph for each algorithm and kind of action: all its probes share what was compiled.

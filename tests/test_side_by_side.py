@@ -81,6 +81,7 @@ def small_budgets(monkeypatch, elsewhere, functions_kept, ours):
     The rest is as it stands."""
     twin = not re.search("a2c|normalize|sh$", "".join(map("".join, ours)) + ours[0][0])
     short = SHORT | ({"gradients": "by_hand"} if twin else {})
+    small = [*SMALLER["train"], "runs=2", *(["gradients=by_hand"] if twin else [])]
     init, learn, evaluate, run = agents.Agent.__init__, agents.Agent.learn, agents.Agent.evaluate, pg_theano.run
 
     def begins(self, *words, config=None, **options):
@@ -93,7 +94,7 @@ def small_budgets(monkeypatch, elsewhere, functions_kept, ours):
     monkeypatch.setattr(agents.Agent, "learn", learns)
     monkeypatch.setattr(agents.Agent, "evaluate", lambda self, episodes=2: evaluate(self, min(episodes, 3)))
     monkeypatch.setattr(agents.Agent, "__init__", begins)
-    monkeypatch.setattr(pg_theano, "run", lambda *words, **options: run(*words, *SMALLER["train"], "runs=2", **options))
+    monkeypatch.setattr(pg_theano, "run", lambda *words, **options: run(*words, *small, **options))
     monkeypatch.setitem(sys.modules, "pandas", types.SimpleNamespace(DataFrame=Frame))
     monkeypatch.setitem(sys.modules, "wandb", Wandb("wandb"))
     spread = types.SimpleNamespace(parallel_env=Team)
@@ -111,7 +112,10 @@ def done(language, text, capsys):
         called, name, *words = shlex.split(command)
         assert called == "pg-theano"
         capsys.readouterr()
-        assert main_of(f"pg_theano.{name}").main([*words, *SMALLER.get(name, [])]) == 0
+        twin = (
+            ["gradients=by_hand"] if "wandb" in words else []
+        )  # the same config as that of the seeds, which is compiled
+        assert main_of(f"pg_theano.{name}").main([*words, *SMALLER.get(name, []), *twin]) == 0
         assert capsys.readouterr().out.strip(), command
 
 
@@ -124,7 +128,7 @@ def test_ours_runs(small_budgets, title, theirs, ours, capsys):
     """
     if "runs/ppo" in ours[0][1] and "train" not in ours[0][1]:  # runs that were made before
         for name in ("ppo", "vpg"):
-            agents.Agent("CartPole-v1", name, run_dir=f"runs/{name}").learn(updates=1)
+            agents.Agent("CartPole-v1", name, run_dir=f"runs/{name}", gradients="by_hand").learn(updates=1)
     before = {path for path in Path().rglob("*") if path.is_file()}
     for language, text in ours:
         done(language, text, capsys)

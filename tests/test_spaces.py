@@ -132,7 +132,7 @@ def test_one_row_is_made_of_an_observation_everywhere(observation, action):
             np.asarray(spaces.flatten(ours.observation_space, seen[0]), float), rows[0], rtol=1e-6
         )
     single = making.single(config.environment)
-    to_row, _ = making.converters(single, "any", "float32")
+    to_row, _ = making.converters(single, config.environment, "float32")
     np.testing.assert_array_equal(to_row(single.reset(seed=0)[0])[0], rows[0])
     np.testing.assert_array_equal(policy_section.played(loaded, config.environment, [])[0][0], rows[0])
     session = onnxruntime.InferenceSession(onnx.model_of(loaded))

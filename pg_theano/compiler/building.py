@@ -151,6 +151,7 @@ def around(spec: Spec, folders: Sequence[Path]) -> Around:
     """
     own, objective, engine = spec.acting.own, spec.learning.objective, spec.engine
     named = [("policy.name", own.name, own.source)] if own else []
+    named += [("policy.network", layer.name, layer.source) for layer in spec.acting.own_layers]
     named += [("algorithm.objective", objective.name, objective.source)] if objective else []
     named += [("environment.dynamics", engine.dynamics, engine.source)] if engine else []
 

@@ -16,6 +16,7 @@ from pytensor.tensor.subtensor import Subtensor
 
 from pg_theano.graphs.convolution import Convolution
 from pg_theano.graphs.folding import Fold, Unfold
+from pg_theano.graphs.recurrence import Remembering
 
 
 @jax_funcify.register(Convolution)
@@ -61,13 +62,18 @@ def jax_fold(op: Fold, **kwargs):  # type: ignore[no-untyped-def]
     return lambda x, like: x.swapaxes(0, 1).reshape(x.shape[1], -1)
 
 
+@jax_funcify.register(Remembering)
+def jax_remembering(op: Remembering, **kwargs):  # type: ignore[no-untyped-def]
+    return lambda after, *_: after
+
+
 # -- sizes
 
 
 def _of_sizes(kind: type) -> None:
     """What is computed of sizes alone is a number while a function is traced, as JAX wants lengths and shapes.
 
-    PyTensor's gradient of a scan has such: the length of the trace, and zeros of one step more.
+    PyTensor's gradient of a scan has such (of a recurrent layer's the second): zeros of one step more than there are.
     """
     original = jax_funcify.dispatch(kind)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from pydantic import field_validator
+from pydantic import PrivateAttr, field_validator
 
 from pg_theano.config.kinds import FUNCTION, Positive, Section, knob
 
@@ -46,6 +46,17 @@ class Environment(Section):
     )
     look: bool = knob(True, "play random actions before training, to see what is wrong with it and whether it replays")
     max_faults: int = knob(10, "workers: faults gone on after, before the run stops", ge=0, le=10**9)
+
+    _action_mask: str = PrivateAttr("auto")
+
+    @property
+    def action_mask(self) -> str:
+        """`policy.action_mask`, which who makes the environment must know."""
+        return self._action_mask
+
+    def masked_by(self, action_mask: str) -> Environment:
+        self._action_mask = action_mask
+        return self
 
     @field_validator("observe", mode="before")
     @classmethod

@@ -43,8 +43,8 @@ class Policy(Section):
     hidden: Widths = knob([8], "width of each hidden layer; [] is a linear policy", max_length=32)
     network: str | list[str | dict[str, Any]] | None = knob(
         None,
-        "hidden layers of any kind, [{conv: {filters: 16, kernel: 3}}, {dense: 64}], or nature, impala, ...; "
-        "null: `hidden`",
+        "hidden layers of any kind, [{conv: {filters: 16, kernel: 3}}, {dense: 64}], module:layer of your own, or "
+        "nature, impala, ...; null: `hidden`",
     )
     value_network: str | list[str | dict[str, Any]] | None = knob(
         None, "the same of the value network; null: as the policy"
@@ -68,6 +68,12 @@ class Policy(Section):
         "white", "Box: independent at each step; correlated in time; or a function of the observation (gSDE)"
     )
     noise_every: Count | None = knob(None, "state_dependent noise: steps until it is drawn anew; null: once an update")
+    action_mask: str = knob(
+        "auto",
+        "Discrete, MultiDiscrete: what says which choices are allowed: auto, as the environment has it; none; or a key "
+        "of a Dict observation, or of info",
+        min_length=1,
+    )
     act: Literal["auto", "compiled", "numpy"] = knob(
         "auto", "who computes actions: the compiled graph, a NumPy forward pass, or the quicker of both"
     )
@@ -246,7 +252,7 @@ class Config(Section):
     gradients: Literal["symbolic", "by_hand"] = knob(
         "symbolic", "derived by the graph, or on paper: the NumPy twin (vpg, ppo)"
     )
-    environment: Environment = Environment()
+    environment: Environment = Field(default_factory=Environment)
     policy: Policy = Policy()
     algorithm: Algorithm = Algorithm()
     exploration: Exploration = Exploration()
@@ -263,4 +269,5 @@ class Config(Section):
     def fits_together(self) -> Config:
         for problem in (*foreign_knobs(self), *contradictions(self)):
             raise ValueError(problem)
+        self.environment.masked_by(self.policy.action_mask)
         return self

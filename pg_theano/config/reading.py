@@ -45,13 +45,24 @@ def laid_over(under: dict[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def read_config(
-    path: str | os.PathLike[str] | None = None, overrides: Iterable[str] = (), seed: int | None = None
+    path: str | os.PathLike[str] | None = None,
+    overrides: Iterable[str] = (),
+    seed: int | None = None,
+    *,
+    of_a_run: bool = False,
 ) -> Config:
-    """The config of a file (or the defaults), with `a.b=value` overrides in turn and a seed on top."""
+    """The config of a file (or the defaults), with `a.b=value` overrides in turn and a seed on top. `of_a_run`: the
+    file is one that a run wrote."""
     document = read_data(path, overrides, seed)
-    found = from_dict(document.data, document.lines, document.name)
+    data = as_then(document.data) if of_a_run else document.data
+    found = from_dict(data, document.lines, document.name)
     check_addresses(document)
     return found
+
+
+def as_then(data: dict[str, Any]) -> dict[str, Any]:
+    """What a run wrote, with what a run of before there were masks did not say: it learned without them."""
+    return laid_over({"policy": {"action_mask": "none"}}, data)
 
 
 def read_data(

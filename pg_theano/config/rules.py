@@ -320,6 +320,13 @@ def check_actions(config: Any, task: Any) -> None:
         raise UserError.of(
             "policy.logistic", f"got true, which is for two actions, and {task.id} has {has}; expected false; try false"
         )
+    if config.policy.action_mask not in ("auto", "none") and not task.mask_size:
+        got = f"got {config.policy.action_mask}, and {task.id} has no mask of actions"
+        raise UserError.of("policy.action_mask", got, "auto or none", "none")
+    if task.mask_size and (config.policy.logistic or config.gradients == "by_hand"):
+        knob, got = ("policy.logistic", "true") if config.policy.logistic else ("gradients", "by_hand")
+        what = f"got {got}, which takes no mask of actions, and {task.id} has one"
+        raise UserError.of(knob, what, "false" if got == "true" else "symbolic", "policy.action_mask=none, or that")
     if config.gradients == "by_hand" and kind not in ("discrete", "box"):
         raise UserError.of(
             "gradients", f"by_hand has no {kind} actions, which {task.id} has; expected Discrete or Box; try symbolic"

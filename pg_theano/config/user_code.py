@@ -33,9 +33,24 @@ def named(config: Config) -> list[tuple[str, str]]:
         *(("environment.wrappers", name) for name, _ in environment.wrapped()),
         ("environment.dynamics", environment.dynamics or ""),
         ("policy.name", config.policy.name),
+        *(("policy.network", name) for name in _own_layers(config)),
         ("algorithm.objective", config.algorithm.objective),
     ]
     return [(knob, name) for knob, name in found if is_own(name)]
+
+
+def _own_layers(config: Config) -> list[str]:
+    """The layers of a user's own that a config names."""
+    policy, found = config.policy, []
+    waiting: list[Any] = [policy.network, policy.value_network, *(policy.encoders or {}).values()]
+    for written in waiting:
+        for one in written if isinstance(written, list) else ():
+            kind, fields = next(iter(one.items()), ("", None)) if isinstance(one, Mapping) else (one, None)
+            if isinstance(kind, str) and is_own(kind):
+                found.append(kind)
+            elif isinstance(fields, list | Mapping):  # the layers inside
+                waiting.append(fields if isinstance(fields, list) else fields.get("layers"))
+    return found
 
 
 def check(
@@ -92,6 +107,14 @@ def check_run(config: Config, facts: Mapping[str, Any]) -> None:
             raise UserError.of(
                 "run.json", f"got {other} as its {part}; expected its config's, {name}; try a whole copy"
             )
+    ours_too = _own_layers(config)
+    waiting: list[Any] = [recorded.get("network")]
+    for one in waiting:  # what a stranger may have written: [kind, its fields], and lists of them
+        waiting += one if isinstance(one, list) else one.values() if isinstance(one, Mapping) else ()
+        pair = isinstance(one, list) and len(one) == 2 and one[0] == "own" and isinstance(one[1], Mapping)
+        if pair and one[1].get("name") not in ours_too:
+            got = f"got {one[1].get('name')!s:.60} as a layer"
+            raise UserError.of("run.json", f"{got}; expected its config's; try a whole copy")
     check(config, [Path(facts["folder"])], to_stderr, recorded=facts.get("code"))
 
 

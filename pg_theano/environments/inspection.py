@@ -206,9 +206,8 @@ class Inspection:
             self.give_up("reset returns", got, "(observation, info), info a dict", "return observation, {}")
         obs, info = result
         self.infos[id(env)] = info
-        if (mask := masks.mask_of(env, info)) is not None:
-            got, advice = f"it has a mask, {mask.place}", "nothing to do where it takes every action all the same"
-            self.say(NOTE, "mask", got, "none: masks are not learned under yet", advice, at=None)
+        for sound, got, expected, advice in masks.told(env, obs, info):
+            self.say(NOTE if sound else FAULT, "mask", got, expected, advice, at=None)
         self.check_observation(obs, env.observation_space)
         return obs, Told(transcripts.packed(obs), transcripts.packed(info), 0, seed, transcripts.numbers_of(obs))
 

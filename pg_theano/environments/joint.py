@@ -17,12 +17,12 @@ import numpy as np
 from gymnasium.vector.utils import batch_space
 
 from pg_theano.config import knobs
-from pg_theano.environments import old_gym
+from pg_theano.environments import masks, old_gym
 from pg_theano.environments.naming import attribute, explained, quiet, wrappers_of
 from pg_theano.environments.place import PASSED, Standing, calling
 from pg_theano.environments.rows import Flat, Outside, has_parts, observation_of
 from pg_theano.environments.singles import Slot
-from pg_theano.environments.spaces import action_of, spaces_of
+from pg_theano.environments.spaces import action_of
 from pg_theano.environments.telling import kind_of, short, shown_action, words_of
 from pg_theano.system import handed
 from pg_theano.types import Array, UserError
@@ -84,11 +84,15 @@ class Seat(Slot):
     def __init__(self, joint: "Joint", agent: Any, dtype: str):
         view: gymnasium.Env = gymnasium.Env()
         view.observation_space, view.action_space = (joint.space(kind, agent) for kind in ("observation", "action"))
+        source = masks.source_of(view, joint.action_mask, joint.id)
+        self.masked = masks.Masked(view, source, joint.id) if source else None
+        view = self.masked or view
         self.joint, self.agent, self.parts = joint, agent, has_parts(view.observation_space)
         super().__init__(Flat(view, joint.id) if self.parts else view, joint.id, joint.index, dtype)
 
-    def seen(self, obs: Any) -> Any:
-        """An observation of this agent, as a row where it has parts. Errors: `Outside`."""
+    def seen(self, obs: Any, info: Any, over: bool) -> Any:
+        """An observation of this agent, as a row where it has parts, which ends with its mask. Errors: `Outside`."""
+        obs = self.masked.with_mask(obs, info, over) if self.masked else obs
         return self.env.observation(obs) if self.parts else obs  # type: ignore[attr-defined]
 
     def standing(self) -> Standing:
@@ -103,7 +107,7 @@ class Joint:
 
     def __init__(self, env: Any, config: knobs.Environment, index: int, dtype: str):
         self.env, self.id, self.index, self.limit = env, config.id, index, config.max_episode_steps
-        self.seed, self.steps = -1, 0
+        self.seed, self.steps, self.action_mask = -1, 0, config.action_mask
         if hasattr(env, "agent_iter") or hasattr(env, "agent_selection"):
             got = "is an AEC environment, whose agents act in turn"
             advice = f"{self.id.partition(':')[0]}:parallel_env, or pettingzoo.utils.aec_to_parallel"
@@ -153,7 +157,7 @@ class Joint:
             raise self.fault(f"reset returns {kind_of(found)}; expected {wanted}; try return observations, infos")
         self.check_agents(self.agents)
         seen = self.of_each("reset", "observation", found[0], self.seats)
-        return [seat._checked(self.row(seat, obs)) for seat, obs in zip(self.seats, seen, strict=True)]
+        return [seat._checked(self.row(seat, obs, found[1], False)) for seat, obs in zip(self.seats, seen, strict=True)]
 
     def step(self, seats: Sequence[Seat], given: Array) -> list[tuple[Any, ...]]:
         """One step of the agents that are there: (obs, reward, terminated, truncated, info) of each."""
@@ -173,7 +177,10 @@ class Joint:
         seen, *rest = (self.of_each("step", name, by, seats) for name, by in zip(names, found, strict=False))
         if self.limit is not None and self.steps >= self.limit:
             rest[2] = [True] * len(seats)
-        rows = [self.row(seat, obs) for seat, obs in zip(seats, seen, strict=True)]
+        rows = [
+            self.row(seat, obs, found[4], bool(one or other))
+            for seat, obs, one, other in zip(seats, seen, rest[1], rest[2], strict=True)
+        ]
         return [*zip(rows, *rest, [None] * len(seats), strict=True)]
 
     def of_each(self, method: str, what: str, by_agent: Mapping[Any, Any], seats: Sequence[Seat]) -> list[Any]:
@@ -185,9 +192,9 @@ class Joint:
         got, wanted = f"{method} gives no {what} of it", f"one of every agent that was there before the {method}"
         raise missing.fault(f"{got}; expected {wanted}; try a key {missing.agent!r} in what it returns")
 
-    def row(self, seat: Seat, obs: Any) -> Any:
+    def row(self, seat: Seat, obs: Any, infos: Any, over: bool) -> Any:
         try:
-            return seat.seen(obs)
+            return seat.seen(obs, infos.get(seat.agent) if isinstance(infos, Mapping) else None, over)
         except Outside as error:
             raise seat.fault(str(error)) from None
 
@@ -219,6 +226,8 @@ class Together(gymnasium.Env):
         self.observation_space = batch_space(first.observation_space, number)
         self.action_space = batch_space(first.action_space, number)
         self.there: list[int] = []
+        if first.masked:  # of all agents, as sb3-contrib asks for it
+            self.action_masks = lambda: [seat.masked.allowed for seat in self.joint.seats if seat.masked]
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
         self.seen, self.there = self.joint.reset(seed or 0), [*range(len(self.joint.seats))]
@@ -245,7 +254,7 @@ class Together(gymnasium.Env):
         """(observations [A, ...] to rows [A, F], actions [A, ...] of a policy to one of all agents, [1, A, ...])."""
         first = self.joint.seats[0]
         original = first.env.env if isinstance(first.env, Flat) else first.env
-        spaces = spaces_of(original.observation_space, first.action_space, config.id, config.observe)
-        rows = observation_of(first.observation_space, config.id, dtype, spaces["observation"].get("observe"))
+        seen = masks.places(masks.described(original, config))
+        rows = observation_of(first.observation_space, config.id, dtype, seen)
         action = action_of(first.action_space, config.id, squash)
         return rows.convert, lambda chosen: action.given(chosen)[None]

@@ -17,12 +17,13 @@ import gymnasium
 import numpy as np
 
 from pg_theano.config import knobs
-from pg_theano.environments import joint
+from pg_theano.environments import joint, masks
+from pg_theano.environments.masks_of_many import of_dynamics
 from pg_theano.environments.naming import explained, maker_of, quiet, spec_of, wrappers_of
 from pg_theano.environments.parallel import Parallel
 from pg_theano.environments.rows import Flat, has_parts, observation_of
 from pg_theano.environments.singles import Slots
-from pg_theano.environments.spaces import action_of, observed, places_of, size_of, spaces_of
+from pg_theano.environments.spaces import action_of, size_of, spaces_of
 from pg_theano.environments.symbolic import Dynamics, SymbolicEnv, SymbolicVectorEnv
 from pg_theano.environments.telling import close_quietly
 from pg_theano.environments.vectors import VectorClass
@@ -110,6 +111,8 @@ def engine_of(config: knobs.Environment, *, dtype: str, backend: str, folders: S
         limit = config.max_episode_steps or facts["max_steps"]
         spaces = spaces_of(own.observation_space, own.action_space, config.dynamics, config.observe)
         size = size_of(spaces["observation"])
+        if source := of_dynamics(own.masks, config):
+            spaces["mask"], size = source._asdict(), size + sum(action.choices)
         task = Task(config.dynamics, size, action, limit, facts["reward_threshold"], spaces)
         return Compiled(task, config.dynamics, own.source)
     if config.engine in ("gymnasium", "vector") or config.workers or config.api != "gymnasium":
@@ -166,12 +169,16 @@ def _given_vector(config: knobs.Environment, kwargs: dict[str, Any], dtype: str,
 
 
 def _same_task(config: knobs.Environment, entry: str, envs: Any) -> bool:
-    """Whether a vectorised class has the spaces of what `gymnasium.make` gives. Gymnasium's own and ours have."""
+    """Whether a vectorised class has the spaces, and the mask, of what `gymnasium.make` gives. Gymnasium's own and ours
+    have."""
     if entry.startswith(("gymnasium.envs.", "pg_theano.")):
         return True
     with quiet(), explained(config.id, "cannot be made"):
         one = _single(config, [], flat=False)
+    found = [masks.source_of(both, config.action_mask, config.id) for both in (one, envs)]
     close_quietly(one, config.id)
+    if found[0] != found[1]:
+        return False
     return (one.observation_space, one.action_space) == (envs.single_observation_space, envs.single_action_space)
 
 
@@ -205,7 +212,11 @@ def _single(
             ) from None
     for wrapper, arguments in wrappers:
         env = wrapper(env, **arguments)
-    return Flat(env, config.id) if flat and has_parts(env.observation_space) else env
+    if not flat:
+        return env
+    if (source := masks.source_of(env, config.action_mask, config.id)) is not None:
+        env = masks.Masked(env, source, config.id)
+    return Flat(env, config.id) if has_parts(env.observation_space) else env
 
 
 def single(
@@ -216,7 +227,9 @@ def single(
         with explained(config.dynamics, "cannot be made"):
             made = SymbolicEnv(Dynamics(config.dynamics, folders=folders), render_mode)
         steps = config.max_episode_steps or made.dynamics.task["max_steps"]
-        return gymnasium.wrappers.TimeLimit(made, steps) if steps else made
+        limited = gymnasium.wrappers.TimeLimit(made, steps) if steps else made
+        source = of_dynamics(made.dynamics.masks, config) if flat else None
+        return Flat(masks.Masked(limited, source, config.dynamics), config.dynamics) if source else limited
     if config.engine == "vector" and flat:
         raise UserError.of(
             "environment.engine", "got vector, and one environment has other spaces", "auto", "a run with auto"
@@ -250,8 +263,7 @@ def seen_of(env: gymnasium.Env, config: knobs.Environment) -> list[int] | None:
     if config.observe is None:
         return None
     flat = env if isinstance(env, Flat) else getattr(env, "env", None)  # of parts, which are one row by now
-    described = flat.described if isinstance(flat, Flat) else observed(env.observation_space, config.id)
-    return places_of(config.observe, described, config.id)
+    return masks.places(masks.described(flat.env if isinstance(flat, Flat) else env, config))
 
 
 def is_gymnasiums_own(config: knobs.Environment) -> bool:

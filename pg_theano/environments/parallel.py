@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from pg_theano.config import knobs
+from pg_theano.environments import masks
 from pg_theano.environments.joint import Joint
 from pg_theano.environments.singles import STEPS_TRIED, Slot, Slots
 from pg_theano.environments.telling import close_quietly
@@ -149,7 +150,8 @@ class Parallel(Slots):
                 if over:
                     self.begin(first, np.full(self.num_envs, seed), all_over=True)
                     story.append(self._obs.tobytes())
-                story += [part[first].tobytes() for part in self.take(action)]
+                allowed = [masks.within(space, slot.mask(), one) for slot, one in zip(self.slots, action, strict=True)]
+                story += [part[first].tobytes() for part in self.take(np.array(allowed))]
                 over = bool(self.waiting[first].all())
             return story
 

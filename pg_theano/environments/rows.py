@@ -13,7 +13,7 @@ import gymnasium
 import numpy as np
 
 from pg_theano.environments.spaces import choices_of, from_data, observed, parts_of, size_of, whole_of
-from pg_theano.types import Array, UserError
+from pg_theano.types import Array, Task, UserError
 
 PARTS = ("Dict", "Tuple", "OneOf", "Text")
 """Kinds of observations that are no array, or several."""
@@ -80,6 +80,11 @@ def rows_of(data: dict[str, Any], dtype: Any) -> Observation:
 def dtype_of(data: Mapping[str, Any] | None, dtype: Any) -> np.dtype:
     """Of rows of an observation: a box of bytes, as pixels are, stays bytes, a quarter of float32; all else `dtype`."""
     return np.dtype(np.uint8 if data and data["kind"] == "Box" and data["dtype"] == "|u1" else dtype)
+
+
+def dtype_in(task: Task, dtype: Any) -> np.dtype:
+    """Of the rows of a task; one that ends with a mask of actions is of `dtype`."""
+    return np.dtype(dtype) if task.mask_size else dtype_of((task.spaces or {}).get("observation"), dtype)
 
 
 def lifter(data: dict[str, Any]) -> Callable[[Any], Any]:

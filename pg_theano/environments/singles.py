@@ -12,7 +12,7 @@ from pg_theano.config import knobs
 from pg_theano.environments import masks, telling
 from pg_theano.environments.place import PASSED, PLACE, Standing, calling
 from pg_theano.environments.rows import Flat, Outside, observation_of, within
-from pg_theano.environments.spaces import action_of, spaces_of
+from pg_theano.environments.spaces import action_of
 from pg_theano.environments.telling import LARGEST_REWARD, kind_of, short, shown_action, words_of, wrong_reward
 from pg_theano.types import Array, Task, UserError
 
@@ -41,11 +41,10 @@ class Slots:
         limits += [first.get_wrapper_attr("_max_episode_steps")] if first.has_wrapper_attr("_max_episode_steps") else []
         time_limit = next(filter(None, limits), None)
         threshold = first.spec.reward_threshold if first.spec else None
-        original = first.env.env if isinstance(first.env, Flat) else first.env  # as the environment itself gives it
-        spaces = spaces_of(original.observation_space, first.action_space, config.id, config.observe)
-        seen = spaces["observation"].get("observe")
-        self._observation = observation_of(first.observation_space, config.id, dtype, seen)
         self._action = action_of(first.action_space, config.id, squash)
+        original = first.env.env if isinstance(first.env, Flat) else first.env  # as the environment itself gives it
+        spaces = masks.described(original, config)
+        self._observation = observation_of(first.observation_space, config.id, dtype, masks.places(spaces))
         self.given = self._action.given  # a policy's actions [N, ...] to what the environments take
         self.task = Task(config.id, self._observation.size, self._action.space, time_limit, threshold, spaces)
         # Of anything but a box only the space itself can say whether an observation belongs to it.

@@ -46,6 +46,7 @@ class Dynamics:
         self.task: dict[str, Any] = self._functions.manifest["environment"]
         low, high = (np.array(self.task[f"obs_{end}"], dtype) for end in ("low", "high"))
         self.observation_space = gymnasium.spaces.Box(low, high, dtype=self.dtype.type)
+        self.masks = bool(self.task.get("masks"))  # whether rows of observations end with a mask
         self._discrete, self._choices = self.task["action_kind"] == "discrete", self.task["num_actions"]
         if self._discrete:
             self.action_space: gymnasium.Space = gymnasium.spaces.Discrete(self.task["num_actions"])
@@ -69,6 +70,13 @@ class Dynamics:
         out = self._functions.call("step", {"E": len(given)}, {}, values)
         state, obs, reward, terminated = [np.asarray(out[one]) for one in ("env_state", "obs", "reward", "terminated")]
         return (state[:, :1], obs[:1], reward[:1], terminated[:1]) if number == 1 else (state, obs, reward, terminated)
+
+    def told(self, rows: Array) -> tuple[Array, dict[str, Any]]:
+        """(observations [..., F], infos) of rows that may end with a mask."""
+        if not self.masks:
+            return rows, {}
+        mask = rows[..., -self._choices :].astype(np.int8)
+        return rows[..., : -self._choices], {"action_mask": mask}
 
     def _checked(self, action: Any, number: int) -> Array:
         """The actions of `number` episodes as the graph takes them. Errors: `InvalidAction` for any that are none."""
@@ -126,7 +134,7 @@ class SymbolicEnv(gymnasium.Env):
         self._action = None
         if self.render_mode == "human":
             self.render()
-        return obs, {}
+        return self.dynamics.told(obs)
 
     def step(self, action: Any) -> tuple[Any, float, bool, bool, dict[str, Any]]:
         if self.state is None:
@@ -135,7 +143,8 @@ class SymbolicEnv(gymnasium.Env):
         self.state, self._action = state[:, 0], action
         if self.render_mode == "human":
             self.render()
-        return obs[0].copy(), float(reward[0]), bool(terminated[0]), False, {}
+        seen, info = self.dynamics.told(obs[0].copy())
+        return seen, float(reward[0]), bool(terminated[0]), False, info
 
     def render(self) -> Any:
         return self.original.picture(self.state, self._action, self.spec)
@@ -177,7 +186,8 @@ class SymbolicVectorEnv(VectorEnv):
         self.elapsed = np.zeros(num_envs, np.int64)
         self.prev_done = np.zeros(num_envs, bool)
         self.state: Any = None  # [S, E], under the name that it has in Gymnasium's own
-        self.obs = np.zeros(self.observation_space.shape or (), self.dynamics.dtype)
+        width = len(self.dynamics.task["obs_low"]) + self.dynamics.masks * self.dynamics.task["num_actions"]
+        self.obs = np.zeros((num_envs, width), self.dynamics.dtype)
         self._actions: Any = None
 
     def reset(self, *, seed: Any = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
@@ -195,7 +205,7 @@ class SymbolicVectorEnv(VectorEnv):
                 )
             self._seed([one if asked else None for one, asked in zip(seeds, which, strict=True)], keep=True)
         self._begin(which, others)
-        return self.obs.copy(), {}
+        return self._told({}, which)
 
     def step(self, actions: Any) -> tuple[Any, Any, Any, Any, dict[str, Any]]:
         if self.state is None:
@@ -217,9 +227,18 @@ class SymbolicVectorEnv(VectorEnv):
         self.prev_done = terminated | truncated
         if self.autoreset_mode is AutoresetMode.SAME_STEP and self.prev_done.any():
             for i in np.flatnonzero(self.prev_done):
-                infos = self._add_info(infos, {"final_obs": self.obs[i].copy(), "final_info": {}}, int(i))
+                final, info = self.dynamics.told(self.obs[i].copy())
+                infos = self._add_info(infos, {"final_obs": final, "final_info": info}, int(i))
             self._begin(self.prev_done, {})
-        return self.obs.copy(), reward, terminated, truncated, infos
+        obs, infos = self._told(infos, np.ones(self.num_envs, bool))
+        return obs, reward, terminated, truncated, infos
+
+    def _told(self, infos: dict[str, Any], which: Array) -> tuple[Array, dict[str, Any]]:
+        """(observations, infos) as a `SyncVectorEnv` gives them, masks of those of `which`."""
+        obs, found = self.dynamics.told(self.obs.copy())
+        for name, values in found.items():
+            infos |= {name: np.where(which[:, None], values, np.int8(0)), f"_{name}": which.copy()}
+        return obs, infos
 
     def render(self) -> Any:
         """A picture of each environment."""

@@ -17,9 +17,10 @@ import numpy as np
 from gymnasium.vector import AutoresetMode
 
 from pg_theano.config import knobs
+from pg_theano.environments import masks_of_many
 from pg_theano.environments.naming import explained
 from pg_theano.environments.place import PASSED, Standing, calling
-from pg_theano.environments.rows import observation_of
+from pg_theano.environments.rows import Outside, dtype_in, observation_of
 from pg_theano.environments.spaces import action_of, spaces_of
 from pg_theano.environments.telling import close_quietly, short, words_of
 from pg_theano.types import Array, Task, UserError
@@ -45,17 +46,18 @@ class VectorClass:
         self.num_envs = num_envs = envs.num_envs
         time_limit = config.max_episode_steps or (envs.spec.max_episode_steps if envs.spec else None)
         threshold = envs.spec.reward_threshold if envs.spec else None
-        space, actions = envs.single_observation_space, envs.single_action_space
-        spaces = spaces_of(space, actions, config.id, config.observe)
-        self._obs = observation_of(space, config.id, dtype, spaces["observation"].get("observe"))
+        self.masks = masks_of_many.Batches(envs, config)
+        space, actions = self.masks.seen, envs.single_action_space
         self._action = action_of(actions, config.id, squash)
+        spaces = spaces_of(space, actions, config.id, config.observe) | self.masks.described
+        self._obs = observation_of(space, config.id, dtype, spaces["observation"].get("observe"))
         self.given = self._action.given  # a policy's actions [N, ...] to what the class takes
-        id, size = config.dynamics or config.id, self._obs.size
+        id, size = config.dynamics or config.id, self._obs.size + self.masks.size
         self.task = Task(id, size, self._action.space, time_limit, threshold, spaces)
         self._by_seed = hasattr(envs.unwrapped, "env_fns")  # Gymnasium's Sync and Async: a seed for each
         # NEXT_STEP: which rows the next step only resets. DISABLED: which have ended, and wait for `begin`.
         self._waiting, self._any_waits, self._unseen = np.zeros(num_envs, bool), False, True
-        self._last = np.zeros((num_envs, self._obs.size), self._obs.dtype)
+        self._last = np.zeros((num_envs, size), dtype_in(self.task, dtype))
         self.seeds = np.full(num_envs, -1, np.int64)
         self.skipped: Array | None = None  # which rows of the last step only reset; None: none
         self.lost: Sequence[int] = ()  # none: a fault ends the run
@@ -89,8 +91,8 @@ class VectorClass:
         options = {} if which is None else {"options": {"reset_mask": which.copy()}}
         with explained(self.task.id, "reset", int(seeds[0])):
             with calling(self):
-                obs = self.envs.reset(seed=seed, **options)[0]
-            self._last = self._obs.convert(obs)
+                obs, infos = self.envs.reset(seed=seed, **options)
+            self._last = self._rows(obs, infos, np.zeros(self.num_envs, bool))
         return self._last
 
     def park(self, which: Array) -> None:
@@ -118,7 +120,7 @@ class VectorClass:
                 obs, reward, terminated, truncated, infos = self.envs.step(given)
             if self._unseen:
                 self._check(reward, terminated, truncated)
-            self._last = successor = self._obs.convert(obs)
+            self._last = successor = self._rows(obs, infos, terminated | truncated if self.masks.source else None)
             ended = None if self.mode is AutoresetMode.NEXT_STEP else terminated | truncated
             if self.mode is AutoresetMode.SAME_STEP and ended is not None and ended.any():
                 successor = self._with_final(successor, infos, ended)
@@ -146,8 +148,20 @@ class VectorClass:
             )
         rows = obs.copy()
         for index in np.flatnonzero(ended):
-            rows[index] = self._obs.convert(_one_row(final, int(index)))[0]
+            one = _one_row(final, int(index))
+            rows[index, : self._obs.size] = self._obs.convert(self.masks.parted(one)[0])[0]
         return rows
+
+    def _rows(self, obs: Any, infos: Any, over: Array | None) -> Array:
+        """What is seen as rows [N, F], which end with the mask, where there is one. Errors: `UserError`."""
+        if self.masks.source is None:
+            return self._obs.convert(obs)
+        seen, found = self.masks.parted(obs)
+        try:
+            allowed = self.masks.of(found, infos, over, self._last[:, self._obs.size :])
+        except Outside as error:
+            raise UserError(f"{self.task.id} (seed {self.seeds[0]}): {error}") from None
+        return np.concatenate([self._obs.convert(seen), allowed], axis=1, dtype=self._last.dtype)
 
     def _check(self, *found: Any) -> None:
         """Errors: `UserError` where rewards or flags are not an array of N numbers, or of N flags. Looked at once."""

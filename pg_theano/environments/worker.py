@@ -115,7 +115,7 @@ def main(argv: list[str]) -> None:
     try:
         given.taken_in(setup["environment"]["id"], setup["given"])
         slots: Any = making.make(
-            knobs.Environment(**setup["environment"]),
+            knobs.Environment(**setup["environment"]).masked_by(setup["action_mask"]),
             num_envs=setup["number"],
             dtype=setup["dtype"],
             folders=[Path(one) for one in setup["folders"]],

@@ -31,7 +31,7 @@ import numpy as np
 
 from pg_theano.config import knobs
 from pg_theano.environments import given
-from pg_theano.environments.rows import dtype_of
+from pg_theano.environments.rows import dtype_in
 from pg_theano.environments.spaces import action_of, from_data
 from pg_theano.environments.telling import shown_action
 from pg_theano.system import children, machine
@@ -122,7 +122,7 @@ class Workers:
         self._shares = [(int(share[0]), int(share[-1]) + 1) for share in shares]
         plain = config.model_dump(mode="json") | {"workers": 0, "on_fault": "stop", "timeout": None}
         self._setup = {"environment": plain, "folders": [*map(str, folders)], "dtype": dtype, "squash": squash}
-        self._setup["given"] = given.packed(config.id)
+        self._setup |= {"given": given.packed(config.id), "action_mask": config.action_mask}
         self.kind = f"in {len(self._shares)} worker {'processes' if len(self._shares) > 1 else 'process'}"
         self._memory = Memory()
         self._children: list[Any] = [None] * len(self._shares)
@@ -145,7 +145,7 @@ class Workers:
         self._layout = {
             "num_envs": num_envs,
             "workers": len(self._shares),
-            "dtype": dtype_of((self.task.spaces or {}).get("observation"), dtype).str,
+            "dtype": dtype_in(self.task, dtype).str,
             "obs_size": self.task.obs_size,
             "action": facts[0]["action"],
         }

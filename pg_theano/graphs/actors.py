@@ -1,7 +1,7 @@
 """Networks of policy and value: from observations to the inputs of a distribution, and to V.
 
 Separate networks, or one trunk with two heads, or a policy of the user's own beside a value network. Feature-major:
-obs [F, N]; of a policy that remembers, `Sequences` of them.
+obs [F, N], which may end with a mask (see `masks.py`); of a policy that remembers, `Sequences` of them.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import pytensor.tensor as pt
 
 from pg_theano import parameters
-from pg_theano.graphs import distributions, networks, own
+from pg_theano.graphs import distributions, masks, networks, own
 from pg_theano.graphs.layers import dense
 from pg_theano.graphs.networks import Remembered
 from pg_theano.spec import Acting
@@ -41,20 +41,25 @@ def inputs(acting: Acting, layers, obs, *, multiply=dense.product):
 
 
 def outputs(acting: Acting, layers, obs, *, multiply=dense.product):
-    """(what the policy's network gives [K, N], what its last layer is given [H, N]; None for a policy of one's own)."""
+    """(what the policy's network gives [K, N], what its last layer is given [H, N]; None for a policy of one's own).
+
+    Where there is a mask, the logits of choices that it rules out are `masks.NEVER`.
+    """
+    obs, mask = masks.split(acting, obs)
     if acting.own is not None:
-        return own.policy_outputs(acting, layers, obs), None
+        return masks.masked(own.policy_outputs(acting, layers, obs), mask), None
     *hidden, head = acting.path("policy")
     if isinstance(obs, Sequences):
         remembered = Remembered(of_head(acting, "policy", obs.memory), obs.begins)
         features, _ = networks.remembering(hidden, layers, obs.obs, remembered, multiply=multiply)
     else:
         features = networks.through(hidden, layers, obs, multiply=multiply)
-    return networks.through([head], layers, features, multiply=multiply), features
+    return masks.masked(networks.through([head], layers, features, multiply=multiply), mask), features
 
 
 def value(acting: Acting, layers, obs, *, multiply=dense.product):
     """V of each column. [F, N], or what a policy that remembers sees, to [N]."""
+    obs, _ = masks.split(acting, obs)
     if isinstance(obs, Sequences):
         remembered = Remembered(of_head(acting, "value", obs.memory), obs.begins)
         return networks.remembering(acting.path("value"), layers, obs.obs, remembered, multiply=multiply)[0][0]
@@ -63,7 +68,7 @@ def value(acting: Acting, layers, obs, *, multiply=dense.product):
 
 def values(acting: Acting, layers, seen: Sequences, next_obs):
     """(V of each step, V of what followed it), [N] each: what followed is seen with the memory of after the step."""
-    path = acting.path("value")
+    (seen, _), (next_obs, _), path = masks.split(acting, seen), masks.split(acting, next_obs), acting.path("value")
     remembered = Remembered(of_head(acting, "value", seen.memory), seen.begins)
     given, after = networks.remembering(path, layers, seen.obs, remembered, multiply=dense.product)
     following, _ = networks.remembering(path, layers, next_obs, Remembered(after), multiply=dense.product)
@@ -87,7 +92,7 @@ def step(acting: Acting, layers, obs, memory, *, multiply=dense.product):
     """
     if memory is None:
         return *outputs(acting, layers, obs, multiply=multiply), None
-    placed, start, after = acting.network.placed(acting.obs_size), 0, []
+    (obs, mask), placed, start, after = masks.split(acting, obs), acting.network.placed(acting.num_features), 0, []
 
     def through(part, path, x):
         nonlocal start
@@ -105,5 +110,5 @@ def step(acting: Acting, layers, obs, memory, *, multiply=dense.product):
     features = through("policy", hidden, x)
     if acting.memory_of("value"):
         through("value", placed["value"], x)
-    numbers = networks.through([head], layers, features, multiply=multiply)
+    numbers = masks.masked(networks.through([head], layers, features, multiply=multiply), mask)
     return numbers, features, pt.concatenate(after, axis=0)

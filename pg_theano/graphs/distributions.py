@@ -25,7 +25,7 @@ import numpy as np
 import pytensor.tensor as pt
 from pytensor.gradient import zero_grad
 
-from pg_theano.graphs import many_choices, policies
+from pg_theano.graphs import many_choices, masks, policies
 from pg_theano.graphs.common import total
 from pg_theano.graphs.exploration import greedy
 from pg_theano.spec import Acting
@@ -356,6 +356,10 @@ def squashed(base, moments, half_range):
 def of(acting: Acting):
     """The distribution of a policy's actions. A squashed box needs finite bounds."""
     action = acting.action
+    if acting.mask_size:
+        if many_choices.are(action):
+            return Distribution(*many_choices.MASKED, noise="uniform")
+        return masks.law(DISCRETE if action.kind == "discrete" else MULTI_DISCRETE)
     if many_choices.are(action):
         return Distribution(*many_choices.LAW, noise="uniform")
     if action.kind != "box":
@@ -393,10 +397,16 @@ def mode_of(acting: Acting, outputs):
     if action.kind == "discrete":
         return pt.gt(outputs[0], 0).astype("int32") if acting.logistic else greedy(outputs)
     if many_choices.are(action):
-        return many_choices.mode((many_choices.log_probs(action.choices, outputs),))
+        return many_choices.mode((_of_many(acting, outputs),))
     if action.kind == "multi_discrete":
         return multi_discrete_mode(many_choices.parts(action.choices, outputs))
     return multi_binary_mode((outputs,)) if action.kind == "multi_binary" else outputs[: action.size]
+
+
+def _of_many(acting, outputs):
+    """log π [C, A, N] of many components."""
+    never = masks.NEVER if acting.mask_size else many_choices.NEVER
+    return many_choices.log_probs(acting.action.choices, outputs, never)
 
 
 def inputs_of(acting: Acting, outputs, log_std, features):
@@ -413,7 +423,7 @@ def inputs_of(acting: Acting, outputs, log_std, features):
     if action.kind == "discrete":
         return (policies.logistic_log_probs(outputs) if acting.logistic else policies.softmax_log_probs(outputs),)
     if many_choices.are(action):
-        return (many_choices.log_probs(action.choices, outputs),)
+        return (_of_many(acting, outputs),)
     if action.kind == "multi_discrete":
         return tuple(map(policies.softmax_log_probs, many_choices.parts(action.choices, outputs)))
     if action.kind == "multi_binary":

@@ -74,7 +74,7 @@ def num_parts(acting: Acting) -> int:
 def entries(acting: Acting) -> dict[str, int]:
     """What acting reads of State, and how many numbers each is."""
     kept = normalizers.OBSERVATIONS[:2] if acting.normalize_observations else []
-    return {"params": acting.num_params} | dict.fromkeys(kept, acting.obs_size)
+    return {"params": acting.num_params} | dict.fromkeys(kept, acting.num_features)
 
 
 def describe(spec: Spec):

@@ -11,28 +11,36 @@ The greedy two have a density whose gradient is zero almost everywhere (a small 
 stands in for it. That is a bias, and part of why the classic recipe is hard to train.
 
 Entropy, KL divergence and Fisher matrix are of the same distribution as the log-probability: of the mixture for
-`epsilon_softmax`, of the network's π for all others.
+`epsilon_softmax`, of the network's π for all others. Where actions are masked, uniform is over those allowed.
 """
 
 import pytensor.tensor as pt
 
+from pg_theano.graphs import masks
 from pg_theano.graphs.policies import inverse_cdf, relative_probs, taken
 
 
-def draw(name, logits, noise, *, exploration_rate):
+def draw(name, logits, noise, *, exploration_rate, masked=False):
     """The action to take. Shapes: `logits` [A, N], `noise` [U, N] uniform in [0, 1); the result [N], int32.
 
     Log-probabilities are logits too; what is drawn needs no more than logits.
     """
     num_actions = logits.type.shape[0]
+
+    def sampled():
+        return masks.inverse_cdf(logits, noise[0]) if masked else inverse_cdf(relative_probs(logits), noise[0])
+
     if name == "softmax":
-        return inverse_cdf(relative_probs(logits), noise[0])
+        return sampled()
     explores = pt.lt(noise[1], exploration_rate)  # [N]
-    uniform = pt.minimum((noise[2] * num_actions).astype("int32"), num_actions - 1)  # [N]
+    if masked:
+        uniform = masks.uniform_one(logits, noise[2])
+    else:
+        uniform = pt.minimum((noise[2] * num_actions).astype("int32"), num_actions - 1)  # [N]
     if name == "epsilon_softmax":
-        return pt.switch(explores, uniform, inverse_cdf(relative_probs(logits), noise[0])).astype("int32")
+        return pt.switch(explores, uniform, sampled()).astype("int32")
     best = greedy(logits)
-    other = uniform if name == "epsilon_greedy" else inverse_cdf(relative_probs(logits), noise[0])
+    other = uniform if name == "epsilon_greedy" else sampled()
     return pt.switch(explores, other, best).astype("int32")
 
 
@@ -41,9 +49,9 @@ def greedy(logits):
     return pt.argmax(logits, axis=0).astype("int32")
 
 
-def log_prob(name, log_probs, action, *, exploration_rate):
+def log_prob(name, log_probs, action, *, exploration_rate, masked=False):
     """The log-probability that learning uses (see the table above). [A, N], [N] to [N]."""
-    num_actions = log_probs.type.shape[0]
+    num_actions = masks.number(log_probs) if masked else log_probs.type.shape[0]
     return learned_from(name, taken(log_probs, action), num_actions, exploration_rate=exploration_rate)
 
 
@@ -61,3 +69,11 @@ def learned_from(name, own, num_actions, *, exploration_rate):
     rate = pt.switch(explores, exploration_rate, pt.ones_like(exploration_rate))
     mixture = pt.log(rate / num_actions + (1 - rate) * pt.exp(pt.maximum(own, -80.0)))
     return pt.switch(explores, mixture, own)
+
+
+def mixture(name, log_probs, *, exploration_rate, masked=False):
+    """The same of all actions; one that is masked keeps the probability 0. [A, N] to [A, N]."""
+    if not masked:
+        return learned_from(name, log_probs, log_probs.type.shape[0], exploration_rate=exploration_rate)
+    learned = learned_from(name, log_probs, masks.number(log_probs), exploration_rate=exploration_rate)
+    return pt.switch(masks.allowed(log_probs), learned, log_probs)

@@ -8,6 +8,7 @@ import numpy as np
 import pytensor.tensor as pt
 from pytensor.gradient import disconnected_grad
 
+from pg_theano.graphs import masks
 from pg_theano.graphs.common import total
 
 MANY = 16
@@ -22,14 +23,14 @@ def parts(choices, outputs):
     return [outputs[start:end] for start, end in zip([0, *ends[:-1]], ends, strict=True)]
 
 
-def log_probs(choices, outputs):
+def log_probs(choices, outputs, never=NEVER):
     """log π_c(a|o) = z_ca − log Σ_b exp(z_cb). Shapes: `outputs` [Σ_c A_c, N] to [C, A, N]."""
     sizes, most = np.array(choices), max(choices)
     there = np.arange(most) < sizes[:, None]  # [C, A]
     place = np.where(there, (np.cumsum(sizes) - sizes)[:, None] + np.arange(most), 0)
     # Choice by choice: JAX takes no reshape inside a scan, which indexing by a matrix becomes.
     logits = pt.stack([outputs[place[:, a]] for a in range(most)], axis=1)  # [C, A, N]
-    logits = pt.switch(there[:, :, None], logits, np.asarray(NEVER, outputs.dtype))
+    logits = pt.switch(there[:, :, None], logits, np.asarray(never, outputs.dtype))
     shifted = logits - disconnected_grad(pt.max(logits, axis=1, keepdims=True))  # [C, A, N]
     return shifted - pt.log(total(pt.exp(shifted), axis=1, keepdims=True))
 
@@ -67,6 +68,14 @@ def mode(inputs):
 
 
 LAW = (log_prob, entropy, kl, sample, mode)
+MASKED = (
+    log_prob,
+    lambda inputs: masks.entropy(inputs[0], axis=(0, 1)),
+    kl,
+    lambda inputs, noise: masks.inverse_cdf(inputs[0].dimshuffle(1, 0, 2), noise),
+    mode,
+)
+"""The same where choices are masked: those that a component has not are ruled out like any other."""
 
 
 def are(action):

@@ -6,10 +6,10 @@ import importlib
 import math
 from typing import Any, NamedTuple
 
-import pytensor
 import pytensor.tensor as pt
 
 from pg_theano.graphs.folding import fold, unfold
+from pg_theano.graphs.recurrence import along
 from pg_theano.layers import kind_of, memory
 
 
@@ -96,17 +96,4 @@ def recurrent(placed, arrays, x, remembered, *, multiply):
     if begins is None:
         return step(width, driven, multiply(back, before[:width]), before)
 
-    def following(driven, begins, before, back):
-        before = pt.switch(begins[None, :] > 0, 0, before)
-        return step(width, driven, back.T @ before[:width], before)
-
-    after = pytensor.scan(
-        following,
-        sequences=[unfold(driven, begins), begins],
-        outputs_info=[before],
-        non_sequences=[back],
-        n_steps=begins.type.shape[0] or begins.shape[0],
-        strict=True,
-        return_updates=False,
-    )
-    return fold(after, begins)
+    return fold(along(step, width, unfold(driven, begins), begins, back, before), begins)

@@ -11,6 +11,7 @@ A reward is divided by the running standard deviation of the discounted return s
 import pytensor.tensor as pt
 
 from pg_theano import parameters
+from pg_theano.graphs import masks
 from pg_theano.graphs.advantages import recurrence
 from pg_theano.graphs.common import total
 from pg_theano.spec import Acting
@@ -21,11 +22,15 @@ REWARDS = ["reward_normalizer/mean", "reward_normalizer/variance", "reward_norma
 
 
 def observed(acting: Acting, state, obs):
-    """The observation as networks see it: normalised, where the policy says so; bytes as numbers, but for a network
-    whose first layer takes them. [F, N]"""
+    """The observation as networks see it: normalised, where the policy says so; a mask stays as it is, and bytes become
+    numbers, but for a network whose first layer takes them. [F, N]"""
     if acting.pixels and not acting.sees_pixels:
         obs = obs.astype(acting.dtype)
-    return normalize(obs, *(state[name] for name in OBSERVATIONS[:2])) if acting.normalize_observations else obs
+    if not acting.normalize_observations:
+        return obs
+    seen, mask = masks.split(acting, obs)
+    seen = normalize(seen, *(state[name] for name in OBSERVATIONS[:2]))
+    return seen if mask is None else pt.concatenate([seen, mask], axis=0)
 
 
 def normalize(obs, mean, variance):

@@ -1,7 +1,8 @@
-"""A policy or an objective of the user's own: found by its name, held to its contract before anything is compiled.
+"""A policy, a layer or an objective of the user's own: found by its name, held to its contract before it is compiled.
 
 def parameters(obs_size, action_size, **kwargs): ...     [(name, shape, initialiser), ...]
 def my_policy(params, obs, **kwargs): ...                {name: tensor}, [N, F] to [N, action_size]
+def my_layer(params, x, **kwargs): ...                   {name: tensor}, [N, inputs] to [N, outputs]
 def my_objective(log_prob, old_log_prob, advantage, value, mask, **kwargs): ...      each [N]; a scalar, maximised
 
 Each is tried on symbols of its own first, so that what its result depends on can be told apart from what its arguments
@@ -39,6 +40,22 @@ def policy_outputs(acting: Acting, layers, obs):
     return pt.specify_shape(outputs, (None, acting.num_outputs)).T
 
 
+def tried_layer(layer, shapes, dtype):
+    """The function of a user's layer. Raises `UserError` where it breaks its contract. `shapes` are its arrays'."""
+    where, function = layer.name, load("policy.network", layer.name)
+    params = {name: pt.tensor(name, shape=shape, dtype=dtype) for name, shape in shapes.items()}
+    x = pt.tensor("x", shape=(ROWS, layer.inputs), dtype=dtype)
+    result = _tried("policy.network", where, function, (params, x), [*params.values(), x], layer.kwargs)
+    fits = isinstance(result, TensorVariable) and result.type.dtype == dtype and result.type.ndim == 2
+    sizes = zip(result.type.shape, (ROWS, layer.gives), strict=True) if fits else ()
+    if not fits or any(found not in (None, size) for found, size in sizes):
+        wanted = f"expected {dtype} [N, {layer.gives}], as output() says, of [N, {layer.inputs}]"
+        raise UserError.of("policy.network", f"{where} returned {_described(result)}; {wanted}")
+    if params and not any(_gradients("policy.network", where, total(result), params.values())):
+        raise UserError.of("policy.network", f"what {where} returns does not depend on its parameters: drop them")
+    return function
+
+
 def objective(own, dtype, log_prob, old_log_prob, advantage, value, mask):
     """The user's objective, to be maximised. Shapes: all [N]; the result a scalar."""
     function = load("algorithm.objective", own.name)
@@ -69,7 +86,7 @@ def _try_policy(acting: Acting, function, shapes):
     """Raises `UserError` for a policy that breaks its contract. `shapes` are those of its parameters, by name."""
     where, dtype, size = acting.own.name, acting.dtype, acting.num_outputs
     params = {name: pt.tensor(name, shape=shape, dtype=dtype) for name, shape in shapes.items()}
-    obs = pt.tensor("obs", shape=(ROWS, acting.obs_size), dtype=dtype)
+    obs = pt.tensor("obs", shape=(ROWS, acting.num_features), dtype=dtype)
     outputs = _tried("policy.name", where, function, (params, obs), [*params.values(), obs], acting.own.kwargs)
     expected = f"expected {dtype} [N, {size}]"
     if not isinstance(outputs, TensorVariable) or outputs.type.dtype != dtype or outputs.type.ndim != 2:

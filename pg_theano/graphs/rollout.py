@@ -78,7 +78,7 @@ def rollout(spec: Spec, environment, state, knobs):
     remembers_values = spec.acting.memory_of("value") > 0
     named = {name: value for name, value in layers.items() if remembers_values or not name.startswith("value/")}
     normalizer = [state[name] for name in normalizers.OBSERVATIONS[:2] if spec.acting.normalize_observations]
-    stage = Stage(spec, environment, list(named))
+    stage = Stage(spec, environment.masked() if spec.acting.mask_size else environment, list(named))
     scan = {
         "non_sequences": [knobs["exploration_rate"], *named.values(), *normalizer],
         "n_steps": spec.engine.chunk,
@@ -151,7 +151,9 @@ class Stage(NamedTuple):
 def log_prob_of(acting: Acting, inputs, action, rate):
     """log π of the action taken, under the strategy that took it. [E]"""
     if acting.action.kind == "discrete":
-        return exploration.log_prob(acting.exploration, inputs[0], action, exploration_rate=rate)
+        return exploration.log_prob(
+            acting.exploration, inputs[0], action, exploration_rate=rate, masked=acting.mask_size > 0
+        )
     return distributions.of(acting).log_prob(inputs, action)
 
 
@@ -172,21 +174,21 @@ def seen_and_drawn(stage, current, memory, uniform, rate, rest):
     obs = pt.stack(observed, axis=0)  # [F, E]
     layers, normalizer = dict(zip(stage.names, rest, strict=False)), rest[len(stage.names) :]
     if normalizer:
-        obs = normalizers.normalize(obs, *normalizer)
+        obs = normalizers.observed(acting, dict(zip(normalizers.OBSERVATIONS, normalizer, strict=False)), obs)
     multiply = dense.columnwise if is_population(spec) else dense.in_scan
     numbers, features, after = actors.step(acting, layers, obs, memory, multiply=multiply)
     if is_population(spec):
         return Done(observed, distributions.mode_of(acting, numbers), after)
-    discrete = acting.action.kind == "discrete"
+    discrete, how = acting.action.kind == "discrete", {"exploration_rate": rate, "masked": acting.mask_size > 0}
     drawn_from_logits = discrete and not acting.logistic
     if drawn_from_logits and (
         stage.tells_numbers or "log_prob" not in spec.learning.takes
     ):  # what is drawn needs no more
-        action = exploration.draw(acting.exploration, numbers, uniform, exploration_rate=rate)
+        action = exploration.draw(acting.exploration, numbers, uniform, **how)
         return Done(observed, action, after, numbers=numbers if stage.tells_numbers else None)
     inputs = distributions.inputs_of(acting, numbers, layers.get("policy/log_std"), features)
     if discrete:
-        action = exploration.draw(acting.exploration, inputs[0], uniform, exploration_rate=rate)
+        action = exploration.draw(acting.exploration, inputs[0], uniform, **how)
     else:
         action = distributions.of(acting).sample(inputs, uniform)
     if stage.tells_numbers:

@@ -2,6 +2,7 @@
 
 from pg_theano.layers.images import Conv, Image, MaxPool, Window, window_of
 from pg_theano.layers.joined import Join, Residual, inner
+from pg_theano.layers.own import Own, every
 from pg_theano.layers.plain import Activation, Dense, Embed, Layer, LayerNorm, Layout, Placed, Shape, layout_of
 from pg_theano.layers.recurrent import Gru, Lstm, memory
 
@@ -19,10 +20,12 @@ __all__ = [
     "Layout",
     "Lstm",
     "MaxPool",
+    "Own",
     "Placed",
     "Residual",
     "Shape",
     "Window",
+    "every",
     "inner",
     "kind_of",
     "layout_of",
@@ -39,6 +42,7 @@ LAYERS: dict[str, type[Layer]] = {
     "residual": Residual,
     "embed": Embed,
     "join": Join,
+    "own": Own,
     "gru": Gru,
     "lstm": Lstm,
 }

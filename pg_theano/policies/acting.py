@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from pg_theano.parameters import LOG_STD, views
-from pg_theano.policies import networks
+from pg_theano.policies import masked, networks
 from pg_theano.policies.networks import normalized, normalizer
 from pg_theano.spec import Acting
 from pg_theano.types import EXPLORE, GREEDY, Array, State
@@ -68,11 +68,16 @@ def _outputs(
 ) -> tuple[Array, Array, dict[str, Array]]:
     """(the network's outputs [E, K], what its last layer was given [E, H], the parameters by name)."""
     named = views(np.asarray(state["params"]), acting.layout)
+    obs, mask = masked.split(acting, obs)
     if acting.normalize_observations:
         obs = normalized(obs, *normalizer(state))
     before = nothing_remembered(acting, len(obs)) if memory is None else [memory]
     outputs, hidden, *_ = networks.forward(acting, named)(obs, *before)
-    return outputs, hidden, named
+    return masked.masked(outputs, mask), hidden, named
+
+
+def _chooser(acting: Acting, with_log_prob: bool) -> Callable[..., tuple[Array, Array | None]]:
+    return (masked.CHOOSERS if acting.mask_size else CHOOSERS)[acting.action.kind](acting, with_log_prob)
 
 
 def numpy_act(acting: Acting, *, with_log_prob: bool = True) -> Callable[..., tuple[Any, ...]]:
@@ -81,9 +86,9 @@ def numpy_act(acting: Acting, *, with_log_prob: bool = True) -> Callable[..., tu
     The action is int32 [E] or [E, C], or what the distribution of a box drew, [E, C] of the spec's dtype, neither
     clipped nor squashed. Without the log-probability, None stands for it, and a sample needs no logarithm.
     """
-    choose = CHOOSERS[acting.action.kind](acting, with_log_prob)
+    choose = _chooser(acting, with_log_prob)
     log_std_of = _log_std_of(acting)
-    normalizes = acting.normalize_observations
+    normalizes, masks_actions = acting.normalize_observations, acting.mask_size > 0
     kept: dict[str, Any] = {"params": None, "variance": None, "mean": None}
 
     def act(state, obs, noise, knobs, choice, *memory):
@@ -91,12 +96,17 @@ def numpy_act(acting: Acting, *, with_log_prob: bool = True) -> Callable[..., tu
             named = views(np.asarray(state["params"]), acting.layout)
             kept["params"], kept["log_std"] = state["params"], log_std_of(named)
             kept["forward"] = networks.forward(acting, named)
+        mask = None
+        if masks_actions:
+            obs, mask = masked.split(acting, obs)
         if normalizes:
             mean, variance = state["normalizer/mean"], state["normalizer/variance"]
             if kept["variance"] is not variance or kept["mean"] is not mean:
                 kept["mean"], kept["variance"], kept["normalizer"] = mean, variance, normalizer(state)
             obs = normalized(obs, *kept["normalizer"])
         outputs, hidden, *after = kept["forward"](obs, *memory)
+        if mask is not None:
+            outputs = masked.masked(outputs, mask)
         chosen = choose(outputs, hidden, kept["log_std"], noise, knobs["exploration_rate"], choice)
         return (*chosen, *after) if after else chosen
 
@@ -109,17 +119,19 @@ def numpy_population_act(acting: Acting) -> Callable[..., tuple[Array, ...]]:
 
     The same as `graphs/population.act`.
     """
-    choose = CHOOSERS[acting.action.kind](acting, False)
+    choose = _chooser(acting, False)
     kept: dict[str, Any] = {"params": None}
 
     def act(state: State, obs: Array, *memory: Array) -> tuple[Array, ...]:
         if kept["params"] is not state["params"]:
             rows = np.ascontiguousarray(state["params"].T)  # [N, D]
             kept["params"], kept["forward"] = state["params"], networks.forward(acting, views(rows, acting.layout))
+        obs, mask = masked.split(acting, obs)
         if acting.normalize_observations:
             obs = normalized(obs, *normalizer(state))
         outputs, hidden, *after = kept["forward"](obs[:, None], *(one[:, None] for one in memory))  # a block each row
-        action = choose(outputs[:, 0], hidden[:, 0], (None, None), None, 0.0, GREEDY)[0]
+        outputs = masked.masked(outputs[:, 0], mask)
+        action = choose(outputs, hidden[:, 0], (None, None), None, 0.0, GREEDY)[0]
         return action, *(one[:, 0] for one in after)
 
     return act
@@ -130,16 +142,18 @@ def greedy_of_agents(acting: Acting, states: Sequence[State]) -> Callable[[Array
 
     Row by row the numbers of `numpy_act`: the same products, of one agent after the other.
     """
-    choose = CHOOSERS[acting.action.kind](acting, False)
+    choose = _chooser(acting, False)
     params = np.stack([np.asarray(state["params"]) for state in states])  # [A, D]
     forward = networks.forward(acting, views(params, acting.layout))
     if acting.normalize_observations:
         mean, std = (np.stack(parts)[:, None] for parts in zip(*map(normalizer, states), strict=True))  # [A, 1, F]
 
     def act(obs):
+        obs, mask = masked.split(acting, obs)
         if acting.normalize_observations:
             obs = normalized(obs, mean, std)
         outputs, hidden = (x.reshape(-1, x.shape[-1]) for x in forward(obs))
+        outputs = masked.masked(outputs, None if mask is None else mask.reshape(outputs.shape))
         return choose(outputs, hidden, (None, None), None, 0.0, GREEDY)[0]
 
     return act

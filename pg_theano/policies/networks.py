@@ -46,7 +46,7 @@ def forward(acting: Acting, named: Mapping[str, Array]) -> Callable[..., tuple[A
 
 
 def _remembering(acting: Acting, named: Mapping[str, Array]) -> Callable[[Array, Array], tuple[Array, ...]]:
-    placed = acting.network.placed(acting.obs_size)
+    placed = acting.network.placed(acting.num_features)
     *hidden, head = placed["policy"]
     last = max((i for i, one in enumerate(placed["value"]) if memory(one.layer)), default=-1)
     paths = placed["shared"], hidden, placed["value"][: last + 1], [head]  # of values, what is remembered alone

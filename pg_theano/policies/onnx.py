@@ -2,6 +2,7 @@
 
 inputs    obs [N, ...], as the environment gives them: a box of any shape, else rows of numbers; whole, also where
           only some features are seen
+          mask [N, A], int8, a 1 for each choice that is allowed; where the policy was trained with masks
 outputs   action [N, ...], the likeliest, as the environment takes it; then
           probs [N, A]              discrete, and P(1) [N, C] of multi-binary
           probs_1 [N, A_1], ...     multi-discrete
@@ -18,7 +19,7 @@ import numpy as np
 
 from pg_theano import parameters
 from pg_theano.policies import acting as forward
-from pg_theano.policies import networks
+from pg_theano.policies import masked, networks
 from pg_theano.policies.policy import Policy, seen_of
 from pg_theano.types import Array, UserError
 
@@ -69,6 +70,9 @@ def model_of(policy: Policy) -> bytes:
     if seen is not None:
         rows = graph.add("Gather", rows, graph.constant(seen, np.int64), axis=1)
     outputs, hidden, named = _network(graph, policy, rows)
+    if acting.mask_size:
+        allowed = graph.add("Cast", "mask", to=onnx.TensorProto.BOOL)
+        outputs = graph.add("Where", allowed, outputs, graph.constant(masked.NEVER))
     head = {
         "discrete": _discrete,
         "multi_discrete": _multi_discrete,
@@ -79,6 +83,7 @@ def model_of(policy: Policy) -> bytes:
     taken = np.dtype(described["action"]["dtype"])
     graph.add("Cast", action, output="action", to=helper.np_dtype_to_tensor_dtype(taken))
     remembered = [(graph.dtype, [acting.memory_size])] if acting.memory_size else []
+    masks = [("mask", np.dtype(np.int8), [acting.mask_size])] if acting.mask_size else []
 
     def info(name: str, kind: Any, dims: list[int]) -> Any:
         return helper.make_tensor_value_info(name, helper.np_dtype_to_tensor_dtype(np.dtype(kind)), ["N", *dims])
@@ -87,7 +92,7 @@ def model_of(policy: Policy) -> bytes:
         helper.make_graph(
             graph.nodes,
             "policy",
-            [info("obs", given, shape), *(info("memory", *one) for one in remembered)],
+            [info("obs", given, shape), *(info(*one) for one in masks), *(info("memory", *one) for one in remembered)],
             [
                 *(info(*one) for one in [("action", taken, described["action"]["shape"]), *others]),
                 *(info("next_memory", *one) for one in remembered),

@@ -20,8 +20,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from pg_theano import parameters
-from pg_theano.environments import spaces
+from pg_theano.environments import masks, spaces
 from pg_theano.environments.rows import MOST_NUMBERS, PARTS, QUICKER_BY_TABLE, is_alone, lifter, rows_of
+from pg_theano.policies import masked
 from pg_theano.policies.acting import nothing_remembered, numpy_act, probs
 from pg_theano.spec import Acting, Spec
 from pg_theano.system import opening
@@ -49,7 +50,9 @@ class Policy:
 
     One that remembers (`acting.memory_size`) goes on from the call before: `reset()` where an episode begins, or
     `began=` with a flag for each row of a batch. A batch of another size begins anew.
-    Errors: `UserError` for an observation of another shape, or one that is not finite.
+    Where the environment has a mask of actions, it comes as `mask`, [A] or [N, A], or as the observation has it: as its
+    key, or as the last A numbers of a row. Errors: `UserError` for an observation of another shape, one that is not
+    finite, a mask that is missing, is none, or allows nothing.
     """
 
     def __init__(self, acting: Acting, state: State, described: dict[str, Any], about: About):
@@ -76,15 +79,17 @@ class Policy:
         """Forget: another episode begins. Does nothing to a policy that does not remember."""
         self._memory = nothing_remembered(self.acting, 0)
 
-    def __call__(self, obs: Any, *, began: Any = None) -> Any:
+    def __call__(self, obs: Any, mask: Any = None, *, began: Any = None) -> Any:
         """The likeliest action; of real numbers, the mean. `began` [N]: the rows at which an episode begins."""
-        rows, single = self._rows(obs)
+        rows, single = self._rows(obs, mask)
         return self._finished(self._chosen(rows, None, GREEDY, began), single)
 
-    def sample(self, obs: Any, rng: np.random.Generator | int | None = None, *, began: Any = None) -> Any:
+    def sample(
+        self, obs: Any, rng: np.random.Generator | int | None = None, mask: Any = None, *, began: Any = None
+    ) -> Any:
         """An action drawn from the policy, by a generator, or one of a seed; `began` as when it is called."""
         rng = np.random.default_rng(rng)
-        rows, single = self._rows(obs)
+        rows, single = self._rows(obs, mask)
         kind, size = self.acting.noise_kind
         drawn = rng.random((len(rows), size)) if kind == "uniform" else rng.standard_normal((len(rows), size))
         noise = drawn.astype(self.acting.dtype)
@@ -109,23 +114,30 @@ class Policy:
         fits = bool(self._memory) and len(self._memory[0]) == rows
         return self._memory if fits else nothing_remembered(self.acting, rows)
 
-    def probs(self, obs: Any) -> Any:
-        """What the policy thinks of an observation; a batch has a leading axis [N] everywhere.
+    def probs(self, obs: Any, mask: Any = None) -> Any:
+        """What the policy thinks of an observation; a batch has a leading axis [N] everywhere. What a mask rules out
+        has the probability 0.
 
         Discrete: π(a|o), [A]. MultiDiscrete: a list of [A_c], one of each component. MultiBinary: P(1), [C].
         Box: (mean, standard deviation) of the numbers that are drawn, [C] each, before they are clipped or squashed.
         What is remembered counts, and does not change.
         """
-        rows, single = self._rows(obs)
+        rows, single = self._rows(obs, mask)
         found = probs(self.acting, self.state, rows, *self._remembered(len(rows)))
         if isinstance(found, Array):
             return found[0] if single else found
         return type(found)(part[0] if single else part for part in found)
 
     def predict(
-        self, observation: Any, state: Any = None, episode_start: Any = None, deterministic: bool = False
+        self,
+        observation: Any,
+        state: Any = None,
+        episode_start: Any = None,
+        deterministic: bool = False,
+        action_masks: Any = None,
     ) -> tuple[Any, Any]:
-        """(actions, state), as Stable-Baselines3 calls a model: its `evaluate_policy` takes this policy for one.
+        """(actions, state), as Stable-Baselines3 calls a model, and sb3-contrib one that takes masks: `evaluate_policy`
+        of either takes this policy for one.
 
         `state` is what a policy remembers, (memory [N, M],) as the call before gave it; None: nothing.
         """
@@ -133,15 +145,32 @@ class Policy:
         self._rng = getattr(self, "_rng", None) or np.random.default_rng()
         began = None if episode_start is None or not self.acting.memory_size else np.atleast_1d(episode_start)
         drawn = {} if deterministic else {"rng": self._rng}
-        action = (self if deterministic else self.sample)(observation, began=began, **drawn)
+        action = (self if deterministic else self.sample)(observation, mask=action_masks, began=began, **drawn)
         return action, tuple(self._memory) or state
 
     def _finished(self, action: Array, single: bool) -> Any:
         given = self._given(action)
         return given[0] if single else given
 
-    def _rows(self, obs: Any) -> tuple[Array, bool]:
-        """(observations as rows [N, F], whether it was one)."""
+    def _rows(self, obs: Any, mask: Any = None) -> tuple[Array, bool]:
+        """(observations as rows [N, F], which end with the mask; whether it was one)."""
+        source, size = self.described.get("mask"), self.acting.mask_size
+        if source and mask is None and isinstance(obs, dict) and source["name"] in obs:
+            obs, mask = masks.without(obs, source["name"]), obs[source["name"]]
+        elif source and mask is None and np.shape(obs)[-1:] == (self.acting.obs_size,):
+            values = np.asarray(obs)
+            obs, mask = values[..., :-size], values[..., -size:]
+        rows, single = self._seen(obs)
+        if not source and mask is None:
+            return rows, single
+        if not source or mask is None:
+            got, expected = ("no mask", f"mask={masks.place_of(self.described)}") if source else ("a mask", "none")
+            advice = f"mask=numpy.ones({size})" if source else "without it: it was trained so"
+            raise UserError.at(self.about.environment, f"got {got}", expected, advice)
+        return masked.joined(self.acting, rows, [mask] if single else mask, self.about.environment), single
+
+    def _seen(self, obs: Any) -> tuple[Array, bool]:
+        """The same without masks."""
         try:
             with np.errstate(over="ignore"):  # an infinity is told of below
                 found, single = self._converted(obs)
@@ -155,7 +184,7 @@ class Policy:
         return found, single
 
     def _converted(self, obs: Any) -> tuple[Array, bool]:
-        data, size = self.described["observation"], self.acting.obs_size
+        data, size = self.described["observation"], self.acting.num_features
         if data["kind"] in PARTS:
             if not isinstance(obs, np.ndarray):
                 single = is_alone(data, obs)
@@ -205,6 +234,13 @@ def seen_of(described: dict[str, Any]) -> tuple[int, list[int] | None]:
     return spaces.size_of(spaces.whole_of(seen)), seen.get("observe")
 
 
+def picked_of(described: dict[str, Any]) -> tuple[int, list[int] | None]:
+    """The same of rows that end with a mask, where there is one."""
+    return seen_of(described)[0] + ("mask" in described and spaces.size_of(described["action"])), masks.places(
+        described
+    )
+
+
 def _check_spaces(described: dict[str, Any]) -> None:
     """Spaces that a file describes are made: they take the memory that all of them together claim."""
     waiting, claimed = [*described.values()], 0
@@ -252,7 +288,7 @@ def _checked(about: dict[str, Any], arrays: dict[str, Array]) -> Policy:
     acting = Acting.of_plain(about["spec"])
     wanted = {name: shape for name, shape, *_ in acting.layout}
     kept = NORMALIZER if acting.normalize_observations else ()
-    shapes = wanted | dict.fromkeys(kept, (acting.obs_size,))
+    shapes = wanted | dict.fromkeys(kept, (acting.num_features,))
     if {name: array.shape for name, array in arrays.items()} != shapes:
         raise ValueError("its arrays have other names or shapes than it says")
     if not all(array.dtype == acting.dtype and np.isfinite(array).all() for array in arrays.values()):
@@ -268,8 +304,9 @@ def sound(acting: Acting, state: State, described: dict[str, Any], about: About)
     size, seen = seen_of(described)
     if not all(0 <= place < size for place in seen or ()):
         raise ValueError(f"it sees places of an observation that has {size:,}")
-    if spaces.size_of(described["observation"]) != acting.obs_size:
+    fits = spaces.size_of(described["observation"]) == acting.num_features
+    if not fits or bool(acting.mask_size) != ("mask" in described):
         raise ValueError("its observation space makes rows of another length than its layers take")
     found = Policy(acting, state, described, about)
-    found.probs(np.zeros((1, acting.obs_size)))  # what does not fit together says so here
+    found.probs(np.ones((1, acting.obs_size)))  # what does not fit together says so here
     return found

@@ -153,10 +153,15 @@ class Agent(Held):
         return self._policy
 
     def predict(
-        self, observation: Any, state: Any = None, episode_start: Any = None, deterministic: bool = False
+        self,
+        observation: Any,
+        state: Any = None,
+        episode_start: Any = None,
+        deterministic: bool = False,
+        action_masks: Any = None,
     ) -> tuple[Any, Any]:
-        """(actions, state) of one observation or a batch, as Stable-Baselines3 calls a model."""
-        return self.policy.predict(observation, state, episode_start, deterministic)
+        """(actions, state) of one observation or a batch, as Stable-Baselines3 calls a model; see `Policy.predict`."""
+        return self.policy.predict(observation, state, episode_start, deterministic, action_masks)
 
     def evaluate(
         self, episodes: int = 100, *, environment: object = None, policy: str = "greedy", seed: int = 0

@@ -111,7 +111,7 @@ def watch(
 
 MOST_BARS, ANIMATION_FRAMES, ANIMATION_SECONDS = 12, 90, 12.0
 """Of an animation in a page: numbers beside a picture, pictures, and how long it runs at most."""
-BAR_COLOUR, TEXT_COLOUR = (11, 95, 165), (60, 70, 80)
+BAR_COLOUR, TEXT_COLOUR, RULED_OUT = (11, 95, 165), (60, 70, 80), (165, 172, 180)
 
 
 def animation(
@@ -128,8 +128,8 @@ def animation(
     `player` begins an episode: what it gives makes of a row [1, F] (the action [1, ...], numbers [K]).
 
     The numbers are drawn beside each picture as `bars`, each a label and its two ends (None: the lowest and the
-    highest number seen). The episode is played twice, at first without pictures, to know which steps are drawn.
-    Errors: `UserError`.
+    highest number seen); NaN is an action that is ruled out. The episode is played twice, at first without pictures, to
+    know which steps are drawn. Errors: `UserError`.
     """
     os.environ.setdefault("PYGAME_HIDE_SUPPORT_PROMPT", "1")
     if not has_display():
@@ -196,8 +196,10 @@ def _with_bars(picture: Any, values: Any, labels: Sequence[str], ends: Sequence[
     for i, (label, value, (low, high)) in enumerate(zip(labels, values, ends, strict=True)):
         top = 4 + row * i
         plain = label.replace("−", "-").encode("latin-1", "replace").decode("latin-1")  # what its font has
-        pen.text((left, top - 2), f"{plain[:19]} {value:.2f}", fill=TEXT_COLOUR, font_size=12)
-        share = min(max((float(value) - low) / (high - low if high > low else 1.0), 0.0), 1.0)
+        ruled_out = value != value
+        said = "ruled out" if ruled_out else f"{value:.2f}"
+        pen.text((left, top - 2), f"{plain[:19]} {said}", fill=RULED_OUT if ruled_out else TEXT_COLOUR, font_size=12)
+        share = 0.0 if ruled_out else min(max((float(value) - low) / (high - low if high > low else 1.0), 0.0), 1.0)
         pen.rectangle((left, top + 13, left + width, top + 22), outline=(205, 213, 220))
         pen.rectangle((left, top + 13, left + round(width * share), top + 22), fill=BAR_COLOUR)
     return whole.quantize(64, method=Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE)

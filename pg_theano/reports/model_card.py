@@ -2,6 +2,7 @@
 
 import re
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ import yaml
 
 from pg_theano.config.knobs import Config
 from pg_theano.config.reading import to_dict
+from pg_theano.environments import masks
 from pg_theano.environments.naming import maker_of
 from pg_theano.runs import folder as runs
 from pg_theano.runs import places, recorded
@@ -129,7 +131,7 @@ def card_of(
             *([f"{figure_of_run}({pictures['plot']})", ""] if pictures["plot"] else []),
             *["| | |", "|---|---|"],
             *[f"| {key} | {_code(value)} |" for key, value in rows if value is not None],
-            *["", "## Use it", "", *_fenced(_use(config), "python"), ""],
+            *["", "## Use it", "", *_fenced(_use(config, facts.get("task", {}).get("spaces") or {}), "python"), ""],
             *["## Make it again", "", *_fenced(_again(name, until), "sh"), ""],
             "Same versions, backend and kind of processor: the same parameters, bit for bit.",
             *["", "<details><summary>Every knob</summary>", ""],
@@ -175,12 +177,18 @@ def _rows(
     ]
 
 
-def _use(config: Config) -> str:
+def _use(config: Config, spaces: Mapping[str, Any]) -> str:
     """Python that loads the policy and takes one action in its environment."""
     imports, making = making_of(config)
     load = 'policy = pg_theano.load("policy.npz")  # NumPy only'
-    lines = [*imports, "import pg_theano", "", load, f"env = {making}", "obs, _ = env.reset(seed=0)"]
-    return "\n".join([*lines, "action = policy(obs)"])
+    ways = {"info": ", mask={}", "method": ", mask=env.get_wrapper_attr({!r})()"}
+    mask = ""  # a key is in the observation, and what `single` makes are rows that end with it
+    if "mask" in spaces and "environments.single(" not in making:
+        source = masks.Source(**spaces["mask"])
+        mask = ways.get(source.kind, "").format(source.name if source.kind == "method" else source.place)
+    lines = [*imports, "import pg_theano", "", load, f"env = {making}"]
+    lines += [f"obs, {'info' if mask else '_'} = env.reset(seed=0)", f"action = policy(obs{mask})"]
+    return "\n".join(lines)
 
 
 def _again(name: str, until: str) -> str:

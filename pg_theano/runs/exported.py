@@ -90,7 +90,7 @@ def _stablehlo(path: Path) -> bytes:
 def stablehlo_of(spec: Spec, state: State, described: dict[str, Any], folders: Sequence[Path]) -> bytes:
     """The likeliest action of rows [E, F], as the environment takes it, but for its dtype where that is whole.
 
-    F are all numbers of an observation, also where only some are seen.
+    F are all numbers of an observation, also where only some are seen, and then those of a mask.
     """
     from pg_theano.compiler import program
 
@@ -104,5 +104,5 @@ def stablehlo_of(spec: Spec, state: State, described: dict[str, Any], folders: S
         action = action.reshape(action.shape[0], *taken["shape"])
         return action + np.array(taken["start"]) if "start" in taken else action
 
-    picked = policy.seen_of(described)
+    picked = policy.picked_of(described)
     return program.likeliest_action(spec, state, finish, picked, around=building.around(spec, folders))

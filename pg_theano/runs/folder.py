@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from pg_theano.config.changing import ALWAYS, changed
 from pg_theano.config.knobs import Config
-from pg_theano.config.reading import from_dict, knob_of, read_config, to_dict
+from pg_theano.config.reading import as_then, from_dict, knob_of, read_config, to_dict
 from pg_theano.runs import changes, checkpoints, recorded
 from pg_theano.runs.changes import Change
 from pg_theano.runs.records import Records
@@ -81,7 +81,7 @@ class RunFolder:
         """Write what was changed of the config, in all, and of the `knobs` changed now those that config.yaml has."""
         self.note(changes=[one._asdict() for one in made])
         if always := {knob: value for knob, value in knobs.items() if knob.startswith(ALWAYS)}:
-            self._write_config(changed(from_dict(read_file(self.path / "config.yaml").data), always))
+            self._write_config(changed(from_dict(as_then(read_file(self.path / "config.yaml").data)), always))
 
     def record(self, values: Mapping[str, Any]) -> None:
         self._records.add(json.dumps(values).encode() + b"\n")
@@ -150,7 +150,7 @@ def read_run(path: Path, *, force: bool = False) -> tuple[Config, dict[str, Any]
     if not is_older(facts["spec"]):  # whose figures can be read all the same
         recorded.spec_in(facts, path / "run.json")
     document = read_file(opening.own_file(path / "config.yaml"))
-    config = from_dict(document.data, document.lines, document.name)
+    config = from_dict(as_then(document.data), document.lines, document.name)
     if not force and "config.yaml" in facts.get("sealed", ()) and not seals.yaml_is_whole(path / "config.yaml"):
         raise UserError.at(
             path / "config.yaml",
@@ -208,10 +208,10 @@ def resumable(path: Path, overrides: Sequence[str], *, force: bool = False, chan
     try:
         _, facts = read_run(path, force=force)  # a live run changes its files
         always = [one for one in overrides if one.startswith(ALWAYS)]
-        config = read_config(path / "config.yaml", always)
-        if not any(folder.checkpoints.glob("update-*.json")):  # the best one is written before the first of these
+        config = read_config(path / "config.yaml", always, of_a_run=True)
+        if not any(folder.checkpoints.glob("update-*.json")):  # then it begins; the best is written before these
             _check_never_saved(path)
-            return Resumable(folder, read_config(path / "config.yaml", overrides), facts, None)  # it begins with them
+            return Resumable(folder, read_config(path / "config.yaml", overrides, of_a_run=True), facts, None)
         checkpoint = checkpoints.newest(folder.checkpoints)
         recorded.checked(recorded.Checkpoint, checkpoint.facts, checkpoint.path.with_suffix(".json"), "facts")
         _check_unfinished(path, config, checkpoint, overrides)
@@ -220,7 +220,7 @@ def resumable(path: Path, overrides: Sequence[str], *, force: bool = False, chan
         made = changes.of(facts)
         if change:
             at = checkpoint.facts["counters"]["updates"]
-            now = changes.config_at(read_config(path / "config.yaml"), made, at)
+            now = changes.config_at(read_config(path / "config.yaml", of_a_run=True), made, at)
             made = changes.joined(now, made, dict(map(knob_of, overrides)), at)
         return Resumable(folder, config, facts, checkpoint, made)
     except BaseException:

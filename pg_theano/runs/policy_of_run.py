@@ -26,9 +26,11 @@ def _from_run(path: Path) -> policy.Policy:
     from pg_theano.runs import folder  # it brings the config: a file alone needs NumPy and Gymnasium only
 
     config, facts, spec, checkpoint = folder.trained(path)
-    if spec.acting.own is not None:
+    if not spec.acting.in_numpy:
+        own = spec.acting.own
+        knob, name = ("policy.name", own.name) if own else ("policy.network", spec.acting.own_layers[0].name)
         raise UserError(
-            f"{path}: policy.name {spec.acting.own.name} is a graph of your own, which NumPy cannot follow; use "
+            f"{path}: {knob} {name} is a graph of your own, which NumPy cannot follow; use "
             f"pg_theano.evaluate, or python -m pg_theano.export {path} --to stablehlo"
         )
     about = policy.About(

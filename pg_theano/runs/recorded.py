@@ -141,7 +141,7 @@ def fits(spec: Spec, state: State, path: Path) -> None:
     acting = spec.acting
     wanted: dict[str, tuple[int, ...]] = {"params": (acting.num_params,)}
     if acting.normalize_observations:
-        wanted |= dict.fromkeys(("normalizer/mean", "normalizer/variance"), (acting.obs_size,))
+        wanted |= dict.fromkeys(("normalizer/mean", "normalizer/variance"), (acting.num_features,))
     for name, shape in wanted.items():
         array = state.get(name)
         got = "nothing" if array is None else f"{array.dtype} {list(array.shape)}"
@@ -149,7 +149,7 @@ def fits(spec: Spec, state: State, path: Path) -> None:
             raise UserError(f"{path}: {name}: got {got}; expected {acting.dtype} {list(shape)}, as its run.json says")
         if not np.isfinite(array).all():
             raise UserError(f"{path}: {name}: not all of it is finite; {AS_WRITTEN}")
-    if acting.own is None:
+    if acting.in_numpy:
         try:
             obs = np.zeros((1, acting.obs_size), acting.dtype)
             memory = nothing_remembered(acting, 1)

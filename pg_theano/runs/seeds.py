@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from pg_theano.config.knobs import Config
-from pg_theano.config.reading import from_dict, to_dict
+from pg_theano.config.reading import as_then, from_dict, to_dict
 from pg_theano.runs import folder as runs
 from pg_theano.system import opening, seals
 from pg_theano.system.yaml_lines import read_file
@@ -30,7 +30,7 @@ def read_plan(path: Path) -> tuple[Config, Path, Any]:
     except (OSError, KeyError, TypeError, UserError):
         raise UserError(f"{path / 'run.json'}: missing or damaged; expected what `pg_theano.train` wrote") from None
     document = read_file(opening.own_file(path / PLAN))
-    config = from_dict(document.data, document.lines, document.name)
+    config = from_dict(as_then(document.data), document.lines, document.name)
     if PLAN in facts.get("sealed", ()) and not seals.yaml_is_whole(path / PLAN):
         raise UserError(
             f"{path / PLAN}: not as it was written (its checksum does not agree); put it back, or begin a new set"

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pg_theano.config import user_code
 from pg_theano.config.knobs import Config
-from pg_theano.environments import watchdog
+from pg_theano.environments import masks, watchdog
 from pg_theano.environments.sound import LONGEST_EPISODE
 from pg_theano.runs import folder as runs
 from pg_theano.runs import seeds, starting
@@ -49,6 +49,8 @@ def one(begun: runs.Resumable, folder_of_config: Path, how: How) -> dict[str, An
         where = "new" if at is None else f"resumed at update {at}"
         screen.event(f"{path}: {where}; {described(setting)}, seed {config.seed}")
         _tell_of_no_limit(setting.task, screen)
+        if setting.task.mask_size:
+            screen.event(f"policy.action_mask: {masks.place_of(setting.task.spaces)} of {setting.task.id}")
         for line in networks.said_of(config, setting.task, setting.spec.acting.num_params):
             screen.event(line)
         return to_the_end(_trainer(begun, setting, compiled(setting, closing), how, closing))

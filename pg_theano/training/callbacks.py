@@ -80,7 +80,7 @@ class Told:
 
     def _policy_at(self, state: State) -> Policy | None:
         setting = self.setting
-        if setting.spec.acting.own is not None:  # NumPy cannot follow it
+        if not setting.spec.acting.in_numpy:  # NumPy cannot follow it
             return None
         if self._policy is None:
             name, knobs = setting.config.algorithm.name, to_dict(setting.config)

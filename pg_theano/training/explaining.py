@@ -155,7 +155,7 @@ def explain(run: str | os.PathLike[str], *, episodes: int = 10, seed: int = 0, s
         evaluator.close()
     with policy.said_of(f"{path / 'run.json'}: not what a run records of its spaces"):
         described = (facts.get("task", {}).get("spaces") or {}).get("observation")
-        names = names_of(config.environment.dynamics or config.environment.id, spec.acting.obs_size, described)
+        names = names_of(config.environment.dynamics or config.environment.id, spec.acting.num_features, described)
     return of_states(*kept, *met.arrays(), names=names, folders=folders)
 
 
@@ -198,7 +198,8 @@ def of_states(
         "explaining", spec, "slope", report=lambda what, seconds: None, around=around(spec, folders)
     )
     number = compiled.manifest["parts"]
-    slopes = np.zeros((number, acting.obs_size))
+    seen = acting.num_features  # of the mask there is nothing to say
+    slopes = np.zeros((number, seen))
     for start in range(0, len(obs), BATCH):
         part = slice(start, start + BATCH)
         values = {"obs": _filled(obs[part].astype(acting.dtype))}
@@ -208,10 +209,12 @@ def of_states(
             values["memory"] = _filled(memory[part].astype(acting.dtype))
         for c, only in enumerate(np.eye(number, dtype=acting.dtype)):
             found = compiled.call("slope", {"E": BATCH}, state, values | {"part": only})["slope"]
-            slopes[c] += np.abs(np.asarray(found, np.float64)[: len(obs[part])]).sum(axis=0)
+            slopes[c] += np.abs(np.asarray(found, np.float64)[: len(obs[part])])[:, :seen].sum(axis=0)
     slopes /= len(obs)
     joined = (slopes / _half_ranges(acting)[:, None]).mean(axis=0)
-    return Explained(names, _parts(acting, number), slopes, joined, obs.std(axis=0, dtype=np.float64), len(obs))
+    return Explained(
+        names, _parts(acting, number), slopes, joined, obs[:, :seen].std(axis=0, dtype=np.float64), len(obs)
+    )
 
 
 def _filled(rows: Array) -> Array:

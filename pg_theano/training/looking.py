@@ -2,6 +2,7 @@
 
 from pg_theano.environments import inspection, making, watchdog
 from pg_theano.environments.joint import Together
+from pg_theano.environments.masks_of_many import check_masks
 from pg_theano.environments.parallel import Parallel
 from pg_theano.environments.singles import Slots
 from pg_theano.environments.sound import check_record
@@ -72,6 +73,8 @@ def check_finite(setting: Setting, measured: dict[str, float], played: Played, u
     if isinstance(played.rollout, Record):
         column = "environment" if setting.spec.learning.num_steps else "episode"
         check_record(played.rollout, f"{setting.task.id}, update {update}, {column}", everything=not finite)
+        if setting.task.mask_size and "obs" in played.rollout.columns:
+            check_masks(played.rollout, f"{setting.task.id}, update {update}, {column}", setting.task.mask_size)
     if not finite:
         raise UserError(
             f"update {update}: the loss, its gradient or the step is not finite (cost {cost:g}); parameters were left "

@@ -8,11 +8,14 @@ Errors name a layer by its place in the list, with the shape that reached it.
 import dataclasses
 import difflib
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from pg_theano.config.knobs import Config
 from pg_theano.environments.spaces import parts_of, size_of
 from pg_theano.layers import LAYERS, Image, Join, Layer, Shape
+from pg_theano.system.importing import is_own
+from pg_theano.training import own
 from pg_theano.types import Problem, Task, UserError
 
 NETWORKS: dict[str, list[Any]] = {
@@ -68,12 +71,17 @@ WRITTEN = ("dense", "conv", "max_pool", "layer_norm", "residual", "embed", "gru"
 
 
 def layers_of(
-    written: str | Sequence[Any], described: Mapping[str, Any], activation: str, knob: str, scale: bool = True
+    written: str | Sequence[Any],
+    described: Mapping[str, Any],
+    activation: str,
+    knob: str,
+    scale: bool = True,
+    folders: Sequence[Path] = (),
 ) -> tuple[Layer, ...]:
     """The layers of a network for an observation that is `described` as `environments.spaces` records it.
 
     `activation` is that of dense layers which say none. `scale`: pixels, whole numbers of one byte, are divided by 255.
-    Errors: `UserError`.
+    `folders` are searched for layers of a user's own. Errors: `UserError`.
     """
     if isinstance(written, str):
         if written not in NETWORKS:
@@ -83,7 +91,7 @@ def layers_of(
     shape: Shape = (size_of(described),)
     for layer in first:
         shape = layer.output(shape)
-    return (*first, *_layers(written, shape, described, activation, knob))
+    return (*first, *_layers(written, shape, described, activation, knob, folders))
 
 
 def entrance(described: Mapping[str, Any], scale: bool) -> tuple[Layer, ...]:
@@ -111,13 +119,15 @@ def _needs_image(one: Any) -> bool:
     return "conv" in one or "max_pool" in one or (isinstance(inside, list) and any(map(_needs_image, inside)))
 
 
-def _layers(written: Any, shape: Shape, described: Mapping[str, Any], activation: str, knob: str) -> tuple[Layer, ...]:
+def _layers(
+    written: Any, shape: Shape, described: Mapping[str, Any], activation: str, knob: str, folders: Sequence[Path]
+) -> tuple[Layer, ...]:
     if not isinstance(written, list | tuple) or not written:
         raise _problem(knob, f"got {written!r:.40}", "a list of layers, such as [{dense: 64}]")
     found = []
     for place, one in enumerate(written):
         at = f"{knob}.{place}"
-        layer = _layer(one, shape, described, activation, at)
+        layer = _layer(one, shape, described, activation, at, folders)
         try:
             layer.arrays(shape, "glorot", 1.0)
             shape = layer.output(shape)
@@ -131,12 +141,18 @@ def _kind(one: Any) -> str:
     return next(iter(one)) if isinstance(one, Mapping) and one else str(one)
 
 
-def _layer(one: Any, shape: Shape, described: Mapping[str, Any], activation: str, at: str) -> Layer:
-    """One layer of {kind: its fields}, {kind: number}, or its kind alone."""
+def _layer(
+    one: Any, shape: Shape, described: Mapping[str, Any], activation: str, at: str, folders: Sequence[Path]
+) -> Layer:
+    """One layer of {kind: its fields}, {kind: number}, or its kind alone; {module:name: keywords} is a user's own."""
     kind, fields = next(iter(one.items())) if isinstance(one, Mapping) and len(one) == 1 else (one, {})
+    if isinstance(kind, str) and is_own(kind):
+        if not isinstance(fields, Mapping):
+            raise _problem(at, f"got {fields!r:.40} for {kind}", "keyword arguments, {name: value}")
+        return own.own_layer(kind, fields, shape, at, folders)
     if kind not in WRITTEN:
         near = difflib.get_close_matches(str(kind), WRITTEN, 1)
-        wanted = f"one of {', '.join(WRITTEN)}, each as {{kind: its numbers}}"
+        wanted = f"one of {', '.join(WRITTEN)}, each as {{kind: its numbers}}, or module:layer of your own"
         raise _problem(at, f"got {one!r:.60}", wanted, hint=f"did you mean {near[0]}?" if near else "")
     if kind in ("gru", "lstm") and ("residual" in at or at.startswith("policy.encoders")):
         inside = "residual" if "residual" in at else "policy.encoders"
@@ -148,7 +164,7 @@ def _layer(one: Any, shape: Shape, described: Mapping[str, Any], activation: str
     made: Any = LAYERS[kind]
     fields = dict(fields)
     if kind == "residual":
-        fields["layers"] = _layers(fields.get("layers"), shape, described, activation, f"{at}.residual")
+        fields["layers"] = _layers(fields.get("layers"), shape, described, activation, f"{at}.residual", folders)
     if kind == "embed":
         choices = described.get("nvec" if described["kind"] == "MultiDiscrete" else "n", 0)
         fields["sizes"] = tuple(_flat(choices)) if described["kind"] in ("Discrete", "MultiDiscrete") else (0,)
@@ -189,7 +205,11 @@ def _problem(knob: str, got: str, expected: str = "", hint: str = "") -> UserErr
 
 
 def encoders_of(
-    encoders: Mapping[str, Any], described: Mapping[str, Any], activation: str, scale: bool = True
+    encoders: Mapping[str, Any],
+    described: Mapping[str, Any],
+    activation: str,
+    scale: bool = True,
+    folders: Sequence[Path] = (),
 ) -> tuple[Layer, ...]:
     """The layer that joins what each part's own layers give.
 
@@ -203,23 +223,25 @@ def encoders_of(
             wanted = f"parts of the observation: {', '.join(names)}" if names else "none: the observation has no parts"
             raise _problem("policy.encoders", f"got {name}", wanted)
     branches = [
-        layers_of(encoders.get(name, fitting(part)), part, activation, f"policy.encoders.{name}", scale)
+        layers_of(encoders.get(name, fitting(part)), part, activation, f"policy.encoders.{name}", scale, folders)
         for name, (_, part) in zip(names, parts, strict=True)
     ]
     return (Join(tuple(size_of(part) for _, part in parts), tuple(branches)),)
 
 
-def dense_after(joined: tuple[Layer, ...], size: int, written: Any, activation: str, knob: str) -> tuple[Layer, ...]:
+def dense_after(
+    joined: tuple[Layer, ...], size: int, written: Any, activation: str, knob: str, folders: Sequence[Path] = ()
+) -> tuple[Layer, ...]:
     """The layers that follow the joined parts, which are a row of numbers."""
     shape = joined[0].output((size,))
     row = {"kind": "Box", "dtype": "<f4", "shape": list(shape)}
-    return () if written is None else _layers(written, shape, row, activation, knob)
+    return () if written is None else _layers(written, shape, row, activation, knob, folders)
 
 
 def seen_of(task: Task) -> Mapping[str, Any]:
     """The observation as it reaches a network: a row of numbers where only some of its features are seen."""
     described = (task.spaces or {}).get("observation") or {"observe": []}
-    return {"kind": "Box", "dtype": "<f4", "shape": [task.obs_size]} if "observe" in described else described
+    return {"kind": "Box", "dtype": "<f4", "shape": [task.num_features]} if "observe" in described else described
 
 
 def said_of(config: Config, task: Task, num_params: int) -> list[str]:

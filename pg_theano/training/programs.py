@@ -51,7 +51,7 @@ def load(
 
 def acting_for(config: Config, spec: Spec, program: Program | None) -> Callable[..., Any]:
     """Who chooses actions: the compiled graph, or NumPy where it is quicker, asked for, or all there is."""
-    if spec.acting.own is None and (program is None or acts_in_numpy(config, spec)):
+    if spec.acting.in_numpy and (program is None or acts_in_numpy(config, spec)):
         return acting.numpy_act(
             spec.acting, with_log_prob=program is not None and "log_prob" in program.manifest["takes"]
         )
@@ -62,14 +62,12 @@ def acting_for(config: Config, spec: Spec, program: Program | None) -> Callable[
 def acts_in_numpy(config: Config, spec: Spec) -> bool:
     """Whether a dense policy's actions are NumPy's while it is trained."""
     how, rows = config.policy.act, config.environment.num_envs
-    return spec.acting.own is None and (
-        how == "numpy" or (how == "auto" and acting.quicker_in_numpy(spec.acting, rows))
-    )
+    return spec.acting.in_numpy and (how == "numpy" or (how == "auto" and acting.quicker_in_numpy(spec.acting, rows)))
 
 
 def acting_alone(config: Config, spec: Spec, folders: Sequence[Path]) -> Callable[..., Any]:
     """The function that chooses actions outside of training: NumPy's, or the compiled graph of a user's own policy."""
-    if spec.acting.own is None:
+    if spec.acting.in_numpy:
         return acting_for(config, spec, None)
     return load(config, spec, lambda what, seconds: None, folders, first="act").act
 

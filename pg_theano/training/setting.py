@@ -152,6 +152,6 @@ def described(setting: Setting) -> str:
         engine += f", {stretches}" if stretches else ""
     discrete = task.action.kind == "discrete"
     actions = f"{task.action.choices[0]} actions" if discrete else f"actions of size {task.action.size}"
-    sizes = f"{task.obs_size} features, {actions}, {spec.acting.num_params} parameters"
+    sizes = f"{task.num_features} features, {actions}, {spec.acting.num_params} parameters"
     by_hand = "; gradients by hand" if setting.config.gradients == "by_hand" else ""
     return f"{task.id}, {sizes}; engine {engine}{by_hand}"

@@ -7,22 +7,19 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from pg_theano import parameters
-from pg_theano.compiler import cached
 from pg_theano.config import rules, schedules
 from pg_theano.config.algorithms import ALGORITHMS
 from pg_theano.config.declared import declared
 from pg_theano.config.knobs import Config
 from pg_theano.environments import making
-from pg_theano.environments.rows import dtype_of
+from pg_theano.environments.rows import dtype_in
 from pg_theano.environments.sound import LONGEST_EPISODE
-from pg_theano.layers import Dense, Layer, Layout, layout_of
+from pg_theano.layers import Dense, Layer, Layout, every, layout_of
+from pg_theano.layers import Own as OwnLayer
 from pg_theano.parameters import Network, dense_layers
 from pg_theano.spec import Acting, Engine, Learning, Own, Passes, Spec
-from pg_theano.system.importing import fingerprint, importable, module_named
-from pg_theano.training import networks
+from pg_theano.training import networks, own
 from pg_theano.training.playing.compiled import chunk_of
 from pg_theano.types import NARROW, Problem, Task, UserError
 
@@ -105,9 +102,13 @@ def spec_of(config: Config, task: Task, environment: object = None, folders: Seq
 
 def _acting(config: Config, task: Task, folders: Sequence[Path]) -> Acting:
     policy, box = config.policy, task.action.kind == "box"
-    network = _network(config, task)
+    network = _network(config, task, folders)
+    own_layer = next((layer.name for layer in every(sum(network, ())) if isinstance(layer, OwnLayer)), None)
+    if own_layer and ALGORITHMS[config.algorithm.name].searches:
+        got, wanted = f"got {own_layer} with {config.algorithm.name}", "layers of ours, as no gradient is taken"
+        raise UserError(Problem.of("policy.network", got, wanted, "algorithm.name=ppo, or another that takes one"))
     layout = _layout(config, task, network, folders)
-    _check_size(parameters.count(layout), "policy.hidden")
+    own.check_size(parameters.count(layout), "policy.hidden")
     return Acting(
         obs_size=task.obs_size,
         action=task.action,
@@ -121,21 +122,22 @@ def _acting(config: Config, task: Task, folders: Sequence[Path]) -> Acting:
         logistic=policy.logistic,
         normalize_observations=config.normalize.observations,
         dtype=config.dtype,
-        pixels=dtype_of((task.spaces or {}).get("observation"), config.dtype) == np.uint8,
+        pixels=dtype_in(task, config.dtype) == "uint8",
         own=_own("policy.name", policy.name, policy.name_kwargs, folders),
+        mask_size=task.mask_size,
     )
 
 
 def _own(knob: str, name: str, kwargs: Mapping[str, Any], folders: Sequence[Path]) -> Own | None:
     """The user's function that a knob names; None where it names one of ours."""
-    return None if name in ("dense", "default") else Own(name, kwargs, _source(knob, name, folders))
+    return None if name in ("dense", "default") else Own(name, kwargs, own.source_of(knob, name, folders))
 
 
 def _learns_step_by_step(config: Config, acting: Acting) -> bool:
     """Whether one time step after the other is quicker: many episodes, narrow layers, the plain loss of a softmax."""
     algorithm = config.algorithm
     plain = algorithm.objective == "default" and algorithm.entropy_coefficient == 0
-    of_a_softmax = acting.own is None and acting.action.kind == "discrete" and max(acting.widths) <= NARROW
+    of_a_softmax = acting.in_numpy and acting.action.kind == "discrete" and max(acting.widths) <= NARROW
     return (
         ALGORITHMS[algorithm.name].step_by_step
         and not acting.memory_size
@@ -145,12 +147,12 @@ def _learns_step_by_step(config: Config, acting: Acting) -> bool:
     )
 
 
-def _network(config: Config, task: Task) -> Network:
+def _network(config: Config, task: Task, folders: Sequence[Path]) -> Network:
     """The layers that the knobs of `policy` say; a policy of the user's own has none of ours."""
     policy, learns_values = config.policy, ALGORITHMS[config.algorithm.name].learns_values
     outputs = parameters.num_outputs(task.action, policy.log_std, policy.logistic)
     if policy.network is not None or policy.encoders is not None:
-        return _written(config, task, outputs, learns_values)
+        return _written(config, task, learns_values, folders)
     shared = policy.hidden if policy.shared and policy.name == "dense" else []
     own_hidden, value_hidden = policy.hidden, policy.hidden if policy.value_hidden is None else policy.value_hidden
     if shared:
@@ -162,20 +164,20 @@ def _network(config: Config, task: Task) -> Network:
     )
 
 
-def _written(config: Config, task: Task, outputs: int, learns_values: bool) -> Network:
+def _written(config: Config, task: Task, learns_values: bool, folders: Sequence[Path]) -> Network:
     """The layers of `policy.network` and `policy.encoders`, with the heads."""
-    policy = config.policy
-    seen = networks.seen_of(task)
+    policy, seen = config.policy, networks.seen_of(task)
+    outputs = parameters.num_outputs(task.action, policy.log_std, policy.logistic)
 
     def hidden(written: Any, knob: str) -> tuple[Layer, ...]:
         if policy.encoders is None:
-            return networks.layers_of(written, seen, policy.activation, knob, config.normalize.images)
-        joined = networks.encoders_of(policy.encoders, seen, policy.activation, config.normalize.images)
-        return (*joined, *networks.dense_after(joined, task.obs_size, written, policy.activation, knob))
+            return networks.layers_of(written, seen, policy.activation, knob, config.normalize.images, folders)
+        joined = networks.encoders_of(policy.encoders, seen, policy.activation, config.normalize.images, folders)
+        return (*joined, *networks.dense_after(joined, task.num_features, written, policy.activation, knob, folders))
 
     layers = hidden(policy.network, "policy.network")
-    own = policy.network if policy.value_network is None else policy.value_network
-    of_value = () if policy.shared or not learns_values else hidden(own, "policy.value_network")
+    other = policy.network if policy.value_network is None else policy.value_network
+    of_value = () if policy.shared or not learns_values else hidden(other, "policy.value_network")
     return Network(
         shared=layers if policy.shared else (),
         policy=(*(() if policy.shared else layers), Dense(outputs)),
@@ -186,94 +188,14 @@ def _written(config: Config, task: Task, outputs: int, learns_values: bool) -> N
 def _layout(config: Config, task: Task, network: Network, folders: Sequence[Path]) -> Layout:
     """Names, shapes and initial values of the policy's parameters, then of the value network's."""
     policy, space = config.policy, task.action
-    placed = network.placed(task.obs_size, policy.initialization)
+    placed = network.placed(task.num_features, policy.initialization)
     layout = layout_of(placed["shared"] + placed["policy"])
     if policy.name != "dense":
         outputs = parameters.num_outputs(space, policy.log_std, policy.logistic)
-        layout = own_parameters(policy.name, task.obs_size, outputs, policy.name_kwargs, folders)
+        layout = own.own_parameters(policy.name, task.num_features, outputs, policy.name_kwargs, folders)
     chance = not ALGORITHMS[config.algorithm.name].searches  # a search's policy has none, and so no log σ
     if chance and space.kind == "box" and policy.log_std == "state_independent":
         features = math.prod(placed["policy"][-1].inputs) if policy.noise == "state_dependent" else None
         shape = (space.size,) if features is None else (features, space.size)
         layout.append((parameters.LOG_STD, shape, ["constant", policy.initial_log_std]))
     return layout + layout_of(placed["value"])
-
-
-def own_parameters(
-    name: str, obs_size: int, num_outputs: int, kwargs: Mapping[str, Any], folders: Sequence[Path] = ()
-) -> Layout:
-    """What the `parameters` beside a user's policy says: (name, shape, initialiser), checked.
-
-    Kept in the cache folder under the fingerprint of its sources, so that the next run need not import them, nor
-    PyTensor with them.
-    """
-    facts = {
-        "parameters": name,
-        "source": _source("policy.name", name, folders),
-        "sizes": [obs_size, num_outputs],
-        "kwargs": kwargs,
-    }
-
-    def asked() -> list[Any]:
-        with importable(folders, [name]):
-            return _asked_for_parameters(name, obs_size, num_outputs, kwargs)
-
-    return [(key, tuple(shape), how) for key, shape, how in cached.remembered(facts, asked)]
-
-
-def _asked_for_parameters(name: str, obs_size: int, num_outputs: int, kwargs: Mapping[str, Any]) -> Layout:
-    module, _, function = name.partition(":")
-    where = f"parameters() of {module}"
-    try:
-        found = module_named(module)
-    except Exception as error:
-        raise UserError(
-            Problem.of(
-                "policy.name",
-                f"{module} cannot be imported ({type(error).__name__}: {error})",
-                "a module of this Python",
-                f"python -c 'import {module}'",
-            )
-        ) from error
-    for wanted in (function, "parameters"):
-        if not callable(getattr(found, wanted, None)):
-            raise UserError(Problem.of("policy.name", f"{module} has no function {wanted!r}"))
-    try:
-        entries = [*found.parameters(obs_size, num_outputs, **kwargs)]
-    except Exception as error:
-        raise UserError(Problem.of("policy.name", f"{where} raised {type(error).__name__}: {error}")) from error
-    layout: Layout = []
-    for entry in entries:
-        match entry:
-            case [str() as key, [*sizes], how] if all(isinstance(size, int) and size > 0 for size in sizes):
-                layout.append((f"policy/{key}", tuple(sizes), how))
-            case _:
-                expected = "(name, shape, initialiser), sizes from 1"
-                raise UserError(Problem.of("policy.name", f"{where} gave {entry!r:.80}", expected))
-    if not layout:
-        raise UserError(Problem.of("policy.name", f"{where} gave nothing; {function} has nothing to learn"))
-    names = [key for key, *_ in layout]
-    twice = next((key for key in names if names.count(key) > 1), None)
-    if twice or parameters.LOG_STD in names:
-        which = f"two arrays {twice[7:]!r}" if twice else "an array 'log_std', which a Box gets from us"
-        raise UserError(Problem.of("policy.name", f"{where} gave {which}", "another name"))
-    _check_size(parameters.count(layout), "policy.name", f"{where}: ")
-    try:
-        parameters.initial(np.random.default_rng(0), layout, "float32")
-    except UserError as error:
-        array = error.problem.where.removeprefix("policy/")
-        raise UserError(Problem.of("policy.name", str(error.problem._replace(where=f"{where}: {array}")))) from None
-    return layout
-
-
-def _check_size(size: int, knob: str, whose: str = "") -> None:
-    if size > 200_000_000:
-        got = f"{whose}got {size:,} parameters, which need {size * 12 / 1e9:,.0f} GB of memory with their optimiser"
-        raise UserError(Problem.of(knob, got, "at most 200,000,000", "smaller layers"))
-
-
-def _source(knob: str, name: str, folders: Sequence[Path]) -> str | None:
-    """The fingerprint of a user's own function: its file, and all that it imports from beside it."""
-    if ":" not in name:
-        return None
-    return fingerprint(name, folders, knob=knob)

@@ -65,7 +65,8 @@ class Server:
         self.repository = repository
 
     def __enter__(self) -> Server:
-        environment = os.environ | {"PG_THEANO_CACHE": str(caller_cache())}
+        one_thread = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
+        environment = os.environ | one_thread | {"PG_THEANO_CACHE": str(caller_cache())}
         self.process = subprocess.Popen(
             [sys.executable, __file__, str(self.repository)],
             **{"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True, "env": environment},

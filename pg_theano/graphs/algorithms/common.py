@@ -17,6 +17,7 @@ from pg_theano.graphs import (
     environments,
     estimates,
     exploration,
+    masks,
     networks,
     normalizers,
     objectives,
@@ -65,7 +66,7 @@ def state_entries(spec: Spec):
     if spec.learning.baseline == "mean_so_far":
         entries += [("baseline/mean", (), "zeros"), ("baseline/count", (), "zeros")]
     if spec.acting.normalize_observations:
-        features = spec.acting.obs_size
+        features = spec.acting.num_features
         entries += zip(
             normalizers.OBSERVATIONS, [(features,), (features,), ()], ["zeros", "ones", "zeros"], strict=True
         )
@@ -150,8 +151,8 @@ def behaviour(acting: Acting, inputs, knobs):
     """The inputs of the distribution that learning measures, from the network's: of the mixture for ε-softmax."""
     if acting.action.kind != "discrete":
         return inputs
-    name, number, rate = acting.exploration, inputs[0].type.shape[0], knobs["exploration_rate"]
-    return (exploration.learned_from(name, inputs[0], number, exploration_rate=rate),)
+    how = {"exploration_rate": knobs["exploration_rate"], "masked": acting.mask_size > 0}
+    return (exploration.mixture(acting.exploration, inputs[0], **how),)
 
 
 def act(spec: Spec):
@@ -172,7 +173,8 @@ def act(spec: Spec):
     law, discrete = distributions.of(acting), acting.action.kind == "discrete"
     action = sampled = law.sample(inputs, noise.T[: 1 if discrete else None])
     if discrete:
-        drawn = exploration.draw(acting.exploration, inputs[0], noise.T, exploration_rate=knobs["exploration_rate"])
+        how = {"exploration_rate": knobs["exploration_rate"], "masked": acting.mask_size > 0}
+        drawn = exploration.draw(acting.exploration, inputs[0], noise.T, **how)
         action = pt.switch(pt.eq(choice, EXPLORE), drawn, sampled)
     action = pt.switch(pt.eq(choice, GREEDY), law.mode(inputs), action).astype(action_dtype(acting))
     log_prob = log_prob_of(acting, inputs, action, knobs)
@@ -290,7 +292,9 @@ def observations_counted(spec: Spec, state, block):
     if not spec.acting.normalize_observations:
         return {}
     values = normalizers.updated(
-        *(state[name] for name in normalizers.OBSERVATIONS), block.obs, block.mask.reshape((-1,))
+        *(state[name] for name in normalizers.OBSERVATIONS),
+        masks.split(spec.acting, block.obs)[0],
+        block.mask.reshape((-1,)),
     )
     return dict(zip(normalizers.OBSERVATIONS, values, strict=True))
 

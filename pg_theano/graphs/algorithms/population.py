@@ -17,7 +17,7 @@ from pg_theano.spec import Spec
 
 def candidates_and_normalizer(spec: Spec):
     """(candidates [D, N], one column for each episode; the observation normaliser's entries that acting reads)."""
-    dtype, features = spec.dtype, spec.acting.obs_size
+    dtype, features = spec.dtype, spec.acting.num_features
     entries = {"params": pt.tensor("params", shape=(spec.acting.num_params, None), dtype=dtype)}
     if spec.acting.normalize_observations:
         entries |= {name: pt.tensor(name, shape=(features,), dtype=dtype) for name in normalizers.OBSERVATIONS[:2]}

@@ -46,6 +46,7 @@ from pg_theano.types import UserError
 
 FUNCTIONS = ("initial", "transition", "observation", "reward", "terminated")
 DEFAULTS = {"id": "", "action_low": (), "action_high": (), "reward_threshold": None, "constants": {}}
+DEFAULTS["action_mask"] = None
 
 
 class Environment(NamedTuple):
@@ -69,12 +70,23 @@ class Environment(NamedTuple):
     terminated: Callable[..., Any]  # (next_state) -> bool tensor
     reward_threshold: float | None  # the mean return from which the task counts as solved
     constants: dict[str, float]  # the physics by name, to compare and to show
+    action_mask: Callable[..., Any] | None = None  # (state) -> num_actions tensors, bool: which are allowed
+
+    def masked(self):
+        """The same, whose observations end with the mask: a 1 for each action that is allowed."""
+        if self.action_mask is None:
+            return self
+        seen, allowed = self.observation, self.action_mask
+        return self._replace(
+            observation=lambda state: (*seen(state), *(one.astype(state[0].type.dtype) for one in allowed(state)))
+        )
 
 
 def from_class(cls: type) -> Environment:
     """The environment that a class describes: its attributes and functions under the names of `Environment`'s fields.
 
-    May be left out: `id`, `action_low` and `action_high` (discrete actions), `reward_threshold`, `constants`.
+    May be left out: `id`, `action_low` and `action_high` (discrete actions), `reward_threshold`, `constants`,
+    `action_mask`.
     Raises `UserError` for anything else that is missing, with the nearest name that is there.
     """
     name = f"{cls.__module__}:{cls.__qualname__}"
@@ -93,6 +105,8 @@ def from_class(cls: type) -> Environment:
         if not callable(fields[field]):
             raise UserError(f"{name}.{field}: got {fields[field]!r}; expected a function")
         fields[field] = partial(_in_dtype_of_argument, fields[field])
+    if fields["action_mask"] is not None:
+        fields["action_mask"] = partial(_in_dtype_of_argument, fields["action_mask"])
     return Environment(**fields)
 
 
@@ -131,6 +145,8 @@ def validate(environment: Environment, dtype: str) -> None:
     _validate_function(environment, "observation", (state,), num_features, dtype)
     _validate_function(environment, "reward", (state, action, next_state), None, dtype)
     _validate_function(environment, "terminated", (next_state,), None, "bool")
+    if environment.action_mask is not None:
+        _validate_function(environment, "action_mask", (state,), environment.num_actions, "bool")
 
 
 def _validate_data(environment):
@@ -144,6 +160,7 @@ def _validate_data(environment):
     expect(environment.action_kind in ("discrete", "box"), "action_kind", "'discrete' or 'box'")
     expect(environment.max_steps is None or _is_count(environment.max_steps), "max_steps", "a whole number or None")
     expect(isinstance(environment.obs_low, tuple) and environment.obs_low, "obs_low", "a tuple, one number per feature")
+    expect(environment.action_mask is None or environment.action_kind == "discrete", "action_mask", "discrete actions")
     num_actions = environment.num_actions if environment.action_kind == "box" else 0
     for kind, size in (("obs", len(environment.obs_low)), ("action", num_actions)):
         low, high = getattr(environment, f"{kind}_low"), getattr(environment, f"{kind}_high")

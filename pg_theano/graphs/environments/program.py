@@ -28,12 +28,13 @@ def task(environment):
         "state_size": environment.state_size,
         "num_initial_noise": environment.num_initial_noise,
         "reward_threshold": environment.reward_threshold,
+        "masks": environment.action_mask is not None,
     }
 
 
 def reset(stepped: Stepped):
-    """initial_noise [U, E], uniform in [0, 1), to env_state [S, E] and obs [E, F]."""
-    environment = load(stepped.dynamics, stepped.dtype)
+    """initial_noise [U, E], uniform in [0, 1), to env_state [S, E] and obs [E, F], which ends with the mask."""
+    environment = load(stepped.dynamics, stepped.dtype).masked()
     noise = pt.tensor("initial_noise", shape=(environment.num_initial_noise, None), dtype=stepped.dtype)
     state = environment.initial(tuple(noise[i] for i in range(environment.num_initial_noise)))
     outputs = {"env_state": pt.stack(state, axis=0), "obs": pt.stack(environment.observation(state), axis=0).T}
@@ -42,7 +43,7 @@ def reset(stepped: Stepped):
 
 def step(stepped: Stepped):
     """env_state [S, E], action ([E] int32, or [E, A] of a box) to env_state, obs [E, F], reward [E], terminated [E]."""
-    environment = load(stepped.dynamics, stepped.dtype)
+    environment = load(stepped.dynamics, stepped.dtype).masked()
     packed = pt.tensor("env_state", shape=(environment.state_size, None), dtype=stepped.dtype)
     state = tuple(packed[i] for i in range(environment.state_size))
     if environment.action_kind == "discrete":

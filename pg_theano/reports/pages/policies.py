@@ -38,7 +38,12 @@ class Channel(NamedTuple):
 
 
 def values(found: policy.Policy, obs: Array, *memory: Array) -> Array:
-    """Every channel at `obs` [N, F]: probabilities, or means and then standard deviations. [N, K]"""
+    """Every channel at `obs` [N, F]: probabilities, or means and then standard deviations. [N, K]
+
+    Without a mask, of a policy that takes one, everything is allowed.
+    """
+    if found.acting.mask_size and obs.shape[1] == found.acting.num_features:
+        obs = np.concatenate([obs, np.ones((len(obs), found.acting.mask_size))], axis=1)
     given = forward.probs(found.acting, found.state, obs.astype(found.acting.dtype), *memory)
     return np.concatenate(given, axis=1) if isinstance(given, list | tuple) else given
 
@@ -62,7 +67,7 @@ def channels(found: policy.Policy) -> list[Channel]:
 
 
 def names_of(found: policy.Policy) -> list[str]:
-    return features.names_of(found.about.environment, found.acting.obs_size, found.described.get("observation"))
+    return features.names_of(found.about.environment, found.acting.num_features, found.described.get("observation"))
 
 
 def _spread(found: policy.Policy) -> str:
@@ -107,7 +112,8 @@ def _short(array: Array) -> Any:
 
 def maps(found: policy.Policy, rows: Array) -> str:
     """Maps of the policy over two dimensions, the others held; sliders where scripts run."""
-    names, size = names_of(found), found.acting.obs_size
+    names, size = names_of(found), found.acting.num_features
+    rows = rows[:, :size]
     ranges, at = _ranges(rows, size)
     first, second = pair = chosen(found, rows) if size > 1 else (0, 0)
     every = [(k, channel) for k, channel in enumerate(channels(found)) if channel.shown]
@@ -131,6 +137,7 @@ def maps(found: policy.Policy, rows: Array) -> str:
         f"{n} {figures.number(v)}" for i, (n, v) in enumerate(zip(names, at, strict=True)) if i not in (first, second)
     ]
     words = "What the policy would do at every place of two dimensions"
+    words += ", where all actions are allowed" if found.acting.mask_size else ""
     words += f"; the others begin at their medians ({', '.join(others)}), and sliders move them" if others else ""
     words += f". Dots: {len(dots)} of {len(rows):,} observations that it met in playing." if len(rows) else "."
     if len(shown) < len(every):
@@ -204,7 +211,7 @@ def chosen(found: policy.Policy, rows: Array) -> tuple[int, int]:
 
     Permutation importance: Breiman 2001, section 10; of the policy's own numbers instead of an error.
     """
-    size = found.acting.obs_size
+    size = found.acting.num_features
     if len(rows) < 3 or size < 3:
         return 0, min(1, size - 1)
     some = rows[:: max(len(rows) // 300, 1)]

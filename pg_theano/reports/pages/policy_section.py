@@ -58,8 +58,8 @@ def part(folder: Path) -> str:
         episode = f'<p class="soft">The environment could not be played here: {html.text(error)}</p>'
     else:
         reacts = _reacts(found, rows, actions, known)
-    if found.acting.obs_size > MOST_FEATURES:
-        words = f"Observations of {found.acting.obs_size:,} numbers: no two of them say much, and no map is drawn."
+    if found.acting.num_features > MOST_FEATURES:
+        words = f"Observations of {found.acting.num_features:,} numbers: no two of them say much, and no map is drawn."
         over = f'<p class="soft">{words}</p>'
     else:
         over = policies.maps(found, rows)
@@ -133,6 +133,8 @@ def _player(found: policy.Policy) -> Callable[[Array], tuple[Array, Array]]:
     def play(obs: Array) -> tuple[Array, Array]:
         nonlocal memory
         numbers = policies.values(found, obs, *memory)[0]
+        if found.acting.mask_size:  # NaN is what is ruled out
+            numbers = np.where(obs[0, found.acting.num_features :] > 0, numbers, np.nan)
         action, memory = _drawn(found, obs, np.random.default_rng(0), True, memory)
         return action, numbers
 

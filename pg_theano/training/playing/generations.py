@@ -14,6 +14,7 @@ from pg_theano.compiler.program import power_of_two
 from pg_theano.config.knobs import Config
 from pg_theano.config.reading import from_dict, to_dict
 from pg_theano.environments import making, sound
+from pg_theano.environments.masks_of_many import check_masks
 from pg_theano.policies.acting import nothing_remembered
 from pg_theano.spec import Spec
 from pg_theano.system import distribute
@@ -129,11 +130,13 @@ class Player:
             record = np.asarray(out["record"])  # [C, K, E]
             played = Record(record[:, :, :number], facts["columns"])
             sound.check_record(played, f"{self.environment.task.id}, episode", before=elapsed)
+            if self.spec.acting.mask_size and "obs" in facts["columns"]:
+                check_masks(played, f"{self.environment.task.id}, episode", self.spec.acting.mask_size, before=elapsed)
             env_state, alive, elapsed = out["env_state"], out["alive"], elapsed + chunk
             memory = {name: out[name] for name in memory}
             sums += record[:, rewards : rewards + 2].sum(axis=0, dtype=np.float64)  # reward, mask
             if "obs" in facts["columns"]:
-                first, size = facts["columns"]["obs"]
+                first, size = facts["columns"]["obs"][0], self.spec.acting.num_features
                 obs = record[:, first : first + size, :number].swapaxes(1, 2)  # [C, E, F]
                 block = learner.moments_of(obs, record[:, rewards + 1, :number])
                 seen = block if seen is None else learner.joined(seen, block)
@@ -167,7 +170,7 @@ class Player:
         seen = None
         if normalizes:
             obs, mask = (field.swapaxes(0, 1)[:, :number] for field in (played.rollout.obs, played.rollout.mask))
-            seen = learner.moments_of(obs, mask)
+            seen = learner.moments_of(obs[..., : self.spec.acting.num_features], mask)
         return Tried(played.returns.reshape(-1, each), played.lengths.reshape(-1, each), seen)
 
     def _environments(self, number: int) -> Steps:

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 
 from pg_theano.environments.place import among_environments
-from pg_theano.environments.rows import dtype_of
+from pg_theano.environments.rows import dtype_in
 from pg_theano.environments.sound import check_finite, check_length
 from pg_theano.runs.checkpoints import AS_WRITTEN
 from pg_theano.training.playing.episodes import check_carried
@@ -284,7 +284,7 @@ class Segments:
             return
         if count != num_envs:
             raise UserError(f"environment.num_envs: got {num_envs}; the checkpoint has {count} open episodes")
-        seen = dtype_of((task.spaces or {}).get("observation"), self.kind)
+        seen = dtype_in(task, self.kind)
         if seen == np.uint8 and "open/obs" in arrays:  # of before pixels stayed bytes
             arrays = {**arrays, "open/obs": arrays["open/obs"].astype(seen)}
         kinds = {"seed": np.int64, "length": np.int64, "return": np.float64}

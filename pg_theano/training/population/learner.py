@@ -48,7 +48,7 @@ def load(
 ) -> Program:
     """The program of an algorithm that searches. `around`: see `compiling.functions`."""
     algorithm, search = config.algorithm, _searcher_of(config, spec, report)
-    dtype, features = spec.dtype, spec.acting.obs_size
+    dtype, features = spec.dtype, spec.acting.num_features
     compiled = _Compiled(config, spec, report, around)
     rows = algorithm.population_size * algorithm.episodes_per_candidate
     in_numpy = config.policy.act == "numpy" or (
