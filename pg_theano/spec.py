@@ -19,7 +19,7 @@ from typing import Any, ClassVar, Literal, NamedTuple, get_args, get_origin, get
 
 from pg_theano import layers as kinds
 from pg_theano import parameters
-from pg_theano.layers import LAYERS, Activation, Layer, Layout, Placed, kind_of, layout_of, memory
+from pg_theano.layers import LAYERS, Activation, Image, Layer, Layout, Placed, kind_of, layout_of, memory
 from pg_theano.parameters import LOG_STD, Network
 from pg_theano.types import NUM_UNIFORMS, ActionSpace
 
@@ -62,6 +62,7 @@ class Acting:
     logistic: bool = False
     normalize_observations: bool = False
     dtype: Dtype = "float32"
+    pixels: bool = False  # observations are bytes, 0 to 255
     own: Own | None = None
     mask_size: int = 0
 
@@ -114,6 +115,18 @@ class Acting:
         return [given for part in ("shared", "policy", "value") for given, _ in self.sizes(part)]
 
     @property
+    def obs_dtype(self) -> str:
+        """Of the observations that functions are given."""
+        return "uint8" if self.pixels else self.dtype
+
+    @property
+    def sees_pixels(self) -> bool:
+        """Whether observations are bytes, and all that reads them begins with a layer that takes those."""
+        first = [part[0] for part in ([self.network.shared] if self.network.shared else self.network[1:]) if part]
+        plain = self.pixels and self.own is None and not (self.normalize_observations or self.memory_size)
+        return plain and bool(first) and all(isinstance(one, Image) for one in first)
+
+    @property
     def is_dense(self) -> bool:
         """Whether all of its layers are dense, those that are hidden with the one activation."""
         return self.network == parameters.dense_network(self.layout, self.activation, self.own is not None)
@@ -144,9 +157,11 @@ class Acting:
         named = {part: [_plain_layer(layer) for layer in layers] for part, layers in self.network._asdict().items()}
         names = ("squash", "log_std", "noise", "logistic", "activation", "exploration", "num_outputs")
         masked = {"mask_size": self.mask_size} if self.mask_size else {}
+        pixels = {"pixels": True} if self.pixels else {}
         return (
             ({} if self.is_dense else {"network": named})
             | masked
+            | pixels
             | {
                 "obs_size": self.obs_size,
                 "action": self.action._asdict(),
@@ -187,6 +202,7 @@ class Acting:
             logistic=logistic,
             normalize_observations=take("normalize_observations", _flag),
             dtype=take("dtype", _word(Dtype)),
+            pixels=take("pixels", _flag, False),
             own=own,
             mask_size=masked,
         )

@@ -12,6 +12,7 @@ from gymnasium import spaces
 
 from pg_theano.config import knobs as sections
 from pg_theano.environments import making
+from pg_theano.environments.frames import FrameStack
 from pg_theano.environments.rows import observation_of
 from pg_theano.training.playing.episodes import collect
 from pg_theano.training.playing.noise import uniforms
@@ -507,3 +508,31 @@ def test_a_single_environment_for_watching_has_the_same_wrappers_and_kwargs():
     env = making.single(config)
     env.reset(seed=0)
     assert env.step(0)[1] == 6.0
+
+
+def test_frames_are_stacked_as_gymnasium_does():
+    """Over two episodes that outlast the memory of the frames. Caught, when planted: the stack of the frame before, one
+    that is written over later, a new memory without the last frames, frames of the episode before."""
+
+    class Frames(gymnasium.Env):
+        observation_space, action_space = spaces.Box(0, 255, (2, 3), np.uint8), spaces.Discrete(2)
+
+        def reset(self, *, seed=None, options=None):
+            super().reset(seed=seed)
+            return self.np_random.integers(0, 256, (2, 3), np.uint8), {}
+
+        def step(self, action):
+            return self.np_random.integers(0, 256, (2, 3), np.uint8), 0.0, False, False, {}
+
+    for padding in ("reset", "zero"):
+        ours = FrameStack(Frames(), 4, padding_type=padding)
+        theirs = gymnasium.wrappers.FrameStackObservation(Frames(), 4, padding_type=padding)
+        assert ours.observation_space == theirs.observation_space
+        kept = []
+        for seed in (1, 2):
+            kept.append((ours.reset(seed=seed)[0], theirs.reset(seed=seed)[0]))
+            kept += [(ours.step(0)[0], theirs.step(0)[0]) for _ in range(300)]
+        assert all(np.array_equal(mine, other) for mine, other in kept)
+    for wrong in ({"stack_size": 0}, {"stack_size": 4, "padding_type": "none"}):
+        with pytest.raises(UserError, match=r"^FrameStack: "):
+            FrameStack(Frames(), **wrong)

@@ -7,16 +7,20 @@ import onnxruntime
 import pytensor
 import pytensor.tensor as pt
 import pytest
-from helpers_runs import small, whole_and_resumed
+from helpers_runs import ran, small, whole_and_resumed
 
 import pg_theano
 from pg_theano.by_hand import convolution
+from pg_theano.environments import rows
+from pg_theano.environments.rows import Outside, observation_of
 from pg_theano.environments.spaces import observed
 from pg_theano.graphs.convolution import Convolution, output_of
 from pg_theano.layers import Conv, Dense, Image, window_of
 from pg_theano.policies import onnx
-from pg_theano.training import checking, networks
-from pg_theano.types import UserError
+from pg_theano.runs import checkpoints
+from pg_theano.training import checking, networks, programs
+from pg_theano.training.playing import stretches
+from pg_theano.types import ActionSpace, Task, UserError
 
 OPTIMISED = False  # see conftest.machine_code
 
@@ -123,6 +127,57 @@ def test_pixels_are_learned_from_by_convolutions(way, tmp_path, functions_kept):
     np.testing.assert_allclose(said, policy.probs(obs), rtol=1e-4, atol=1e-6)
     if way in ("ppo", "trpo"):
         assert checking.check(data, points=3).passed
+
+
+@pytest.mark.parametrize("how", ["conv, stretches", "dense, whole episodes"])
+def test_pixels_stay_bytes_and_learn_the_same(how, tmp_path, monkeypatch):
+    """As bytes, and as float32 numbers all the way: the same parameters, bit for bit.
+
+    Caught, when planted: rows that are cast as they are recorded; bytes divided as bytes; pixels of another row of the
+    minibatch.
+    """
+    seen, load = [], programs.load
+
+    def noticed(*arguments, **options):
+        made = load(*arguments, **options)
+
+        def train(state, rollout, *rest):
+            seen.append((rollout.obs.dtype, rollout.next_obs.dtype))
+            return made.train(state, rollout, *rest)
+
+        return made._replace(train=train)
+
+    monkeypatch.setattr(programs, "load", noticed)
+    data = PIXELS | {"budget": {"updates": 2}}
+    if how.startswith("dense"):
+        data = small(environment=PIXELS["environment"], algorithm={"name": "vpg"}, seed=3) | {"budget": {"updates": 2}}
+    data["environment"] = data["environment"] | {"wrappers": ["probe_environments:Grey"]}
+    ran(data, tmp_path / "bytes")
+    assert seen == [(np.uint8, np.uint8)] * 2
+    if how.startswith("conv"):
+        monkeypatch.setattr(rows, "dtype_of", lambda described, dtype: np.dtype(dtype))
+        ran(data, tmp_path / "floats")
+        assert seen[2:] == [(np.float32, np.float32)] * 2
+        params = [checkpoints.newest(tmp_path / name / "checkpoints").state["params"] for name in ("bytes", "floats")]
+        assert params[0].tobytes() == params[1].tobytes()
+
+
+def test_a_rollout_of_ataris_frames_takes_29_megabytes():
+    """128 steps of 8 environments, 84 x 84 x 4. Caught, when planted: float32 rows, which are 116 MB."""
+    space = gymnasium.spaces.Box(0, 255, (84, 84, 4), np.uint8)
+    first = observation_of(space, "Frames", "float32").convert(np.zeros((8, *space.shape), np.uint8))
+    task = Task("Frames", first.shape[1], ActionSpace("discrete", 1, [3], [], []), None, None)
+    rollout = stretches._Block(128, first, task, np.dtype("float32")).played(["obs", "mask"]).rollout
+    assert rollout.obs.shape == (8, 128, 28224) and rollout.obs.nbytes == 28_901_376
+
+
+def test_a_space_of_bytes_is_held_to_it():
+    """Caught, when planted: 0.5 that becomes 0 without a word."""
+    convert = observation_of(gymnasium.spaces.Box(0, 255, (2,), np.uint8), "Frames", "float32").convert
+    assert convert(np.array([[0, 255.0]])).dtype == np.uint8
+    for wrong in (0.5, -1, 256, np.nan):
+        with pytest.raises(Outside, match="no whole ones from 0 to 255"):
+            convert(np.array([[0, wrong]]))
 
 
 def test_a_dense_network_of_pixels_is_warned_of(tmp_path, capsys, functions_kept):

@@ -40,7 +40,7 @@ def test_what_is_refused_is_refused_in_these_words(row, capsys):
 
 
 def test_an_image_is_as_many_bytes_as_the_page_says():
-    """Caught, when planted: rows of bytes, which the page knows nothing of."""
+    """Caught, when planted: rows of float32, which are 116 MB."""
     (row,) = [row for row in ELSEWHERE if row[0] == "images of Atari's size"]
     frames = gymnasium.spaces.Box(0, 255, (84, 84, 4), np.uint8)
     rows = observation_of(frames, "Frames", "float32").convert(np.zeros((2, *frames.shape), np.uint8))

@@ -121,7 +121,8 @@ def load(
         return np.stack([vector(one) for one in knobs]) if agents else vector(knobs)
 
     def act(state, obs, noise, knobs, choice, *memory):
-        values = {"obs": obs, "noise": noise, "knobs": vector(knobs), "choice": np.asarray(choice, "int32")}
+        seen = np.asarray(obs, spec.acting.obs_dtype)  # a spec of before there were pixels has others than its rows
+        values = {"obs": seen, "noise": noise, "knobs": vector(knobs), "choice": np.asarray(choice, "int32")}
         values |= dict(zip(("memory",), memory, strict=False))
         out = compiled.call("act", {"E": obs.shape[0]}, state, values)
         after = [np.array(out["memory"]) for _ in memory]  # whoever collects writes to it
@@ -194,8 +195,8 @@ def likeliest_action(
 
     with wide(jax, spec.dtype):
         (episodes,) = jax.export.symbolic_shape("E")
-        sizes = filter(None, (picked[0], spec.acting.memory_size))
-        rows = [jax.ShapeDtypeStruct((episodes, size), spec.dtype) for size in sizes]
+        shapes_of_rows = ((picked[0], spec.acting.obs_dtype), (spec.acting.memory_size, spec.dtype))
+        rows = [jax.ShapeDtypeStruct((episodes, size), kind) for size, kind in shapes_of_rows if size]
         return bytes(jax.export.export(jax.jit(act))(*rows).serialize())
 
 

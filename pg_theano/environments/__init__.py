@@ -30,13 +30,13 @@ def register() -> None:
 
 register()
 
-PUBLIC = ("make", "single", "OnlyNumbers")
+PUBLIC = ("make", "single", "OnlyNumbers", "FrameStack")
 
 
 def __getattr__(name: str) -> Any:
     """What is used from outside, imported when asked for: written cards say `from pg_theano import environments`."""
     if name in PUBLIC:
-        from pg_theano.environments import making, rows
+        from pg_theano.environments import frames, making, rows
 
-        return getattr(rows if name == "OnlyNumbers" else making, name)
+        return getattr({"OnlyNumbers": rows, "FrameStack": frames}.get(name, making), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -13,7 +13,7 @@ import gymnasium
 import numpy as np
 
 from pg_theano.environments.spaces import choices_of, from_data, observed, parts_of, size_of, whole_of
-from pg_theano.types import Array, UserError
+from pg_theano.types import Array, Task, UserError
 
 PARTS = ("Dict", "Tuple", "OneOf", "Text")
 """Kinds of observations that are no array, or several."""
@@ -33,6 +33,8 @@ class Observation(NamedTuple):
     size: int
     convert: Callable[[Any], Array]
     """A batch of N observations, as Gymnasium's vector environments give one, to rows [N, F]."""
+    dtype: Any = None
+    """Of the rows."""
 
 
 def observation_of(space: Any, id: str, dtype: Any, seen: Sequence[int] | None = None) -> Observation:
@@ -62,15 +64,27 @@ def rows_of(data: dict[str, Any], dtype: Any) -> Observation:
     Dict, Tuple             their parts, in their own order
     OneOf                   which it is, then that one, filled up with its first number
 
-    Of these, the places that `environment.observe` has named. Without a `dtype` numbers keep their own. `convert`
-    raises `Outside`, KeyError, TypeError or ValueError for what is none of the space.
+    Of these, the places that `environment.observe` has named. Without a `dtype` numbers keep their own, and pixels do
+    with one: see `dtype_of`. `convert` raises `Outside`, KeyError, TypeError or ValueError for what is none of the
+    space.
     """
     if "observe" in data:
         whole, seen = rows_of(whole_of(data), dtype), np.array(data["observe"])
-        return Observation(len(seen), lambda obs: whole.convert(obs).take(seen, axis=1))
+        return Observation(len(seen), lambda obs: whole.convert(obs).take(seen, axis=1), whole.dtype)
     makers = {"Dict": _joined, "Tuple": _joined, "OneOf": _one_of, "Text": _spelled}
     makers |= {"Discrete": _one_hot, "MultiDiscrete": _one_hot}
-    return Observation(size_of(data), makers.get(data["kind"], _flat)(data, dtype and np.dtype(dtype)))
+    dtype = dtype and dtype_of(data, dtype)
+    return Observation(size_of(data), makers.get(data["kind"], _flat)(data, dtype), dtype)
+
+
+def dtype_of(data: Mapping[str, Any] | None, dtype: Any) -> np.dtype:
+    """Of rows of an observation: a box of bytes, as pixels are, stays bytes, a quarter of float32; all else `dtype`."""
+    return np.dtype(np.uint8 if data and data["kind"] == "Box" and data["dtype"] == "|u1" else dtype)
+
+
+def dtype_in(task: Task, dtype: Any) -> np.dtype:
+    """Of the rows of a task; one that ends with a mask of actions is of `dtype`."""
+    return np.dtype(dtype) if task.mask_size else dtype_of((task.spaces or {}).get("observation"), dtype)
 
 
 def lifter(data: dict[str, Any]) -> Callable[[Any], Any]:
@@ -107,10 +121,22 @@ def _flat(data: dict[str, Any], dtype: Any) -> Callable[[Any], Array]:
             return obs.reshape(len(obs), size)
         if obs.dtype == dtype:  # the common case, copied: who stepped may write over what it returned
             return obs.reshape(len(obs), size).copy()
+        if dtype == np.uint8 and not _bytes(obs):
+            raise Outside("numbers that are no whole ones from 0 to 255, as its space of uint8 has")
         with np.errstate(over="ignore"):  # an infinity is reported where it is known whose it is
             return np.array(obs, dtype).reshape(len(obs), size)
 
     return flat
+
+
+def within(space: Any, obs: Array) -> bool:
+    """Whether an array can be an observation of a box: numbers, of any size but where the box is of bytes."""
+    return obs.dtype.kind in "fiub" and (space.dtype != np.uint8 or _bytes(obs))
+
+
+@np.errstate(invalid="ignore")
+def _bytes(obs: Array) -> bool:
+    return obs.dtype == np.uint8 or np.array_equal(obs.astype(np.uint8), obs)
 
 
 def _one_hot(data: dict[str, Any], dtype: Any) -> Callable[[Any], Array]:
@@ -188,7 +214,7 @@ class Flat(gymnasium.ObservationWrapper):
         self.described = observed(env.observation_space, id)
         self._lift = lifter(self.described)
         dtype = np.result_type(np.float32, *_dtypes(self.described))  # one that holds them all
-        size, self._convert = observation_of(env.observation_space, id, dtype)
+        size, self._convert, _ = observation_of(env.observation_space, id, dtype)
         self.observation_space = gymnasium.spaces.Box(-np.inf, np.inf, (size,), dtype.type)
 
     def observation(self, observation: Any) -> Array:

@@ -11,7 +11,7 @@ import numpy as np
 from pg_theano.config import knobs
 from pg_theano.environments import masks, telling
 from pg_theano.environments.place import PASSED, PLACE, Standing, calling
-from pg_theano.environments.rows import Flat, Outside, observation_of
+from pg_theano.environments.rows import Flat, Outside, observation_of, within
 from pg_theano.environments.spaces import action_of
 from pg_theano.environments.telling import LARGEST_REWARD, kind_of, short, shown_action, words_of, wrong_reward
 from pg_theano.types import Array, Task, UserError
@@ -49,7 +49,8 @@ class Slots:
         self.task = Task(config.id, self._observation.size, self._action.space, time_limit, threshold, spaces)
         # Of anything but a box only the space itself can say whether an observation belongs to it.
         self._shape = first.observation_space.shape if first._is_box else None
-        self._obs = np.zeros((self.num_envs, self._observation.size), dtype)  # as last seen; replaced, never written to
+        self._kinds = "u" if self._observation.dtype == np.uint8 else "fiub"  # of numbers that need no closer look
+        self._obs = np.zeros((self.num_envs, self.task.obs_size), self._observation.dtype)  # replaced, never written to
         self.real = np.ones(self.num_envs, bool)
         self.lost: Sequence[int] = ()  # environments whose episode a fault has ended: none, as a fault ends the run
         self.player: object = None  # who began the episodes that are open
@@ -130,7 +131,7 @@ class Slots:
             bounded = math.fsum(map(abs, reward)) <= LARGEST_REWARD  # which takes no text for a number, as NumPy does
         except (TypeError, ValueError, OverflowError):
             return None
-        if self._shape is None or obs.shape[1:] != self._shape or obs.dtype.kind not in "fiub":
+        if self._shape is None or obs.shape[1:] != self._shape or obs.dtype.kind not in self._kinds:
             return None
         if not (bounded and FLAGS.issuperset(map(type, terminated)) and FLAGS.issuperset(map(type, truncated))):
             return None
@@ -270,7 +271,7 @@ class Slot(gymnasium.Wrapper):
                 f"the observation has shape {np.shape(obs)}; its space says {self._shape}; expected that; try a space "
                 "of the shape that step and reset return"
             )
-        if (obs.dtype.kind not in "fiub") if self._is_box else not self._space.contains(obs):
+        if not (within(self._space, obs) if self._is_box else self._space.contains(obs)):
             raise self.fault(self._foreign(obs))
         return obs
 

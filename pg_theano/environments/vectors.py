@@ -20,7 +20,7 @@ from pg_theano.config import knobs
 from pg_theano.environments import masks_of_many
 from pg_theano.environments.naming import explained
 from pg_theano.environments.place import PASSED, Standing, calling
-from pg_theano.environments.rows import Outside, observation_of
+from pg_theano.environments.rows import Outside, dtype_in, observation_of
 from pg_theano.environments.spaces import action_of, spaces_of
 from pg_theano.environments.telling import close_quietly, short, words_of
 from pg_theano.types import Array, Task, UserError
@@ -57,7 +57,7 @@ class VectorClass:
         self._by_seed = hasattr(envs.unwrapped, "env_fns")  # Gymnasium's Sync and Async: a seed for each
         # NEXT_STEP: which rows the next step only resets. DISABLED: which have ended, and wait for `begin`.
         self._waiting, self._any_waits, self._unseen = np.zeros(num_envs, bool), False, True
-        self._last = np.zeros((num_envs, size), dtype)
+        self._last = np.zeros((num_envs, size), dtype_in(self.task, dtype))
         self.seeds = np.full(num_envs, -1, np.int64)
         self.skipped: Array | None = None  # which rows of the last step only reset; None: none
         self.lost: Sequence[int] = ()  # none: a fault ends the run

@@ -31,6 +31,7 @@ import numpy as np
 
 from pg_theano.config import knobs
 from pg_theano.environments import given
+from pg_theano.environments.rows import dtype_in
 from pg_theano.environments.spaces import action_of, from_data
 from pg_theano.environments.telling import shown_action
 from pg_theano.system import children, machine
@@ -144,14 +145,16 @@ class Workers:
         self._layout = {
             "num_envs": num_envs,
             "workers": len(self._shares),
-            "dtype": dtype,
+            "dtype": dtype_in(self.task, dtype).str,
             "obs_size": self.task.obs_size,
             "action": facts[0]["action"],
         }
         self._shared = shared(self._memory, self._layout)
         for worker in range(len(self._shares)):
             self._lay_out(worker)
-        self._obs = np.zeros((num_envs, self.task.obs_size), dtype)  # as last seen; replaced, never written to
+        self._obs = np.zeros(
+            (num_envs, self.task.obs_size), self._layout["dtype"]
+        )  # as last seen; replaced, never written to
         self._seeds = np.full(num_envs, -1, np.int64)
         self._real = np.ones(num_envs, bool)
         self._absent = np.zeros(num_envs, bool)  # its episode was lost and no other is begun yet

@@ -22,7 +22,10 @@ REWARDS = ["reward_normalizer/mean", "reward_normalizer/variance", "reward_norma
 
 
 def observed(acting: Acting, state, obs):
-    """The observation as networks see it: normalised, where the policy says so; a mask stays as it is. [F, N]"""
+    """The observation as networks see it: normalised, where the policy says so; a mask stays as it is, and bytes become
+    numbers, but for a network whose first layer takes them. [F, N]"""
+    if acting.pixels and not acting.sees_pixels:
+        obs = obs.astype(acting.dtype)
     if not acting.normalize_observations:
         return obs
     seen, mask = masks.split(acting, obs)

@@ -36,6 +36,8 @@ def forward(acting: Acting, named: Mapping[str, Array]) -> Callable[..., tuple[A
     )
 
     def apply(x: Array) -> tuple[Array, Array]:
+        if x.dtype == np.uint8:
+            x = x.astype(acting.dtype)
         for layer in hidden:
             x = layer(x)
         return head(x), x

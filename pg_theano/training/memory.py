@@ -43,7 +43,7 @@ CGROUPS = Path("/sys/fs/cgroup")
 def needed(config: Config, spec: Spec) -> dict[str, float]:
     """Bytes by what they are for: parameters, rollout, layers."""
     algorithm, size = config.algorithm, {"float32": 4, "float64": 8}[config.dtype]
-    record = ALGORITHMS[algorithm.name]
+    record, seen = ALGORITHMS[algorithm.name], 1 if spec.acting.pixels else size  # bytes of each number observed
     learned = spec.acting.num_params * (1 + (0 if record.searches else SLOTS[config.optimizer.name]))
     parts = {"parameters": float((COPIES * learned + 2 * spec.acting.num_params) * size)}
     actions = spec.acting.action.size
@@ -56,10 +56,10 @@ def needed(config: Config, spec: Spec) -> dict[str, float]:
         units = sum(given for part in ("shared", "policy") for _, given in spec.acting.sizes(part))
         parts["layers"] = float(2 * size * population * units)
         longest = spec.engine.chunk if spec.engine else _longest(spec)
-        parts["rollout"] = float(size * population * longest * (spec.acting.obs_size + 4))
+        parts["rollout"] = float(population * longest * (seen * spec.acting.obs_size + 4 * size))
         return parts
     steps = _steps(config, spec)
-    parts["rollout"] = float(2 * size * steps * (2 * spec.acting.obs_size + 2 * actions + 5))
+    parts["rollout"] = float(2 * steps * (2 * seen * spec.acting.obs_size + size * (2 * actions + 5)))
     shared, policy, value = ([gives for _, gives in spec.acting.sizes(part)] for part in ("shared", "policy", "value"))
     units_of_policy, units_of_value = sum(shared) + sum(policy), sum(value)
     at_once = steps / (algorithm.num_minibatches if _in_minibatches(record) else 1)

@@ -13,6 +13,7 @@ from pg_theano.config.algorithms import ALGORITHMS
 from pg_theano.config.declared import declared
 from pg_theano.config.knobs import Config
 from pg_theano.environments import making
+from pg_theano.environments.rows import dtype_in
 from pg_theano.environments.sound import LONGEST_EPISODE
 from pg_theano.layers import Dense, Layer, Layout, every, layout_of
 from pg_theano.layers import Own as OwnLayer
@@ -121,6 +122,7 @@ def _acting(config: Config, task: Task, folders: Sequence[Path]) -> Acting:
         logistic=policy.logistic,
         normalize_observations=config.normalize.observations,
         dtype=config.dtype,
+        pixels=dtype_in(task, config.dtype) == "uint8",
         own=_own("policy.name", policy.name, policy.name_kwargs, folders),
         mask_size=task.mask_size,
     )

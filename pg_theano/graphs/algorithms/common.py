@@ -93,7 +93,14 @@ def symbols(spec: Spec):
         return state, vector, knobs, {"record": record} | remembered
     components = () if spec.acting.action.kind == "discrete" else (spec.acting.action.size,)
     shapes = {"obs": (spec.acting.obs_size,), "next_obs": (spec.acting.obs_size,), "action": components}
-    dtypes = {"action": action_dtype(spec.acting), "terminated": "bool", "truncated": "bool"}
+    seen = spec.acting.obs_dtype
+    dtypes = {
+        "obs": seen,
+        "next_obs": seen,
+        "action": action_dtype(spec.acting),
+        "terminated": "bool",
+        "truncated": "bool",
+    }
     rollout = {
         name: pt.tensor(name, shape=(None, None, *shapes.get(name, ())), dtype=dtypes.get(name, dtype))
         for name in spec.learning.takes
@@ -155,7 +162,7 @@ def act(spec: Spec):
     """
     acting, dtype = spec.acting, spec.dtype
     state, vector, knobs, _ = symbols(spec)
-    obs = pt.tensor("obs", shape=(None, acting.obs_size), dtype=dtype)
+    obs = pt.tensor("obs", shape=(None, acting.obs_size), dtype=acting.obs_dtype)
     noise = pt.tensor("noise", shape=(None, acting.noise_kind[1]), dtype=dtype)
     choice = pt.tensor("choice", shape=(), dtype="int32")
     layers, seen = networks.views(state["params"], acting.layout), normalizers.observed(acting, state, obs.T)

@@ -18,10 +18,13 @@ from pg_theano.spec import Spec
 
 def packed(update):
     """A rollout for `taken`: one array [N, R], a row for each step, so that one gather takes all of a step.
+    Pixels stand apart, [N, F], as bytes: they become numbers a minibatch at a time.
 
     Of a policy that remembers a row for each sequence, [K·E, L, R], and what was remembered before it, [K·E, M].
     """
     spec, batch, block = update.spec, update.batch, update.block
+    if spec.acting.sees_pixels:
+        return [rows_of(batch).T, batch.obs.T]
     if not spec.acting.memory_size:
         return [rows_of(batch).T]
     number, length = spec.num_sequences, spec.learning.sequence_length
@@ -36,16 +39,17 @@ def packed(update):
 
 
 def rows_of(batch):
-    """All of a batch but its weight, [R, B]."""
+    """All of a batch but its weight, and but pixels, [R, B]."""
     action = batch.action if batch.action.ndim == 2 else batch.action[None, :]
-    rows = [batch.obs, action.astype(batch.obs.dtype)]
+    rows = [] if batch.obs.dtype == "uint8" else [batch.obs]
+    rows.append(action.astype(batch.log_prob.dtype))
     rows += [part[None, :] for part in (batch.log_prob, batch.advantage, batch.target, batch.value)]
     return pt.concatenate(rows, axis=0)
 
 
 def taken(spec: Spec, data, index, weight):
     """The `Batch` of some rows of `packed`."""
-    features, components = spec.acting.obs_size, spec.acting.action.size
+    features, components = 0 if spec.acting.sees_pixels else spec.acting.obs_size, spec.acting.action.size
     end = features + components
     if spec.acting.memory_size:
         chosen = data[0][index]  # [B, L, R]
@@ -55,7 +59,7 @@ def taken(spec: Spec, data, index, weight):
         weight = (mask * weight[None]).reshape((-1,))
     else:
         columns = data[0][index].T  # [R, B]
-        obs = columns[:features]
+        obs = data[1][index].T if spec.acting.sees_pixels else columns[:features]
     action = columns[features:end]
     if spec.acting.action.kind != "box":
         action = action.astype("int32")

@@ -28,7 +28,7 @@ def act(spec: Spec):
     """(candidates [D, N], normaliser, obs [N, F]) to the likeliest action of each, [N] or [N, C]; `memory` as of
     `common.act`."""
     entries = candidates_and_normalizer(spec)
-    obs = pt.tensor("obs", shape=(None, spec.acting.obs_size), dtype=spec.dtype)
+    obs = pt.tensor("obs", shape=(None, spec.acting.obs_size), dtype=spec.acting.obs_dtype)
     layers = networks.views(entries["params"], spec.acting.layout)
     seen = normalizers.observed(spec.acting, entries, obs.T)
     memory = common.memory_of_rows(spec.acting)

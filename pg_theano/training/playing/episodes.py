@@ -9,6 +9,7 @@ import numpy as np
 
 from pg_theano.compiler.program import bucket, power_of_two
 from pg_theano.environments.place import among_environments
+from pg_theano.environments.rows import dtype_in
 from pg_theano.environments.sound import check_finite, check_length
 from pg_theano.runs.checkpoints import AS_WRITTEN
 from pg_theano.types import EXPLORE, OF_EVERY_POLICY, Array, Knobs, Played, Rollout, State, Steps, Task, UserError
@@ -191,12 +192,13 @@ class _Records:
     def __init__(self, keep: Collection[str], num_envs: int, task: Task, kind: np.dtype):
         self.keep, self.kind, self.size = keep, kind, 0
         space, obs_size = task.action, task.obs_size
+        seen = dtype_in(task, kind)
         shapes: dict[str, tuple[Any, tuple[int, ...]]] = {
-            "obs": (kind, (obs_size,)),
+            "obs": (seen, (obs_size,)),
             "action": (kind if space.kind == "box" else np.int32, () if space.kind == "discrete" else (space.size,)),
             "log_prob": (kind, ()),
             "reward": (kind, ()),
-            "next_obs": (kind, (obs_size,)),
+            "next_obs": (seen, (obs_size,)),
             "terminated": (bool, ()),
             "truncated": (bool, ()),
             "mask": (bool, ()),

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 
 from pg_theano.environments.place import among_environments
+from pg_theano.environments.rows import dtype_in
 from pg_theano.environments.sound import check_finite, check_length
 from pg_theano.runs.checkpoints import AS_WRITTEN
 from pg_theano.training.playing.episodes import check_carried
@@ -66,7 +67,7 @@ class _Block:
     def __init__(self, steps: int, obs: Array, task: Task, kind: np.dtype):
         num_envs, space = len(obs), task.action
         sizes, whole = () if space.kind == "discrete" else (space.size,), space.kind != "box"
-        self.obs = np.empty((steps + 1, *obs.shape), kind)
+        self.obs = np.empty((steps + 1, *obs.shape), obs.dtype)
         self.action = np.empty((steps, num_envs, *sizes), np.int32 if whole else kind)
         self.log_prob, self.reward = np.zeros((2, steps, num_envs), kind)
         self.terminated, self.truncated = np.empty((2, steps, num_envs), bool)
@@ -283,9 +284,12 @@ class Segments:
             return
         if count != num_envs:
             raise UserError(f"environment.num_envs: got {num_envs}; the checkpoint has {count} open episodes")
+        seen = dtype_in(task, self.kind)
+        if seen == np.uint8 and "open/obs" in arrays:  # of before pixels stayed bytes
+            arrays = {**arrays, "open/obs": arrays["open/obs"].astype(seen)}
         kinds = {"seed": np.int64, "length": np.int64, "return": np.float64}
         carried: dict[str, Any] = {name: ((count,), kind) for name, kind in kinds.items()}
-        carried["obs"] = (count, task.obs_size), self.kind
+        carried["obs"] = (count, task.obs_size), seen
         if self._memory:
             carried["memory"] = self._memory[0].shape, self._memory[0].dtype
         check_carried(arrays, carried)
@@ -296,7 +300,7 @@ class Segments:
                 f"the checkpoint's open episodes have {lengths.sum()} steps and other actions; {AS_WRITTEN}"
             )
         ends = np.cumsum(lengths)
-        obs, returns = np.empty((num_envs, task.obs_size), self.kind), np.empty(num_envs)
+        obs, returns = np.empty((num_envs, task.obs_size), seen), np.empty(num_envs)
         own = [actions[end - length : end].copy() for end, length in zip(ends, lengths, strict=True)]
         together = getattr(self.environment, "replayed", lambda seeds, own: None)(seeds, own)
         for index, (seed, given) in enumerate(zip(seeds, own, strict=True)):
