@@ -455,6 +455,7 @@ def test_a_policy_that_remembers_is_handed_on(way, tmp_path, functions_kept):
     [
         ({"policy": {"network": [{"residual": [{"gru": 4}]}]}}, "policy.network.0.residual.0: got gru inside residual"),
         ({"algorithm": {"sequence_length": 3}}, "algorithm.sequence_length: got 3, which does not divide"),
+        ({"algorithm": {"name": "vpg", "num_steps": None, "sequence_length": 4}}, "whole episodes are not cut"),
         ({"algorithm": {"num_minibatches": 9}}, "algorithm.num_minibatches: got 9 of 4 sequences"),
         (
             {"policy": {"network": [{"dense": 4}]}, "algorithm": {"sequence_length": 4}},

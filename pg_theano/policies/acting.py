@@ -6,20 +6,16 @@ an observation.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
-from pg_theano.parameters import LOG_STD, views
-from pg_theano.policies import masked, networks
+from pg_theano.parameters import views
+from pg_theano.policies import choosing, masked, networks
 from pg_theano.policies.networks import normalized, normalizer
 from pg_theano.spec import Acting
-from pg_theano.types import EXPLORE, GREEDY, Array, State
-
-LEAST_VARIANCE = 1e-6
-LEAST_LOG_STD, MOST_LOG_STD = -20.0, 2.0
+from pg_theano.types import GREEDY, Array, State
 
 
 def quicker_in_numpy(acting: Acting, num_envs: int) -> bool:
@@ -33,7 +29,7 @@ def quicker_in_numpy(acting: Acting, num_envs: int) -> bool:
 
 def log_probs(acting: Acting, state: State, obs: Array, memory: Array | None = None) -> Array:
     """log π of every action of a discrete space. Shapes: `obs` [E, F] to [E, A]; `memory` as of `probs`."""
-    return _log_softmax(_logits(acting, _outputs(acting, state, obs, memory)[0]))
+    return choosing.log_softmax(choosing.logits_of(acting, _outputs(acting, state, obs, memory)[0]))
 
 
 def probs(acting: Acting, state: State, obs: Array, memory: Array | None = None) -> Any:
@@ -51,10 +47,10 @@ def probs(acting: Acting, state: State, obs: Array, memory: Array | None = None)
     outputs, hidden, named = _outputs(acting, state, obs, memory)
     if kind == "multi_discrete":
         parts = np.split(outputs, np.cumsum(acting.action.choices)[:-1], axis=1)
-        return [np.exp(_log_softmax(part)) for part in parts]
+        return [np.exp(choosing.log_softmax(part)) for part in parts]
     if kind == "multi_binary":
         return 0.5 + 0.5 * np.tanh(0.5 * outputs)
-    mean, _, std, _ = _drawer(acting)(outputs, hidden, _log_std_of(acting)(named), None, True)
+    mean, _, std, _ = choosing.drawer_of(acting)(outputs, hidden, choosing.log_std_of(acting)(named), None, True)
     return mean, np.zeros_like(mean) if std is None else np.broadcast_to(std, mean.shape).copy()
 
 
@@ -77,7 +73,7 @@ def _outputs(
 
 
 def _chooser(acting: Acting, with_log_prob: bool) -> Callable[..., tuple[Array, Array | None]]:
-    return (masked.CHOOSERS if acting.mask_size else CHOOSERS)[acting.action.kind](acting, with_log_prob)
+    return (masked.CHOOSERS if acting.mask_size else choosing.CHOOSERS)[acting.action.kind](acting, with_log_prob)
 
 
 def numpy_act(acting: Acting, *, with_log_prob: bool = True) -> Callable[..., tuple[Any, ...]]:
@@ -87,7 +83,7 @@ def numpy_act(acting: Acting, *, with_log_prob: bool = True) -> Callable[..., tu
     clipped nor squashed. Without the log-probability, None stands for it, and a sample needs no logarithm.
     """
     choose = _chooser(acting, with_log_prob)
-    log_std_of = _log_std_of(acting)
+    log_std_of = choosing.log_std_of(acting)
     normalizes, masks_actions = acting.normalize_observations, acting.mask_size > 0
     kept: dict[str, Any] = {"params": None, "variance": None, "mean": None}
 
@@ -157,206 +153,3 @@ def greedy_of_agents(acting: Acting, states: Sequence[State]) -> Callable[[Array
         return choose(outputs, hidden, (None, None), None, 0.0, GREEDY)[0]
 
     return act
-
-
-# -- one of A actions
-
-
-def _choose_discrete(acting: Acting, with_log_prob: bool) -> Callable[..., tuple[Array, Array | None]]:
-    exploration, num_actions = acting.exploration, acting.action.choices[0]
-    quick = exploration == "softmax" and num_actions == 2 and not with_log_prob
-
-    def choose(outputs, hidden, log_std, noise, rate, choice):
-        if quick and choice != GREEDY:  # P(0) = 1 / (1 + exp(z₁ − z₀)) ≤ u, without the division; logistic: z₀ is 0
-            ratio = np.exp(outputs[:, 0] if acting.logistic else outputs[:, 1] - outputs[:, 0])
-            ratio += 1
-            ratio *= noise[:, 0]
-            return (ratio >= 1).astype(np.int32), None
-        logits = _logits(acting, outputs)
-        logits -= np.maximum.reduce(logits, axis=1, keepdims=True)
-        if choice == GREEDY or (choice == EXPLORE and exploration.startswith("epsilon_greedy")):
-            action = logits.argmax(axis=1)
-        else:
-            action = _sample(logits, noise[:, 0])
-        if choice == EXPLORE and exploration != "softmax":
-            explores = noise[:, 1] < rate
-            if exploration == "epsilon_greedy_softmax":
-                other = _sample(logits, noise[:, 0])
-            else:
-                other = np.minimum((noise[:, 2] * num_actions).astype(np.int32), num_actions - 1)
-            action = np.where(explores, other, action)
-        action = action.astype(np.int32)
-        if not with_log_prob:
-            return action, None
-        log_prob = _log_prob(logits, action)
-        if exploration == "epsilon_softmax" and rate > 0:
-            log_prob = np.log(rate / num_actions + (1 - rate) * np.exp(np.maximum(log_prob, -80.0)))
-        return action, log_prob
-
-    return choose
-
-
-def _logits(acting: Acting, outputs: Array) -> Array:
-    """A logit for each action, [E, A]: the network's, or 0 and the one that a logistic policy has."""
-    return np.concatenate([np.zeros_like(outputs), outputs], axis=1) if acting.logistic else outputs
-
-
-def _log_softmax(logits: Array) -> Array:
-    logits = logits - logits.max(axis=1, keepdims=True)
-    return logits - np.log(np.exp(logits).sum(axis=1, keepdims=True))
-
-
-def _log_prob(logits: Array, action: Array) -> Array:
-    """log π of the action taken; the largest logit is 0. [E, A], [E] to [E]."""
-    return logits[np.arange(len(logits)), action] - np.log(np.add.reduce(np.exp(logits), axis=1))
-
-
-def _sample(logits: Array, uniform: Array) -> Array:
-    """Inverse CDF: how many of the first A−1 cumulative probabilities are not above the uniform number.
-
-    The weights exp z are not normalised; u·Σ exp z is compared instead. The largest z is 0.
-    """
-    weights = np.exp(logits)
-    cumulative = np.add.accumulate(weights, axis=1)
-    return np.add.reduce(cumulative[:, :-1] <= (uniform * cumulative[:, -1])[:, None], axis=1)
-
-
-# -- one of A_c choices for each of C components
-
-
-def _choose_multi_discrete(acting: Acting, with_log_prob: bool) -> Callable[..., tuple[Array, Array | None]]:
-    ends = np.cumsum(acting.action.choices).tolist()
-    parts = [slice(start, end) for start, end in zip([0, *ends[:-1]], ends, strict=True)]
-
-    def choose(outputs, hidden, log_std, noise, rate, choice):
-        action = np.empty((len(outputs), len(parts)), np.int32)
-        log_prob = np.zeros(len(outputs), outputs.dtype) if with_log_prob else None
-        for c, part in enumerate(parts):
-            logits = outputs[:, part]
-            logits = logits - np.maximum.reduce(logits, axis=1, keepdims=True)
-            action[:, c] = logits.argmax(axis=1) if choice == GREEDY else _sample(logits, noise[:, c])
-            if log_prob is not None:
-                log_prob += _log_prob(logits, action[:, c])
-        return action, log_prob
-
-    return choose
-
-
-# -- C components, each 0 or 1
-
-
-def _choose_multi_binary(acting: Acting, with_log_prob: bool) -> Callable[..., tuple[Array, Array | None]]:
-    def choose(logits, hidden, log_std, noise, rate, choice):
-        # u ≥ σ(−z) = ½ − ½·tanh(½z), which cannot overflow
-        ones = logits > 0 if choice == GREEDY else noise >= 0.5 - 0.5 * np.tanh(0.5 * logits)
-        action = ones.astype(np.int32)
-        if not with_log_prob:
-            return action, None
-        return action, -np.logaddexp(0, np.where(ones, -logits, logits)).sum(axis=1)
-
-    return choose
-
-
-# -- C real numbers
-
-
-def _log_std_of(acting: Acting) -> Callable[[dict[str, Array]], Any]:
-    """What depends on the parameter policy/log_std alone, made once for all the observations to come."""
-    if LOG_STD not in [name for name, *_ in acting.layout]:  # the network gives it, or there is none
-        return lambda named: (None, None)
-    if acting.noise == "state_dependent":
-        return lambda named: (np.exp(named[LOG_STD]), np.exp(2 * named[LOG_STD]))
-    return lambda named: (np.exp(named[LOG_STD]), float(named[LOG_STD].sum()))
-
-
-def _choose_box(acting: Acting, with_log_prob: bool) -> Callable[..., tuple[Array, Array | None]]:
-    size, squash = acting.action.size, acting.squash
-    constant = -0.5 * size * math.log(2 * math.pi)
-    if squash:
-        half_range = (np.array(acting.action.high) - np.array(acting.action.low)) / 2
-        half_range[half_range == 0] = 1  # a component without room is a constant
-        constant -= float(np.log(half_range.astype(acting.dtype)).sum())
-    draw = _drawer(acting)
-
-    def choose(outputs, hidden, log_std, noise, rate, choice):
-        greedy = choice == GREEDY
-        mean, action, std, sum_log_std = draw(outputs, hidden, log_std, None if greedy else noise, with_log_prob)
-        if not with_log_prob or std is None:  # what draws nothing has no density
-            return action, None
-        standard = action - mean
-        standard /= std
-        log_prob = np.einsum("ec,ec->e", standard, standard)
-        log_prob *= -0.5
-        log_prob -= sum_log_std
-        log_prob += constant
-        if squash:  # − Σ 2·(log 2 − u − softplus(−2u))
-            slope = np.logaddexp(0, -2 * action)
-            slope += action
-            log_prob += 2 * np.add.reduce(slope, axis=1)
-            log_prob -= 2 * size * math.log(2)
-        return action, log_prob
-
-    return choose
-
-
-def _drawer(acting: Acting) -> Callable[..., Any]:
-    if acting.noise == "state_dependent":
-        return _drawn_state_dependent(acting)
-    return _drawn_of_network(acting.action.size) if acting.log_std == "state_dependent" else _drawn
-
-
-def _drawn(mean, hidden, log_std, noise, with_log_prob):
-    """(mean, action, std, Σ log_std) for a log-std that is a parameter [C]; without noise the action is the mean.
-
-    And so it is where there is no log-std: a search of parameters explores with those, not with actions.
-    """
-    std, sum_log_std = log_std
-    if noise is None or std is None:
-        return mean, mean, std, sum_log_std
-    action = noise * std
-    action += mean
-    return mean, action, std, sum_log_std
-
-
-def _drawn_of_network(size: int) -> Callable[..., Any]:
-    """As `_drawn`, for a log-std that the network gives, bounded as in `graphs/distributions.bounded_log_std`."""
-
-    def drawn(outputs, hidden, log_std, noise, with_log_prob):
-        mean = outputs[:, :size]
-        below = MOST_LOG_STD - np.logaddexp(0, MOST_LOG_STD - outputs[:, size:])
-        bounded = LEAST_LOG_STD + np.logaddexp(0, below - LEAST_LOG_STD)  # [E, C]
-        std = np.exp(bounded)
-        action = mean.copy() if noise is None else mean + std * noise
-        return mean, action, std, np.add.reduce(bounded, axis=1)
-
-    return drawn
-
-
-def _drawn_state_dependent(acting: Acting) -> Callable[..., Any]:
-    """As `_drawn`, for noise that is a function of the features: a = μ + Wᵀ·φ, W_hc = std_hc·ε_hc."""
-    features_of = networks.features(acting)
-
-    def drawn(mean, hidden, log_std, noise, with_log_prob):
-        std, variance = log_std  # [H, C]
-        features = features_of(hidden)  # [E, H]
-        if noise is None:
-            action = mean
-        else:
-            weights = noise.reshape(-1, *std.shape) * std  # [E, H, C]
-            action = (features[:, None, :] @ weights)[:, 0]
-            action += mean
-        if not with_log_prob:
-            return mean, action, None, None
-        marginal = (features * features) @ variance  # [E, C]
-        marginal += LEAST_VARIANCE
-        return mean, action, np.sqrt(marginal), 0.5 * np.add.reduce(np.log(marginal), axis=1)
-
-    return drawn
-
-
-CHOOSERS = {
-    "discrete": _choose_discrete,
-    "multi_discrete": _choose_multi_discrete,
-    "multi_binary": _choose_multi_binary,
-    "box": _choose_box,
-}

@@ -18,8 +18,7 @@ from typing import Any
 import numpy as np
 
 from pg_theano import parameters
-from pg_theano.policies import acting as forward
-from pg_theano.policies import masked, networks
+from pg_theano.policies import choosing, masked, networks
 from pg_theano.policies.policy import Policy, seen_of
 from pg_theano.types import Array, UserError
 
@@ -169,7 +168,7 @@ def _box(graph: _Graph, policy: Policy, outputs: str, hidden: str, named: dict[s
     elif acting.noise == "state_dependent":  # √(φ²ᵀ·σ² + least)
         squares = graph.add("Mul", hidden, hidden)
         variance = graph.add("MatMul", squares, graph.constant(np.exp(2 * named[parameters.LOG_STD])))
-        std = graph.add("Sqrt", graph.add("Add", variance, graph.constant(forward.LEAST_VARIANCE)))
+        std = graph.add("Sqrt", graph.add("Add", variance, graph.constant(choosing.LEAST_VARIANCE)))
     else:
         std = graph.add("Sub", mean, mean)  # zeros, for a search's policy, which is without chance
         if parameters.LOG_STD in named:
@@ -188,8 +187,8 @@ def _box(graph: _Graph, policy: Policy, outputs: str, hidden: str, named: dict[s
 
 
 def _bounded(graph: _Graph, raw: str) -> str:
-    """As `acting._drawn_of_network`: least + softplus((most − softplus(most − x)) − least)."""
-    least, most = graph.constant(forward.LEAST_LOG_STD), graph.constant(forward.MOST_LOG_STD)
+    """As `choosing._drawn_of_network`: least + softplus((most − softplus(most − x)) − least)."""
+    least, most = graph.constant(choosing.LEAST_LOG_STD), graph.constant(choosing.MOST_LOG_STD)
     below = graph.add("Sub", most, graph.add("Softplus", graph.add("Sub", most, raw)))
     return graph.add("Add", least, graph.add("Softplus", graph.add("Sub", below, least)))
 

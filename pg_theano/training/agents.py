@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from pg_theano.config import rules
+from pg_theano.config import batches as minibatch_rules
 from pg_theano.config.algorithms import ALGORITHMS
 from pg_theano.config.knobs import Config
 from pg_theano.config.reading import to_dict
@@ -41,7 +41,7 @@ def hindrance(config: Config, environment: Environment) -> str | None:
         return "gradients: by_hand trains one agent at a time"
     if config.backend != "jax":
         return f"backend: {config.backend} trains one agent at a time; jax trains several"
-    if rules.remembers(config):
+    if minibatch_rules.remembers(config):
         return "policy.network: a policy that remembers trains one agent at a time"
     if not isinstance(environment, making.Compiled):
         return f"{config.environment.id} is stepped by Gymnasium, for one agent at a time; compiled ones train together"
