@@ -39,7 +39,7 @@ def blocks(page, language="python"):
 SAID_NOT_TO_RUN = {
     "scaling.md": 2,  # a cluster of SLURM's; four processes, as tests/test_distribute.py has them
     "searching.md": 1,  # fifteen searches
-    "what-it-does.md": 1,  # a task of MuJoCo's, which is an extra
+    "what-it-does.md": 2,  # a task of MuJoCo's, which is an extra
 }
 """How many of a page are marked as not run. Another one is a decision, taken here."""
 SHORT = ["evaluation.episodes=2", "environment.max_episode_steps=64"]
