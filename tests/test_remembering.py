@@ -4,6 +4,7 @@ import dataclasses
 import itertools
 
 import helpers_graphs as by_definition
+import jax
 import numpy as np
 import onnxruntime
 import pytensor
@@ -442,10 +443,16 @@ def test_a_policy_that_remembers_is_handed_on(way, tmp_path, functions_kept):
     with pytest.raises(UserError, match="expected a flag for each of 2"):
         policy(obs[0], began=[True])
     if way == "ppo, workers":
+        hlo = jax.export.deserialize(exported.export(whole, "stablehlo", tmp_path / "one.stablehlo").read_bytes())
+        known = np.zeros((2, 3), np.float32)
+        for t in range(2):  # its value network's memory stays at home
+            action, known = map(np.asarray, hlo.call(obs[t], known))
+            assert np.array_equal(action, logits[t].argmax(axis=1))
         alone = small(**RUNS[way]) | {"seed": 3, "budget": {"updates": 4}}
         alone["environment"] = {**alone["environment"], "workers": 0}
         ran(alone, tmp_path / "alone")
         assert_equal_runs(whole, tmp_path / "alone")
+        alone["environment"]["num_envs"], alone["algorithm"]["num_minibatches"] = 8, 8  # more than its check has
         assert checking.check(alone, points=3).passed
         assert "could not be" not in report([whole], tmp_path / "page.html").read_text()
 

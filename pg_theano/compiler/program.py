@@ -181,21 +181,23 @@ def likeliest_action(
     shapes = {name: shape for name, _, shape in manifest["inputs"]}
     given = {name: np.asarray(state[name]) for name in shapes if name in state}
     given |= {"knobs": np.zeros(len(manifest["knobs"]), spec.dtype), "choice": np.asarray(GREEDY, "int32")}
+    of_values = spec.acting.memory_of("value")  # which comes last, and which no action needs
+    remembered = spec.acting.memory_size - of_values
 
     def act(obs: Any, *memory: Any) -> Any:
         values = given | {"obs": obs if picked[1] is None else obs[:, np.array(picked[1])]}
-        values |= dict(zip(("memory",), memory, strict=False))
+        values |= {"memory": jax.numpy.pad(memory[0], ((0, 0), (0, of_values)))} if memory else {}
         if "noise" in shapes:
             values["noise"] = jax.numpy.full((obs.shape[0], *shapes["noise"][1:]), 0.5, spec.dtype)
         else:  # the graph of a population: a column of parameters for each row
             values["params"] = jax.numpy.broadcast_to(given["params"][:, None], (spec.acting.num_params, obs.shape[0]))
         action, *others = exported.call(*[values[name] for name in shapes])
         taken = finish(jax.numpy, action)
-        return (taken, others[-1]) if memory else taken
+        return (taken, others[-1][:, :remembered]) if memory else taken
 
     with wide(jax, spec.dtype):
         (episodes,) = jax.export.symbolic_shape("E")
-        shapes_of_rows = ((picked[0], spec.acting.obs_dtype), (spec.acting.memory_size, spec.dtype))
+        shapes_of_rows = ((picked[0], spec.acting.obs_dtype), (remembered, spec.dtype))
         rows = [jax.ShapeDtypeStruct((episodes, size), kind) for size, kind in shapes_of_rows if size]
         return bytes(jax.export.export(jax.jit(act))(*rows).serialize())
 

@@ -8,8 +8,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from pg_theano.config import batches, schedules, user_code
 from pg_theano.config import reading as configs
-from pg_theano.config import schedules, user_code
 from pg_theano.config.algorithms import ALGORITHMS
 from pg_theano.config.knobs import Config
 from pg_theano.layers import Layout
@@ -132,6 +132,8 @@ def _small(config: Config, folders: Sequence[Path]) -> tuple[Config, Any]:
         "algorithm": {"num_steps": algorithm.num_steps and min(algorithm.num_steps, MOST_STEPS)},
         "schedules": {"episodes_per_update": {"kind": "constant", "initial": MOST_ENVS}},
     }
+    if batches.remembers(config):  # its rollout is learned from as one, and has few sequences
+        changes["algorithm"] |= {"num_minibatches": 1, "sequence_length": None}
     if environment.dynamics is None:
         changes["environment"]["engine"] = "gymnasium"
     small = changed(config, changes)
