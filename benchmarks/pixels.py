@@ -48,9 +48,10 @@ SPEED = """
 
 ## Speed
 
-One update of `ppo-pong` (128 x 8 steps of 84 x 84 x 4, `nature`, four passes of minibatches of 256), CPU seconds of all
-threads, on a busy machine: ours 7.0, Stable-Baselines3 2.9's CnnPolicy 3.0. Slower, not faster: patches and a product
-cost what oneDNN's convolutions do not. Peak memory of ours: 2.4 GB. Stacking four frames takes 0.9 microseconds a step,
+One update of `ppo-pong` (128 x 8 steps of 84 x 84 x 4, `nature`, four passes of minibatches of 256), CPU seconds by
+`peers/pixels_update.py` on one core of a busy machine: ours 3.8 (updates 2 and 3 of one run), Stable-Baselines3 2.9's
+CnnPolicy 2.6 (four updates of one run): slower, not faster. One run each, no pairs. Before images stayed last ours took
+7.0, measured apart, on two cores; peak memory was 2.4 GB then. Stacking four frames takes 0.9 microseconds a step,
 Gymnasium's wrapper 4.5.
 """
 

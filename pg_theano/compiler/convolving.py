@@ -2,6 +2,7 @@
 
 Convolutions are patches and a product, not `jax.lax.conv_general_dilated`: inside a loop XLA's CPU takes 35 times as
 long for that (minibatches of 128 images 7 x 7 of the network `minigrid`: 48 and 1.4 ms a gradient step on one core).
+Images stay last in all of it, as networks have them, and are not brought first and back (`benchmarks/pixels.md`).
 """
 
 import jax
@@ -22,32 +23,49 @@ from pg_theano.graphs.recurrence import Remembering
 @jax_funcify.register(Convolution)
 def jax_convolution(op: Convolution, **kwargs):  # type: ignore[no-untyped-def]
     window, filters = op.window, op.filters
-    tall, wide = window.places
+    (height, width, channels), (tall, wide) = window.inputs, window.places
+    (rows, columns), (down, right) = window.kernel, window.stride
+    (top, bottom), (left, right_of) = window.padding
 
     def patches(x):  # type: ignore[no-untyped-def]
-        """The numbers under the window at each place, [N·H'·W', kh·kw·C]."""
-        images = jnp.moveaxis(x.reshape(*window.inputs, x.shape[1]), 3, 0)
+        """The numbers under the window at each place, [kh·kw·C, H'·W'·N]."""
+        images = x.reshape(*window.inputs, x.shape[1])
         if any(map(any, window.padding)):
-            images = jnp.pad(images, ((0, 0), *window.padding, (0, 0)))
-        down, right = window.stride
+            images = jnp.pad(images, (*window.padding, (0, 0), (0, 0)))
         seen = [
-            images[:, i : i + (tall - 1) * down + 1 : down, j : j + (wide - 1) * right + 1 : right]
-            for i in range(window.kernel[0])
-            for j in range(window.kernel[1])
+            images[i : i + (tall - 1) * down + 1 : down, j : j + (wide - 1) * right + 1 : right].transpose(2, 0, 1, 3)
+            for i in range(rows)
+            for j in range(columns)
         ]
-        return jnp.concatenate(seen, axis=3).reshape(-1, window.size)
+        return jnp.concatenate(seen, axis=0).reshape(window.size, -1)
+
+    def by_filter(y):  # type: ignore[no-untyped-def]
+        """[H'·W'·G, N] as [G, H', W', N]."""
+        return y.reshape(tall, wide, filters, y.shape[1]).transpose(2, 0, 1, 3)
 
     def output(w, x):  # type: ignore[no-untyped-def]
-        y = (patches(x) @ w).reshape(-1, tall, wide, filters)
-        return jnp.moveaxis(y, 0, 3).reshape(-1, x.shape[1])
+        y = (w.T @ patches(x)).reshape(filters, tall, wide, x.shape[1])
+        return y.transpose(1, 2, 0, 3).reshape(-1, x.shape[1])
 
     def inputs(w, y):  # type: ignore[no-untyped-def]
-        like = jax.ShapeDtypeStruct((op.of("inputs").shape(None)[0], y.shape[1]), y.dtype)
-        return jax.linear_transpose(lambda x: output(w, x), like)(y)[0]
+        """Each block of stride x stride numbers of an image was under the window at kh/stride x kw/stride places."""
+        if rows % down or columns % right:
+            like = jax.ShapeDtypeStruct((op.of("inputs").shape(None)[0], y.shape[1]), y.dtype)
+            return jax.linear_transpose(lambda x: output(w, x), like)(y)[0]
+        m, n, number = rows // down, columns // right, y.shape[1]
+        high, broad = tall + m - 1, wide + n - 1  # blocks
+        around = jnp.pad(by_filter(y), ((0, 0), (m - 1, m - 1), (n - 1, n - 1), (0, 0)))
+        over = [around[:, i : i + high, j : j + broad] for i in reversed(range(m)) for j in reversed(range(n))]
+        by_block = w.reshape(m, down, n, right, channels, filters).transpose(1, 3, 4, 0, 2, 5)
+        x = by_block.reshape(-1, m * n * filters) @ jnp.concatenate(over, axis=0).reshape(m * n * filters, -1)
+        x = x.reshape(down, right, channels, high, broad, number).transpose(3, 0, 4, 1, 2, 5)
+        x = x.reshape(high * down, broad * right, channels, number)
+        beyond = height + top + bottom - high * down, width + left + right_of - broad * right  # never under it
+        x = jnp.pad(x, ((0, beyond[0]), (0, beyond[1]), (0, 0), (0, 0)))
+        return x[top : top + height, left : left + width].reshape(-1, number)
 
     def weights(x, y):  # type: ignore[no-untyped-def]
-        y = jnp.moveaxis(y.reshape(tall, wide, filters, y.shape[1]), 3, 0).reshape(-1, filters)
-        return patches(x).T @ y
+        return patches(x) @ by_filter(y).reshape(filters, -1).T
 
     return {"output": output, "inputs": inputs, "weights": weights}[op.role]
 
