@@ -230,13 +230,15 @@ def test_networks_with_names_fit_the_images_that_they_are_for():
 
 
 def test_channels_are_recognised_and_bytes_scaled():
-    first = networks.entrance(described(gymnasium.spaces.Box(0, 255, (3, 84, 84), np.uint8)), True)
-    last = networks.entrance(described(gymnasium.spaces.Box(0, 1, (10, 10, 4), np.float32)), True)
-    grey = networks.entrance(described(gymnasium.spaces.Box(0, 255, (9, 8), np.uint8)), False)
+    first = networks.entrance(described(gymnasium.spaces.Box(0, 255, (3, 84, 84), np.uint8)), networks.Images())
+    last = networks.entrance(described(gymnasium.spaces.Box(0, 1, (10, 10, 4), np.float32)), networks.Images())
+    grey = networks.entrance(described(gymnasium.spaces.Box(0, 255, (9, 8), np.uint8)), networks.Images(scale=False))
+    said = networks.entrance(described(gymnasium.spaces.Box(0, 1, (3, 8, 9))), networks.Images(channels="last"))
     assert first == (Image(84, 84, 3, True, 255.0),)
+    assert said == (Image(3, 8, 9),)
     assert last == (Image(10, 10, 4),)
     assert grey == (Image(9, 8, 1),)
-    assert networks.entrance(described(gymnasium.spaces.Box(0, 1, (7,))), True) == ()
+    assert networks.entrance(described(gymnasium.spaces.Box(0, 1, (7,))), networks.Images()) == ()
 
 
 def test_parts_of_an_observation_have_layers_of_their_own():
