@@ -22,6 +22,8 @@ from pg_theano.reports.pages import policy_section
 from pg_theano.training import callbacks, evaluating, specs
 from pg_theano.types import GREEDY, UserError
 
+OPTIMISED = False  # see conftest.machine_code
+
 pytestmark = pytest.mark.usefixtures("elsewhere")
 
 FLOATS, WHOLE = (
