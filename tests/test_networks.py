@@ -19,7 +19,7 @@ from pg_theano.layers import Conv, Dense, Image, window_of
 from pg_theano.policies import onnx
 from pg_theano.runs import checkpoints
 from pg_theano.training import checking, networks, programs
-from pg_theano.training.playing import stretches
+from pg_theano.training.playing.block import Block
 from pg_theano.types import ActionSpace, Task, UserError
 
 OPTIMISED = False  # see conftest.machine_code
@@ -167,7 +167,7 @@ def test_a_rollout_of_ataris_frames_takes_29_megabytes():
     space = gymnasium.spaces.Box(0, 255, (84, 84, 4), np.uint8)
     first = observation_of(space, "Frames", "float32").convert(np.zeros((8, *space.shape), np.uint8))
     task = Task("Frames", first.shape[1], ActionSpace("discrete", 1, [3], [], []), None, None)
-    rollout = stretches._Block(128, first, task, np.dtype("float32")).played(["obs", "mask"]).rollout
+    rollout = Block(128, first, task, np.dtype("float32")).played(["obs", "mask"]).rollout
     assert rollout.obs.shape == (8, 128, 28224) and rollout.obs.nbytes == 28_901_376
 
 
