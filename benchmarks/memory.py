@@ -70,9 +70,13 @@ CONTROL = [
     "normalize.observations=true", "algorithm.gae_lambda=0.95", "algorithm.num_epochs=10", "solved.stop=false",
 ]  # fmt: skip
 PENDULUM = [
-    "environment.id=Pendulum-v1", "environment.observe=[0,1]", *CONTROL, "algorithm.discount=0.9",
-    "algorithm.num_steps=64", "algorithm.num_minibatches=16", "evaluation.every_updates=5",
-    "schedules.learning_rate={kind: linear, initial: 1.0e-3, final: 1.0e-4, over_updates: 98}",
+    "environment.id=Pendulum-v1", "environment.observe=[0,1]", "algorithm.name=ppo", "environment.num_envs=8",
+    "algorithm.discount=0.9", "algorithm.gae_lambda=0.95", "algorithm.num_epochs=10", "algorithm.num_steps=200",
+    "algorithm.sequence_length=50", "algorithm.num_minibatches=16", "policy.activation=tanh",
+    "policy.initialization=orthogonal", "policy.noise=state_dependent", "policy.noise_every=4",
+    "normalize.rewards=true", "optimizer.max_gradient_norm=0.5", "evaluation.every_updates=10",
+    "evaluation.episodes=20", "solved.stop=false",
+    "schedules.learning_rate={kind: linear, initial: 1.0e-3, final: 1.0e-4, over_updates: 63}",
 ]  # fmt: skip
 MOUNTAINCAR = [
     "environment.id=MountainCarContinuous-v0", "environment.observe=[0]", *CONTROL, "algorithm.discount=0.99",

@@ -31,15 +31,15 @@ CORRIDOR = [
     "budget.env_steps=500000",
     "schedules.learning_rate={kind: linear, initial: 1.0e-3, final: 0.0, over_updates: 489}",
 ]
-SHORT = [
-    "budget.env_steps=200000",
-    "schedules.learning_rate={kind: linear, initial: 1.0e-3, final: 0.0, over_updates: 49}",
+MILLION = [
+    "budget.env_steps=1000000",
+    "schedules.learning_rate={kind: linear, initial: 1.0e-3, final: 0.0, over_updates: 244}",
 ]
 TASKS: dict[str, tuple[str, list[str], int, float | None]] = {
     "DoorKey-5x5": ("ppo-minigrid-doorkey", [], 5, 0.964),
     "KeyCorridorS3R1": ("ppo-minigrid-doorkey", CORRIDOR, 5, 0.949),
-    "Breakout, conv": ("ppo-minatar-breakout", SHORT, 3, None),
-    "Breakout, dense": ("ppo-minatar-breakout", [*SHORT, "policy.network=null", "policy.hidden=[128, 128]"], 3, None),
+    "Breakout, conv": ("ppo-minatar-breakout", MILLION, 3, None),
+    "Breakout, dense": ("ppo-minatar-breakout", [*MILLION, "policy.network=null", "policy.hidden=[128, 128]"], 3, None),
 }
 """Each by its config, what is changed, how many seeds, and what the reference reaches."""
 

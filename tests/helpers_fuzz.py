@@ -18,7 +18,7 @@ import numpy as np
 
 from pg_theano.compiler import cached
 from pg_theano.config import reading as configs
-from pg_theano.policies import policy
+from pg_theano.policies import kept, policy
 from pg_theano.runs import checkpoints, curves, policy_of_run
 from pg_theano.runs import folder as runs
 from pg_theano.search import plan, storage, study
@@ -183,7 +183,7 @@ def exported():
     about = policy.About(task.id, "reinforce", {}, "run", "best-1")
     made = policy.Policy(*policy.acting_part(spec, state), task.spaces, about)
     buffer = io.BytesIO()
-    np.savez(buffer, allow_pickle=False, **policy.arrays_of(made))
+    np.savez(buffer, allow_pickle=False, **kept.arrays_of(made))
     return buffer.getvalue()
 
 

@@ -12,6 +12,8 @@ from pg_theano.environments import inspection
 from pg_theano.runs import checkpoints
 from pg_theano.system import writing
 
+OPTIMISED = False  # see conftest.machine_code
+
 pytestmark = pytest.mark.usefixtures("elsewhere")
 WORDS = as_arguments(SMALL)
 

@@ -14,6 +14,8 @@ from pg_theano.reports import model_card
 from pg_theano.runs import folder as runs
 from pg_theano.types import UserError
 
+OPTIMISED = False  # see conftest.machine_code
+
 pytestmark = pytest.mark.usefixtures("elsewhere")
 
 

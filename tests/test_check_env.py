@@ -14,6 +14,8 @@ from pg_theano.config import knobs as sections
 from pg_theano.environments import making
 from pg_theano.environments.inspection import FAULT, NOTE, QUESTION, Inspection
 
+OPTIMISED = False  # see conftest.machine_code
+
 HOW = {
     1: "step 5 (seed 0): the observation has nan at [1]; expected finite numbers",
     2: "step 1 (seed 0): the observation has nan at [1]; expected finite numbers",

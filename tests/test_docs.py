@@ -20,7 +20,7 @@ from test_policy import policy_of
 import pg_theano
 from pg_theano import export
 from pg_theano.config import reading as configs
-from pg_theano.policies import policy
+from pg_theano.policies import kept
 from pg_theano.system import commands
 
 OPTIMISED = False  # see conftest.machine_code
@@ -230,7 +230,7 @@ def test_the_page_on_handing_over(tmp_path):
     np.testing.assert_array_equal(names["act"](obs), pg_theano.load("runs/cartpole")(obs))
     for other in ("logistic", "starts at 1", "matrix observed"):
         ours = policy_of(other)
-        np.savez("cartpole.npz", allow_pickle=False, **policy.arrays_of(ours))
+        np.savez("cartpole.npz", allow_pickle=False, **kept.arrays_of(ours))
         exec(reader, names)  # noqa: S102
         obs = np.random.default_rng(0).normal(size=(1000, ours.acting.obs_size)).astype(ours.acting.dtype)
         np.testing.assert_array_equal(names["act"](obs), ours(obs))

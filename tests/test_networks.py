@@ -19,7 +19,7 @@ from pg_theano.layers import Conv, Dense, Image, window_of
 from pg_theano.policies import onnx
 from pg_theano.runs import checkpoints
 from pg_theano.training import checking, networks, programs
-from pg_theano.training.playing import stretches
+from pg_theano.training.playing.block import Block
 from pg_theano.types import ActionSpace, Task, UserError
 
 OPTIMISED = False  # see conftest.machine_code
@@ -167,7 +167,7 @@ def test_a_rollout_of_ataris_frames_takes_29_megabytes():
     space = gymnasium.spaces.Box(0, 255, (84, 84, 4), np.uint8)
     first = observation_of(space, "Frames", "float32").convert(np.zeros((8, *space.shape), np.uint8))
     task = Task("Frames", first.shape[1], ActionSpace("discrete", 1, [3], [], []), None, None)
-    rollout = stretches._Block(128, first, task, np.dtype("float32")).played(["obs", "mask"]).rollout
+    rollout = Block(128, first, task, np.dtype("float32")).played(["obs", "mask"]).rollout
     assert rollout.obs.shape == (8, 128, 28224) and rollout.obs.nbytes == 28_901_376
 
 
@@ -230,13 +230,15 @@ def test_networks_with_names_fit_the_images_that_they_are_for():
 
 
 def test_channels_are_recognised_and_bytes_scaled():
-    first = networks.entrance(described(gymnasium.spaces.Box(0, 255, (3, 84, 84), np.uint8)), True)
-    last = networks.entrance(described(gymnasium.spaces.Box(0, 1, (10, 10, 4), np.float32)), True)
-    grey = networks.entrance(described(gymnasium.spaces.Box(0, 255, (9, 8), np.uint8)), False)
+    first = networks.entrance(described(gymnasium.spaces.Box(0, 255, (3, 84, 84), np.uint8)), networks.Images())
+    last = networks.entrance(described(gymnasium.spaces.Box(0, 1, (10, 10, 4), np.float32)), networks.Images())
+    grey = networks.entrance(described(gymnasium.spaces.Box(0, 255, (9, 8), np.uint8)), networks.Images(scale=False))
+    said = networks.entrance(described(gymnasium.spaces.Box(0, 1, (3, 8, 9))), networks.Images(channels="last"))
     assert first == (Image(84, 84, 3, True, 255.0),)
+    assert said == (Image(3, 8, 9),)
     assert last == (Image(10, 10, 4),)
     assert grey == (Image(9, 8, 1),)
-    assert networks.entrance(described(gymnasium.spaces.Box(0, 1, (7,))), True) == ()
+    assert networks.entrance(described(gymnasium.spaces.Box(0, 1, (7,))), networks.Images()) == ()
 
 
 def test_parts_of_an_observation_have_layers_of_their_own():

@@ -15,7 +15,7 @@ from pg_theano.environments.rows import rows_of
 from pg_theano.environments.spaces import spaces_of
 from pg_theano.graphs.algorithms import common
 from pg_theano.graphs.rollout import columns
-from pg_theano.policies import policy
+from pg_theano.policies import kept
 from pg_theano.runs import exported, folder
 from pg_theano.spec import Spec
 from pg_theano.training import specs
@@ -183,6 +183,6 @@ def test_a_strangers_file_sees_no_place_that_there_is_not(a_run):
     """Caught, when planted: places unchecked, an IndexError at the first observation."""
     found = pg_theano.load(a_run)
     described = found.described | {"observation": found.described["observation"] | {"observe": [2, 9]}}
-    assert policy.sound(found.acting, found.state, found.described, found.about)
+    assert kept.sound(found.acting, found.state, found.described, found.about)
     with pytest.raises(ValueError, match="sees places of an observation that has 4"):
-        policy.sound(found.acting, found.state, described, found.about)
+        kept.sound(found.acting, found.state, described, found.about)

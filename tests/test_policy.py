@@ -16,7 +16,7 @@ import pg_theano
 from pg_theano.config import reading
 from pg_theano.environments import making
 from pg_theano.environments.rows import Flat
-from pg_theano.policies import acting, onnx, policy
+from pg_theano.policies import acting, kept, onnx, policy
 from pg_theano.runs import exported
 from pg_theano.training import specs
 from pg_theano.types import GREEDY, UserError
@@ -169,7 +169,7 @@ def test_samples_follow_what_probs_says(name):
 @pytest.mark.parametrize("name", CASES)
 def test_a_file_gives_the_same_policy(name, tmp_path):
     ours = policy_of(name)
-    np.savez(tmp_path / "policy.npz", **policy.arrays_of(ours))
+    np.savez(tmp_path / "policy.npz", **kept.arrays_of(ours))
     read = pg_theano.load(tmp_path / "policy.npz")
     ours.observation_space.seed(5)
     for _ in range(10):
@@ -255,7 +255,7 @@ def test_neither_pytensor_nor_jax_is_imported(run):
 def test_the_run_it_came_from_is_told(run):
     """And nothing of the value network is handed over, as was seen when it was planted."""
     about = pg_theano.load(run).about
-    assert sorted(policy.arrays_of(pg_theano.load(run))) == [
+    assert sorted(kept.arrays_of(pg_theano.load(run))) == [
         "about",
         "policy/b1",
         "policy/b2",

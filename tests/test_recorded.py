@@ -10,6 +10,8 @@ from pg_theano.runs import checkpoints, folder, recorded
 from pg_theano.system import seals
 from pg_theano.types import UserError
 
+OPTIMISED = False  # see conftest.machine_code
+
 pytestmark = pytest.mark.usefixtures("elsewhere")
 
 

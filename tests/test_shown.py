@@ -16,6 +16,8 @@ from pg_theano.system import commands
 from pg_theano.system.console import printable
 from pg_theano.types import UserError
 
+OPTIMISED = False  # see conftest.machine_code
+
 EVIL = [
     "[red]x[/red]",
     "[/]",

@@ -17,10 +17,12 @@ from hypothesis import strategies as some
 import pg_theano
 from pg_theano.config import reading, user_code
 from pg_theano.environments import making
-from pg_theano.policies import acting, onnx, policy
+from pg_theano.policies import acting, kept, onnx, policy
 from pg_theano.reports.pages import policy_section
 from pg_theano.training import callbacks, evaluating, specs
 from pg_theano.types import GREEDY, UserError
+
+OPTIMISED = False  # see conftest.machine_code
 
 pytestmark = pytest.mark.usefixtures("elsewhere")
 
@@ -119,8 +121,8 @@ def test_one_row_is_made_of_an_observation_everywhere(observation, action):
         np.testing.assert_allclose(row, np.asarray(spaces.flatten(observation, obs), float), rtol=1e-6)
     about = policy.About("any", "reinforce", {}, "run", "best-1")
     described = json.loads(json.dumps(made.task.spaces))  # as run.json, and a worker, tell it
-    loaded = policy.sound(*policy.acting_part(spec, state), described, about)
-    np.savez("policy.npz", **policy.arrays_of(loaded))
+    loaded = kept.sound(*policy.acting_part(spec, state), described, about)
+    np.savez("policy.npz", **kept.arrays_of(loaded))
     setting = SimpleNamespace(spec=spec, task=made.task, config=config, folder=SimpleNamespace(path=making.Path("run")))
     for ours in (loaded, pg_theano.load("policy.npz"), callbacks.Told([], setting)._policy_at(state)):
         for obs, one in zip(seen, expected, strict=True):
@@ -182,7 +184,7 @@ def test_what_an_older_version_recorded_of_a_dict_is_in_its_own_order():
     recorded = made.task.spaces["observation"]
     older = {"kind": "Dict", "spaces": dict(zip(recorded["keys"], recorded["spaces"], strict=True))}
     about = policy.About("any", "reinforce", {}, "run", "best-1")
-    loaded = policy.sound(*policy.acting_part(spec, state), made.task.spaces | {"observation": older}, about)
+    loaded = kept.sound(*policy.acting_part(spec, state), made.task.spaces | {"observation": older}, about)
     assert [loaded(obs) for obs in seen] == expected.tolist()
 
 
@@ -255,7 +257,7 @@ def test_a_wrapper_of_ours_leaves_out_what_is_not_supported():
     config, made = environment(observation, spaces.Discrete(2), environment=wrapped)
     spec, state, _, rows, expected = acts_of(config, made, "float32")
     assert rows.tolist() == [[0.5, 0, 1]] * 3
-    loaded = policy.sound(*policy.acting_part(spec, state), made.task.spaces, policy.About("any", "", {}, "run", ""))
+    loaded = kept.sound(*policy.acting_part(spec, state), made.task.spaces, policy.About("any", "", {}, "run", ""))
     assert loaded(sampled) == expected[0]  # as the environment gives it, with all that it has
     assert user_code.named(config) == [("environment.id", "probe_environments:AnySpaces-v0")]  # no code of the user's
     with pytest.raises(UserError, match=r"its observation\['m'\] is of Words"):

@@ -11,6 +11,8 @@ import pytest
 
 from pg_theano.system import commands, stopping
 
+OPTIMISED = False  # see conftest.machine_code
+
 HEARD = {"SIGINT": 130, "SIGTERM": 143}
 
 

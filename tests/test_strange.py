@@ -21,6 +21,8 @@ from pg_theano.environments.telling import close_quietly
 from pg_theano.system import commands
 from pg_theano.types import UserError
 
+OPTIMISED = False  # see conftest.machine_code
+
 pytestmark = pytest.mark.usefixtures("elsewhere", "functions_kept")
 
 STRANGE = "faulty_environments:Strange-v0"

@@ -20,6 +20,8 @@ from pg_theano.training import loop
 from pg_theano.training.display import Plain
 from pg_theano.types import UserError
 
+OPTIMISED = False  # see conftest.machine_code
+
 SAID = {
     1: "error: environment 0, step 5 (seed 1040750625): the observation has nan",
     2: "error: environment 0, step 1 (seed 1040750625): the observation has nan",

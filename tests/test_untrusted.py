@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 from pg_theano import cache
 from pg_theano.compiler import cached
-from pg_theano.policies import policy
+from pg_theano.policies import kept
 from pg_theano.runs import curves, exported, records
 from pg_theano.system import opening, yaml_lines
 from pg_theano.types import UserError
@@ -124,7 +124,7 @@ def test_spaces_are_refused_by_what_they_claim_together(name, which, tmp_path):
     tracemalloc.start()
     try:
         with pytest.raises(UserError, match=r"policy\.npz: not a policy .*a space of more than 10,000,000 numbers"):
-            policy.from_file(tmp_path / "policy.npz")
+            kept.from_file(tmp_path / "policy.npz")
         assert tracemalloc.get_traced_memory()[1] < 4_000_000
     finally:
         tracemalloc.stop()

@@ -22,6 +22,8 @@ from pg_theano.search import plan, study
 from pg_theano.system import importing, seals, writing
 from pg_theano.types import UserError
 
+OPTIMISED = False  # see conftest.machine_code
+
 
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory):

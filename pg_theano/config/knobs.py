@@ -49,6 +49,7 @@ class Policy(Section):
     value_network: str | list[str | dict[str, Any]] | None = knob(
         None, "the same of the value network; null: as the policy"
     )
+    channels: Literal["auto", "first", "last"] = knob("auto", "of images: where they stand; auto: where fewest are")
     encoders: dict[str, str | list[str | dict[str, Any]]] | None = knob(
         None, "layers for each part of a Dict or Tuple observation, by its key, before `network`; {}: those that fit"
     )

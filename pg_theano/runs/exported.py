@@ -12,7 +12,7 @@ import numpy as np
 from pg_theano.compiler import building
 from pg_theano.config import user_code
 from pg_theano.config.declared import declared
-from pg_theano.policies import policy
+from pg_theano.policies import kept, policy
 from pg_theano.runs import folder, policy_of_run, records
 from pg_theano.spec import Spec
 from pg_theano.system import writing
@@ -47,7 +47,7 @@ def export(run: str | Path, kind: str, out: str | Path | None = None) -> Path:
 
 def _npz(path: Path) -> bytes:
     buffer = io.BytesIO()
-    np.savez(buffer, allow_pickle=False, **policy.arrays_of(policy_of_run.load(path)))
+    np.savez(buffer, allow_pickle=False, **kept.arrays_of(policy_of_run.load(path)))
     return buffer.getvalue()
 
 

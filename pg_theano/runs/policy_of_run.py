@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from pg_theano.policies import policy
+from pg_theano.policies import kept, policy
 from pg_theano.types import UserError
 
 
@@ -19,7 +19,7 @@ def load(path: str | Path) -> policy.Policy:
     path = Path(path)
     if path.is_file() and path.suffix != ".npz":
         raise UserError(f"{path}: got {path.suffix or 'a file'}; expected a run folder, or .npz; try export --to npz")
-    return policy.from_file(path) if path.suffix == ".npz" else _from_run(path)
+    return kept.from_file(path) if path.suffix == ".npz" else _from_run(path)
 
 
 def _from_run(path: Path) -> policy.Policy:
@@ -41,7 +41,7 @@ def _from_run(path: Path) -> policy.Policy:
         checkpoint.path.stem,
     )
     with policy.said_of(f"{path / 'run.json'}: not what a run records of its spaces"):
-        return policy.sound(*policy.acting_part(spec, checkpoint.state), spaces_from(facts, path), about)
+        return kept.sound(*policy.acting_part(spec, checkpoint.state), spaces_from(facts, path), about)
 
 
 def spaces_from(facts: Mapping[str, Any], path: Path) -> dict[str, Any]:

@@ -9,7 +9,7 @@ import dataclasses
 import difflib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from pg_theano.config.knobs import Config
 from pg_theano.environments.spaces import parts_of, size_of
@@ -70,40 +70,50 @@ WRITTEN = ("dense", "conv", "max_pool", "layer_norm", "residual", "embed", "gru"
 """Kinds that a config may write; the others follow from the observation."""
 
 
+class Images(NamedTuple):
+    """How images are taken: as `normalize.images` and `policy.channels` say."""
+
+    scale: bool = True  # pixels, whole numbers of one byte, are divided by 255
+    channels: str = "auto"  # first, last, or where there are fewest
+
+
+AS_THEY_ARE = Images()
+
+
 def layers_of(
     written: str | Sequence[Any],
     described: Mapping[str, Any],
     activation: str,
     knob: str,
-    scale: bool = True,
+    images: Images = AS_THEY_ARE,
     folders: Sequence[Path] = (),
 ) -> tuple[Layer, ...]:
     """The layers of a network for an observation that is `described` as `environments.spaces` records it.
 
-    `activation` is that of dense layers which say none. `scale`: pixels, whole numbers of one byte, are divided by 255.
-    `folders` are searched for layers of a user's own. Errors: `UserError`.
+    `activation` is that of dense layers which say none; `images` says how images are taken. `folders` are searched for
+    layers of a user's own. Errors: `UserError`.
     """
     if isinstance(written, str):
         if written not in NETWORKS:
             raise _problem(knob, f"got {written!r:.40}", f"a list of layers, or one of {', '.join(NETWORKS)}")
         written = NETWORKS[written]
-    first = entrance(described, scale) if any(map(_needs_image, written)) else ()
+    first = entrance(described, images) if any(map(_needs_image, written)) else ()
     shape: Shape = (size_of(described),)
     for layer in first:
         shape = layer.output(shape)
     return (*first, *_layers(written, shape, described, activation, knob, folders))
 
 
-def entrance(described: Mapping[str, Any], scale: bool) -> tuple[Layer, ...]:
+def entrance(described: Mapping[str, Any], images: Images) -> tuple[Layer, ...]:
     """The layer that makes an image of an observation; none where it is no image."""
     shape = described.get("shape", ())
     if described["kind"] != "Box" or len(shape) not in (2, 3):
         return ()
     height, width, channels = (*shape, 1)[:3]
-    first = len(shape) == 3 and channels_first(shape)
+    first = len(shape) == 3 and (channels_first(shape) if images.channels == "auto" else images.channels == "first")
     if first:
         channels, height, width = shape
-    pixels = scale and described.get("dtype") == "|u1"
+    pixels = images.scale and described.get("dtype") == "|u1"
     return (Image(height, width, channels, first, 255.0 if pixels else 1.0),)
 
 
@@ -208,7 +218,7 @@ def encoders_of(
     encoders: Mapping[str, Any],
     described: Mapping[str, Any],
     activation: str,
-    scale: bool = True,
+    images: Images = AS_THEY_ARE,
     folders: Sequence[Path] = (),
 ) -> tuple[Layer, ...]:
     """The layer that joins what each part's own layers give.
@@ -223,7 +233,7 @@ def encoders_of(
             wanted = f"parts of the observation: {', '.join(names)}" if names else "none: the observation has no parts"
             raise _problem("policy.encoders", f"got {name}", wanted)
     branches = [
-        layers_of(encoders.get(name, fitting(part)), part, activation, f"policy.encoders.{name}", scale, folders)
+        layers_of(encoders.get(name, fitting(part)), part, activation, f"policy.encoders.{name}", images, folders)
         for name, (_, part) in zip(names, parts, strict=True)
     ]
     return (Join(tuple(size_of(part) for _, part in parts), tuple(branches)),)
@@ -260,7 +270,7 @@ def said_of(config: Config, task: Task, num_params: int) -> list[str]:
 
 def fitting(part: Mapping[str, Any]) -> Any:
     """The network of a part that none is written for."""
-    first: Any = entrance(part, False)
+    first: Any = entrance(part, AS_THEY_ARE)
     if first:
         least = min(first[0].height, first[0].width)
         return "nature" if least >= 64 else "impala" if least >= 24 else "minatar" if least >= 8 else "minigrid"

@@ -168,11 +168,12 @@ def _written(config: Config, task: Task, learns_values: bool, folders: Sequence[
     """The layers of `policy.network` and `policy.encoders`, with the heads."""
     policy, seen = config.policy, networks.seen_of(task)
     outputs = parameters.num_outputs(task.action, policy.log_std, policy.logistic)
+    images = networks.Images(config.normalize.images, policy.channels)
 
     def hidden(written: Any, knob: str) -> tuple[Layer, ...]:
         if policy.encoders is None:
-            return networks.layers_of(written, seen, policy.activation, knob, config.normalize.images, folders)
-        joined = networks.encoders_of(policy.encoders, seen, policy.activation, config.normalize.images, folders)
+            return networks.layers_of(written, seen, policy.activation, knob, images, folders)
+        joined = networks.encoders_of(policy.encoders, seen, policy.activation, images, folders)
         return (*joined, *networks.dense_after(joined, task.num_features, written, policy.activation, knob, folders))
 
     layers = hidden(policy.network, "policy.network")
