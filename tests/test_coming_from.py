@@ -48,11 +48,10 @@ CLEANRL = {  # fields of Args in cleanrl/ppo.py, and wrappers and functions of c
     "clip_coef", "clip_vloss", "ent_coef", "vf_coef", "target_kl", "norm_adv", "max_grad_norm", "total_timesteps",
     "seed", "NormalizeObservation", "NormalizeReward", "layer_init",
 }  # fmt: skip
-CONTRIB = {
-    "MaskablePPO",
-    "ActionMasker",
-    "action_masks",
-}  # sb3_contrib.ppo_mask, sb3_contrib.common.wrappers, .maskable
+CONTRIB = {  # sb3_contrib.ppo_mask, sb3_contrib.common.wrappers, .maskable; sb3_contrib.ppo_recurrent and its policies
+    "MaskablePPO", "ActionMasker", "action_masks", "RecurrentPPO", "MlpLstmPolicy", "enable_critic_lstm",
+    "model", "predict", "obs", "state", "episode_start", "True",
+}  # fmt: skip
 SPINNING_UP = {  # parameters of pytorch/ppo/ppo.py, pytorch/vpg/vpg.py and tf1/trpo/trpo.py; MLPActorCritic's
     "steps_per_epoch", "epochs", "gamma", "clip_ratio", "pi_lr", "vf_lr", "train_pi_iters", "train_v_iters", "lam",
     "target_kl", "delta", "damping_coeff", "cg_iters", "backtrack_iters", "seed", "hidden_sizes", "activation",
@@ -81,14 +80,23 @@ def rows():
 def test_every_name_of_the_page_is_one_that_the_others_have():
     """Caught, when planted: `clip_range` for CleanRL's `clip_coef`; `max_kl` for Spinning Up's `target_kl`."""
     ours = rows()
-    assert len(ours) == 35
-    known = (set().union(*SB3.values(), POLICY, OTHERS, CONTRIB, RL_ZOO), CLEANRL, SPINNING_UP)
+    assert len(ours) == 34
+    known = (set().union(*SB3.values(), POLICY, OTHERS, RL_ZOO), CLEANRL, SPINNING_UP)
     for knob, cells in ours.items():
         for cell, names in zip(cells, known, strict=True):
             named = re.findall(r"[A-Za-z_]{2,}(?:_[a-z]+)*", " ".join(re.findall(r"`([^`]+)`", cell)))
             assert set(named) - {"False"} <= names, (knob, cell)
         for literal, cell in zip(LITERALS.get(knob, ()), cells[1:], strict=False):
             assert cell == literal, knob
+
+
+def test_names_of_masks_and_memory_are_sb3_contribs():
+    """Caught, when planted: `RecurrentPPO2`."""
+    page = PAGE.partition("## Masks and memory")[2].partition("\n## ")[0]
+    cells = [line.split("|")[2] for line in page.splitlines() if line.startswith("| `")]
+    named = {name for cell in cells for quoted in re.findall(r"`([^`]+)`", cell) for name in re.findall(r"\w+", quoted)}
+    assert len(cells) == 5
+    assert named <= CONTRIB, named - CONTRIB
 
 
 def test_defaults_of_stable_baselines3_are_its_own():
