@@ -212,7 +212,9 @@ def section(data: dict[str, Any]) -> str:
             ),
             "",
         ]
-    return "\n".join([*lines, f"    {data['facts']['command']}", ""])
+    commands = ["python benchmarks/memory.py --only TASKS --kinds KINDS --seeds N"]
+    commands += [f"python benchmarks/memory.py --speed --pairs {len(data['speed'])}"] if data.get("speed") else []
+    return "\n".join([*lines, *(f"    {one}" for one in commands), ""])
 
 
 def figures(task: str, kind: str, found: list[dict[str, Any]]) -> dict[str, Any]:

@@ -52,7 +52,7 @@ def _choose_discrete(acting: Acting, with_log_prob: bool) -> Callable[..., tuple
         action = action.astype(np.int32)
         if not with_log_prob:
             return action, None
-        log_prob = _log_prob(logits, action)
+        log_prob = log_prob_of(logits, action)
         if exploration == "epsilon_softmax" and rate > 0:
             log_prob = np.log(rate / num_actions + (1 - rate) * np.exp(np.maximum(log_prob, -80.0)))
         return action, log_prob
@@ -70,7 +70,7 @@ def log_softmax(logits: Array) -> Array:
     return logits - np.log(np.exp(logits).sum(axis=1, keepdims=True))
 
 
-def _log_prob(logits: Array, action: Array) -> Array:
+def log_prob_of(logits: Array, action: Array) -> Array:
     """log π of the action taken; the largest logit is 0. [E, A], [E] to [E]."""
     return logits[np.arange(len(logits)), action] - np.log(np.add.reduce(np.exp(logits), axis=1))
 
@@ -88,7 +88,11 @@ def _sample(logits: Array, uniform: Array) -> Array:
 # -- one of A_c choices for each of C components
 
 
-def _choose_multi_discrete(acting: Acting, with_log_prob: bool) -> Callable[..., tuple[Array, Array | None]]:
+def multi_discrete(
+    acting: Acting, with_log_prob: bool, sample: Callable[[Array, Array], Array] | None = None
+) -> Callable[..., tuple[Array, Array | None]]:
+    """`sample` draws one component: (logits [E, A], uniform [E]) -> [E]; None: `_sample`."""
+    drawn = sample or _sample
     ends = np.cumsum(acting.action.choices).tolist()
     parts = [slice(start, end) for start, end in zip([0, *ends[:-1]], ends, strict=True)]
 
@@ -98,9 +102,9 @@ def _choose_multi_discrete(acting: Acting, with_log_prob: bool) -> Callable[...,
         for c, part in enumerate(parts):
             logits = outputs[:, part]
             logits = logits - np.maximum.reduce(logits, axis=1, keepdims=True)
-            action[:, c] = logits.argmax(axis=1) if choice == GREEDY else _sample(logits, noise[:, c])
+            action[:, c] = logits.argmax(axis=1) if choice == GREEDY else drawn(logits, noise[:, c])
             if log_prob is not None:
-                log_prob += _log_prob(logits, action[:, c])
+                log_prob += log_prob_of(logits, action[:, c])
         return action, log_prob
 
     return choose
@@ -220,7 +224,7 @@ def _drawn_state_dependent(acting: Acting) -> Callable[..., Any]:
 
 CHOOSERS = {
     "discrete": _choose_discrete,
-    "multi_discrete": _choose_multi_discrete,
+    "multi_discrete": multi_discrete,
     "multi_binary": _choose_multi_binary,
     "box": _choose_box,
 }

@@ -6,12 +6,14 @@ action, log_prob = CHOOSERS["discrete"](acting, True)(outputs, hidden, log_std, 
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
 from pg_theano.environments import masks
+from pg_theano.policies import choosing
 from pg_theano.spec import Acting
 from pg_theano.types import EXPLORE, GREEDY, Array, UserError
 
@@ -60,10 +62,6 @@ def _shifted(logits: Array) -> Array:
     return logits - np.maximum.reduce(logits, axis=1, keepdims=True)
 
 
-def _log_prob(logits: Array, action: Array) -> Array:
-    return logits[np.arange(len(logits)), action] - np.log(np.add.reduce(np.exp(logits), axis=1))
-
-
 def _choose_discrete(acting: Acting, with_log_prob: bool) -> Callable[..., tuple[Array, Array | None]]:
     exploration = acting.exploration
 
@@ -80,7 +78,7 @@ def _choose_discrete(acting: Acting, with_log_prob: bool) -> Callable[..., tuple
         action = action.astype(np.int32)
         if not with_log_prob:
             return action, None
-        log_prob = _log_prob(logits, action)
+        log_prob = choosing.log_prob_of(logits, action)
         if exploration == "epsilon_softmax" and rate > 0:
             number = np.add.reduce(logits > 1e-3 * NEVER, axis=1, dtype=logits.dtype)
             log_prob = np.log(rate / number + (1 - rate) * np.exp(np.maximum(log_prob, -80.0)))
@@ -89,21 +87,7 @@ def _choose_discrete(acting: Acting, with_log_prob: bool) -> Callable[..., tuple
     return choose
 
 
-def _choose_multi_discrete(acting: Acting, with_log_prob: bool) -> Callable[..., tuple[Array, Array | None]]:
-    ends = np.cumsum(acting.action.choices).tolist()
-    parts = [slice(start, end) for start, end in zip([0, *ends[:-1]], ends, strict=True)]
-
-    def choose(outputs, hidden, log_std, noise, rate, choice):
-        action = np.empty((len(outputs), len(parts)), np.int32)
-        log_prob = np.zeros(len(outputs), outputs.dtype) if with_log_prob else None
-        for c, part in enumerate(parts):
-            logits = _shifted(outputs[:, part])
-            action[:, c] = logits.argmax(axis=1) if choice == GREEDY else _sample(logits, noise[:, c])
-            if log_prob is not None:
-                log_prob += _log_prob(logits, action[:, c])
-        return action, log_prob
-
-    return choose
-
-
-CHOOSERS: dict[str, Any] = {"discrete": _choose_discrete, "multi_discrete": _choose_multi_discrete}
+CHOOSERS: dict[str, Any] = {
+    "discrete": _choose_discrete,
+    "multi_discrete": functools.partial(choosing.multi_discrete, sample=_sample),
+}
