@@ -61,7 +61,7 @@ def begun() -> Any:
         from jax._src import compilation_cache
 
     if runtime.is_enough():  # what is compiled is kept by us; what JAX has read from a cache cannot be written again
-        if jax.config.jax_enable_compilation_cache:
+        if getattr(jax.config, "jax_enable_compilation_cache"):  # noqa: B009 - which no type of JAX has
             jax.config.update("jax_enable_compilation_cache", False)
             compilation_cache.reset_cache()
         return jax

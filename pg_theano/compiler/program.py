@@ -1,7 +1,7 @@
 """The bridge: graph -> gradient -> few rewrites -> machine code -> artifact; here, the program that is made of it.
 
-On a cache hit neither PyTensor nor JAX nor `graphs/` is imported: the artifact carries, beside its StableHLO, a manifest
-of all that the host must know.
+On a cache hit neither PyTensor nor JAX nor `graphs/` is imported: the artifact carries, beside its StableHLO, a
+manifest of all that the host must know.
 
     program = load(spec, backend="jax", report=print)
     state = program.init(rng)
