@@ -14,6 +14,7 @@ import numpy as np
 from pg_theano.compiler import building, lowering, runtime, starting
 from pg_theano.compiler import cached as artifacts
 from pg_theano.compiler.building import Around, Shaping
+from pg_theano.system import collector
 from pg_theano.types import State, UserError
 
 Report = Callable[[str, float], None]
@@ -223,7 +224,7 @@ class JaxFunctions:
             return self._built(function, steps, name, path).exported
 
     def _built(self, function: str, steps: int | None, name: str, path: Path) -> Artifact:
-        with building.seldom_collected():
+        with collector.seldom():
             exported, manifest = self._export(function, steps, name.endswith("-agents"))
         facts = manifest | {"function": name, "key": self.key, "about": self.spec.about}
         artifacts.write(path, facts, exported.serialize())
