@@ -70,8 +70,9 @@ def digest(facts: Any, more: bytes = b"") -> str:
 def surroundings() -> bytes:
     """SHA-256 of the sources and the versions that make a graph of a spec."""
     package = Path(__file__).parents[1]
-    rooms = [path for room in ("layers", "graphs", "compiler") for path in sorted((package / room).rglob("*.py"))]
-    sources = [*rooms, *(package / f"{name}.py" for name in ("parameters", "spec", "types"))]
+    rooms = ("layers", "spec", "graphs", "compiler")
+    sources = [path for room in rooms for path in sorted((package / room).rglob("*.py"))]
+    sources += [package / f"{name}.py" for name in ("parameters", "types")]
     digest = hashlib.sha256()
     for path in sources:
         digest.update(path.relative_to(package).as_posix().encode() + b"\0" + path.read_bytes() + b"\0")

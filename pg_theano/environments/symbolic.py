@@ -20,7 +20,7 @@ from gymnasium.vector.utils import batch_space
 
 from pg_theano.compiler import functions, program
 from pg_theano.environments.original import Original
-from pg_theano.spec import Stepped
+from pg_theano.spec.smaller import Stepped
 from pg_theano.system.importing import fingerprint, importable
 from pg_theano.types import Array
 
