@@ -169,7 +169,7 @@ def test_what_determines_machine_code_is_in_its_key(monkeypatch):
         lambda patch: patch.setenv("XLA_FLAGS", "--xla_cpu_enable_fast_math=true"),
         lambda patch: patch.setattr(lowering, "_flags", ["--xla_cpu_enable_fast_math=false"]),
         lambda patch: patch.setenv(lowering._HASTE, "0"),
-        lambda patch: patch.setattr(lowering.machine, "processor", lambda: "another"),
+        lambda patch: patch.setattr(lowering.versions, "features", lambda: "another"),
         lambda patch: patch.setattr(lowering, "_OPTIONS", {}),
     ):
         with monkeypatch.context() as patch:

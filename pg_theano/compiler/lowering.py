@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from pg_theano.compiler import cached, runtime, starting
-from pg_theano.system import machine, stopping
+from pg_theano.system import stopping, versions
 from pg_theano.types import NARROW
 
 Run = tuple[Callable[..., Sequence[Any]], list[str], list[str]]
@@ -86,7 +86,7 @@ def key_of(artifact: str, function: str, sizes: dict[str, int]) -> str:
     """SHA-256, as text, of what determines the machine code of a function of the artifacts with this key."""
     flags = _flags[0] if _flags else os.environ.get("XLA_FLAGS", "")
     haste = os.environ.get(_HASTE, "")
-    return cached.digest([artifact, function, sizes, _OPTIONS, _LOOP_OPTIONS, flags, haste, machine.processor()])
+    return cached.digest([artifact, function, sizes, _OPTIONS, _LOOP_OPTIONS, flags, haste, versions.features()])
 
 
 def kept(key: str) -> Run | None:
