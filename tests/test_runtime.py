@@ -178,6 +178,19 @@ def test_what_determines_machine_code_is_in_its_key(monkeypatch):
     assert len({first, *others}) == 1 + len(others)
 
 
+def test_an_option_that_xla_has_no_longer_is_left_out(monkeypatch):
+    """As on jaxlib 0.12, where haste has one option less. Caught, when planted: the error let through; tried for ever."""
+    import jax
+
+    monkeypatch.setattr(lowering, "_unknown", set())
+    lowered = jax.jit(lambda x: x + 1).lower(np.float32(1))
+    run = lowering._with_known(lowered, lowering._OPTIONS | {"xla_cpu_gone": 1, "xla_cpu_gone_too": True})
+    assert run(np.float32(1)) == 2
+    assert lowering._unknown == {"xla_cpu_gone", "xla_cpu_gone_too"}
+    with pytest.raises(Exception, match="invalid"):
+        lowering._with_known(lowered, {"xla_cpu_prefer_vector_width": "invalid"})
+
+
 def test_results_are_numpys_to_read():
     """Caught, when planted: another type asked of NumPy ignored; a copy in float64."""
     machine = runtime._machine(runtime.starting.count)

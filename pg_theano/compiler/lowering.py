@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import re
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -38,6 +39,10 @@ _THREADS = "NPROC"
 
 _flags: list[str] = []
 """XLA's flags, as they were when it first compiled in this process; it reads them then, and not again."""
+
+
+_unknown: set[str] = set()
+"""Options that this version of XLA has no longer."""
 
 
 def set_variables(widths: Sequence[int]) -> None:
@@ -117,7 +122,7 @@ def compiled(jax: Any, exported: Any, manifest: dict[str, Any], shapes: Sequence
         haste = jax.config.read("jax_disable_most_optimizations")
         options = _OPTIONS | (_LOOP_OPTIONS if manifest["loops"] else {}) | (_IN_HASTE if haste else {})
         lowered = jax.jit(exported.call, keep_unused=True).lower(*shapes)
-        run = lowered.compile(options)
+        run = _with_known(lowered, options)
         # The first call of a function takes longer than all others: it belongs to compiling.
         zeros = [np.zeros(shape.shape, shape.dtype) for shape in shapes]
         if not runtime.is_enough():
@@ -139,3 +144,16 @@ def compiled(jax: Any, exported: Any, manifest: dict[str, Any], shapes: Sequence
             return run(*arguments)
 
     return call, inputs, outputs
+
+
+def _with_known(lowered: Any, options: dict[str, Any]) -> Any:
+    """`lowered`, compiled with those of these options that this version of XLA has."""
+    for _ in options:
+        try:
+            return lowered.compile({name: value for name, value in options.items() if name not in _unknown})
+        except Exception as error:
+            found = re.search(r"No such compile option: '(\w+)'", str(error))
+            if found is None:
+                raise
+            _unknown.add(found[1])
+    return lowered.compile()
