@@ -27,6 +27,7 @@ OPTIMISED = False  # see conftest.machine_code
 
 EXAMPLES = Path(__file__).parents[1] / "docs" / "examples"
 
+NONE = np.zeros((6, 0))  # remembered
 MANY = {"kind": "multi_discrete", "size": 17, "choices": [2, 3] + [2] * 15}  # one expression for all components
 KINDS = [
     *ALL,
@@ -154,15 +155,20 @@ def test_a_run_says_what_it_reacts_to(tmp_path, functions_kept):
     assert again.plain() == found.plain()
 
 
-def test_states_are_thinned_evenly():
-    """Caught, when planted: the first ones only."""
+@pytest.mark.parametrize("agents", [1, 6])
+def test_states_are_thinned_evenly(agents):
+    """Steps are, and each keeps its agents. Caught, when planted: the first ones only; every other row, which after
+    some thinning is always the same agent's."""
     met = explaining._Met(4)
     for step in range(20_000):
-        met.add(np.full(4, step), np.int32(step % 2))
+        met.add(
+            np.full((agents, 4), [[step, who, 0, 0] for who in range(agents)]), np.full(agents, step % 2), NONE[:agents]
+        )
     obs, action, _ = met.arrays()
     assert explaining.MOST_STATES / 2 <= len(obs) <= explaining.MOST_STATES
-    assert len(set(np.diff(obs[:, 0]).tolist())) == 1
-    assert obs[-1, 0] > 19_980
+    assert len(set(np.diff(obs[::agents, 0]).tolist())) == 1
+    assert np.bincount(obs[:, 1].astype(int)).tolist() == [len(obs) // agents] * agents
+    assert obs[-1, 0] > 19_980 - 20 * agents
     assert action.shape == (len(obs),)
 
 

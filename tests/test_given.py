@@ -2,6 +2,7 @@
 
 import functools
 import json
+import sys
 import threading
 
 import gymnasium
@@ -12,7 +13,7 @@ from helpers_runs import small
 
 import pg_theano
 from pg_theano.check_env import check_env
-from pg_theano.config import knobs
+from pg_theano.config import knobs, user_code
 from pg_theano.environments import given, making
 from pg_theano.reports.animation import watch
 from pg_theano.training.playing.stretches import Segments
@@ -245,6 +246,44 @@ def test_another_source_of_the_same_name_is_refused(monkeypatch):
         pg_theano.run(None, "budget.updates=2", resume=folder, environment=local, plot=False)
     monkeypatch.setenv("PG_THEANO_ALLOW_IMPORT", "1")
     assert pg_theano.run(None, "budget.updates=2", resume=folder, environment=local, plot=False).figures
+
+
+HEREDOC = """class Mine(Walk):
+    PAYS = {pays}
+
+    def step(self, action):
+        obs, reward, *rest = super().step(action)
+        return obs, self.PAYS * reward * (action in {{"a", 0, 1}}), *rest
+"""
+
+
+def test_a_class_without_a_source_is_told_by_its_code(capsys):
+    """As `python - <<E` defines it: nothing can be read again. Caught, when planted: constants of the class left out;
+    the order of a set in its code, which may be another one in every process."""
+
+    def a_class(pays):
+        names = {"Walk": Walk, "__name__": "__main__"}
+        exec(HEREDOC.format(pays=pays), names)  # noqa: S102
+        return names["Mine"]
+
+    folder = run(a_class(1), "budget.updates=1").folder
+    said = capsys.readouterr().out
+    assert said.startswith(
+        "__main__:Mine: its source is in no file and no cell; the run records its compiled code instead\n"
+    )
+    facts = json.loads((folder / "run.json").read_text())["code"]["__main__:Mine"]
+    assert facts["sha256"] is None
+    assert facts["compiled"].split()[0] == "{}.{}".format(*sys.version_info)
+    assert pg_theano.run(None, "budget.updates=2", resume=folder, environment=a_class(1), plot=False).figures
+    with pytest.raises(
+        UserError, match=r"has another code, compiled by Python 3\.\d+ \w{12}; expected that of the run"
+    ):
+        pg_theano.run(None, "budget.updates=3", resume=folder, environment=a_class(2), plot=False)
+    facts["compiled"] = "3.9 " + facts["compiled"].split()[1][::-1]  # by another Python, which compiles otherwise
+    user_code._compare_given("__main__:Mine", given._facts_of(a_class(1)), {"__main__:Mine": facts})
+    sets = frozenset([0, 8]), frozenset([8, 0])
+    assert [*sets[0]] != [*sets[1]]
+    assert given._words(sets[0]) == given._words(sets[1])
 
 
 def test_a_class_of_a_module_is_a_knob(tmp_path):
