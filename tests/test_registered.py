@@ -13,7 +13,6 @@ from gymnasium.utils.env_checker import check_env, data_equivalence
 from gymnasium.vector import AutoresetMode
 
 import pg_theano.environments
-from pg_theano.environments import symbolic
 from pg_theano.types import BUILT_IN_DYNAMICS, UserError
 
 assert pg_theano.environments  # importing it registers them
@@ -238,9 +237,9 @@ def test_a_jax_that_cannot_begin_again_says_so(monkeypatch):
     """One line, and no hang. Caught, when planted: nothing, and the first step waited for ever."""
     from jax._src.interpreters import mlir
 
-    from pg_theano.compiler import starting
+    from pg_theano.compiler import lowering, starting
 
     monkeypatch.setattr(starting, "_stale", True)
     monkeypatch.delattr(mlir, "global_thread_pool")
     with pytest.raises(UserError, match=r"was forked after JAX had begun, .*; try the start method spawn"):
-        symbolic.Dynamics(BUILT_IN_DYNAMICS["CartPole-v1"])
+        lowering.begun()

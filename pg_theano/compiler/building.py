@@ -4,7 +4,6 @@ The only caller of `pytensor.function`.
 """
 
 import contextlib
-import gc
 import importlib
 import warnings
 from collections.abc import Callable, Iterator, Sequence
@@ -41,17 +40,6 @@ def import_pytensor() -> None:
     """Before the clock of a compilation starts: this takes a second or two, once a process."""
     with stopping.deferred():
         from pg_theano.compiler import convolving  # noqa: F401  it tells JAX of our Op
-
-
-@contextlib.contextmanager
-def seldom_collected() -> Iterator[None]:
-    """Python's collector comes seldom: it walks a growing graph again and again, a fifth of what that takes."""
-    before = gc.get_threshold()
-    gc.set_threshold(50_000, 20, 100)
-    try:
-        yield
-    finally:
-        gc.set_threshold(*before)
 
 
 def build(module: str, function: str, spec: Shaping) -> tuple[Any, dict[str, Any]]:

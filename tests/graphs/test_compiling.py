@@ -17,6 +17,7 @@ from helpers_graphs import KNOBS
 
 from pg_theano.compiler import building, cached
 from pg_theano.compiler import program as compiling
+from pg_theano.system import collector
 from pg_theano.types import UserError
 
 
@@ -298,7 +299,7 @@ def test_a_cache_that_cannot_be_written_costs_a_warning_and_nothing_else(kept, t
 def test_the_collector_is_as_it_was_after_an_error():
     """Caught, when planted: no `finally`."""
     before = gc.get_threshold()
-    with contextlib.suppress(ZeroDivisionError), building.seldom_collected():
+    with contextlib.suppress(ZeroDivisionError), collector.seldom():
         assert gc.get_threshold() > before
         1 / 0
     assert gc.get_threshold() == before
