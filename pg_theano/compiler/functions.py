@@ -105,7 +105,7 @@ def _of_agents(jax: Any, jit_function: Any, manifest: dict[str, Any]) -> tuple[A
 
 # -- JAX: artifacts
 
-_SIZES = ("E", "T", "B", "A")
+_SIZES = ("E", "T", "B", "A", "S")
 """Of a function's key, after its name; None where it has no such dimension."""
 
 
@@ -253,8 +253,8 @@ class JaxFunctions:
         jit_function, manifest = self.jit_functions[function]
         if agents:
             jit_function, manifest = _of_agents(jax, jit_function, manifest)
-        number, episodes, batch = jax.export.symbolic_shape("A, E, B")
-        shapes = self._shapes(jax, manifest, {"A": number, "E": episodes, "T": steps, "B": batch})
+        sizes = dict(zip("AEBS", jax.export.symbolic_shape("A, E, B, S"), strict=True)) | {"T": steps}
+        shapes = self._shapes(jax, manifest, sizes)
         with lowering.wide(jax, self.spec.dtype), warnings.catch_warnings():
             warnings.filterwarnings("ignore", message="Explicitly requested dtype")
             return jax.export.export(jax.jit(jit_function))(*shapes), manifest

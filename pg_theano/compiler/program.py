@@ -135,7 +135,8 @@ def load(
             values = {"record": rollout.values} | ({} if rollout.memory is None else {"memory": rollout.memory})
             return values, {"E": episodes, "T": steps} | ({"A": number[0]} if agents else {})
         episodes, steps = rollout.mask.shape
-        return rollout._asdict(), {"E": episodes, "T": steps}
+        last = {} if rollout.last_obs is None else {"S": rollout.last_obs.shape[1]}
+        return rollout._asdict(), {"E": episodes, "T": steps} | last
 
     def train(state, rollout, knobs, minibatches=None):
         values, sizes = block(rollout)

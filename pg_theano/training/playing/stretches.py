@@ -149,7 +149,7 @@ class Segments:
                     fresh = environment.begin(ended, seeds[step + 1])  # None: the next step brings them
                     seen = seen if fresh is None else fresh
                     check_finite(environment, seen, None, ended, step - begun)
-            obs[step + 1] = seen
+            obs[step + 1][:] = seen
         if not self.stays:  # what is dropped after this stretch is cut off, and V stands for the rest
             truncated[-1] |= ~terminated[-1]
         self._obs, self._lengths, self._returns, self._memory = obs[-1].copy(), steps - begun, total, memory
