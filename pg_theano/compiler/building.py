@@ -44,6 +44,18 @@ def import_pytensor() -> None:
 
 
 @contextlib.contextmanager
+def in_64_bits(jax: Any) -> Iterator[None]:
+    """PyTensor needs JAX's 64 bits, and turns them on as it is imported. Whoever else uses JAX here keeps his own."""
+    before = jax.config.read("jax_enable_x64")
+    import_pytensor()
+    jax.config.update("jax_enable_x64", True)
+    try:
+        yield
+    finally:
+        jax.config.update("jax_enable_x64", before)
+
+
+@contextlib.contextmanager
 def seldom_collected() -> Iterator[None]:
     """Python's collector comes seldom: it walks a growing graph again and again, a fifth of what that takes."""
     before = gc.get_threshold()

@@ -203,7 +203,7 @@ class JaxFunctions:
                 except Exception as error:  # written by a JAX that this one does not understand, though the key agreed
                     artifacts.warn(f"{path}: not readable by this JAX ({error}); building it anew")
             if name not in self.exported:
-                with building.seldom_collected():
+                with building.seldom_collected(), building.in_64_bits(self.jax):
                     exported, manifest = self._export(function, steps, agents)
                 facts = manifest | {"function": name, "key": self.key, "about": self.spec.about}
                 artifacts.write(path, facts, exported.serialize())
