@@ -299,9 +299,9 @@ def test_a_jax_that_cannot_begin_again_says_so(monkeypatch):
     """One line, and no hang. Caught, when planted: nothing, and the first step waited for ever."""
     from jax._src.interpreters import mlir
 
-    from pg_theano.compiler import starting
+    from pg_theano.compiler import lowering, starting
 
     monkeypatch.setattr(starting, "_stale", True)
     monkeypatch.delattr(mlir, "global_thread_pool")
     with pytest.raises(UserError, match=r"was forked after JAX had begun, .*; try the start method spawn"):
-        symbolic.Dynamics(BUILT_IN_DYNAMICS["CartPole-v1"])
+        lowering.begun()

@@ -227,7 +227,7 @@ def test_only_graphs_and_the_bridge_import_pytensor():
 
 def test_only_the_bridge_imports_jax():
     users = {name for name, path in MODULES.items() if "jax" in map(top_of, imports_of(path))}
-    assert users == {f"pg_theano.compiler.{name}" for name in ("functions", "starting", "convolving")}
+    assert users == {f"pg_theano.compiler.{name}" for name in ("lowering", "starting", "convolving")}
 
 
 FOREIGN = {

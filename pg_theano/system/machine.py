@@ -10,6 +10,7 @@ import contextlib
 import errno
 import mmap
 import os
+import platform
 import secrets
 import select
 import selectors
@@ -149,6 +150,17 @@ def allow_open(files: int) -> None:
 def memory() -> int | None:
     """Bytes that the machine has; None: unknown."""
     return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") if hasattr(os, "sysconf") else None
+
+
+def processor() -> str:
+    """What machine code may be made of here: the processor's model and features, as the system tells them."""
+    try:
+        with open("/proc/cpuinfo", encoding="utf-8", errors="replace") as file:
+            head = file.read(1 << 14).partition("\n\n")[0]
+    except OSError:
+        return f"{platform.machine()} {platform.processor()}"
+    told = (line.partition(":") for line in head.splitlines())
+    return "; ".join(value.strip() for name, _, value in told if name.strip() in ("model name", "flags", "Features"))
 
 
 # -- processes
