@@ -305,6 +305,17 @@ def test_the_collector_is_as_it_was_after_an_error():
     assert gc.get_threshold() == before
 
 
+def test_jax_is_as_wide_after_building_as_it_was_before():
+    """Whoever else uses JAX in this process. Caught, when planted: no `finally`; PyTensor's import left alone, which widens it."""
+    import jax
+
+    assert not jax.config.read("jax_enable_x64")
+    with contextlib.suppress(ZeroDivisionError), building.in_64_bits(jax):
+        assert jax.config.read("jax_enable_x64")
+        1 / 0
+    assert not jax.config.read("jax_enable_x64")
+
+
 def test_rewrites_left_out_are_there_and_change_no_graph_of_ours(cache, monkeypatch):
     """They give the same StableHLO. Caught, when planted: a name with a typing error; `local_dimshuffle_lift` left out."""
     artifact, _ = cache
