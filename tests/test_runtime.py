@@ -174,7 +174,6 @@ def test_what_determines_machine_code_is_in_its_key(monkeypatch):
         lambda patch: patch.setattr(lowering, "_flags", ["--xla_cpu_enable_fast_math=false"]),
         lambda patch: patch.setenv(lowering._HASTE, "0"),
         lambda patch: patch.setattr(lowering.versions, "features", lambda: "another"),
-        lambda patch: patch.setattr(lowering, "_OPTIONS", {}),
     ):
         with monkeypatch.context() as patch:
             change(patch)

@@ -180,9 +180,8 @@ class JaxFunctions:
                 self.compiled[key], read = kept, read + 1
                 continue
             jax, artifact = self.jax, self.artifact(key[0], key[2])
-            shapes = self._shapes(jax, artifact.manifest, sizes)
             self.pending[key] = self.threads.submit(
-                lowering.compiled, jax, artifact.exported, artifact.manifest, shapes, self.spec.dtype, code
+                lowering.compiled, jax, artifact.exported, artifact.manifest, sizes, self.spec.dtype, code
             )
         if read > 1:
             self.report(f"{read} functions, from the cache", time.perf_counter() - began)
@@ -230,12 +229,6 @@ class JaxFunctions:
         artifacts.write(path, facts, exported.serialize())
         return Artifact(facts, lambda: exported, "anew")
 
-    def _shapes(self, jax: Any, manifest: dict[str, Any], sizes: dict[str, Any]) -> list[Any]:
-        return [
-            jax.ShapeDtypeStruct([sizes.get(size, size) for size in shape], dtype)
-            for _, dtype, shape in manifest["inputs"]
-        ]
-
     def _export(self, function: str, steps: int | None, agents: bool) -> tuple[Any, dict[str, Any]]:
         jax = self.jax
         if function not in self.jit_functions:
@@ -254,7 +247,7 @@ class JaxFunctions:
         if agents:
             jit_function, manifest = _of_agents(jax, jit_function, manifest)
         sizes = dict(zip("AEBS", jax.export.symbolic_shape("A, E, B, S"), strict=True)) | {"T": steps}
-        shapes = self._shapes(jax, manifest, sizes)
+        shapes = lowering.shapes_of(jax, manifest, sizes)
         with lowering.wide(jax, self.spec.dtype), warnings.catch_warnings():
             warnings.filterwarnings("ignore", message="Explicitly requested dtype")
             return jax.export.export(jax.jit(jit_function))(*shapes), manifest
