@@ -10,7 +10,11 @@ import numpy as np
 import pytest
 from helpers_runs import assert_equal_runs, ran
 
-from pg_theano.compiler import cached, lowering, runtime
+from pg_theano.compiler import building, cached, lowering, runtime
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "benchmarks"))
+
+import shipped
 
 OPTIMISED = False  # see conftest.machine_code
 
@@ -208,3 +212,35 @@ def test_results_are_numpys_to_read():
         machine.put(runtime._Aval("float32", (3, 2)), kept)
     with pytest.raises(TypeError, match="shape"):
         machine.put(aval, numbers.T)
+
+
+@pytest.mark.slow
+def test_what_is_shipped_needs_no_pytensor_and_is_what_is_built(tmp_path, monkeypatch, capfd):
+    """The wheel's artifacts are those built here, byte for byte; a first run takes them, builds nothing, and is the same
+    run. Caught, when planted: the versions in their key; the key of another spec; an artifact changed by one byte."""
+    words = ["budget.updates=2", "evaluation.episodes=2", "evaluation.every_updates=2"]
+    config = {"budget": {"updates": 2}, "evaluation": {"episodes": 2, "every_updates": 2}}
+    made = shipped.fill(tmp_path / "shipped", [words])
+    monkeypatch.setenv("PG_THEANO_CACHE", str(tmp_path / "built"))
+    ran(config, tmp_path / "anew")
+    own = sorted((tmp_path / "built" / "artifacts").glob("*.stablehlo"))
+    assert [path.read_bytes().partition(b"\n")[2] for path in sorted(own, key=by_function)] == [
+        path.read_bytes().partition(b"\n")[2] for path in sorted(made, key=by_function)
+    ]
+    monkeypatch.setattr(cached, "SHIPPED", str(tmp_path / "shipped"))
+    monkeypatch.setenv("PG_THEANO_CACHE", str(tmp_path / "empty"))
+    with monkeypatch.context() as patch:
+        patch.setattr(building, "build", lambda *given: pytest.fail("a graph was built"))
+        patch.setattr(cached, "surroundings", lambda: b"other versions")
+        ran(config, tmp_path / "first")
+    assert_equal_runs(tmp_path / "anew", tmp_path / "first")
+    for path in made:
+        path.write_bytes(path.read_bytes()[:-1] + b"?")
+    monkeypatch.setenv("PG_THEANO_CACHE", str(tmp_path / "again"))
+    ran(config, tmp_path / "damaged")
+    assert "damaged" in capfd.readouterr().err
+    assert_equal_runs(tmp_path / "anew", tmp_path / "damaged")
+
+
+def by_function(path):
+    return path.name.partition("-")[2]

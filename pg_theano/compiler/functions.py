@@ -132,7 +132,7 @@ class JaxFunctions:
         self, module: str, spec: Shaping, first: str, *, steps: int | None, report: Report, around: Around, agents: bool
     ):
         self.module, self.spec, self.report, self.around, self.agents = module, spec, report, around, agents
-        self.key = artifacts.key_of(module, spec)
+        self.key, self.meaning = artifacts.key_of(module, spec), artifacts.meaning_of(module, spec)
         self.artifacts: dict[str, Artifact] = {}
         self.jit_functions: dict[str, Any] = {}
         self.graph_seconds = 0.0  # spent on building graphs so far, which is reported as it is spent
@@ -208,7 +208,7 @@ class JaxFunctions:
         name = self._name(function, steps)
         if name not in self.artifacts:
             path = artifacts.cache_folder() / "artifacts" / f"{self.key[:32]}-{name}.stablehlo"
-            found = artifacts.read(path, self.key)
+            found = artifacts.read(path, self.key) or artifacts.shipped(self.meaning, name)
             self.artifacts[name] = (
                 self._built(function, steps, name, path)
                 if found is None
@@ -226,7 +226,7 @@ class JaxFunctions:
     def _built(self, function: str, steps: int | None, name: str, path: Path) -> Artifact:
         with collector.seldom(), building.in_64_bits(self.jax):
             exported, manifest = self._export(function, steps, name.endswith("-agents"))
-        facts = manifest | {"function": name, "key": self.key, "about": self.spec.about}
+        facts = manifest | {"function": name, "key": self.key, "meaning": self.meaning, "about": self.spec.about}
         artifacts.write(path, facts, exported.serialize())
         return Artifact(facts, lambda: exported, "anew")
 

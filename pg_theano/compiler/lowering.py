@@ -65,6 +65,7 @@ def begun() -> Any:
         import jax.export
         from jax._src import compilation_cache
 
+    jax.config.update("jax_traceback_in_locations_limit", 0)  # artifacts name no file of this machine
     if runtime.is_enough():  # what is compiled is kept by us; what JAX has read from a cache cannot be written again
         if getattr(jax.config, "jax_enable_compilation_cache"):  # noqa: B009 - which no type of JAX has
             jax.config.update("jax_enable_compilation_cache", False)

@@ -270,14 +270,19 @@ def test_a_changed_source_is_another_key(tmp_path, monkeypatch, path):
     package = tmp_path / "pg_theano"
     shutil.copytree(Path(cached.__file__).parents[1], package, ignore=shutil.ignore_patterns("__pycache__"))
     monkeypatch.setattr(cached, "__file__", str(package / "compiler" / "cached.py"))
-    cached.surroundings.cache_clear()  # as another process finds it
+    forgotten()  # as another process finds it
     before = key_of(small())
     with (package / path).open("a") as file:
         file.write("\n# a change\n")
-    cached.surroundings.cache_clear()
+    forgotten()
     found = key_of(small())
-    cached.surroundings.cache_clear()
+    forgotten()
     assert found != before
+
+
+def forgotten():
+    cached.sources.cache_clear()
+    cached.surroundings.cache_clear()
 
 
 @pytest.mark.slow
