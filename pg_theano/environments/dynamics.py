@@ -9,7 +9,7 @@ import gymnasium
 import numpy as np
 from gymnasium.error import InvalidAction
 
-from pg_theano.compiler import functions, program
+from pg_theano.compiler import functions, program, runtime
 from pg_theano.environments.original import Original
 from pg_theano.spec.smaller import Stepped
 from pg_theano.system.importing import fingerprint, importable
@@ -39,7 +39,7 @@ class Dynamics:
         self.observation_space = gymnasium.spaces.Box(low, high, dtype=self.dtype.type)
         self.masks = bool(self.task.get("masks"))  # whether rows of observations end with a mask
         self._discrete, self._choices = self.task["action_kind"] == "discrete", self.task["num_actions"]
-        self._pairs: dict[int, Array] = {}  # of one episode: checked before
+        self._pairs: dict[int, Any] = {}  # of one episode: checked before
         if self._discrete:
             self.action_space: gymnasium.Space = gymnasium.spaces.Discrete(self.task["num_actions"])
         else:
@@ -53,7 +53,7 @@ class Dynamics:
         out = self._functions.call("reset", {"E": noise.shape[1]}, {}, {"initial_noise": noise})
         return np.asarray(out["env_state"])[:, :number], np.asarray(out["obs"])[:number]
 
-    def step(self, env_state: Array, action: Any) -> tuple[Array, Array, Array, Array]:
+    def step(self, env_state: Any, action: Any) -> tuple[Any, Array, Array, Array]:
         """(env_state [S, E], action) to (env_state, obs [E, F], reward [E], terminated [E])."""
         number = env_state.shape[1]
         given = self._checked(action, number)
@@ -62,20 +62,23 @@ class Dynamics:
             return state[:, :1], obs[:1], reward[:1], terminated[:1]
         return self._run(env_state, given)
 
-    def step_alone(self, rows: Array, action: Any) -> tuple[Array, Array, Array, Array]:
+    def step_alone(self, rows: Any, action: Any) -> tuple[Any, Array, Array, Array]:
         """As `step`, of one episode that stands in both columns of `rows` [S, 2]; so do its results."""
         kind = type(action)
         if (kind is int or kind is np.int64) and action in self._pairs:
             return self._run(rows, self._pairs[action])
         given = twice(self._checked(np.asarray(action)[None], 1), 0)
         if self._discrete:
-            self._pairs[int(given[0])] = given
+            self._pairs[int(given[0])] = runtime.held(given)
         return self._run(rows, given)
 
-    def _run(self, rows: Array, given: Array) -> tuple[Array, Array, Array, Array]:
-        out = self._functions.call("step", {"E": len(given)}, {}, {"env_state": rows, "action": given})
-        state, obs, reward, terminated = [np.asarray(out[one]) for one in ("env_state", "obs", "reward", "terminated")]
-        return state, obs, reward, terminated
+    def _run(self, rows: Any, given: Any) -> tuple[Any, Array, Array, Array]:
+        """The state stays where jaxlib holds it, which the next step takes at once."""
+        out = self._functions.call("step", {"E": given.shape[0]}, {}, {"env_state": rows, "action": given})
+        state = out["env_state"]
+        if type(state) is not runtime.Kept:  # JAX's own cannot be used after a fork
+            state = np.asarray(state)
+        return state, np.asarray(out["obs"]), np.asarray(out["reward"]), np.asarray(out["terminated"])
 
     def told(self, rows: Array) -> tuple[Array, dict[str, Any]]:
         """(observations [..., F], infos) of rows that may end with a mask."""
@@ -115,8 +118,8 @@ class _Altered(Dynamics):
         vars(self).update(vars(dynamics))
         self._plain, self._original = getattr(dynamics, "_plain", dynamics), original
 
-    def _run(self, rows: Array, given: Array) -> tuple[Array, Array, Array, Array]:
-        return self._original.stepped(rows, given)
+    def _run(self, rows: Any, given: Any) -> tuple[Any, Array, Array, Array]:
+        return self._original.stepped(np.asarray(rows), np.asarray(given))
 
     def __reduce__(self) -> tuple[Any, ...]:
         return _Altered, (self._plain, self._original)

@@ -43,7 +43,7 @@ class SymbolicEnv(Numbers, gymnasium.Env):
     @property
     def state(self) -> Any:
         """[S], under the name that it has in Gymnasium's own; None before the first reset."""
-        return None if self._rows is None else self._rows[:, 0]
+        return None if self._rows is None else np.asarray(self._rows)[:, 0]
 
     @state.setter
     def state(self, value: Any) -> None:
@@ -113,10 +113,19 @@ class SymbolicVectorEnv(Numbers, VectorEnv):
         self._seed([None] * num_envs)
         self.elapsed = np.zeros(num_envs, np.int64)
         self.prev_done = np.zeros(num_envs, bool)
-        self.state: Any = None  # [S, E], under the name that it has in Gymnasium's own
+        self._state: Any = None  # [S, E], where jaxlib holds it
         width = len(self.dynamics.task["obs_low"]) + self.dynamics.masks * self.dynamics.task["num_actions"]
         self.obs = np.zeros((num_envs, width), self.dynamics.dtype)
         self._actions: Any = None
+
+    @property
+    def state(self) -> Any:
+        """[S, E], under the name that it has in Gymnasium's own; None before the first reset."""
+        return None if self._state is None else np.asarray(self._state)
+
+    @state.setter
+    def state(self, value: Any) -> None:
+        self._state = value
 
     def reset(self, *, seed: Any = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
         """Seeds and options as `SyncVectorEnv` takes them.
@@ -136,7 +145,7 @@ class SymbolicVectorEnv(Numbers, VectorEnv):
         return self._told({}, which)
 
     def step(self, actions: Any) -> tuple[Any, Any, Any, Any, dict[str, Any]]:
-        if self.state is None:
+        if self._state is None:
             raise ResetNeeded(f"{self.dynamics.name}: got a step before the first reset; try envs.reset() first")
         resetting = self.prev_done
         some = resetting.any()
@@ -145,7 +154,7 @@ class SymbolicVectorEnv(Numbers, VectorEnv):
                 f"{self.dynamics.name}: got a step of environments {np.flatnonzero(resetting).tolist()}, which have "
                 "ended; expected their reset before it, as autoreset is disabled; try options={'reset_mask': ...}"
             )
-        self.state, self.obs, reward, terminated = self.dynamics.step(self.state, actions)
+        self._state, self.obs, reward, terminated = self.dynamics.step(self._state, actions)
         reward, terminated, self._actions = reward.astype(np.float64), terminated.copy(), actions
         self.elapsed += 1
         if some:
@@ -173,7 +182,7 @@ class SymbolicVectorEnv(Numbers, VectorEnv):
 
     def render(self) -> Any:
         """A picture of each environment."""
-        states = [None] * self.num_envs if self.state is None else self.state.T
+        states = [None] * self.num_envs if self._state is None else self.state.T
         actions = [None if n == 0 else self._actions[i] for i, n in enumerate(self.elapsed)]
         return tuple(self.original.picture(*one, self.spec) for one in zip(states, actions, strict=True))
 
@@ -197,7 +206,7 @@ class SymbolicVectorEnv(Numbers, VectorEnv):
                 f"{self.dynamics.name}: options['reset_mask']: got {mask!r}; expected a NumPy array of bool of shape "
                 f"({self.num_envs},), with a True in it"
             )
-        if self.state is None and not mask.all():
+        if self._state is None and not mask.all():
             raise ResetNeeded(f"{self.dynamics.name}: got a reset of some before that of all; try envs.reset() first")
         return mask, options
 
@@ -213,6 +222,6 @@ class SymbolicVectorEnv(Numbers, VectorEnv):
             for i in np.flatnonzero(which):
                 state[:, i], obs[i] = self.original.begun(self._np_random[i], options, self.dynamics.dtype)
         if not which.all():
-            state, obs = np.where(which, state, self.state), np.where(which[:, None], obs, self.obs)
-        self.state, self.obs = state, obs
+            state, obs = np.where(which, state, self._state), np.where(which[:, None], obs, self.obs)
+        self._state, self.obs = state, obs
         self.elapsed[which], self.prev_done = 0, self.prev_done & ~which
