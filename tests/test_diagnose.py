@@ -11,7 +11,7 @@ from pg_theano.config import reading
 from pg_theano.reports.diagnosing import diagnose, standing, tried
 from pg_theano.reports.pages import whole
 from pg_theano.reports.reasons import Evidence
-from pg_theano.spec import Spec
+from pg_theano.spec.reading import spec_of
 from pg_theano.types import UserError
 
 OPTIMISED = False  # see conftest.machine_code
@@ -84,7 +84,7 @@ def recorded(name):
     """The evidence of a run that learned, as tests/tables/make_good_runs.py kept it."""
     kept = GOOD[name]
     columns = {name: np.array(values, float) for name, values in kept["columns"].items()}
-    config, spec = reading.from_dict(kept["config"]), Spec.of_plain(kept["spec"])
+    config, spec = reading.from_dict(kept["config"]), spec_of(kept["spec"])
     return Evidence(config, spec, kept["task"], columns, kept["result"])
 
 

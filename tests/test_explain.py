@@ -19,7 +19,7 @@ from pg_theano.graphs import explaining as graph
 from pg_theano.layers import Dense, Embed, Image
 from pg_theano.policies import acting as forward
 from pg_theano.runs import folder
-from pg_theano.spec import Acting, Learning, Spec
+from pg_theano.spec import Acting, Learning, Spec, reading
 from pg_theano.training import explaining
 from pg_theano.types import ActionSpace, UserError
 
@@ -83,7 +83,7 @@ def test_the_derivative_is_that_of_differences_for_every_kind_of_action(action, 
 
 def wider(acting, bounds):
     plain = acting.plain()
-    return Acting.of_plain(plain | {"action": plain["action"] | bounds})
+    return reading.acting_of(plain | {"action": plain["action"] | bounds})
 
 
 def test_and_for_many_components():
@@ -91,7 +91,7 @@ def test_and_for_many_components():
     outputs = sum(MANY["choices"])
     layout = [["policy/w1", [3, outputs], ""], ["policy/b1", [outputs], ""]]
     plain = a_policy(SPECS[1]).acting.plain() | {"layout": layout}
-    acting = Acting.of_plain(plain | {"action": MANY | {"low": [], "high": []}})
+    acting = reading.acting_of(plain | {"action": MANY | {"low": [], "high": []}})
     check(acting, {"params": np.random.default_rng(0).normal(size=acting.num_params)})
 
 

@@ -58,16 +58,21 @@ def check_cache() -> None:
 
 def key_of(module: str, spec: Shaping) -> str:
     """SHA-256 of what determines the graphs of a module, and of what determines their meaning."""
-    facts = json.dumps([FORMAT, module, spec.shaping()], sort_keys=True).encode()
-    return hashlib.sha256(facts + surroundings()).hexdigest()
+    return digest([module, spec.shaping()], surroundings())
+
+
+def digest(facts: Any, more: bytes = b"") -> str:
+    """SHA-256 of plain data, as text."""
+    return hashlib.sha256(json.dumps([FORMAT, facts], sort_keys=True).encode() + more).hexdigest()
 
 
 @functools.cache  # they are imported, or will be, once a process: 10 ms
 def surroundings() -> bytes:
     """SHA-256 of the sources and the versions that make a graph of a spec."""
     package = Path(__file__).parents[1]
-    rooms = [path for room in ("layers", "graphs", "compiler") for path in sorted((package / room).rglob("*.py"))]
-    sources = [*rooms, *(package / f"{name}.py" for name in ("parameters", "spec", "types"))]
+    rooms = ("layers", "spec", "graphs", "compiler")
+    sources = [path for room in rooms for path in sorted((package / room).rglob("*.py"))]
+    sources += [package / f"{name}.py" for name in ("parameters", "types")]
     digest = hashlib.sha256()
     for path in sources:
         digest.update(path.relative_to(package).as_posix().encode() + b"\0" + path.read_bytes() + b"\0")
@@ -80,7 +85,7 @@ def surroundings() -> bytes:
 
 def remembered(facts: dict[str, Any], make: Callable[[], Any]) -> Any:
     """Plain data that only a user's code can tell. Kept beside the artifacts, under the facts that determine it."""
-    key = hashlib.sha256(json.dumps([FORMAT, facts, sys.version_info[:3]], sort_keys=True).encode()).hexdigest()
+    key = digest([facts, sys.version_info[:3]])
     check_cache()
     path = cache_folder() / "artifacts" / f"{key[:32]}.json"
     found = read(path, key)
@@ -128,10 +133,10 @@ def write(path: Path, manifest: dict[str, Any], payload: bytes) -> None:
 
 
 class MachineCode:
-    """What JAX asks of a compilation cache (`jax._src.compilation_cache_interface`): get, put, and a path.
+    """Machine code by its key. It is what JAX asks of a compilation cache too: get, put, and a path.
 
     JAX's own writes a file in place, keeps one that is torn for ever, and (where zstandard is installed) loads one with
-    a flipped bit: machine code that computes something else. `functions._jax` puts this in its place. The seal covers
+    a flipped bit: machine code that computes something else. `lowering.begun` puts this in its place. The seal covers
     the key too: a file under another's name is as damaged as one with a flipped bit.
     """
 
@@ -154,6 +159,10 @@ class MachineCode:
 
     def put(self, key: str, value: bytes) -> None:
         _put(self._folder() / key, _head(key, value) + b"\n" + value, self._warn)
+
+
+def machine_code() -> MachineCode:
+    return MachineCode(xla_folder, warn)
 
 
 def _lines(path: Path, doing: str, warn: Callable[[str], None]) -> tuple[bytes, bytes] | None:

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from pg_theano.config.knobs import Config
-from pg_theano.spec import names_in
+from pg_theano.spec.reading import names_in
 from pg_theano.system import handed, importing
 from pg_theano.system.console import say
 from pg_theano.system.importing import facts_of, is_own

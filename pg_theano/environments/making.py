@@ -18,13 +18,14 @@ import numpy as np
 
 from pg_theano.config import knobs
 from pg_theano.environments import joint, masks
+from pg_theano.environments.dynamics import Dynamics
 from pg_theano.environments.masks_of_many import of_dynamics
 from pg_theano.environments.naming import explained, maker_of, quiet, spec_of, wrappers_of
 from pg_theano.environments.parallel import Parallel
 from pg_theano.environments.rows import Flat, has_parts, observation_of
 from pg_theano.environments.singles import Slots
 from pg_theano.environments.spaces import action_of, size_of, spaces_of
-from pg_theano.environments.symbolic import Dynamics, SymbolicEnv, SymbolicVectorEnv
+from pg_theano.environments.symbolic import SymbolicEnv, SymbolicVectorEnv
 from pg_theano.environments.telling import close_quietly
 from pg_theano.environments.vectors import FirstRow, VectorClass
 from pg_theano.environments.workers import Workers

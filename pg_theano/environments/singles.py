@@ -49,6 +49,8 @@ class Slots:
         self.task = Task(config.id, self._observation.size, self._action.space, time_limit, threshold, spaces)
         # Of anything but a box only the space itself can say whether an observation belongs to it.
         self._shape = first.observation_space.shape if first._is_box else None
+        self._only_numbers = first._is_box and spaces is not None and "observe" not in spaces["observation"]
+        self._only_numbers &= self._observation.dtype != np.uint8
         self._kinds = "u" if self._observation.dtype == np.uint8 else "fiub"  # of numbers that need no closer look
         self._obs = np.zeros((self.num_envs, self.task.obs_size), self._observation.dtype)  # replaced, never written to
         self.real = np.ones(self.num_envs, bool)
@@ -107,7 +109,7 @@ class Slots:
             place.now = None
         self._taken = self._playing, results
         seen, reward, terminated, truncated = self._together(results) or self._one_by_one(results)
-        obs = self._observation.convert(seen)
+        obs = self._rows(seen)
         if self._parked:
             obs, reward = self._spread(obs, self._obs), self._spread(reward, np.zeros(self.num_envs))
             terminated, truncated = (
@@ -115,6 +117,12 @@ class Slots:
             )
         self._obs = obs
         return obs, reward, terminated, truncated
+
+    def _rows(self, seen: Array) -> Array:
+        """Checked observations as rows [N, F], of their own. A number too large for them becomes an infinity."""
+        if not self._only_numbers:
+            return self._observation.convert(seen)
+        return seen.astype(self._observation.dtype).reshape(len(seen), self._observation.size)
 
     def _spread(self, rows: Array, parked: Array) -> Array:
         """Put the rows of the environments that play among the `parked` rows of all."""

@@ -110,6 +110,7 @@ class Stepper:
         return np.array([slot.steps for slot in self.slots.slots])
 
 
+@np.errstate(over="ignore")  # an infinity is reported where it is known whose it is
 def main(argv: list[str]) -> None:
     line, memory, setup = children.entered(argv)
     try:
