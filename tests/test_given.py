@@ -45,6 +45,14 @@ class Walk(gymnasium.Env):
         return self._obs(), float(self.x), over, self.t >= 6 and not over, {}
 
 
+class Sour(Walk):
+    """Pays what is no number."""
+
+    def step(self, action):
+        obs, _, *rest = super().step(action)
+        return obs, float("nan"), *rest
+
+
 class Locked(Walk):
     """It cannot be copied, nor pickled."""
 
@@ -341,6 +349,27 @@ def test_check_env_takes_the_same():
 
     assert check_env(Walk).healthy
     assert "step returns four values" in " ".join(check_env(lambda: Faulty()).lines())
+
+
+@pytest.mark.parametrize("mode", AutoresetMode)
+def test_check_env_takes_a_vector_env(mode):
+    """It looks at its first environment. Caught, when planted: its rewards of all rows taken for a reward; the next
+    episode's first observation taken for the last one of this; rows of other seeds, which end at other times."""
+
+    def envs(kind=Walk):
+        return SyncVectorEnv([kind] * 2, autoreset_mode=mode)
+
+    looked, alone = making.FirstRow(envs(lambda: Walk(end=9))), Walk(end=9)
+    for seed in (3, 4):
+        assert looked.reset(seed=seed)[0].tolist() == alone.reset(seed=seed)[0].tolist()
+        for action in (1, 0, 1, 1, 0, 1):
+            expected = alone.step(action)
+            seen, *rest = looked.step(action)
+            assert (seen.tolist(), *rest) == (expected[0].tolist(), *expected[1:])
+        assert rest[2]
+    if mode == AutoresetMode.SAME_STEP:
+        assert check_env(envs()).findings == []
+        assert "the reward is nan" in " ".join(check_env(envs(Sour)).lines())
 
 
 def test_a_vector_env_takes_no_wrappers_and_no_limit():

@@ -27,7 +27,7 @@ from pg_theano.environments.singles import Slots
 from pg_theano.environments.spaces import action_of, size_of, spaces_of
 from pg_theano.environments.symbolic import SymbolicEnv, SymbolicVectorEnv
 from pg_theano.environments.telling import close_quietly
-from pg_theano.environments.vectors import VectorClass
+from pg_theano.environments.vectors import FirstRow, VectorClass
 from pg_theano.environments.workers import Workers
 from pg_theano.system import handed
 from pg_theano.system.importing import importable
@@ -199,6 +199,7 @@ def _single(
     env: Any
     if (maker := maker_of(config)) is not None:
         env = maker(config.kwargs, render_mode)
+        env = FirstRow(env) if isinstance(env, gymnasium.vector.VectorEnv) else env
         env = gymnasium.wrappers.TimeLimit(env, **limit) if limit else env
     else:
         rendering = {} if render_mode is None else {"render_mode": render_mode}
