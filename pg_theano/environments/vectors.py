@@ -209,7 +209,8 @@ class FirstRow(gymnasium.Env):
 
     def step(self, action: Any) -> tuple[Any, float, bool, bool, dict[str, Any]]:
         number, space = self.envs.num_envs, self.action_space
-        actions = concatenate(space, [action] * number, create_empty_array(space, number))
+        into: Any = create_empty_array(space, number)
+        actions = concatenate(space, [action] * number, into)
         obs, rewards, *ends, infos = self.envs.step(actions)
         terminated, truncated = (bool(flags[0]) for flags in ends)
         seen = infos["final_obs"][0] if self._same_step and (terminated or truncated) else self._first(obs)
