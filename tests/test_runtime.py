@@ -1,6 +1,8 @@
 """What is kept of compiling is run by jaxlib alone: without JAX, with the same bits, or by JAX where that cannot be."""
 
+import copy
 import os
+import pickle
 import re
 import subprocess
 import sys
@@ -211,6 +213,19 @@ def test_results_are_numpys_to_read():
         machine.put(runtime._Aval("float32", (3, 2)), kept)
     with pytest.raises(TypeError, match="shape"):
         machine.put(aval, numbers.T)
+
+
+def test_an_array_is_held_for_the_calls_to_come(monkeypatch):
+    """Copied and pickled it is NumPy's. Caught, when planted: `__reduce__` left out; held where JAX decides."""
+    numbers = np.arange(6, dtype=np.float32)
+    held = runtime.held(numbers)
+    machine = runtime._machine(runtime.starting.count)
+    assert machine.put(runtime._Aval("float32", (6,)), held) is held.held
+    for twin in (copy.deepcopy(held), pickle.loads(pickle.dumps(held))):  # noqa: S301
+        assert isinstance(twin, np.ndarray)
+        assert twin.tolist() == numbers.tolist()
+    monkeypatch.setattr(runtime, "is_enough", lambda: False)
+    assert runtime.held(numbers) is numbers
 
 
 @pytest.mark.slow
