@@ -35,11 +35,17 @@ MILLION = [
     "budget.env_steps=1000000",
     "schedules.learning_rate={kind: linear, initial: 1.0e-3, final: 0.0, over_updates: 244}",
 ]
+DENSE = ["policy.network=null", "policy.hidden=[128, 128]"]
+ASTERIX, INVADERS = (f"environment.id=minatar.gym:MinAtar/{name}-v1" for name in ("Asterix", "SpaceInvaders"))
 TASKS: dict[str, tuple[str, list[str], int, float | None]] = {
     "DoorKey-5x5": ("ppo-minigrid-doorkey", [], 5, 0.964),
     "KeyCorridorS3R1": ("ppo-minigrid-doorkey", CORRIDOR, 5, 0.949),
     "Breakout, conv": ("ppo-minatar-breakout", MILLION, 3, None),
-    "Breakout, dense": ("ppo-minatar-breakout", [*MILLION, "policy.network=null", "policy.hidden=[128, 128]"], 3, None),
+    "Breakout, dense": ("ppo-minatar-breakout", [*MILLION, *DENSE], 3, None),
+    "Asterix, conv": ("ppo-minatar-breakout", [*MILLION, ASTERIX], 3, None),
+    "Asterix, dense": ("ppo-minatar-breakout", [*MILLION, ASTERIX, *DENSE], 3, None),
+    "SpaceInvaders, conv": ("ppo-minatar-breakout", [*MILLION, INVADERS], 3, None),
+    "SpaceInvaders, dense": ("ppo-minatar-breakout", [*MILLION, INVADERS, *DENSE], 3, None),
 }
 """Each by its config, what is changed, how many seeds, and what the reference reaches."""
 

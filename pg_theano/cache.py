@@ -33,7 +33,7 @@ def entries(folder: Path | None = None) -> list[dict[str, Any]]:
 
 
 def machine_code(folder: Path | None = None) -> tuple[int, int]:
-    """(files, bytes) of XLA's own cache of machine code."""
+    """(files, bytes) of machine code that is kept."""
     files = [path for path in ((folder or cache_folder()) / "xla").rglob("*") if path.is_file()]
     return len(files), sum(path.stat().st_size for path in files)
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from pg_theano.config.tables import help_text
-from pg_theano.system import commands
+from pg_theano.system import collector, commands
 from pg_theano.system.console import say
 
 
@@ -23,11 +23,12 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _plot(arguments: argparse.Namespace) -> int:
-    from pg_theano.reports.plots import draw  # late: matplotlib is slow to import, and -h must not wait for it
-
     names = [run.resolve().name for run in arguments.runs]  # of several a figure of their own
     out = arguments.out or Path("plots") / f"{'-'.join(names)[:120]}.png"
-    draw(arguments.runs, out, title=arguments.title)
+    with collector.seldom():
+        from pg_theano.reports.plots import draw  # late: matplotlib is slow to import, and -h must not wait for it
+
+        draw(arguments.runs, out, title=arguments.title)
     if arguments.json:
         commands.answer({"file": str(out)})
     else:

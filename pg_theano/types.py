@@ -152,10 +152,11 @@ class Rollout(NamedTuple):
     truncated: Any  # [E, T]
     mask: Any  # [E, T]   1 where a step really happened
     memory: Any = None  # [E, K, M] of a policy that remembers, before the first step of each of K sequences of a row
+    last_obs: Any = None  # [E, S, F] of pixels in stretches, in place of `next_obs`; see `Block.last_obs`
 
 
-OF_EVERY_POLICY = Rollout._fields[:-1]
-"""The fields of a rollout, but for what a policy remembers, which is there where one does."""
+OF_EVERY_POLICY = Rollout._fields[:-2]
+"""The fields of a rollout, but for those of some policies."""
 
 
 class Played(NamedTuple):

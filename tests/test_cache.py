@@ -75,7 +75,7 @@ def test_damaged_machine_code_is_compiled_anew_and_says_so(filled, capsys):
         warned = capsys.readouterr().err.splitlines()
         read = [path for path in files if path.read_bytes() != damage(before[path])]
         assert sorted(warned) == [f"warning: {path}: damaged; compiling it anew" for path in read]
-        assert any("jit_call" in path.name for path in read)
+        assert read
         assert all(cached.MachineCode(lambda: filled / "xla", print).get(path.name) for path in read)
 
 

@@ -1,13 +1,19 @@
 """Stretches of a fixed length: what stands in their rows, and episodes that stay open between them."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import probe_environments as probes
+import pytensor.tensor as pt
 import pytest
+from helpers_graphs import interpreted
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pg_theano.config import knobs as sections
 from pg_theano.environments import making
+from pg_theano.graphs import estimates
+from pg_theano.training.playing.block import FEWEST_LAST
 from pg_theano.training.playing.stretches import Segments
 from pg_theano.types import OF_EVERY_POLICY, Rollout, UserError
 
@@ -84,6 +90,28 @@ def test_rows_are_what_the_environments_said(num_envs, sizes, seed):
         assert played.lengths.tolist() == lengths
         assert played.env_steps == num_envs * steps
         assert rollout.mask.shape == (num_envs, steps) and rollout.mask.all()
+
+
+def test_successors_that_are_held_once_are_the_same():
+    """What V sees of `last_obs` and of the next step is `next_obs`, wherever it counts: an observation for its own V.
+
+    Caught, when planted: the first observation of the next episode for the last of this one, at the end of a stretch
+    and within; slots counted from 1, and for terminated episodes too; another row's; ends of both kinds merged.
+    """
+    value, last = pt.dmatrix(), pt.dmatrix()
+    ends = [pt.dmatrix(), pt.dmatrix()]
+    block = SimpleNamespace(terminated=ends[0], truncated=ends[1])
+    found = interpreted([value, last, *ends], estimates.of_successors(value, last, block))
+    one, sizes = segments("EitherEnd-v0", 3, keep=[*OF_EVERY_POLICY, "last_obs"]), set()
+    for number, steps in enumerate((1, 40, 7, 64)):
+        played = collect(one, steps, number)[1].rollout
+        sizes.add(played.last_obs.shape[1])
+        observed = (played.obs, played.next_obs, played.last_obs)
+        obs, following, last_obs = (part.astype(float) @ [1000.0, 1.0, 0.0] for part in observed)
+        flags = played.terminated.T.astype(float), played.truncated.T.astype(float)
+        counts = ~played.terminated.T
+        assert np.array_equal(found(obs.T, last_obs.T, *flags)[counts], following.T[counts])
+    assert min(sizes) == FEWEST_LAST and max(sizes) >= 4
 
 
 def test_environments_go_on_where_they_stopped():
@@ -181,7 +209,7 @@ def test_what_was_open_goes_on_bit_for_bit(id, knobs, sizes):
         assert all(np.array_equal(saved[name], again[name]) for name in saved)
         for block in range(stop, 3):
             _, theirs = collect(resumed, sizes[block], block)
-            for ours, other in zip(played[block].rollout[:-1], theirs.rollout[:-1], strict=True):
+            for ours, other in zip(played[block].rollout[:-2], theirs.rollout[:-2], strict=True):
                 assert ours.tobytes() == other.tobytes()
             assert played[block].returns.tobytes() == theirs.returns.tobytes()
             assert played[block].lengths.tobytes() == theirs.lengths.tobytes()

@@ -146,10 +146,11 @@ def test_a_run_is_the_same_run_and_goes_on_where_it_stopped(elsewhere):
     assert_equal_runs("here", "halves")
 
 
-def spread_over(monkeypatch, seconds=1e-3, cores=2, num_envs=5, steps=None, id=UNTRUSTED, own=True, **knobs):
+def spread_over(monkeypatch, seconds=1e-3, cores=2, num_envs=5, steps=None, id=UNTRUSTED, own=True, load=1.0, **knobs):
     """Environments as `environment.workers: auto` steps them, where a step takes so long and there are so many cores."""
     monkeypatch.setattr(spreading, "step_seconds", lambda environment: seconds)
     monkeypatch.setattr(machine, "cores", lambda: cores)
+    monkeypatch.setattr(machine, "load", lambda: load)
     monkeypatch.setattr(making, "is_gymnasiums_own", lambda config: own)
     config = sections.Environment(id=id, workers="auto", **knobs)
     made = making.make(config, num_envs=num_envs, dtype="float32", single_environments=True)
@@ -252,7 +253,15 @@ class Clocked(gymnasium.Wrapper):
 
 @pytest.mark.parametrize(
     "changes",
-    [{"seconds": 1e-6}, {"cores": 1}, {"num_envs": 1}, {"look": False}, {"own": False}, {"id": "Alone-v0"}],
+    [
+        {"seconds": 1e-6},
+        {"cores": 1},
+        {"load": 2.0},
+        {"num_envs": 1},
+        {"look": False},
+        {"own": False},
+        {"id": "Alone-v0"},
+    ],
     ids=str,
 )
 def test_where_it_does_not_pay_or_cannot_be_nothing_changes(monkeypatch, changes):

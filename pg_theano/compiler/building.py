@@ -4,7 +4,6 @@ The only caller of `pytensor.function`.
 """
 
 import contextlib
-import gc
 import importlib
 import warnings
 from collections.abc import Callable, Iterator, Sequence
@@ -44,14 +43,15 @@ def import_pytensor() -> None:
 
 
 @contextlib.contextmanager
-def seldom_collected() -> Iterator[None]:
-    """Python's collector comes seldom: it walks a growing graph again and again, a fifth of what that takes."""
-    before = gc.get_threshold()
-    gc.set_threshold(50_000, 20, 100)
+def in_64_bits(jax: Any) -> Iterator[None]:
+    """PyTensor needs JAX's 64 bits, and turns them on as it is imported. Whoever else uses JAX here keeps his own."""
+    before = jax.config.read("jax_enable_x64")
+    import_pytensor()
+    jax.config.update("jax_enable_x64", True)
     try:
         yield
     finally:
-        gc.set_threshold(*before)
+        jax.config.update("jax_enable_x64", before)
 
 
 def build(module: str, function: str, spec: Shaping) -> tuple[Any, dict[str, Any]]:

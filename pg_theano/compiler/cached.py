@@ -24,6 +24,7 @@ from pg_theano.types import UserError
 
 FORMAT = 1
 MAGIC = b"pg_theano machine code 1 "
+SHIPPED = "shipped"
 NOTHING_KEPT = "nothing is kept for the next run"
 _warned: set[str] = set()
 
@@ -58,19 +59,23 @@ def check_cache() -> None:
 
 def key_of(module: str, spec: Shaping) -> str:
     """SHA-256 of what determines the graphs of a module, and of what determines their meaning."""
-    facts = json.dumps([FORMAT, module, spec.shaping()], sort_keys=True).encode()
-    return hashlib.sha256(facts + surroundings()).hexdigest()
+    return digest([module, spec.shaping()], surroundings())
 
 
-@functools.cache  # they are imported, or will be, once a process: 10 ms
+def digest(facts: Any, more: bytes = b"") -> str:
+    """SHA-256 of plain data, as text."""
+    return hashlib.sha256(json.dumps([FORMAT, facts], sort_keys=True).encode() + more).hexdigest()
+
+
+def meaning_of(module: str, spec: Shaping) -> str:
+    """SHA-256 of what determines the graphs of a module on any version: the key of what lies in the wheel."""
+    return digest([module, spec.shaping()], sources())
+
+
+@functools.cache
 def surroundings() -> bytes:
     """SHA-256 of the sources and the versions that make a graph of a spec."""
-    package = Path(__file__).parents[1]
-    rooms = [path for room in ("layers", "graphs", "compiler") for path in sorted((package / room).rglob("*.py"))]
-    sources = [*rooms, *(package / f"{name}.py" for name in ("parameters", "spec", "types"))]
-    digest = hashlib.sha256()
-    for path in sources:
-        digest.update(path.relative_to(package).as_posix().encode() + b"\0" + path.read_bytes() + b"\0")
+    digest = hashlib.sha256(sources())
     for name in ("pg_theano", "pytensor", "jax", "jaxlib", "numpy"):
         with contextlib.suppress(importlib.metadata.PackageNotFoundError):
             digest.update(f"{name}={importlib.metadata.version(name)};".encode())
@@ -78,9 +83,22 @@ def surroundings() -> bytes:
     return digest.digest()
 
 
+@functools.cache  # they are imported, or will be, once a process: 10 ms
+def sources() -> bytes:
+    """SHA-256 of the sources that make a graph of a spec."""
+    package = Path(__file__).parents[1]
+    rooms = ("layers", "spec", "graphs", "compiler")
+    sources = [path for room in rooms for path in sorted((package / room).rglob("*.py"))]
+    sources += [package / f"{name}.py" for name in ("parameters", "types")]
+    digest = hashlib.sha256()
+    for path in sources:
+        digest.update(path.relative_to(package).as_posix().encode() + b"\0" + path.read_bytes() + b"\0")
+    return digest.digest()
+
+
 def remembered(facts: dict[str, Any], make: Callable[[], Any]) -> Any:
     """Plain data that only a user's code can tell. Kept beside the artifacts, under the facts that determine it."""
-    key = hashlib.sha256(json.dumps([FORMAT, facts, sys.version_info[:3]], sort_keys=True).encode()).hexdigest()
+    key = digest([facts, sys.version_info[:3]])
     check_cache()
     path = cache_folder() / "artifacts" / f"{key[:32]}.json"
     found = read(path, key)
@@ -101,9 +119,14 @@ def read_manifest(path: Path) -> dict[str, Any] | None:
         return None
 
 
-def read(path: Path, key: str) -> tuple[dict[str, Any], bytes] | None:
+def shipped(meaning: str, name: str) -> tuple[dict[str, Any], bytes] | None:
+    """An artifact that came with the package, where `make dist` put it; None where there is none of that key."""
+    return read(Path(__file__).parents[1] / SHIPPED / f"{meaning[:32]}-{name}.stablehlo", meaning, mine=False)
+
+
+def read(path: Path, key: str, *, mine: bool = True) -> tuple[dict[str, Any], bytes] | None:
     """(manifest, bytes) of an artifact, or None. A damaged or foreign file is a miss with a warning."""
-    if (found := _lines(path, "building", warn)) is None:
+    if (found := _lines(path, "building", warn, mine)) is None:
         return None
     head, payload = found
     try:
@@ -128,10 +151,10 @@ def write(path: Path, manifest: dict[str, Any], payload: bytes) -> None:
 
 
 class MachineCode:
-    """What JAX asks of a compilation cache (`jax._src.compilation_cache_interface`): get, put, and a path.
+    """Machine code by its key. It is what JAX asks of a compilation cache too: get, put, and a path.
 
     JAX's own writes a file in place, keeps one that is torn for ever, and (where zstandard is installed) loads one with
-    a flipped bit: machine code that computes something else. `functions._jax` puts this in its place. The seal covers
+    a flipped bit: machine code that computes something else. `lowering.begun` puts this in its place. The seal covers
     the key too: a file under another's name is as damaged as one with a flipped bit.
     """
 
@@ -156,10 +179,14 @@ class MachineCode:
         _put(self._folder() / key, _head(key, value) + b"\n" + value, self._warn)
 
 
-def _lines(path: Path, doing: str, warn: Callable[[str], None]) -> tuple[bytes, bytes] | None:
+def machine_code() -> MachineCode:
+    return MachineCode(xla_folder, warn)
+
+
+def _lines(path: Path, doing: str, warn: Callable[[str], None], mine: bool = True) -> tuple[bytes, bytes] | None:
     """(the first line of a file, the bytes after it); None where it is missing or, with a warning, cannot be read."""
     try:
-        head, _, rest = opening.read(path, opening.most_bytes(), mine=True).partition(b"\n")
+        head, _, rest = opening.read(path, opening.most_bytes(), mine=mine).partition(b"\n")
     except FileNotFoundError:
         return None
     except (OSError, UserError) as error:

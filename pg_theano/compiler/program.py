@@ -1,7 +1,7 @@
 """The bridge: graph -> gradient -> few rewrites -> machine code -> artifact; here, the program that is made of it.
 
-On a cache hit neither PyTensor nor `graphs/` is imported: the artifact carries, beside its StableHLO, a manifest
-of all that the host must know.
+On a cache hit neither PyTensor nor JAX nor `graphs/` is imported: the artifact carries, beside its StableHLO, a
+manifest of all that the host must know.
 
     program = load(spec, backend="jax", report=print)
     state = program.init(rng)
@@ -17,7 +17,8 @@ import numpy as np
 from pg_theano import parameters
 from pg_theano.compiler import cached
 from pg_theano.compiler.building import Around, Shaping
-from pg_theano.compiler.functions import JaxFunctions, PyTensorFunctions, Report, started, wide
+from pg_theano.compiler.functions import JaxFunctions, PyTensorFunctions, Report, started
+from pg_theano.compiler.lowering import wide
 from pg_theano.spec import Spec
 from pg_theano.system import commands
 from pg_theano.types import GREEDY, Program, Record, State
@@ -134,7 +135,8 @@ def load(
             values = {"record": rollout.values} | ({} if rollout.memory is None else {"memory": rollout.memory})
             return values, {"E": episodes, "T": steps} | ({"A": number[0]} if agents else {})
         episodes, steps = rollout.mask.shape
-        return rollout._asdict(), {"E": episodes, "T": steps}
+        last = {} if rollout.last_obs is None else {"S": rollout.last_obs.shape[1]}
+        return rollout._asdict(), {"E": episodes, "T": steps} | last
 
     def train(state, rollout, knobs, minibatches=None):
         values, sizes = block(rollout)
@@ -177,7 +179,8 @@ def likeliest_action(
     """
     compiled = functions(spec.module, spec, "act", report=lambda what, seconds: None, around=around)
     assert isinstance(compiled, JaxFunctions)  # noqa: S101 - of backend jax
-    jax, exported, manifest = compiled.jax, *compiled.artifact("act", None)[:2]
+    jax, artifact = compiled.jax, compiled.artifact("act", None)
+    exported, manifest = artifact.exported, artifact.manifest
     shapes = {name: shape for name, _, shape in manifest["inputs"]}
     given = {name: np.asarray(state[name]) for name in shapes if name in state}
     given |= {"knobs": np.zeros(len(manifest["knobs"]), spec.dtype), "choice": np.asarray(GREEDY, "int32")}

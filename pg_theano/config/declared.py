@@ -14,12 +14,14 @@ def declared(config: Config, spec: Spec) -> Spec:
     takes        fields of a rollout that it learns from
     optimizers   see `Algorithm.optimizers`
     knobs        names of the inputs of graphs
+
+    Of pixels in stretches it takes `last_obs` in place of `next_obs`, so that they are held once.
     """
     record = ALGORITHMS[config.algorithm.name]
     seen = ("obs",) if record.searches and spec.acting.normalize_observations else ()
     of_graphs = [one for one in ALGORITHMS.values() if not one.searches]
     knobs = [name for name, section in schedules.INPUTS.items() if any(r.reads(f"{section}.{name}") for r in of_graphs)]
-    learning = dataclasses.replace(
-        spec.learning, takes=(*seen, *record.takes), optimizers=tuple(record.optimizers), knobs=tuple(knobs)
-    )
+    once = {"next_obs": "last_obs"} if spec.acting.sees_pixels and spec.learning.num_steps else {}
+    takes = (*seen, *(once.get(name, name) for name in record.takes))
+    learning = dataclasses.replace(spec.learning, takes=takes, optimizers=tuple(record.optimizers), knobs=tuple(knobs))
     return spec._replace(learning=learning)

@@ -18,15 +18,16 @@ import numpy as np
 
 from pg_theano.config import knobs
 from pg_theano.environments import joint, masks
+from pg_theano.environments.dynamics import Dynamics
 from pg_theano.environments.masks_of_many import of_dynamics
 from pg_theano.environments.naming import explained, maker_of, quiet, spec_of, wrappers_of
 from pg_theano.environments.parallel import Parallel
 from pg_theano.environments.rows import Flat, has_parts, observation_of
 from pg_theano.environments.singles import Slots
 from pg_theano.environments.spaces import action_of, size_of, spaces_of
-from pg_theano.environments.symbolic import Dynamics, SymbolicEnv, SymbolicVectorEnv
+from pg_theano.environments.symbolic import SymbolicEnv, SymbolicVectorEnv
 from pg_theano.environments.telling import close_quietly
-from pg_theano.environments.vectors import VectorClass
+from pg_theano.environments.vectors import FirstRow, VectorClass
 from pg_theano.system import handed
 from pg_theano.system.importing import importable
 from pg_theano.types import BUILT_IN_DYNAMICS, Array, Steps, Task, UserError
@@ -202,6 +203,7 @@ def _single(
     env: Any
     if (maker := maker_of(config)) is not None:
         env = maker(config.kwargs, render_mode)
+        env = FirstRow(env) if isinstance(env, gymnasium.vector.VectorEnv) else env
         env = gymnasium.wrappers.TimeLimit(env, **limit) if limit else env
     else:
         rendering = {} if render_mode is None else {"render_mode": render_mode}

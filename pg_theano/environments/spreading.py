@@ -43,11 +43,11 @@ def spread(
     folders: Sequence[Path],
     steps: int | None,
 ) -> Playable:
-    """The same environments, a share of them in each of as many processes as there are cores, where that pays.
+    """The same environments, a share of them in each of as many processes as cores are free, where that pays.
 
     `steps` is how many the run takes at most; None: nobody knows.
     """
-    cores = machine.cores()
+    cores = machine.cores() - round(max(machine.load() - 1.0, 0.0))  # one of those that want one is this process
     may = config.workers == "auto" and config.look and making.is_gymnasiums_own(config) and _alone()
     if type(environment) is not Slots or not may or cores < 2 or environment.num_envs < 2:
         return environment

@@ -35,14 +35,17 @@ def estimates(spec: Spec, state, knobs, block):
     layers, shape = networks.views(state["params"], acting.layout), reward.shape
 
     def valued(obs):
-        return actors.value(acting, layers, normalizers.observed(acting, state, obs)).reshape(shape)
+        return actors.value(acting, layers, normalizers.observed(acting, state, obs)).reshape((-1, shape[1]))
 
     if acting.memory_size:
         following = normalizers.observed(acting, state, block.next_obs)
         both = actors.values(acting, layers, blocks.seen(spec, state, block), following)
         value, next_value = (one.reshape(shape) for one in both)
-    else:
+    elif block.last_obs is None:
         value, next_value = valued(block.obs), valued(block.next_obs)
+    else:
+        value = valued(block.obs)
+        next_value = of_successors(value, valued(block.last_obs), block)
     ends = (block.terminated, block.truncated, block.mask)
     common = {"discount": knobs["discount"], "max_steps": learning.num_steps or learning.max_steps}
     if learning.advantage == "monte_carlo":
@@ -58,6 +61,18 @@ def estimates(spec: Spec, state, knobs, block):
             reward, value, next_value, block.terminated, block.mask, discount=knobs["discount"]
         )
     return Estimates(value, advantage, advantage + value), updated
+
+
+def of_successors(value, last_value, block):
+    """V of what followed each step: of the next step, but where an episode was cut off, and at the last step.
+
+    There it is the next row of `last_value` [S, E]; after an episode's end any number will do. Shapes: [T, E].
+    """
+    cut = (block.truncated * (1 - block.terminated))[:-1]
+    slot = pt.cumsum(pt.concatenate([pt.zeros_like(value[:1]), cut], axis=0), axis=0).astype("int32")
+    row = pt.cumsum(pt.ones_like(value), axis=1).astype("int32") - 1
+    last = last_value[slot, row]
+    return pt.concatenate([pt.switch(cut > 0, last[:-1], value[1:]), last[-1:]], axis=0)
 
 
 def normalized_reward(spec: Spec, state, knobs, block):

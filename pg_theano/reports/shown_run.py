@@ -14,7 +14,7 @@ from pg_theano.config.knobs import Config
 from pg_theano.reports import notebook, screen
 from pg_theano.reports.notebook import Result
 from pg_theano.runs.starting import From
-from pg_theano.system import seals
+from pg_theano.system import collector, seals
 from pg_theano.training import run as training
 from pg_theano.training.display import Display
 from pg_theano.types import UserError
@@ -152,9 +152,10 @@ def _drawn(result: training.Result) -> Path | None:
     if figures.get("updates") == 0:
         return None
     began = time.perf_counter()
-    from pg_theano.reports import plots
+    with collector.seldom():
+        from pg_theano.reports import plots
 
-    drawn = plots.draw([path], Path("plots") / f"{path.name}.png")
+        drawn = plots.draw([path], Path("plots") / f"{path.name}.png")
     if "updates" in figures:
         figures["seconds"]["plot"] = time.perf_counter() - began
         figures["seconds"]["total"] += figures["seconds"]["plot"]

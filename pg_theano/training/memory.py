@@ -59,7 +59,8 @@ def needed(config: Config, spec: Spec) -> dict[str, float]:
         parts["rollout"] = float(population * longest * (seen * spec.acting.obs_size + 4 * size))
         return parts
     steps = _steps(config, spec)
-    parts["rollout"] = float(2 * steps * (2 * seen * spec.acting.obs_size + size * (2 * actions + 5)))
+    frames = 1 if "last_obs" in spec.learning.takes else 2
+    parts["rollout"] = float(2 * steps * (frames * seen * spec.acting.obs_size + size * (2 * actions + 5)))
     shared, policy, value = ([gives for _, gives in spec.acting.sizes(part)] for part in ("shared", "policy", "value"))
     units_of_policy, units_of_value = sum(shared) + sum(policy), sum(value)
     at_once = steps / (algorithm.num_minibatches if _in_minibatches(record) else 1)

@@ -224,7 +224,7 @@ def test_compiled_updates_are_the_definitions(rich):
         np.testing.assert_allclose(got["params"], state["params"] - 0.1 * step, rtol=0, atol=1e-7)
         np.testing.assert_allclose(got["optimizer/first_moment"], first, rtol=0, atol=1e-9)
         np.testing.assert_allclose(got["optimizer/second_moment"], second, rtol=0, atol=1e-9)
-        assert got["optimizer/step"] == update
+        assert np.asarray(got["optimizer/step"]) == update
         earlier += signals
         seen += [e.obs for e in episodes]
         np.testing.assert_allclose(got["baseline/mean"], np.concatenate(earlier).mean(), rtol=1e-12)

@@ -22,6 +22,7 @@ class Block(NamedTuple):
     mask: Any  # [T, E]
     memory: Any  # [K, M, E] of a policy that remembers, before the first step of each of K sequences
     begins: Any  # [T, E] of a policy that remembers: 1 where a step is an episode's first
+    last_obs: Any  # [F, S·E] in place of `next_obs`, column s·E + e
 
 
 class Batch(NamedTuple):
@@ -61,7 +62,7 @@ def block_of(spec: Spec, rollout):
             fields["memory"] = rollout["memory"].transpose(1, 2, 0)
     if spec.acting.memory_size:
         fields |= remembered(spec, fields)
-    for name in ("obs", "next_obs", "action", "log_prob"):
+    for name in ("obs", "next_obs", "last_obs", "action", "log_prob"):
         value = fields[name]
         if value is not None:
             fields[name] = value.reshape((value.type.shape[0], -1)) if value.ndim == 3 else value.reshape((-1,))

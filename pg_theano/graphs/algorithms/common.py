@@ -38,9 +38,9 @@ OPTIMIZER_KNOBS = ["momentum", "rmsprop_decay", "beta1", "beta2", "epsilon"]
 
 
 def graph(inputs, outputs):
-    """Every unknown dimension is E, but for the blocks of learning: [E, T, ...] by episodes, [T, K, E] as a record, and
-    B, the size of a minibatch."""
-    order = {"record": "TE", "index": "B", "weight": "B"} | dict.fromkeys(Rollout._fields, "ET")
+    """Every unknown dimension is E, but for the blocks of learning: [E, T, ...] by episodes, [T, K, E] as a record,
+    [E, S, F] of what is not the next step's observation, and B, the size of a minibatch."""
+    order = dict.fromkeys(Rollout._fields, "ET") | {"record": "TE", "last_obs": "ES", "index": "B", "weight": "B"}
     dims = {}
     for name, variable in inputs.items():
         unknown = iter(order.get(name, "ET"))
@@ -92,15 +92,10 @@ def symbols(spec: Spec):
         record = pt.tensor("record", shape=(None, size, None), dtype=dtype)
         return state, vector, knobs, {"record": record} | remembered
     components = () if spec.acting.action.kind == "discrete" else (spec.acting.action.size,)
-    shapes = {"obs": (spec.acting.obs_size,), "next_obs": (spec.acting.obs_size,), "action": components}
-    seen = spec.acting.obs_dtype
-    dtypes = {
-        "obs": seen,
-        "next_obs": seen,
-        "action": action_dtype(spec.acting),
-        "terminated": "bool",
-        "truncated": "bool",
-    }
+    observed = ("obs", "next_obs", "last_obs")
+    shapes = dict.fromkeys(observed, (spec.acting.obs_size,)) | {"action": components}
+    dtypes = dict.fromkeys(observed, spec.acting.obs_dtype) | dict.fromkeys(("terminated", "truncated"), "bool")
+    dtypes["action"] = action_dtype(spec.acting)
     rollout = {
         name: pt.tensor(name, shape=(None, None, *shapes.get(name, ())), dtype=dtypes.get(name, dtype))
         for name in spec.learning.takes

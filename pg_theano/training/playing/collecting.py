@@ -20,6 +20,7 @@ from pg_theano.environments import making
 from pg_theano.policies.acting import nothing_remembered
 from pg_theano.spec import Spec
 from pg_theano.training import programs, seeding
+from pg_theano.training.playing.block import FEWEST_LAST
 from pg_theano.training.playing.compiled import CompiledSegments, Playing, drive, episodes_compiled, rungs
 from pg_theano.training.playing.episodes import NothingOpen, collect
 from pg_theano.training.playing.stretches import Replayed, Segments
@@ -108,10 +109,11 @@ class _Common:
         self.draw = programs.noise_of(config, spec)
 
     def learning(self, rows: int, steps: int) -> tuple:
-        """The call of `train` for a rollout of so many rows and steps."""
+        """The call of `train` for a rollout of so many rows and steps, its sizes in the order of `JaxFunctions`."""
         passes, spec = self.spec.learning.passes, self.spec
         units = rows * (spec.num_sequences if spec.acting.memory_size else steps)
-        return ("train", rows, steps, *([-(-units // passes.num_minibatches)] if passes else []))
+        batch = [-(-units // passes.num_minibatches) if passes else None]
+        return ("train", rows, steps, *batch, *([None, FEWEST_LAST] if "last_obs" in spec.learning.takes else []))
 
     def generator(self, purpose: int, update: int) -> np.random.Generator:
         return seeding.generator(self.config.seed, purpose, update)

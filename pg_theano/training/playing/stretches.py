@@ -160,7 +160,7 @@ class Segments:
                     fresh = environment.begin(ended, seeds[step + 1])  # None: the next step brings them
                     seen = seen if fresh is None else fresh
                     check_finite(environment, seen, None, ended, step - begun)
-            obs[step + 1] = seen
+            obs[step + 1][:] = seen
         if later:
             log_prob[:] = later[1](state, np.array(kept), action, knobs)
         if not self.stays:  # what is dropped after this stretch is cut off, and V stands for the rest
