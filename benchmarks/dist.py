@@ -3,7 +3,8 @@
     make dist                                       # with every Python from 3.11 that is found here
     make dist ARGS="--python /opt/python3.14/bin/python3"
 
-For each Python a fresh environment: `pip install` of the wheel; in an empty folder the default command and its report;
+What is shipped compiled (`shipped.py`) is built first. For each Python a fresh environment: `pip install` of the wheel;
+in an empty folder the default command, which must not build a graph, and its report;
 from another one `pg_theano.load`; and in a folder that cannot be written, one line and exit code 2.
 """
 
@@ -18,6 +19,8 @@ import time
 import tomllib
 import zipfile
 from pathlib import Path
+
+import shipped
 
 ROOT = Path(__file__).resolve().parents[1]
 KNOWN = ("3.11", "3.12", "3.13", "3.14")
@@ -36,13 +39,21 @@ def done(*words, code=0, **options):
 
 def built(folder):
     """The wheel. Errors: `SystemExit` where twine complains, or the wheel holds anything but the package."""
-    done(sys.executable, "-m", "build", "--outdir", folder, ROOT)
+    made = shipped.fill()
+    try:
+        done(sys.executable, "-m", "build", "--outdir", folder, ROOT)
+        return looked_into(folder, {path.relative_to(ROOT).as_posix() for path in made})
+    finally:  # a checkout builds its own, of the sources that it has
+        shutil.rmtree(shipped.FOLDER)
+
+
+def looked_into(folder, made):
     done(sys.executable, "-m", "twine", "check", "--strict", *folder.iterdir())
     (wheel,) = folder.glob("*.whl")
     held = {name for name in zipfile.ZipFile(wheel).namelist() if ".dist-info/" not in name}
     tool = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]
     globs = ["**/*.py", *tool["setuptools"]["package-data"]["pg_theano"]]
-    wanted = {path.relative_to(ROOT).as_posix() for one in globs for path in (ROOT / "pg_theano").glob(one)}
+    wanted = {path.relative_to(ROOT).as_posix() for one in globs for path in (ROOT / "pg_theano").glob(one)} | made
     if held != wanted:
         sys.exit(f"{wheel.name}: {sorted(held - wanted)} too many, {sorted(wanted - held)} missing")
     return wheel
@@ -86,6 +97,8 @@ def tried(python, wheel, folder):
         began = time.monotonic()
         done(*words, cwd=empty, env=cache)
         seconds.append(time.monotonic() - began)
+    if anew := [path.name for path in (folder / "cache/artifacts").glob("*.stablehlo")]:
+        sys.exit(f"{python}: the default run built {anew}, which should have come with the wheel")
     result = json.loads((empty / "runs/cartpole-2/result.json").read_text(encoding="utf-8"))
     done(here, "-m", "pg_theano.report", cwd=empty, env=cache)
     acted = done(here, "-c", LOADED, empty / "runs/cartpole", cwd=other, env=cache).strip()

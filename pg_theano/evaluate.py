@@ -1,8 +1,10 @@
 """Evaluate a trained policy in fresh environments: `python -m pg_theano.evaluate runs/cartpole`."""
 
 import argparse
+import contextlib
 import sys
 from collections.abc import Sequence
+from typing import Any
 
 from pg_theano.config.tables import help_text
 from pg_theano.runs.figures import mean_and_std
@@ -26,7 +28,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     add("--kwargs", metavar="{name: value}", help="keyword arguments of it, or other ones of the run's own")
     commands.add_allow_import(parser)
     add("--sampled", action="store_true", help="sample actions instead of taking the likeliest")
-    add("--json", action="store_true", help="print one JSON object and nothing else")
+    add(
+        "--json",
+        action="store_true",
+        help="print one JSON object and nothing else: the figures, and whether it learned",
+    )
     return commands.run(parser, _evaluate, argv)
 
 
@@ -42,19 +48,31 @@ def _evaluate(arguments: argparse.Namespace) -> int:
         environment=arguments.environment,
         kwargs=kwargs,
     )
+    diagnosis = _diagnosed(arguments.run)
     if arguments.json:
-        commands.answer(result)
-    else:
-        agents = result.get("agents", {})
-        by_agent = ", ".join(f"{name} {mean:g}" for name, mean in [*agents.items()][:MOST_AGENTS])
-        more = f", {len(agents) - MOST_AGENTS} more with --json" if len(agents) > MOST_AGENTS else ""
-        say(
-            f"{result['environment']}, {result['n']} {result['policy']} episodes: {mean_and_std(result)} (min "
-            f"{result['min']:g}, max {result['max']:g}); {result['run']}/checkpoints/{result['checkpoint']}"
-        )
-        if agents:
-            say(f"mean return by agent: {by_agent}{more}")
+        commands.answer(result | {"diagnosis": diagnosis and diagnosis.plain()})
+        return 0
+    agents = result.get("agents", {})
+    by_agent = ", ".join(f"{name} {mean:g}" for name, mean in [*agents.items()][:MOST_AGENTS])
+    more = f", {len(agents) - MOST_AGENTS} more with --json" if len(agents) > MOST_AGENTS else ""
+    say(
+        f"{result['environment']}, {result['n']} {result['policy']} episodes: {mean_and_std(result)} (min "
+        f"{result['min']:g}, max {result['max']:g}); {result['run']}/checkpoints/{result['checkpoint']}"
+    )
+    if agents:
+        say(f"mean return by agent: {by_agent}{more}")
+    if diagnosis and diagnosis.learned is False:
+        say(f"it did not learn: {diagnosis.first}")
     return 0
+
+
+def _diagnosed(run: str) -> Any:
+    """Whether the run learned, and if not, why; None where its records do not say."""
+    from pg_theano.reports.diagnosing import diagnose
+
+    with contextlib.suppress(UserError):
+        return diagnose(run)
+    return None
 
 
 if __name__ == "__main__":

@@ -70,9 +70,8 @@ def _report(arguments: argparse.Namespace) -> int:
     for path, one in found.items():
         if one.learned is False:
             alike.setdefault(one.reasons[0].reason if one.reasons else "", []).append(path)
-    for reason, (path, *others) in alike.items():
-        words = found[path].reasons[0].sentence if reason else f"{found[path].said} None of the usual reasons shows."
-        say(f"{path}{f' and {len(others)} more' if others else ''} did not learn: {words}")
+    for path, *others in alike.values():
+        say(f"{path}{f' and {len(others)} more' if others else ''} did not learn: {found[path].first}")
     return 0
 
 

@@ -20,6 +20,7 @@ from pg_theano.config.algorithms import ALGORITHMS, CEM
 from pg_theano.layers import layout_of
 from pg_theano.parameters import Network, dense_layers
 from pg_theano.spec import Spec
+from pg_theano.spec.reading import spec_of
 from pg_theano.types import ActionSpace, Rollout
 
 SIGNALS = ["reward", "episode_return", "reward_to_go"]
@@ -110,7 +111,7 @@ def make_spec(*, hidden=(3,), num_actions=3, value_hidden=None, **changes) -> Sp
     if value_hidden is not None:
         before = [trunk[-1]] if spec["shared"] else [spec["obs_size"], *value_hidden]
         layout += dense_layout([*before, 1], "value")
-    made = Spec.of_plain(spec | {"layout": [[n, list(s), how] for n, s, how in layout]})
+    made = spec_of(spec | {"layout": [[n, list(s), how] for n, s, how in layout]})
     record = ALGORITHMS.get(spec["algorithm"], CEM)  # a search's graphs are those of a population
     return with_declared(made, tuple(record.takes), tuple(record.optimizers), tuple(KNOBS))
 
@@ -122,7 +123,7 @@ def with_declared(spec, takes, optimizers, knobs) -> Spec:
 def changed(spec, **changes) -> Spec:
     """The spec with other entries, named as in a run's file."""
     learning = spec.learning
-    return with_declared(Spec.of_plain(spec.plain() | changes), learning.takes, learning.optimizers, learning.knobs)
+    return with_declared(spec_of(spec.plain() | changes), learning.takes, learning.optimizers, learning.knobs)
 
 
 def initial_state(spec, rng) -> dict[str, np.ndarray]:

@@ -10,7 +10,7 @@ from helpers_graphs import KNOBS
 
 from pg_theano import parameters
 from pg_theano.compiler import program as compiling
-from pg_theano.policies import acting
+from pg_theano.policies import acting, choosing
 from pg_theano.types import EXPLORE, GREEDY, NUM_UNIFORMS, SAMPLE, ActionSpace
 
 CHOICES = {"explore": EXPLORE, "greedy": GREEDY, "sample": SAMPLE}
@@ -95,6 +95,56 @@ def test_numpy_chooses_as_the_graph_does(exploration, activation, normalize, dty
         out = graph(state | {"obs": obs, "noise": noise, "knobs": knobs, "choice": choice})
         theirs = out["action"], out["log_prob"]
         assert_agree(spec, state, obs, noise, ours(state, obs, noise, knobs, choice), theirs)
+
+
+@pytest.mark.parametrize("rows", [1, 2, 16])
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("space", [*by_definition.EXPLORATIONS, 1, 3, 17, "squashed"])
+def test_log_probs_of_a_block_are_those_of_every_step_bit_for_bit(space, dtype, rows):
+    """What a stretch keeps in place of log π, step by step, and makes log π of at its end. Caught, when planted: actions
+    in another order, actions kept for the mean."""
+    rng = np.random.default_rng(1)
+    if isinstance(space, str) and space in by_definition.EXPLORATIONS:
+        spec, state, obs, noise = case(space, "tanh", True, dtype)
+    else:
+        size = 3 if space == "squashed" else space
+        box = ActionSpace("box", size, [], [-1.0] * size, [1.0] * size)
+        shape = {"hidden": (5, 3), "obs_size": 4, "action": box._asdict(), "squash": space == "squashed"}
+        spec = by_definition.make_spec(dtype=dtype, **shape)
+        state = {"params": rng.normal(0, 1.5, spec.acting.num_params).astype(dtype)}
+        obs, noise = rng.normal(size=(64, 4)).astype(dtype), rng.normal(size=(64, size)).astype(dtype)
+    act, knobs = acting.numpy_act(spec.acting), KNOBS | {"exploration_rate": 0.3}
+    later, log_probs = act.later
+    act(state | {"params": state["params"] + 1}, obs[:5], noise[:5], knobs, EXPLORE)  # of others nothing is kept
+    steps = range(0, 48, rows)
+    plain = [act(state, obs[at : at + rows], noise[at : at + rows], knobs, EXPLORE) for at in steps]
+    kept = [later(state, obs[at : at + rows], noise[at : at + rows], knobs, EXPLORE) for at in steps]
+    actions = np.array([action for action, _ in kept])
+    assert actions.tobytes() == np.array([action for action, _ in plain]).tobytes()
+    found = log_probs(state, np.array([one for _, one in kept]), actions, knobs)
+    assert found.tobytes() == np.array([log_prob for _, log_prob in plain]).tobytes()
+    assert found.dtype == dtype and found.shape == (len(steps), rows)
+
+
+@pytest.mark.parametrize("rows", [1, 3, 200])
+def test_a_network_called_with_rows_of_its_own_gives_the_bits_of_plain_products(rows):
+    """Small arrays have biases, normalisers and σ once for each row; large ones, and other numbers of rows afterwards,
+    have them as they are."""
+    spec, state, obs, noise = case("softmax", "tanh", True, "float32", hidden=(64, 64))
+    act, named = acting.numpy_act(spec.acting), parameters.views(state["params"], spec.acting.layout)
+    obs = np.resize(obs, (rows, 4))
+    for number in (rows, 1, min(rows, 5), rows):
+        x = obs[:number] - state["normalizer/mean"]
+        x = np.clip(x / np.sqrt(state["normalizer/variance"] + np.float32(1e-8)), -10, 10)
+        weights = list(named.values())
+        for layer in (0, 2, 4):
+            x = x @ weights[layer] + weights[layer + 1]
+            x = np.tanh(x) if layer < 4 else x
+        expected = choosing.log_softmax(x)
+        action, log_prob = act(state, obs[:number], np.resize(noise, (number, 1)), KNOBS, SAMPLE)
+        np.testing.assert_allclose(log_prob, expected[np.arange(len(x)), action], rtol=1e-6, atol=1e-6)
+        kept = act.later[0](state, obs[:number], np.resize(noise, (number, 1)), KNOBS, SAMPLE)[1]
+        assert kept.tobytes() == (x - x.max(axis=1, keepdims=True)).tobytes()
 
 
 @pytest.mark.parametrize("num_actions", [2, 3])

@@ -11,7 +11,7 @@ from pg_theano.config import reading
 from pg_theano.reports.diagnosing import diagnose, standing, tried
 from pg_theano.reports.pages import whole
 from pg_theano.reports.reasons import Evidence
-from pg_theano.spec import Spec
+from pg_theano.spec.reading import spec_of
 from pg_theano.types import UserError
 
 OPTIMISED = False  # see conftest.machine_code
@@ -84,7 +84,7 @@ def recorded(name):
     """The evidence of a run that learned, as tests/tables/make_good_runs.py kept it."""
     kept = GOOD[name]
     columns = {name: np.array(values, float) for name, values in kept["columns"].items()}
-    config, spec = reading.from_dict(kept["config"]), Spec.of_plain(kept["spec"])
+    config, spec = reading.from_dict(kept["config"]), spec_of(kept["spec"])
     return Evidence(config, spec, kept["task"], columns, kept["result"])
 
 
@@ -176,8 +176,8 @@ def test_sizes_are_of_what_is_not_normalised():
 
 
 def test_a_report_says_it(tmp_path, functions_kept):
-    """On its page, in a line, and as JSON; of seeds which. Caught, when planted: every seed of one reason printed; a run
-    that is too short judged."""
+    """On its page, in a line, and as JSON; of seeds which; and `evaluate`, too. Caught, when planted: every seed of one
+    reason printed; a run that is too short judged; an evaluation that fails where there are no records."""
     broken = of(CARTPOLE, rate(1e-9), {"runs": 2, "environment": {"engine": "auto"}})
     ran(broken, tmp_path / "seeds")
     good = tmp_path / "short"
@@ -199,6 +199,23 @@ def test_a_report_says_it(tmp_path, functions_kept):
     assert json.loads(json.dumps(diagnose(tmp_path / "seeds" / "seed-0", play=False).plain())) == {
         name: value for name, value in runs[0].items() if name != "run"
     }
+    assert evaluated(good)[0]["learned"] is None
+    told, lines = evaluated(tmp_path / "seeds" / "seed-0")
+    assert (told["learned"], told["said"]) == (False, runs[0]["said"])
+    assert told["reasons"][-1] == runs[0]["reasons"][-1]  # all but what is seen by playing
+    assert lines == [f"it did not learn: {told['reasons'][0]['sentence']}"]
+    (tmp_path / "seeds" / "seed-0" / "metrics.jsonl").unlink()
+    assert evaluated(tmp_path / "seeds" / "seed-0") == (None, [])
+
+
+def evaluated(run):
+    """(what `evaluate --json` says of whether it learned, the lines that it prints below its figures)."""
+    as_json, in_words = (
+        command("evaluate", run, "--episodes", "1", "--json"),
+        command("evaluate", run, "--episodes", "1"),
+    )
+    assert as_json[0] == in_words[0] == 0
+    return json.loads(as_json[1])["diagnosis"], in_words[1].splitlines()[1:]
 
 
 @pytest.mark.parametrize(("run", "said"), [(3, "run: got 3; expected a run folder"), ("nowhere", "no run folder")])

@@ -19,7 +19,7 @@ from pg_theano.graphs import explaining as graph
 from pg_theano.layers import Dense, Embed, Image
 from pg_theano.policies import acting as forward
 from pg_theano.runs import folder
-from pg_theano.spec import Acting, Learning, Spec
+from pg_theano.spec import Acting, Learning, Spec, reading
 from pg_theano.training import explaining
 from pg_theano.types import ActionSpace, UserError
 
@@ -27,6 +27,7 @@ OPTIMISED = False  # see conftest.machine_code
 
 EXAMPLES = Path(__file__).parents[1] / "docs" / "examples"
 
+NONE = np.zeros((6, 0))  # remembered
 MANY = {"kind": "multi_discrete", "size": 17, "choices": [2, 3] + [2] * 15}  # one expression for all components
 KINDS = [
     *ALL,
@@ -82,7 +83,7 @@ def test_the_derivative_is_that_of_differences_for_every_kind_of_action(action, 
 
 def wider(acting, bounds):
     plain = acting.plain()
-    return Acting.of_plain(plain | {"action": plain["action"] | bounds})
+    return reading.acting_of(plain | {"action": plain["action"] | bounds})
 
 
 def test_and_for_many_components():
@@ -90,7 +91,7 @@ def test_and_for_many_components():
     outputs = sum(MANY["choices"])
     layout = [["policy/w1", [3, outputs], ""], ["policy/b1", [outputs], ""]]
     plain = a_policy(SPECS[1]).acting.plain() | {"layout": layout}
-    acting = Acting.of_plain(plain | {"action": MANY | {"low": [], "high": []}})
+    acting = reading.acting_of(plain | {"action": MANY | {"low": [], "high": []}})
     check(acting, {"params": np.random.default_rng(0).normal(size=acting.num_params)})
 
 
@@ -154,15 +155,20 @@ def test_a_run_says_what_it_reacts_to(tmp_path, functions_kept):
     assert again.plain() == found.plain()
 
 
-def test_states_are_thinned_evenly():
-    """Caught, when planted: the first ones only."""
+@pytest.mark.parametrize("agents", [1, 6])
+def test_states_are_thinned_evenly(agents):
+    """Steps are, and each keeps its agents. Caught, when planted: the first ones only; every other row, which after
+    some thinning is always the same agent's."""
     met = explaining._Met(4)
     for step in range(20_000):
-        met.add(np.full(4, step), np.int32(step % 2))
+        met.add(
+            np.full((agents, 4), [[step, who, 0, 0] for who in range(agents)]), np.full(agents, step % 2), NONE[:agents]
+        )
     obs, action, _ = met.arrays()
     assert explaining.MOST_STATES / 2 <= len(obs) <= explaining.MOST_STATES
-    assert len(set(np.diff(obs[:, 0]).tolist())) == 1
-    assert obs[-1, 0] > 19_980
+    assert len(set(np.diff(obs[::agents, 0]).tolist())) == 1
+    assert np.bincount(obs[:, 1].astype(int)).tolist() == [len(obs) // agents] * agents
+    assert obs[-1, 0] > 19_980 - 20 * agents
     assert action.shape == (len(obs),)
 
 

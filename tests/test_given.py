@@ -2,6 +2,7 @@
 
 import functools
 import json
+import sys
 import threading
 
 import gymnasium
@@ -12,7 +13,7 @@ from helpers_runs import small
 
 import pg_theano
 from pg_theano.check_env import check_env
-from pg_theano.config import knobs
+from pg_theano.config import knobs, user_code
 from pg_theano.environments import given, making
 from pg_theano.reports.animation import watch
 from pg_theano.training.playing.stretches import Segments
@@ -42,6 +43,14 @@ class Walk(gymnasium.Env):
         self.x, self.t = self.x + (1 if action else -1), self.t + 1
         over = abs(self.x) >= self.end
         return self._obs(), float(self.x), over, self.t >= 6 and not over, {}
+
+
+class Sour(Walk):
+    """Pays what is no number."""
+
+    def step(self, action):
+        obs, _, *rest = super().step(action)
+        return obs, float("nan"), *rest
 
 
 class Locked(Walk):
@@ -247,6 +256,44 @@ def test_another_source_of_the_same_name_is_refused(monkeypatch):
     assert pg_theano.run(None, "budget.updates=2", resume=folder, environment=local, plot=False).figures
 
 
+HEREDOC = """class Mine(Walk):
+    PAYS = {pays}
+
+    def step(self, action):
+        obs, reward, *rest = super().step(action)
+        return obs, self.PAYS * reward * (action in {{"a", 0, 1}}), *rest
+"""
+
+
+def test_a_class_without_a_source_is_told_by_its_code(capsys):
+    """As `python - <<E` defines it: nothing can be read again. Caught, when planted: constants of the class left out;
+    the order of a set in its code, which may be another one in every process."""
+
+    def a_class(pays):
+        names = {"Walk": Walk, "__name__": "__main__"}
+        exec(HEREDOC.format(pays=pays), names)  # noqa: S102
+        return names["Mine"]
+
+    folder = run(a_class(1), "budget.updates=1").folder
+    said = capsys.readouterr().out
+    assert said.startswith(
+        "__main__:Mine: its source is in no file and no cell; the run records its compiled code instead\n"
+    )
+    facts = json.loads((folder / "run.json").read_text())["code"]["__main__:Mine"]
+    assert facts["sha256"] is None
+    assert facts["compiled"].split()[0] == "{}.{}".format(*sys.version_info)
+    assert pg_theano.run(None, "budget.updates=2", resume=folder, environment=a_class(1), plot=False).figures
+    with pytest.raises(
+        UserError, match=r"has another code, compiled by Python 3\.\d+ \w{12}; expected that of the run"
+    ):
+        pg_theano.run(None, "budget.updates=3", resume=folder, environment=a_class(2), plot=False)
+    facts["compiled"] = "3.9 " + facts["compiled"].split()[1][::-1]  # by another Python, which compiles otherwise
+    user_code._compare_given("__main__:Mine", given._facts_of(a_class(1)), {"__main__:Mine": facts})
+    sets = frozenset([0, 8]), frozenset([8, 0])
+    assert [*sets[0]] != [*sets[1]]
+    assert given._words(sets[0]) == given._words(sets[1])
+
+
 def test_a_class_of_a_module_is_a_knob(tmp_path):
     """`module:Class` in YAML and on the command line too, where no id of that name is registered."""
     (tmp_path / "corridor.py").write_text("from test_given import Walk\nclass Corridor(Walk):\n    pass\n")
@@ -302,6 +349,27 @@ def test_check_env_takes_the_same():
 
     assert check_env(Walk).healthy
     assert "step returns four values" in " ".join(check_env(lambda: Faulty()).lines())
+
+
+@pytest.mark.parametrize("mode", AutoresetMode)
+def test_check_env_takes_a_vector_env(mode):
+    """It looks at its first environment. Caught, when planted: its rewards of all rows taken for a reward; the next
+    episode's first observation taken for the last one of this; rows of other seeds, which end at other times."""
+
+    def envs(kind=Walk):
+        return SyncVectorEnv([kind] * 2, autoreset_mode=mode)
+
+    looked, alone = making.FirstRow(envs(lambda: Walk(end=9))), Walk(end=9)
+    for seed in (3, 4):
+        assert looked.reset(seed=seed)[0].tolist() == alone.reset(seed=seed)[0].tolist()
+        for action in (1, 0, 1, 1, 0, 1):
+            expected = alone.step(action)
+            seen, *rest = looked.step(action)
+            assert (seen.tolist(), *rest) == (expected[0].tolist(), *expected[1:])
+        assert rest[2]
+    if mode == AutoresetMode.SAME_STEP:
+        assert check_env(envs()).findings == []
+        assert "the reward is nan" in " ".join(check_env(envs(Sour)).lines())
 
 
 def test_a_vector_env_takes_no_wrappers_and_no_limit():

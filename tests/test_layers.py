@@ -22,7 +22,8 @@ from pg_theano.parameters import Network
 from pg_theano.policies import networks, onnx
 from pg_theano.report import report
 from pg_theano.runs import exported
-from pg_theano.spec import Acting, Unreadable
+from pg_theano.spec import Acting, reading
+from pg_theano.spec.entries import Unreadable
 from pg_theano.training import checking, specs
 from pg_theano.types import ActionSpace
 
@@ -261,7 +262,7 @@ def test_a_network_that_does_not_fit_its_layout_is_not_read(norm):
     """Caught, when planted: the layout of a file believed in."""
     acting = acting_of(Dense(4, "tanh"), Norm())
     plain = acting.plain()
-    assert Acting.of_plain(plain) == acting
+    assert reading.acting_of(plain) == acting
     for network, said in [
         ({"policy": [["dense", {"width": 5, "activation": "tanh"}], ["dense", {"width": 2, "activation": None}]]}, "layout"),
         ({"policy": [["dense", {"width": 0, "activation": "tanh"}]]}, "width"),
@@ -271,14 +272,14 @@ def test_a_network_that_does_not_fit_its_layout_is_not_read(norm):
         ([], "network"),
     ]:  # fmt: skip
         with pytest.raises(Unreadable, match=said):
-            Acting.of_plain(plain | {"network": network})
+            reading.acting_of(plain | {"network": network})
 
 
 def test_dense_layers_are_written_as_they_ever_were():
     """Without a network, which follows from layout and activation. Caught, when planted: always with one."""
     acting = acting_of(Dense(4, "tanh"))
     assert "network" not in acting.plain()
-    assert Acting.of_plain(acting.plain()) == acting
+    assert reading.acting_of(acting.plain()) == acting
     mixed = acting_of(Dense(4, "tanh"), Dense(3, "relu"))
     assert mixed.plain()["network"]["policy"][1] == ["dense", {"width": 3, "activation": "relu"}]
-    assert Acting.of_plain(mixed.plain()) == mixed
+    assert reading.acting_of(mixed.plain()) == mixed

@@ -17,7 +17,7 @@ from pg_theano.graphs.algorithms import common
 from pg_theano.graphs.rollout import columns
 from pg_theano.policies import kept
 from pg_theano.runs import exported, folder
-from pg_theano.spec import Spec
+from pg_theano.spec.reading import spec_of
 from pg_theano.training import specs
 from pg_theano.training.evaluating import evaluate
 from pg_theano.training.explaining import explain
@@ -67,7 +67,7 @@ def test_the_compiled_engine_equals_itself_where_all_is_seen_and_weighs_nothing(
         config = reading.resolved({"environment": {"observe": observe, "engine": "compiled"}}, given).config
         engine = specs.environment_of(config, [])
         spec = specs.spec_of(config, engine.task, engine)
-        assert Spec.of_plain(spec.plain()).plain() == spec.plain()
+        assert spec_of(spec.plain()).plain() == spec.plain()
         rng = np.random.default_rng(0)
         if found is None:
             found = {name: rng.normal(size=shape) for name, shape, *_ in spec.acting.layout}

@@ -13,10 +13,12 @@ from pg_theano.check_env import check_env
 from pg_theano.config import knobs as sections
 from pg_theano.environments import making
 from pg_theano.evaluate import evaluate
+from pg_theano.policies.acting import numpy_act
 from pg_theano.runs import checkpoints
+from pg_theano.training import explaining
 from pg_theano.training.evaluating import figures_of_agents
 from pg_theano.training.playing import episodes, stretches
-from pg_theano.types import Rollout, UserError
+from pg_theano.types import GREEDY, Rollout, UserError
 
 OPTIMISED = False  # see conftest.machine_code
 
@@ -227,6 +229,34 @@ def test_it_is_evaluated_watched_reported_loaded_and_described(tmp_path):
     report.report([tmp_path / "run"], tmp_path / "report.html")
     page = (tmp_path / "report.html").read_text()
     assert "A greedy episode: " in page and "could not be played" not in page
+
+
+def test_what_it_reacts_to_is_over_the_states_of_agents_that_are_there(tmp_path, monkeypatch):
+    """By `explain` and by the report, with what each agent remembered. Caught, when planted: an agent that is gone
+    counted on; an agent's memory beside another's state.
+    """
+    config = small(environment=TEAM, budget={"updates": 1}) | {"policy": {"network": [{"gru": 4}]}}
+    ran(config, tmp_path / "run")
+    seen = []
+    of_states = explaining.of_states
+    monkeypatch.setattr(
+        explaining, "of_states", lambda *given, **named: seen.append(given) or of_states(*given, **named)
+    )
+    explaining.explain(tmp_path / "run", episodes=3)
+    report.report([tmp_path / "run"], tmp_path / "report.html")
+    assert len(seen) == 2
+    for acting, state, obs, actions, memory in seen:
+        remember = numpy_act(acting, with_log_prob=False)
+        assert len(obs) == len(actions) == len(memory) > 10
+        begins = np.flatnonzero((obs[:, 1] == 0) & (obs[:, 2] == 0))  # of episodes, by ann's first row
+        for episode in np.split(np.arange(len(obs)), begins[1:]):
+            for who in range(len(AGENTS)):
+                own = episode[obs[episode, 2] == who]
+                assert obs[own, 1].tolist() == list(range(len(own)))  # each step once, and none after the last
+                known = np.zeros((1, memory.shape[1]), np.float32)
+                for row in own:
+                    np.testing.assert_allclose(memory[row], known[0], atol=1e-5)
+                    known = remember(state, obs[row : row + 1], None, {"exploration_rate": 0.0}, GREEDY, known)[2]
 
 
 @pytest.mark.parametrize("how", ["class", "function", "object"])

@@ -18,7 +18,7 @@ from helpers_runs import merged, ran
 from pg_theano import parameters
 from pg_theano.runs import checkpoints
 from pg_theano.runs import folder as runs
-from pg_theano.spec import Spec
+from pg_theano.spec.reading import spec_of
 
 pytestmark = [pytest.mark.usefixtures("elsewhere", "functions_kept"), pytest.mark.slow]
 
@@ -74,7 +74,7 @@ class Trained:
     def __init__(self, folder):
         self.state = checkpoints.newest(folder / "checkpoints").state
         _, facts = runs.read_run(folder)
-        self.acting = Spec.of_plain(facts["spec"]).acting
+        self.acting = spec_of(facts["spec"]).acting
         self.layers = parameters.views(self.state["params"], self.acting.layout)
 
     def forward(self, head, obs):

@@ -17,7 +17,7 @@ from pg_theano.reports import live
 from pg_theano.reports.pages import figures, html, policies, policy_section, training, whole
 from pg_theano.runs import policy_of_run, seeds
 from pg_theano.runs.curves import Curve
-from pg_theano.spec import Acting
+from pg_theano.spec.reading import acting_of
 from pg_theano.training.display import Plain
 from pg_theano.training.population import learner
 
@@ -94,7 +94,7 @@ def a_policy(action, **knobs):
     state = {"params": np.random.default_rng(1).normal(size=size)}
     state |= {"normalizer/mean": np.array([1.0, 0.0, -1.0]), "normalizer/variance": np.array([4.0, 1.0, 0.25])}
     found = object.__new__(policy.Policy)
-    found.acting, found.state = Acting.of_plain(spec | {"layout": layout}), state
+    found.acting, found.state = acting_of(spec | {"layout": layout}), state
     found.about, found.described = policy.About("Some-v0", "ppo", {}, "run", "best"), {"action": {}}
     return found
 

@@ -48,6 +48,35 @@ def shows_what_it_should(notebook):
         assert words in text
 
 
+def test_its_first_cell_asks_where_it_lies_and_installs_that(monkeypatch):
+    """In Colab, where nothing is installed and a notebook cannot know its own address; elsewhere it asks nothing.
+    Caught, when planted: an address with OWNER in it; one with https:// twice."""
+    transformed = pytest.importorskip("IPython.core.inputtransformer2").TransformerManager().transform_cell
+    (cell,) = [one for one in json.loads(TUTORIAL.read_text())["cells"] if one["id"] == "cell-colab"]
+    source, lines = "".join(cell["source"]), []
+    shell = type("Shell", (), {"run_line_magic": lambda self, name, line: lines.append((name, line))})
+    for given in ("git.example/me/pg ", "https://git.example/me/pg"):
+        names = {"input": lambda asked, given=given: given, "get_ipython": shell}
+        exec(transformed(source), names)  # noqa: S102
+        assert not lines
+        with monkeypatch.context() as patch:
+            patch.setattr(importlib.util, "find_spec", lambda name: None)
+            exec(transformed(source), names)  # noqa: S102
+        ((name, line),) = lines
+        assert (name, line.format(**names)) == ("pip", 'install --quiet "git+https://git.example/me/pg"')
+        lines.clear()
+
+
+def test_no_page_has_a_placeholder():
+    """Of an owner, who is not known. Caught, when planted: github.com/OWNER in the notebook."""
+    pages = [
+        *DOCS.glob("*.md"),
+        TUTORIAL,
+        *(DOCS.parent / name for name in ("README.md", "CITATION.cff", "CONTRIBUTING.md")),
+    ]
+    assert [page.name for page in pages if re.search(r"OWNER|YOUR[-_]?(NAME|USER|ORG)|<owner>", page.read_text())] == []
+
+
 @pytest.mark.slow
 def test_the_tutorial_runs_in_a_kernel(tmp_path):
     """Caught, when planted: a cell that raises; the plain screen in a kernel; a display for every picture; a minus left

@@ -24,6 +24,7 @@ from pg_theano.types import UserError
 
 FORMAT = 1
 MAGIC = b"pg_theano machine code 1 "
+SHIPPED = "shipped"
 NOTHING_KEPT = "nothing is kept for the next run"
 _warned: set[str] = set()
 
@@ -66,19 +67,32 @@ def digest(facts: Any, more: bytes = b"") -> str:
     return hashlib.sha256(json.dumps([FORMAT, facts], sort_keys=True).encode() + more).hexdigest()
 
 
-@functools.cache  # they are imported, or will be, once a process: 10 ms
+def meaning_of(module: str, spec: Shaping) -> str:
+    """SHA-256 of what determines the graphs of a module on any version: the key of what lies in the wheel."""
+    return digest([module, spec.shaping()], sources())
+
+
+@functools.cache
 def surroundings() -> bytes:
     """SHA-256 of the sources and the versions that make a graph of a spec."""
-    package = Path(__file__).parents[1]
-    rooms = [path for room in ("layers", "graphs", "compiler") for path in sorted((package / room).rglob("*.py"))]
-    sources = [*rooms, *(package / f"{name}.py" for name in ("parameters", "spec", "types"))]
-    digest = hashlib.sha256()
-    for path in sources:
-        digest.update(path.relative_to(package).as_posix().encode() + b"\0" + path.read_bytes() + b"\0")
+    digest = hashlib.sha256(sources())
     for name in ("pg_theano", "pytensor", "jax", "jaxlib", "numpy"):
         with contextlib.suppress(importlib.metadata.PackageNotFoundError):
             digest.update(f"{name}={importlib.metadata.version(name)};".encode())
     digest.update(f"python={sys.version_info[:3]};{platform.machine()}".encode())
+    return digest.digest()
+
+
+@functools.cache  # they are imported, or will be, once a process: 10 ms
+def sources() -> bytes:
+    """SHA-256 of the sources that make a graph of a spec."""
+    package = Path(__file__).parents[1]
+    rooms = ("layers", "spec", "graphs", "compiler")
+    sources = [path for room in rooms for path in sorted((package / room).rglob("*.py"))]
+    sources += [package / f"{name}.py" for name in ("parameters", "types")]
+    digest = hashlib.sha256()
+    for path in sources:
+        digest.update(path.relative_to(package).as_posix().encode() + b"\0" + path.read_bytes() + b"\0")
     return digest.digest()
 
 
@@ -105,9 +119,14 @@ def read_manifest(path: Path) -> dict[str, Any] | None:
         return None
 
 
-def read(path: Path, key: str) -> tuple[dict[str, Any], bytes] | None:
+def shipped(meaning: str, name: str) -> tuple[dict[str, Any], bytes] | None:
+    """An artifact that came with the package, where `make dist` put it; None where there is none of that key."""
+    return read(Path(__file__).parents[1] / SHIPPED / f"{meaning[:32]}-{name}.stablehlo", meaning, mine=False)
+
+
+def read(path: Path, key: str, *, mine: bool = True) -> tuple[dict[str, Any], bytes] | None:
     """(manifest, bytes) of an artifact, or None. A damaged or foreign file is a miss with a warning."""
-    if (found := _lines(path, "building", warn)) is None:
+    if (found := _lines(path, "building", warn, mine)) is None:
         return None
     head, payload = found
     try:
@@ -164,10 +183,10 @@ def machine_code() -> MachineCode:
     return MachineCode(xla_folder, warn)
 
 
-def _lines(path: Path, doing: str, warn: Callable[[str], None]) -> tuple[bytes, bytes] | None:
+def _lines(path: Path, doing: str, warn: Callable[[str], None], mine: bool = True) -> tuple[bytes, bytes] | None:
     """(the first line of a file, the bytes after it); None where it is missing or, with a warning, cannot be read."""
     try:
-        head, _, rest = opening.read(path, opening.most_bytes(), mine=True).partition(b"\n")
+        head, _, rest = opening.read(path, opening.most_bytes(), mine=mine).partition(b"\n")
     except FileNotFoundError:
         return None
     except (OSError, UserError) as error:

@@ -132,7 +132,7 @@ class JaxFunctions:
         self, module: str, spec: Shaping, first: str, *, steps: int | None, report: Report, around: Around, agents: bool
     ):
         self.module, self.spec, self.report, self.around, self.agents = module, spec, report, around, agents
-        self.key = artifacts.key_of(module, spec)
+        self.key, self.meaning = artifacts.key_of(module, spec), artifacts.meaning_of(module, spec)
         self.artifacts: dict[str, Artifact] = {}
         self.jit_functions: dict[str, Any] = {}
         self.graph_seconds = 0.0  # spent on building graphs so far, which is reported as it is spent
@@ -180,9 +180,8 @@ class JaxFunctions:
                 self.compiled[key], read = kept, read + 1
                 continue
             jax, artifact = self.jax, self.artifact(key[0], key[2])
-            shapes = self._shapes(jax, artifact.manifest, sizes)
             self.pending[key] = self.threads.submit(
-                lowering.compiled, jax, artifact.exported, artifact.manifest, shapes, self.spec.dtype, code
+                lowering.compiled, jax, artifact.exported, artifact.manifest, sizes, self.spec.dtype, code
             )
         if read > 1:
             self.report(f"{read} functions, from the cache", time.perf_counter() - began)
@@ -208,7 +207,7 @@ class JaxFunctions:
         name = self._name(function, steps)
         if name not in self.artifacts:
             path = artifacts.cache_folder() / "artifacts" / f"{self.key[:32]}-{name}.stablehlo"
-            found = artifacts.read(path, self.key)
+            found = artifacts.read(path, self.key) or artifacts.shipped(self.meaning, name)
             self.artifacts[name] = (
                 self._built(function, steps, name, path)
                 if found is None
@@ -224,17 +223,11 @@ class JaxFunctions:
             return self._built(function, steps, name, path).exported
 
     def _built(self, function: str, steps: int | None, name: str, path: Path) -> Artifact:
-        with collector.seldom():
+        with collector.seldom(), building.in_64_bits(self.jax):
             exported, manifest = self._export(function, steps, name.endswith("-agents"))
-        facts = manifest | {"function": name, "key": self.key, "about": self.spec.about}
+        facts = manifest | {"function": name, "key": self.key, "meaning": self.meaning, "about": self.spec.about}
         artifacts.write(path, facts, exported.serialize())
         return Artifact(facts, lambda: exported, "anew")
-
-    def _shapes(self, jax: Any, manifest: dict[str, Any], sizes: dict[str, Any]) -> list[Any]:
-        return [
-            jax.ShapeDtypeStruct([sizes.get(size, size) for size in shape], dtype)
-            for _, dtype, shape in manifest["inputs"]
-        ]
 
     def _export(self, function: str, steps: int | None, agents: bool) -> tuple[Any, dict[str, Any]]:
         jax = self.jax
@@ -254,7 +247,7 @@ class JaxFunctions:
         if agents:
             jit_function, manifest = _of_agents(jax, jit_function, manifest)
         sizes = dict(zip("AEBS", jax.export.symbolic_shape("A, E, B, S"), strict=True)) | {"T": steps}
-        shapes = self._shapes(jax, manifest, sizes)
+        shapes = lowering.shapes_of(jax, manifest, sizes)
         with lowering.wide(jax, self.spec.dtype), warnings.catch_warnings():
             warnings.filterwarnings("ignore", message="Explicitly requested dtype")
             return jax.export.export(jax.jit(jit_function))(*shapes), manifest

@@ -3,13 +3,14 @@
 import contextlib
 import json
 import os
+import re
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
 from pg_theano.compiler import cached, runtime, starting
-from pg_theano.system import machine, stopping
+from pg_theano.system import stopping, versions
 from pg_theano.types import NARROW
 
 Run = tuple[Callable[..., Sequence[Any]], list[str], list[str]]
@@ -22,6 +23,11 @@ that has 512; LLVM takes less where there is less."""
 _LOOP_OPTIONS = {"xla_cpu_experimental_ynn_fusion_type": ""}
 """... and for one with a loop: a sum that XLA gives to the YNNPACK library (from 4,096 numbers on) would keep the loop
 from being one function. Elsewhere the library is quicker."""
+
+_FEW_COLUMNS = {"xla_cpu_multi_thread_eigen": False}
+MOST_FEW = 64
+"""... and for one that multiplies no more than so many columns at a time, in each step of a rollout: a product that is
+offered to other threads waits for their pool, 1 of 4 µs of such a step with 64 x 64 units."""
 
 _IN_HASTE = {"xla_cpu_use_fusion_emitters": False, "xla_cpu_parallel_codegen_split_count": 1}
 """... and where JAX is told to optimise little: a third of that time is left."""
@@ -38,6 +44,10 @@ _THREADS = "NPROC"
 
 _flags: list[str] = []
 """XLA's flags, as they were when it first compiled in this process; it reads them then, and not again."""
+
+
+_unknown: set[str] = set()
+"""Options that this version of XLA has no longer."""
 
 
 def set_variables(widths: Sequence[int]) -> None:
@@ -60,6 +70,7 @@ def begun() -> Any:
         import jax.export
         from jax._src import compilation_cache
 
+    jax.config.update("jax_traceback_in_locations_limit", 0)  # artifacts name no file of this machine
     if runtime.is_enough():  # what is compiled is kept by us; what JAX has read from a cache cannot be written again
         if getattr(jax.config, "jax_enable_compilation_cache"):  # noqa: B009 - which no type of JAX has
             jax.config.update("jax_enable_compilation_cache", False)
@@ -83,10 +94,18 @@ def wide(jax: Any, dtype: str) -> contextlib.AbstractContextManager[Any]:
 
 
 def key_of(artifact: str, function: str, sizes: dict[str, int]) -> str:
-    """SHA-256, as text, of what determines the machine code of a function of the artifacts with this key."""
+    """SHA-256, as text, of what determines the machine code of a function of the artifacts with this key, which holds
+    this source, and so XLA's options."""
     flags = _flags[0] if _flags else os.environ.get("XLA_FLAGS", "")
     haste = os.environ.get(_HASTE, "")
-    return cached.digest([artifact, function, sizes, _OPTIONS, _LOOP_OPTIONS, flags, haste, machine.processor()])
+    return cached.digest([artifact, function, sizes, flags, haste, versions.features()])
+
+
+def shapes_of(jax: Any, manifest: dict[str, Any], sizes: dict[str, Any]) -> list[Any]:
+    """What a function takes, where the names of sizes stand for these numbers or symbols."""
+    return [
+        jax.ShapeDtypeStruct([sizes.get(size, size) for size in shape], dtype) for _, dtype, shape in manifest["inputs"]
+    ]
 
 
 def kept(key: str) -> Run | None:
@@ -108,16 +127,18 @@ def _loaded(facts: dict[str, Any], code: bytes) -> Run:
     return runtime.load(code, takes, gives), names, results
 
 
-def compiled(jax: Any, exported: Any, manifest: dict[str, Any], shapes: Sequence[Any], dtype: str, key: str) -> Run:
-    """A function of an artifact, compiled for inputs of these shapes, and kept where jaxlib alone can run it."""
+def compiled(jax: Any, exported: Any, manifest: dict[str, Any], sizes: dict[str, int], dtype: str, key: str) -> Run:
+    """A function of an artifact, compiled for arrays of these sizes, and kept where jaxlib alone can run it."""
     inputs, outputs = [name for name, *_ in manifest["inputs"]], manifest["outputs"]
+    shapes = shapes_of(jax, manifest, sizes)
     if not _flags:
         _flags.append(os.environ.get("XLA_FLAGS", ""))
     with wide(jax, dtype):
-        haste = jax.config.read("jax_disable_most_optimizations")
-        options = _OPTIONS | (_LOOP_OPTIONS if manifest["loops"] else {}) | (_IN_HASTE if haste else {})
+        options = _OPTIONS | (_LOOP_OPTIONS if manifest["loops"] else {})
+        options |= _FEW_COLUMNS if "noise" in inputs and sizes.get("E", 0) <= MOST_FEW else {}
+        options |= _IN_HASTE if jax.config.read("jax_disable_most_optimizations") else {}
         lowered = jax.jit(exported.call, keep_unused=True).lower(*shapes)
-        run = lowered.compile(options)
+        run = _with_known(lowered, options)
         # The first call of a function takes longer than all others: it belongs to compiling.
         zeros = [np.zeros(shape.shape, shape.dtype) for shape in shapes]
         if not runtime.is_enough():
@@ -139,3 +160,16 @@ def compiled(jax: Any, exported: Any, manifest: dict[str, Any], shapes: Sequence
             return run(*arguments)
 
     return call, inputs, outputs
+
+
+def _with_known(lowered: Any, options: dict[str, Any]) -> Any:
+    """`lowered`, compiled with those of these options that this version of XLA has."""
+    for _ in options:
+        try:
+            return lowered.compile({name: value for name, value in options.items() if name not in _unknown})
+        except Exception as error:
+            found = re.search(r"No such compile option: '(\w+)'", str(error))
+            if found is None:
+                raise
+            _unknown.add(found[1])
+    return lowered.compile()

@@ -54,6 +54,15 @@ def load(code: bytes, takes: Sequence[Array], gives: Sequence[Array]) -> Callabl
     return machine.load(code, takes, gives)
 
 
+def held(array: np.ndarray) -> Any:
+    """An array that is given again and again, as this process's machine takes it at once; itself where JAX decides."""
+    machine = _machine(starting.count) if is_enough() else None
+    if machine is None:
+        return array
+    aval = _Aval(str(array.dtype), array.shape)
+    return Kept(machine, aval, machine.put(aval, array))
+
+
 @functools.lru_cache(maxsize=1)
 def _machine(forks: int) -> Machine | None:
     """This process's own; None where this jaxlib has not what it takes."""
@@ -128,6 +137,9 @@ class Kept:
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
         array = np.asarray(memoryview(self.held), dtype)
         return array.copy() if copy else array
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return np.array, (np.array(self),)  # a copy, and what another process reads, is NumPy's
 
     def __getitem__(self, place: Any) -> Any:
         return np.asarray(self)[place]

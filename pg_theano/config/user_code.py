@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from pg_theano.config.knobs import Config
-from pg_theano.spec import names_in
+from pg_theano.spec.reading import names_in
 from pg_theano.system import handed, importing
 from pg_theano.system.console import say
 from pg_theano.system.importing import facts_of, is_own
@@ -69,6 +69,8 @@ def check(
     for knob, name in [*named(config), *(pair for pair in more if is_own(pair[1]))]:
         if (given := handed.facts(name)) is not None:
             found[name] = dict(given)
+            if recorded is NEW and given.get("compiled"):
+                say(f"{name}: its source is in no file and no cell; the run records its compiled code instead")
             if recorded is not NEW and not importing.allowed():
                 _compare_given(name, given, recorded)
             continue
@@ -137,11 +139,12 @@ def _compare(knob: str, name: str, now: Mapping[str, Any] | None, recorded: Any)
 
 def _compare_given(name: str, now: Mapping[str, Any], recorded: Any) -> None:
     then = recorded.get(name) if isinstance(recorded, Mapping) else None
-    before = then.get("sha256") if isinstance(then, Mapping) else None
-    if None not in (before, now.get("sha256")) and before != now["sha256"]:
-        got = f"{name} has another source, SHA-256 {str(now['sha256'])[:12]}"
-        advice = "--allow-import, if it is meant"
-        raise UserError.at("environment", got, f"that of the run, {str(before)[:12]}", advice)
+    for kind, what, size in (("sha256", "source, SHA-256", 12), ("compiled", "code, compiled by Python", 17)):
+        before, found = (str(one.get(kind) or "") if isinstance(one, Mapping) else "" for one in (then, now))
+        comparable = before and found and (kind == "sha256" or before.split()[0] == found.split()[0])
+        if comparable and before != found:
+            got, wanted = f"{name} has another {what} {found[:size]}", f"that of the run, {before[:size]}"
+            raise UserError.at("environment", got, wanted, "--allow-import, if it is meant")
 
 
 def _shown(facts: Mapping[str, Any]) -> str:

@@ -13,6 +13,7 @@ import inspect
 import json
 import re
 import sys
+import types
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -200,11 +201,18 @@ def _bare(given: object) -> Any:
 
 
 def _facts_of(environment: object) -> dict[str, Any]:
-    """Where it comes from, and the SHA-256 of its source: of a class and those that it wraps, or of a function."""
+    """Where it comes from, and the SHA-256 of its source: of a class and those that it wraps, or of a function.
+
+    Of `python - <<E` no source is left: `compiled` is then what this version of Python made of it.
+    """
     kinds = [_bare(layer) for layer in copies.layers(environment)]
-    sources = [_source(kind) for kind in kinds if not kind.__module__.startswith("gymnasium.")]
-    digest = None if None in sources else seals.of(*(str(source).encode() for source in sources))
-    return {"given": "in Python", "module": kinds[0].__module__, "name": kinds[0].__qualname__, "sha256": digest}
+    own = [kind for kind in kinds if not kind.__module__.startswith("gymnasium.")]
+    sources = [_source(kind) for kind in own]
+    facts = {"given": "in Python", "module": kinds[0].__module__, "name": kinds[0].__qualname__, "sha256": None}
+    if None not in sources:
+        return facts | {"sha256": seals.of(*(str(source).encode() for source in sources))}
+    python = ".".join(map(str, sys.version_info[:2]))
+    return facts | {"compiled": f"{python} {seals.of(*(_compiled(kind).encode() for kind in own))}"}
 
 
 def _source(kind: Any) -> str | None:
@@ -218,6 +226,28 @@ def _source(kind: Any) -> str | None:
         return "\n".join(map(inspect.getsource, own)) or None
     except (OSError, TypeError):
         return None
+
+
+def _compiled(kind: Any) -> str:
+    """The compiled code of a function, or of a class's own, and its constants: the same for the same source."""
+    own = {"": kind} if inspect.isroutine(kind) else vars(kind)
+    return "\n".join(f"{name} {_words(own[name])}" for name in sorted(own) if callable(own[name]) or name[:2] != "__")
+
+
+def _words(value: Any) -> str:
+    value = getattr(value, "__func__", getattr(value, "fget", value))
+    match value:
+        case types.FunctionType():
+            return f"{_words(value.__code__)} {_words(value.__defaults__)}"
+        case types.CodeType():
+            return f"{value.co_code.hex()} {value.co_names} {value.co_varnames} {_words(value.co_consts)}"
+        case frozenset():  # whose order is another one in every process
+            return str(sorted(map(_words, value)))
+        case tuple():
+            return str([*map(_words, value)])
+        case bool() | int() | float() | complex() | str() | bytes() | None:
+            return repr(value)
+    return type(value).__qualname__
 
 
 # -- for worker processes

@@ -35,14 +35,22 @@ def check_length(environment: Begun, lengths: Array) -> None:
         raise endless(limit, f"{task.id}, environment {int(lengths.argmax())}: ")
 
 
+def surely_finite(rows: Array) -> bool:
+    """Whether all numbers are finite; False also where they are too large for a quick look.
+
+    A sum of squares is finite only if all numbers are, and costs less than a look at each of them.
+    """
+    flat = rows.ravel()
+    return rows.dtype.kind != "f" or math.isfinite(flat.dot(flat))
+
+
 def check_finite(environment: Begun, obs: Array, reward: Array | None, real: Array, time: Array) -> None:
     """Errors: `UserError` for an observation or reward that is not finite, or an absurd reward; it names step and seed.
 
     Looks at the environments of `real` [N]; `time` [N] is the step of each, counted from 0.
     """
-    # A sum is finite only if all its terms are, and costs less than a look at each of them.
     small = reward is None or np.add.reduce(np.abs(reward)) <= LARGEST_REWARD
-    if small and math.isfinite(np.add.reduce(obs, axis=None)):
+    if small and (surely_finite(obs) or math.isfinite(np.add.reduce(obs, axis=None))):
         return
     for index in np.flatnonzero(real):
         where = f"{environment.task.id}, environment {index}, step {time[index] + 1} (seed {environment.seeds[index]})"

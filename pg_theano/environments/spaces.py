@@ -13,7 +13,8 @@ from typing import Any, NamedTuple
 import gymnasium
 import numpy as np
 
-from pg_theano.types import ONLY_NUMBERS, ActionSpace, Array, UserError
+from pg_theano.environments.sound import surely_finite
+from pg_theano.types import ONLY_NUMBERS, ActionSpace, Array, UserError, each_row
 
 _KINDS: Any = gymnasium.spaces
 
@@ -238,8 +239,18 @@ def action_of(space: Any, id: str, squash: bool = False) -> Action:
 def _box_action(space: gymnasium.spaces.Box, id: str, squash: bool) -> Action:
     low, high = (bound.reshape(-1).astype(np.float64) for bound in (space.low, space.high))
     half, whole = (high - low) / 2, space.dtype.kind in "iub"
+    narrow, bounds = space.dtype == np.float32 and not squash, (low, high)
 
     def given(action: Array) -> Array:
+        nonlocal bounds
+        if narrow and action.dtype == np.float32:  # which holds these bounds exactly: the same numbers, sooner
+            if bounds[0].shape != action.shape or bounds[0].dtype != action.dtype:
+                narrowed = (bound.astype(np.float32) for bound in (low, high))
+                bounds = each_row(next(narrowed), action.shape), each_row(next(narrowed), action.shape)
+            inside = np.maximum(action, bounds[0])
+            inside = np.minimum(inside, bounds[1], out=inside)
+            if surely_finite(inside):
+                return inside.reshape(len(inside), *space.shape)
         # Rounding may carry what was squashed past a bound; clipping it as well costs nothing that counts.
         inside = np.minimum(np.maximum(low + half * (np.tanh(action) + 1) if squash else action, low), high)
         # An infinity is clipped like any number; what is left is not a number, or has no bound to stop it.

@@ -7,107 +7,21 @@
 Nothing here imports PyTensor; a task that is in the compile cache is stepped without it.
 """
 
-from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import gymnasium
 import numpy as np
-from gymnasium.error import InvalidAction, ResetNeeded
+from gymnasium.error import ResetNeeded
 from gymnasium.utils import seeding
 from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space
 
-from pg_theano.compiler import functions, program
-from pg_theano.environments.original import Original
-from pg_theano.spec import Stepped
-from pg_theano.system.importing import fingerprint, importable
+from pg_theano.environments.dynamics import Dynamics, twice
+from pg_theano.environments.original import Numbers, Original
 from pg_theano.types import Array
 
 
-class Dynamics:
-    """The compiled `reset` and `step` of one symbolic environment, for E episodes side by side."""
-
-    def __init__(
-        self,
-        name: str,
-        *,
-        dtype: str = "float32",
-        folders: Sequence[Path] = (),
-        report: functions.Report = lambda what, seconds: None,
-    ):
-        self.name, self._folders = name, folders
-        self.source = fingerprint(name, folders)
-        self.dtype = np.dtype(dtype)
-        stepped = Stepped(name, self.source, dtype)
-        self._functions = program.functions(
-            "environments.program", stepped, "reset", report=report, around=lambda: importable(folders, [name])
-        )
-        self.task: dict[str, Any] = self._functions.manifest["environment"]
-        low, high = (np.array(self.task[f"obs_{end}"], dtype) for end in ("low", "high"))
-        self.observation_space = gymnasium.spaces.Box(low, high, dtype=self.dtype.type)
-        self.masks = bool(self.task.get("masks"))  # whether rows of observations end with a mask
-        self._discrete, self._choices = self.task["action_kind"] == "discrete", self.task["num_actions"]
-        if self._discrete:
-            self.action_space: gymnasium.Space = gymnasium.spaces.Discrete(self.task["num_actions"])
-        else:
-            low, high = (np.array(self.task[f"action_{end}"], dtype) for end in ("low", "high"))
-            self.action_space = gymnasium.spaces.Box(low, high, dtype=self.dtype.type)
-
-    def reset(self, initial_noise: Array) -> tuple[Array, Array]:
-        """Uniforms [U, E] to (env_state [S, E], obs [E, F])."""
-        number, noise = np.shape(initial_noise)[1], np.ascontiguousarray(initial_noise, self.dtype)
-        noise = _twice(noise, 1) if number == 1 else noise
-        out = self._functions.call("reset", {"E": noise.shape[1]}, {}, {"initial_noise": noise})
-        return np.asarray(out["env_state"])[:, :number], np.asarray(out["obs"])[:number]
-
-    def step(self, env_state: Array, action: Any) -> tuple[Array, Array, Array, Array]:
-        """(env_state [S, E], action) to (env_state, obs [E, F], reward [E], terminated [E])."""
-        number, given = env_state.shape[1], self._checked(action, env_state.shape[1])
-        if number == 1:
-            env_state, given = _twice(env_state, 1), _twice(given, 0)
-        values = {"env_state": env_state, "action": given}
-        out = self._functions.call("step", {"E": len(given)}, {}, values)
-        state, obs, reward, terminated = [np.asarray(out[one]) for one in ("env_state", "obs", "reward", "terminated")]
-        return (state[:, :1], obs[:1], reward[:1], terminated[:1]) if number == 1 else (state, obs, reward, terminated)
-
-    def told(self, rows: Array) -> tuple[Array, dict[str, Any]]:
-        """(observations [..., F], infos) of rows that may end with a mask."""
-        if not self.masks:
-            return rows, {}
-        mask = rows[..., -self._choices :].astype(np.int8)
-        return rows[..., : -self._choices], {"action_mask": mask}
-
-    def _checked(self, action: Any, number: int) -> Array:
-        """The actions of `number` episodes as the graph takes them. Errors: `InvalidAction` for any that are none."""
-        given, discrete = np.asarray(action), self._discrete
-        shape = (number,) if discrete else (number, self._choices)
-        right = given.shape == shape and given.dtype.kind in ("iub" if discrete else "iubf")
-        # One look at all: as an unsigned number, a negative one is large.
-        if right and (not discrete or np.maximum.reduce(given.view(f"u{given.itemsize}")) < self._choices):
-            return np.ascontiguousarray(given, np.int32 if discrete else self.dtype)
-        got = f"{action!r} of shape {given.shape}".replace("\n", "")
-        expected = f"whole numbers from 0 to {self._choices - 1}" if discrete else "numbers"
-        raise InvalidAction(f"{self.name}: got action {got}; expected {expected} of shape {shape}")
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        """Pickled as its name: what was compiled comes from the cache of whoever reads it."""
-        return _made, (self.name, self.dtype.name, self._folders)
-
-    def __deepcopy__(self, memo: Any) -> "Dynamics":
-        return self  # nothing of it changes
-
-
-def _made(name: str, dtype: str, folders: Sequence[Path]) -> "Dynamics":
-    return Dynamics(name, dtype=dtype, folders=folders)
-
-
-def _twice(array: Array, axis: int) -> Array:
-    """One episode as two equal ones: alone, XLA rounds it otherwise than as a row of many (0.0035 in 600 steps)."""
-    return np.concatenate((array, array), axis)
-
-
-class SymbolicEnv(gymnasium.Env):
+class SymbolicEnv(Numbers, gymnasium.Env):
     """One symbolic environment as Gymnasium knows them. The time limit is its `TimeLimit` wrapper's business.
 
     Gymnasium's own environment of the same task, where there is one, draws it, and draws the first state where a reset
@@ -116,13 +30,24 @@ class SymbolicEnv(gymnasium.Env):
 
     metadata: dict[str, Any] = {"render_modes": ["human", "rgb_array"], "render_fps": 30}
 
-    def __init__(self, dynamics: str | Dynamics, render_mode: str | None = None):
+    def __init__(self, dynamics: str | Dynamics, render_mode: str | None = None, **kwargs: Any):
         self.dynamics = dynamics if isinstance(dynamics, Dynamics) else Dynamics(dynamics)
         self.observation_space, self.action_space = self.dynamics.observation_space, self.dynamics.action_space
-        self.original = Original(self.dynamics.task, render_mode)
+        self.original = Original(self.dynamics.task, render_mode, kwargs)
         self.metadata, self.render_mode = self.original.metadata, render_mode
-        self.state: Any = None  # [S], under the name that it has in Gymnasium's own
+        if kwargs:
+            self.dynamics = self.dynamics.by(self.original)
+        self._rows: Any = None  # [S, 2]: the state, twice
         self._action: Any = None  # the last one, which a picture may show
+
+    @property
+    def state(self) -> Any:
+        """[S], under the name that it has in Gymnasium's own; None before the first reset."""
+        return None if self._rows is None else np.asarray(self._rows)[:, 0]
+
+    @state.setter
+    def state(self, value: Any) -> None:
+        self._rows = None if value is None else twice(np.asarray(value, self.dynamics.dtype)[:, None], 1)
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
         super().reset(seed=seed)
@@ -137,10 +62,10 @@ class SymbolicEnv(gymnasium.Env):
         return self.dynamics.told(obs)
 
     def step(self, action: Any) -> tuple[Any, float, bool, bool, dict[str, Any]]:
-        if self.state is None:
+        if self._rows is None:
             raise ResetNeeded(f"{self.dynamics.name}: got a step before the first reset; try env.reset() first")
-        state, obs, reward, terminated = self.dynamics.step(self.state[:, None], np.asarray(action)[None])
-        self.state, self._action = state[:, 0], action
+        self._rows, obs, reward, terminated = self.dynamics.step_alone(self._rows, action)
+        self._action = action
         if self.render_mode == "human":
             self.render()
         seen, info = self.dynamics.told(obs[0].copy())
@@ -153,7 +78,7 @@ class SymbolicEnv(gymnasium.Env):
         self.original.close()
 
 
-class SymbolicVectorEnv(VectorEnv):
+class SymbolicVectorEnv(Numbers, VectorEnv):
     """Many of them in one compiled call. Equals a `SyncVectorEnv` of the single one, in each of its autoreset modes."""
 
     metadata: dict[str, Any] = {
@@ -169,9 +94,12 @@ class SymbolicVectorEnv(VectorEnv):
         max_episode_steps: int | None = None,
         render_mode: str | None = None,
         autoreset_mode: str | AutoresetMode = AutoresetMode.NEXT_STEP,
+        **kwargs: Any,
     ):
         self.dynamics = dynamics if isinstance(dynamics, Dynamics) else Dynamics(dynamics)
-        self.original = Original(self.dynamics.task, render_mode)
+        self.original = Original(self.dynamics.task, render_mode, kwargs)
+        if kwargs:
+            self.dynamics = self.dynamics.by(self.original)
         self.num_envs, self.render_mode, self.autoreset_mode = num_envs, render_mode, AutoresetMode(autoreset_mode)
         self.metadata = self.original.metadata | {"autoreset_mode": self.autoreset_mode}
         limit = max_episode_steps or self.dynamics.task["max_steps"]
@@ -185,10 +113,19 @@ class SymbolicVectorEnv(VectorEnv):
         self._seed([None] * num_envs)
         self.elapsed = np.zeros(num_envs, np.int64)
         self.prev_done = np.zeros(num_envs, bool)
-        self.state: Any = None  # [S, E], under the name that it has in Gymnasium's own
+        self._state: Any = None  # [S, E], where jaxlib holds it
         width = len(self.dynamics.task["obs_low"]) + self.dynamics.masks * self.dynamics.task["num_actions"]
         self.obs = np.zeros((num_envs, width), self.dynamics.dtype)
         self._actions: Any = None
+
+    @property
+    def state(self) -> Any:
+        """[S, E], under the name that it has in Gymnasium's own; None before the first reset."""
+        return None if self._state is None else np.asarray(self._state)
+
+    @state.setter
+    def state(self, value: Any) -> None:
+        self._state = value
 
     def reset(self, *, seed: Any = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
         """Seeds and options as `SyncVectorEnv` takes them.
@@ -208,18 +145,19 @@ class SymbolicVectorEnv(VectorEnv):
         return self._told({}, which)
 
     def step(self, actions: Any) -> tuple[Any, Any, Any, Any, dict[str, Any]]:
-        if self.state is None:
+        if self._state is None:
             raise ResetNeeded(f"{self.dynamics.name}: got a step before the first reset; try envs.reset() first")
         resetting = self.prev_done
-        if self.autoreset_mode is AutoresetMode.DISABLED and resetting.any():
+        some = resetting.any()
+        if some and self.autoreset_mode is AutoresetMode.DISABLED:
             raise ResetNeeded(
                 f"{self.dynamics.name}: got a step of environments {np.flatnonzero(resetting).tolist()}, which have "
                 "ended; expected their reset before it, as autoreset is disabled; try options={'reset_mask': ...}"
             )
-        self.state, self.obs, reward, terminated = self.dynamics.step(self.state, actions)
+        self._state, self.obs, reward, terminated = self.dynamics.step(self._state, actions)
         reward, terminated, self._actions = reward.astype(np.float64), terminated.copy(), actions
         self.elapsed += 1
-        if resetting.any():
+        if some:
             self._begin(resetting, {})
             reward[resetting], terminated[resetting] = 0.0, False
         truncated = (self.elapsed >= self.limit) & ~resetting
@@ -230,19 +168,21 @@ class SymbolicVectorEnv(VectorEnv):
                 final, info = self.dynamics.told(self.obs[i].copy())
                 infos = self._add_info(infos, {"final_obs": final, "final_info": info}, int(i))
             self._begin(self.prev_done, {})
-        obs, infos = self._told(infos, np.ones(self.num_envs, bool))
+        obs, infos = self._told(infos, slice(None))
         return obs, reward, terminated, truncated, infos
 
-    def _told(self, infos: dict[str, Any], which: Array) -> tuple[Array, dict[str, Any]]:
+    def _told(self, infos: dict[str, Any], which: Any) -> tuple[Array, dict[str, Any]]:
         """(observations, infos) as a `SyncVectorEnv` gives them, masks of those of `which`."""
         obs, found = self.dynamics.told(self.obs.copy())
         for name, values in found.items():
-            infos |= {name: np.where(which[:, None], values, np.int8(0)), f"_{name}": which.copy()}
+            those = np.zeros(self.num_envs, bool)
+            those[which] = True
+            infos |= {name: np.where(those[:, None], values, np.int8(0)), f"_{name}": those}
         return obs, infos
 
     def render(self) -> Any:
         """A picture of each environment."""
-        states = [None] * self.num_envs if self.state is None else self.state.T
+        states = [None] * self.num_envs if self._state is None else self.state.T
         actions = [None if n == 0 else self._actions[i] for i, n in enumerate(self.elapsed)]
         return tuple(self.original.picture(*one, self.spec) for one in zip(states, actions, strict=True))
 
@@ -266,7 +206,7 @@ class SymbolicVectorEnv(VectorEnv):
                 f"{self.dynamics.name}: options['reset_mask']: got {mask!r}; expected a NumPy array of bool of shape "
                 f"({self.num_envs},), with a True in it"
             )
-        if self.state is None and not mask.all():
+        if self._state is None and not mask.all():
             raise ResetNeeded(f"{self.dynamics.name}: got a reset of some before that of all; try envs.reset() first")
         return mask, options
 
@@ -282,6 +222,6 @@ class SymbolicVectorEnv(VectorEnv):
             for i in np.flatnonzero(which):
                 state[:, i], obs[i] = self.original.begun(self._np_random[i], options, self.dynamics.dtype)
         if not which.all():
-            state, obs = np.where(which, state, self.state), np.where(which[:, None], obs, self.obs)
-        self.state, self.obs = state, obs
+            state, obs = np.where(which, state, self._state), np.where(which[:, None], obs, self.obs)
+        self._state, self.obs = state, obs
         self.elapsed[which], self.prev_done = 0, self.prev_done & ~which

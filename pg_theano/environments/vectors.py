@@ -13,8 +13,10 @@ classes; elsewhere the class draws all its resets from one generator, which a bl
 from collections.abc import Sequence
 from typing import Any
 
+import gymnasium
 import numpy as np
 from gymnasium.vector import AutoresetMode
+from gymnasium.vector.utils import concatenate, create_empty_array, iterate
 
 from pg_theano.config import knobs
 from pg_theano.environments import masks_of_many
@@ -189,3 +191,45 @@ def _one_row(final: Any, index: int) -> Any:
     if isinstance(one, dict):
         return {key: np.asarray(part)[None] for key, part in one.items()}
     return tuple(np.asarray(part)[None] for part in one) if isinstance(one, tuple) else np.asarray(one)[None]
+
+
+class FirstRow(gymnasium.Env):
+    """The first environment of a vector as a single one, to look at it; the others are given the same actions."""
+
+    def __init__(self, envs: gymnasium.vector.VectorEnv):
+        self.envs, self.metadata, self.render_mode, self.spec = envs, envs.metadata, envs.render_mode, None
+        self.observation_space, self.action_space = envs.single_observation_space, envs.single_action_space
+        self._same_step = envs.metadata.get("autoreset_mode") == AutoresetMode.SAME_STEP
+        self._by_seed = hasattr(envs.unwrapped, "env_fns")
+
+    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
+        alike: Any = [seed] * self.envs.num_envs if self._by_seed else seed  # so that all end together
+        obs, infos = self.envs.reset(seed=alike, options=options)
+        return self._first(obs), _row(infos)
+
+    def step(self, action: Any) -> tuple[Any, float, bool, bool, dict[str, Any]]:
+        number, space = self.envs.num_envs, self.action_space
+        into: Any = create_empty_array(space, number)
+        actions = concatenate(space, [action] * number, into)
+        obs, rewards, *ends, infos = self.envs.step(actions)
+        terminated, truncated = (bool(flags[0]) for flags in ends)
+        seen = infos["final_obs"][0] if self._same_step and (terminated or truncated) else self._first(obs)
+        return seen, float(rewards[0]), terminated, truncated, _row(infos)
+
+    def _first(self, obs: Any) -> Any:
+        return next(iter(iterate(self.envs.observation_space, obs)))
+
+    def render(self) -> Any:
+        frames: Any = self.envs.render()
+        return frames[0] if isinstance(frames, tuple | list) else frames
+
+    def close(self) -> None:
+        self.envs.close()
+
+
+def _row(infos: dict[str, Any]) -> dict[str, Any]:
+    """What a vector's infos say of its first environment."""
+    own = {name: found for name, found in infos.items() if isinstance(found, np.ndarray) and name[0] != "_"}
+    return {
+        name: found[0] for name, found in own.items() if name != "final_obs" and infos.get(f"_{name}", np.ones(1))[0]
+    }

@@ -1,5 +1,8 @@
 """Layers of a network as plain data: their fields, what they learn, what they give. NumPy only."""
 
+import dataclasses
+from typing import Any
+
 from pg_theano.layers.images import Conv, Image, MaxPool, Window, window_of
 from pg_theano.layers.joined import Join, Residual, inner
 from pg_theano.layers.own import Own, every
@@ -25,6 +28,7 @@ __all__ = [
     "Residual",
     "Shape",
     "Window",
+    "as_plain",
     "every",
     "inner",
     "kind_of",
@@ -51,3 +55,15 @@ LAYERS: dict[str, type[Layer]] = {
 
 def kind_of(layer: Layer) -> str:
     return next(kind for kind, made in LAYERS.items() if type(layer) is made)
+
+
+def as_plain(layer: Any) -> list[Any]:
+    """[kind, its fields], as files have it; so are the layers inside it."""
+
+    def plain(value: Any) -> Any:
+        if isinstance(value, tuple):
+            return [plain(one) for one in value]
+        return as_plain(value) if dataclasses.is_dataclass(value) else value
+
+    fields = {field.name: plain(getattr(layer, field.name)) for field in dataclasses.fields(layer)}
+    return [kind_of(layer), fields]

@@ -10,15 +10,18 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
 from pg_theano.parameters import LOG_STD
 from pg_theano.policies import networks
 from pg_theano.spec import Acting
-from pg_theano.types import EXPLORE, GREEDY, Array
+from pg_theano.types import EXPLORE, GREEDY, Array, each_row
 
+Later = Literal["later"]
+LATER: Later = "later"
+"""In place of whether there is a log π: what it follows from is given, and `density_of` makes it of a whole block."""
 LEAST_VARIANCE = 1e-6
 LEAST_LOG_STD, MOST_LOG_STD = -20.0, 2.0
 
@@ -26,7 +29,7 @@ LEAST_LOG_STD, MOST_LOG_STD = -20.0, 2.0
 # -- one of A actions
 
 
-def _choose_discrete(acting: Acting, with_log_prob: bool) -> Callable[..., tuple[Array, Array | None]]:
+def _choose_discrete(acting: Acting, with_log_prob: bool | Later) -> Callable[..., tuple[Array, Array | None]]:
     exploration, num_actions = acting.exploration, acting.action.choices[0]
     quick = exploration == "softmax" and num_actions == 2 and not with_log_prob
 
@@ -52,12 +55,22 @@ def _choose_discrete(acting: Acting, with_log_prob: bool) -> Callable[..., tuple
         action = action.astype(np.int32)
         if not with_log_prob:
             return action, None
+        return action, logits if with_log_prob == LATER else density(logits, action, log_std, rate)
+
+    density = _density_discrete(acting)
+    return choose
+
+
+def _density_discrete(acting: Acting) -> Callable[..., Array]:
+    exploration, num_actions = acting.exploration, acting.action.choices[0]
+
+    def density(logits, action, log_std, rate):
         log_prob = log_prob_of(logits, action)
         if exploration == "epsilon_softmax" and rate > 0:
             log_prob = np.log(rate / num_actions + (1 - rate) * np.exp(np.maximum(log_prob, -80.0)))
-        return action, log_prob
+        return log_prob
 
-    return choose
+    return density
 
 
 def logits_of(acting: Acting, outputs: Array) -> Array:
@@ -128,29 +141,39 @@ def _choose_multi_binary(acting: Acting, with_log_prob: bool) -> Callable[..., t
 # -- C real numbers
 
 
-def log_std_of(acting: Acting) -> Callable[[dict[str, Array]], Any]:
-    """What depends on the parameter policy/log_std alone, made once for all the observations to come."""
+def log_std_of(acting: Acting) -> Callable[..., Any]:
+    """What depends on the parameter policy/log_std alone, made once for all the observations to come, N `rows` each."""
     if LOG_STD not in [name for name, *_ in acting.layout]:  # the network gives it, or there is none
-        return lambda named: (None, None)
+        return lambda named, rows=1: (None, None)
     if acting.noise == "state_dependent":
-        return lambda named: (np.exp(named[LOG_STD]), np.exp(2 * named[LOG_STD]))
-    return lambda named: (np.exp(named[LOG_STD]), float(named[LOG_STD].sum()))
+        return lambda named, rows=1: (np.exp(named[LOG_STD]), np.exp(2 * named[LOG_STD]))
+    shape = acting.action.size
+    return lambda named, rows=1: (each_row(np.exp(named[LOG_STD]), (rows, shape)), float(named[LOG_STD].sum()))
 
 
-def _choose_box(acting: Acting, with_log_prob: bool) -> Callable[..., tuple[Array, Array | None]]:
-    size, squash = acting.action.size, acting.squash
-    constant = -0.5 * size * math.log(2 * math.pi)
-    if squash:
-        half_range = (np.array(acting.action.high) - np.array(acting.action.low)) / 2
-        half_range[half_range == 0] = 1  # a component without room is a constant
-        constant -= float(np.log(half_range.astype(acting.dtype)).sum())
-    draw = drawer_of(acting)
+def _choose_box(acting: Acting, with_log_prob: bool | Later) -> Callable[..., tuple[Array, Array | None]]:
+    draw, density = drawer_of(acting), _density_box(acting)
 
     def choose(outputs, hidden, log_std, noise, rate, choice):
         greedy = choice == GREEDY
         mean, action, std, sum_log_std = draw(outputs, hidden, log_std, None if greedy else noise, with_log_prob)
         if not with_log_prob or std is None:  # what draws nothing has no density
             return action, None
+        return action, mean if with_log_prob == LATER else density(mean, action, (std, sum_log_std), rate)
+
+    return choose
+
+
+def _density_box(acting: Acting) -> Callable[..., Array]:
+    size, squash = acting.action.size, acting.squash
+    constant = -0.5 * size * math.log(2 * math.pi)
+    if squash:
+        half_range = (np.array(acting.action.high) - np.array(acting.action.low)) / 2
+        half_range[half_range == 0] = 1  # a component without room is a constant
+        constant -= float(np.log(half_range.astype(acting.dtype)).sum())
+
+    def density(mean, action, log_std, rate):
+        std, sum_log_std = log_std
         standard = action - mean
         standard /= std
         log_prob = np.einsum("ec,ec->e", standard, standard)
@@ -162,9 +185,9 @@ def _choose_box(acting: Acting, with_log_prob: bool) -> Callable[..., tuple[Arra
             slope += action
             log_prob += 2 * np.add.reduce(slope, axis=1)
             log_prob -= 2 * size * math.log(2)
-        return action, log_prob
+        return log_prob
 
-    return choose
+    return density
 
 
 def drawer_of(acting: Acting) -> Callable[..., Any]:
@@ -228,3 +251,12 @@ CHOOSERS = {
     "multi_binary": _choose_multi_binary,
     "box": _choose_box,
 }
+
+
+def density_of(acting: Acting) -> Callable[..., Array] | None:
+    """(what stood for log π, [E, K]; action; what `log_std_of` made for one row; rate) -> log π [E]: the numbers that
+    every choice by itself has. None where nothing is saved by it, or what it needs is not kept."""
+    if acting.action.kind == "discrete" and not acting.mask_size:
+        return _density_discrete(acting)
+    fixed = LOG_STD in [name for name, *_ in acting.layout] and acting.noise != "state_dependent"
+    return _density_box(acting) if acting.action.kind == "box" and fixed else None

@@ -14,6 +14,7 @@ from pg_theano.environments import spaces
 from pg_theano.environments.rows import MOST_NUMBERS, QUICKER_BY_TABLE
 from pg_theano.policies.policy import NORMALIZER, About, Policy, said_of, seen_of
 from pg_theano.spec import Acting
+from pg_theano.spec.reading import acting_of
 from pg_theano.system import opening
 from pg_theano.types import Array, State, UserError
 
@@ -66,7 +67,7 @@ def from_file(path: Path) -> Policy:
 
 
 def _checked(about: dict[str, Any], arrays: dict[str, Array]) -> Policy:
-    acting = Acting.of_plain(about["spec"])
+    acting = acting_of(about["spec"])
     wanted = {name: shape for name, shape, *_ in acting.layout}
     kept = NORMALIZER if acting.normalize_observations else ()
     shapes = wanted | dict.fromkeys(kept, (acting.num_features,))

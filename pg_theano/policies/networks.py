@@ -139,9 +139,9 @@ def normalizer(state: State) -> tuple[Array, Array]:
     return np.asarray(state["normalizer/mean"]), np.sqrt(variance + variance.dtype.type(1e-8))
 
 
-def normalized(obs: Array, mean: Array, std: Array) -> Array:
+def normalized(obs: Array, mean: Array, std: Array, most: Any = 10, least: Any = -10) -> Array:
     """(o − μ)/σ, within ±10."""
     obs = obs - mean
     obs /= std
-    np.minimum(obs, 10, out=obs)
-    return np.maximum(obs, -10, out=obs)
+    np.minimum(obs, most, out=obs)
+    return np.maximum(obs, least, out=obs)

@@ -15,7 +15,6 @@ import numpy as np
 
 from pg_theano.config.knobs import Config
 from pg_theano.environments import watchdog
-from pg_theano.reports.pages import policies, policy_section
 from pg_theano.reports.reasons import REASONS, Evidence, Reason
 from pg_theano.runs import curves, folder, policy_of_run, recorded
 from pg_theano.runs import figures as metrics
@@ -42,6 +41,11 @@ class Diagnosis(NamedTuple):
     said: str
     reasons: list[Reason]
 
+    @property
+    def first(self) -> str:
+        """The likeliest reason, in a sentence."""
+        return self.reasons[0].sentence if self.reasons else f"{self.said} None of the usual reasons shows."
+
     def plain(self) -> dict[str, Any]:
         return self._asdict() | {"reasons": [reason._asdict() for reason in self.reasons]}
 
@@ -54,8 +58,10 @@ def diagnose(run: str | os.PathLike[str], *, play: bool = True) -> Diagnosis:
     if not isinstance(run, str | os.PathLike):
         raise UserError.at("run", f"got {run!r:.60}", "a run folder", "diagnose('runs/cartpole')")
     path = Path(run)
+    if metrics.reached(result := curves.sound(folder.read_result(path) or {})):
+        return Diagnosis(True, "It is solved.", [])
     folder.read_run(path)
-    return of_records(path, curves.read_metrics(path), curves.sound(folder.read_result(path) or {}), play=play)
+    return of_records(path, curves.read_metrics(path), result, play=play)
 
 
 def of_records(path: Path, columns: Mapping[str, Array], result: Mapping[str, Any], *, play: bool) -> Diagnosis:
@@ -74,6 +80,8 @@ def of_records(path: Path, columns: Mapping[str, Array], result: Mapping[str, An
 
 def _met(path: Path, config: Config, facts: Mapping[str, Any]) -> tuple[Array, list[str]] | None:
     """Observations that the policy meets, and their features' names; None where it cannot be played."""
+    from pg_theano.reports.pages import policies, policy_section  # only now: a run that learned does without
+
     try:
         policy = policy_of_run.load(path)
         with watchdog.watching(config.environment.timeout), np.errstate(all="ignore"):

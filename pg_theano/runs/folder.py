@@ -12,7 +12,8 @@ from pg_theano.config.reading import as_then, from_dict, knob_of, read_config, t
 from pg_theano.runs import changes, checkpoints, recorded
 from pg_theano.runs.changes import Change
 from pg_theano.runs.records import Records
-from pg_theano.spec import Spec, is_older
+from pg_theano.spec import Spec
+from pg_theano.spec.reading import is_older
 from pg_theano.system import console, locks, opening, seals, writing
 from pg_theano.system import versions as fingerprints
 from pg_theano.system.versions import versions

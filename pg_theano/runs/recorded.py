@@ -16,7 +16,9 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from pg_theano.policies.acting import nothing_remembered, numpy_act
 from pg_theano.runs.checkpoints import AS_WRITTEN, WHOLE
-from pg_theano.spec import Spec, Unreadable, is_older, shown
+from pg_theano.spec import Spec
+from pg_theano.spec.entries import Unreadable, shown
+from pg_theano.spec.reading import is_older, spec_of
 from pg_theano.types import GREEDY, State, UserError
 
 Natural = Annotated[int, Field(ge=0, le=2**62)]
@@ -131,7 +133,7 @@ def spec_in(facts: Mapping[str, Any], path: Path) -> Spec:
             "this version; try the version that wrote it, or a new run"
         )
     try:
-        return Spec.of_plain(facts["spec"])
+        return spec_of(facts["spec"])
     except Unreadable as error:
         raise UserError(f"{path}: {error}; {AS_WRITTEN}") from None
 

@@ -10,7 +10,6 @@ import contextlib
 import errno
 import mmap
 import os
-import platform
 import secrets
 import select
 import selectors
@@ -31,15 +30,16 @@ try:
 except ImportError:
     msvcrt = None  # type: ignore[assignment]
 
-FAR = 1 << 30
-"""Where the locked byte of a file stands: others can read the text in front of it."""
-PATIENCE = 2.0
-"""Seconds in which a reader closes the file that is to be replaced; others open it for milliseconds."""
+FAR = 1 << 30  # where the locked byte of a file stands: others can read the text in front of it
+PATIENCE = 2.0  # seconds in which a reader closes the file that is to be replaced; others open it for milliseconds
 PLAIN = sum(getattr(os, name, 0) for name in ("O_NOFOLLOW", "O_NONBLOCK", "O_CLOEXEC", "O_BINARY", "O_NOINHERIT"))
 C_LIBRARY = None if msvcrt is None else "ucrtbase"  # as `ctypes.CDLL` calls it
 REMOVES_OPEN_FILES = fcntl is not None
-WAKES = getattr(signal, "SIGURG", signal.SIGTERM)
-"""The signal that interrupts the main thread. By itself it does nothing, and nothing else uses it."""
+WAKES = getattr(signal, "SIGURG", signal.SIGTERM)  # interrupts the main thread; nothing else uses it
+cores: Callable[[], int] = lambda: len(getattr(os, "sched_getaffinity", lambda _: range(os.cpu_count() or 1))(0))  # noqa: E731
+"""How many cores this process may use."""
+load: Callable[[], float] = lambda: getattr(os, "getloadavg", lambda: (0.0,))()[0]  # noqa: E731
+"""How many processes have wanted a core, on average over the last minute."""
 
 
 # -- files
@@ -150,17 +150,6 @@ def allow_open(files: int) -> None:
 def memory() -> int | None:
     """Bytes that the machine has; None: unknown."""
     return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") if hasattr(os, "sysconf") else None
-
-
-def processor() -> str:
-    """What machine code may be made of here: the processor's model and features, as the system tells them."""
-    try:
-        with open("/proc/cpuinfo", encoding="utf-8", errors="replace") as file:
-            head = file.read(1 << 14).partition("\n\n")[0]
-    except OSError:
-        return f"{platform.machine()} {platform.processor()}"
-    told = (line.partition(":") for line in head.splitlines())
-    return "; ".join(value.strip() for name, _, value in told if name.strip() in ("model name", "flags", "Features"))
 
 
 # -- processes
@@ -308,5 +297,4 @@ class _Select(selectors.SelectSelector):
         return [(key.fd, mask) for key, mask in self.select(milliseconds / 1000)]
 
 
-poll: Any = getattr(select, "poll", _Select)
-"""`select.poll`, of which only what can be read is asked."""
+poll: Any = getattr(select, "poll", _Select)  # of which only what can be read is asked

@@ -45,11 +45,22 @@ def versions() -> dict[str, str]:
 @functools.cache
 def processor() -> str:
     """The model of the processor and the name of its architecture: machine code is compiled for this one."""
-    with contextlib.suppress(OSError), open("/proc/cpuinfo", encoding="utf-8") as file:
-        for line in file:
-            if line.startswith("model name"):
-                return f"{line.partition(':')[2].strip()} ({platform.machine()})"
-    return f"{platform.processor() or 'unknown'} ({platform.machine()})"
+    model = _told().get("model name") or platform.processor() or "unknown"
+    return f"{model} ({platform.machine()})"
+
+
+def features() -> str:
+    """The same, with what this processor can do, where the system tells: machine code is read again for equal ones."""
+    return " ".join([processor(), *(_told().get(name, "") for name in ("flags", "Features"))])
+
+
+@functools.cache
+def _told() -> dict[str, str]:
+    """What the system tells of its first processor; nothing where it has no /proc."""
+    with contextlib.suppress(OSError), open("/proc/cpuinfo", encoding="utf-8", errors="replace") as file:
+        lines = file.read(1 << 14).partition("\n\n")[0].splitlines()
+        return {name.strip(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
+    return {}
 
 
 def of(backend: str, dtype: str) -> dict[str, Any]:

@@ -143,8 +143,8 @@ def explain(run: str | os.PathLike[str], *, episodes: int = 10, seed: int = 0, s
     def recorded(state: State, obs: Array, *others: Any) -> Any:
         done, memory = act(state, obs, *others), others[3:]
         of_policy = memory[0][:, : kept[0].memory_size] if memory else np.zeros((len(obs), 0))
-        for row, action, known in zip(obs, done[0], of_policy, strict=True):  # one, or one of each agent
-            met.add(row, action, known)
+        gone = getattr(evaluator.environment, "waiting", np.zeros(len(obs), bool))  # agents that meet nothing any more
+        met.add(obs[~gone], done[0][~gone], of_policy[~gone])
         return done
 
     try:
@@ -160,23 +160,27 @@ def explain(run: str | os.PathLike[str], *, episodes: int = 10, seed: int = 0, s
 
 
 class _Met:
-    """States met and what was done there, evenly thinned so that they never are too many."""
+    """States met and what was done there. Steps are thinned evenly, each with all of its agents, so that they never
+    are too many."""
 
     def __init__(self, size: int):
         self.most = max(2, min(MOST_STATES, MOST_NUMBERS // size))
-        self.rows: list[tuple[Array, Array, Array]] = []
-        self.seen, self.every = 0, 1
+        self.steps: list[tuple[Array, Array, Array]] = []
+        self.seen, self.every, self.rows = 0, 1, 0
 
-    def add(self, obs: Array, action: Array, memory: Array = NOTHING) -> None:
+    def add(self, obs: Array, action: Array, memory: Array) -> None:
+        """A step: a row of one environment, or one of each agent."""
         if self.seen % self.every == 0:
-            self.rows.append((obs.copy(), np.array(action), memory.copy()))
-        if len(self.rows) > self.most:
-            del self.rows[1::2]
+            self.steps.append((obs.copy(), np.array(action), memory.copy()))
+            self.rows += len(obs)
+        if self.rows > self.most and len(self.steps) > 1:
+            self.rows -= sum(len(obs) for obs, *_ in self.steps[1::2])
+            del self.steps[1::2]
             self.every *= 2
         self.seen += 1
 
     def arrays(self) -> tuple[Array, ...]:
-        return tuple(np.stack(parts) for parts in zip(*self.rows, strict=True))
+        return tuple(np.concatenate(parts) for parts in zip(*self.steps, strict=True))
 
 
 def of_states(
@@ -190,8 +194,8 @@ def of_states(
     folders: Sequence[Path] = (),
 ) -> Explained:
     """What a policy reacts to at some states. Shapes: `obs` [N, F], N from 1; `action` [N] or [N, C], as drawn;
-    `memory` [N, M], before each step, of a policy that
-    remembers.
+    `memory` [N, M], before each step, of a policy
+    that remembers.
     """
     spec = Spec(acting, Learning("explained"))
     compiled = program.functions(

@@ -270,14 +270,19 @@ def test_a_changed_source_is_another_key(tmp_path, monkeypatch, path):
     package = tmp_path / "pg_theano"
     shutil.copytree(Path(cached.__file__).parents[1], package, ignore=shutil.ignore_patterns("__pycache__"))
     monkeypatch.setattr(cached, "__file__", str(package / "compiler" / "cached.py"))
-    cached.surroundings.cache_clear()  # as another process finds it
+    forgotten()  # as another process finds it
     before = key_of(small())
     with (package / path).open("a") as file:
         file.write("\n# a change\n")
-    cached.surroundings.cache_clear()
+    forgotten()
     found = key_of(small())
-    cached.surroundings.cache_clear()
+    forgotten()
     assert found != before
+
+
+def forgotten():
+    cached.sources.cache_clear()
+    cached.surroundings.cache_clear()
 
 
 @pytest.mark.slow
@@ -303,6 +308,17 @@ def test_the_collector_is_as_it_was_after_an_error():
         assert gc.get_threshold() > before
         1 / 0
     assert gc.get_threshold() == before
+
+
+def test_jax_is_as_wide_after_building_as_it_was_before():
+    """Whoever else uses JAX in this process. Caught, when planted: no `finally`; PyTensor's import left alone, which widens it."""
+    import jax
+
+    assert not jax.config.read("jax_enable_x64")
+    with contextlib.suppress(ZeroDivisionError), building.in_64_bits(jax):
+        assert jax.config.read("jax_enable_x64")
+        1 / 0
+    assert not jax.config.read("jax_enable_x64")
 
 
 def test_rewrites_left_out_are_there_and_change_no_graph_of_ours(cache, monkeypatch):

@@ -325,7 +325,7 @@ CHECKPOINTS = [
     ),
     Fault(
         "a key that forgets the sources",
-        "surroundings",
+        "sources",
         'digest.update(path.relative_to(package).as_posix().encode() + b"\\0" + path.read_bytes() + b"\\0")',
         'digest.update(path.relative_to(package).as_posix().encode() + b"\\0")',
         ("graphs/test_compiling.py::test_a_changed_source_is_another_key",),

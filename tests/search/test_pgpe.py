@@ -6,7 +6,7 @@ import helpers_graphs as by_definition
 import numpy as np
 import pytest
 
-from pg_theano.spec import Gaussian
+from pg_theano.spec.smaller import Gaussian
 from pg_theano.training.population import ranking, searchers
 
 SPEC = Gaussian(num_params=3, optimizer="sgd", dtype="float64")

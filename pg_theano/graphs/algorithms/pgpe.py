@@ -12,7 +12,7 @@ import pytensor.tensor as pt
 from pg_theano.graphs import distributions, optimizers
 from pg_theano.graphs.algorithms.common import OPTIMIZER_KNOBS, graph, optimizer_state
 from pg_theano.graphs.common import total
-from pg_theano.spec import Gaussian
+from pg_theano.spec.smaller import Gaussian
 
 __all__ = ["describe", "gradient", "tell"]
 

@@ -4,7 +4,7 @@ import pytensor.tensor as pt
 
 from pg_theano.graphs.common import Graph
 from pg_theano.graphs.environments import load
-from pg_theano.spec import Stepped
+from pg_theano.spec.smaller import Stepped
 
 
 def describe(stepped: Stepped):

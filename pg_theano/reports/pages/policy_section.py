@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from pg_theano.config import user_code
-from pg_theano.environments import making, singles, watchdog
+from pg_theano.environments import joint, making, slot, watchdog
 from pg_theano.environments.telling import close_quietly
 from pg_theano.policies import acting, policy
 from pg_theano.reports.pages import figures, html, policies
@@ -93,19 +93,21 @@ def played(
     actions: list[Array] = []
     known: list[Array] = []
     rng = np.random.default_rng(policies.SEED)
-    env = singles.Slot(making.single(config, folders=folders), config.id, 0, found.acting.dtype)
+    env = slot.Slot(making.single(config, folders=folders), config.id, 0, found.acting.dtype)
     try:
         row, given = making.converters(env, config, found.acting.dtype, found.acting.squash)
         began = time.perf_counter()  # only now: making it may take longer than playing
         for episode in range(EPISODES):
             obs, _ = env.reset(seed=policies.SEED + episode)
-            ended, memory = False, acting.nothing_remembered(found.acting, 1)
+            ended, memory = False, acting.nothing_remembered(found.acting, len(row(obs)))
             while not ended and len(rows) < MOST_STEPS and (not rows or time.perf_counter() - began < seconds):
-                rows.append(row(obs))
-                known += memory
-                action, memory = _drawn(found, rows[-1], rng, episode == 0, memory)
-                actions.append(action)
-                obs, _, terminated, truncated, _ = env.step(given(actions[-1])[0])
+                seen, of = row(obs), env.unwrapped
+                there = of.there if isinstance(of, joint.Together) else slice(None)  # agents that are gone meet nothing
+                rows.append(seen[there])
+                known += [one[there] for one in memory]
+                action, memory = _drawn(found, seen, rng, episode == 0, memory)
+                actions.append(action[there])
+                obs, _, terminated, truncated, _ = env.step(given(action)[0])
                 ended = terminated or truncated
     finally:
         close_quietly(env, env.id)

@@ -27,7 +27,6 @@ class Block:
         self.log_prob, self.reward = np.zeros((2, steps, num_envs), kind)
         self.terminated, self.truncated = np.empty((2, steps, num_envs), bool)
         self.mask = np.ones((steps, num_envs), kind)
-        self.given: list[Array] = []  # what the environments were given, a row a step
         self.successors: list[tuple[int, Array, Array]] = []  # (step, environments, their last observations)
         self.returns, self.lengths = [np.zeros(0)], [np.zeros(0, np.int64)]  # of the episodes that ended
         self.cut, self.dropped = 0, list[int]()

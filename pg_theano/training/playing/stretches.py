@@ -7,7 +7,6 @@ saved = segments.arrays(picture)                                                
 Segments(other, dtype="float32").restore(saved)                                   # goes on, bit for bit
 """
 
-import math
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, NamedTuple, Protocol
 
@@ -15,7 +14,7 @@ import numpy as np
 
 from pg_theano.environments.place import among_environments
 from pg_theano.environments.rows import dtype_in
-from pg_theano.environments.sound import check_finite, check_length
+from pg_theano.environments.sound import check_finite, check_length, surely_finite
 from pg_theano.runs.checkpoints import AS_WRITTEN
 from pg_theano.training.playing.block import Block
 from pg_theano.training.playing.episodes import check_carried
@@ -32,6 +31,8 @@ class Replayed(Steps, Protocol):
     player   who began the episodes that are open; whoever begins others is written here
     skipped  which rows [N] of the last step only reset, or waited, and were no step; None: none
     replay   (environment, seed, its actions) -> its observation [F], sum of rewards, steps until the episode ended
+    follow   (seeds [N] or None) -> None; where it is there, which seeds `begin` will give to the episodes that the next
+             step ends
     elapsed, replayed  of rows that are played together alone: see `environments/parallel.py`
     """
 
@@ -120,18 +121,28 @@ class Segments:
         terminated, truncated = block.terminated, block.truncated
         memory, length = [one.copy() for one in self._memory], steps // self.sequences
         begun, total = -self._lengths, self._returns.copy()
-        with_log_prob = "log_prob" in self.keep
+        with_log_prob, kept = "log_prob" in self.keep, list[Array]()
+        later = getattr(act, "later", None) if with_log_prob else None
+        follow = getattr(environment, "follow", None)
+        if later:
+            act = later[0]
         for step in range(steps):
             if memory and step % length == 0:
                 block.memory.append(memory[0].copy())
             chosen, chosen_log_prob, *memory = act(state, obs[step], noise[step], knobs, choice, *memory)
             action[step] = chosen
             own = environment.given(action[step])
-            block.given.append(own.copy())  # an environment may write over what it is given
+            if step == 0:
+                given = np.empty((steps, *own.shape), own.dtype)
+            given[step] = own  # a copy: an environment may write over what it is given
+            if follow:
+                follow(seeds[step + 1] if self.stays or step + 1 < steps else None)
             seen, reward_now, terminated_now, truncated_now = environment.take(own)
-            if not math.isfinite(np.add.reduce(seen, axis=None)):
+            if not surely_finite(seen):
                 check_finite(environment, seen, None, self._everyone, step - begun)
-            if with_log_prob:
+            if later:
+                kept.append(chosen_log_prob)
+            elif with_log_prob:
                 log_prob[step] = chosen_log_prob
             reward[step], terminated[step], truncated[step] = reward_now, terminated_now, truncated_now
             total += reward_now
@@ -150,11 +161,13 @@ class Segments:
                     seen = seen if fresh is None else fresh
                     check_finite(environment, seen, None, ended, step - begun)
             obs[step + 1][:] = seen
+        if later:
+            log_prob[:] = later[1](state, np.array(kept), action, knobs)
         if not self.stays:  # what is dropped after this stretch is cut off, and V stands for the rest
             truncated[-1] |= ~terminated[-1]
         self._obs, self._lengths, self._returns, self._memory = obs[-1].copy(), steps - begun, total, memory
         self._elapsed = getattr(environment, "elapsed", self._lengths)
-        self._remember(np.array(block.given))
+        self._remember(given)
         check_length(environment, self._lengths)
         return block.played(self.keep)
 

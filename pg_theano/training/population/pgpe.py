@@ -5,7 +5,7 @@ import math
 import numpy as np
 
 from pg_theano.compiler import functions, program
-from pg_theano.spec import Gaussian
+from pg_theano.spec.smaller import Gaussian
 from pg_theano.training.population import ranking
 from pg_theano.types import Array, Searcher, SearchState, UserError
 
