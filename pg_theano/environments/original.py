@@ -44,7 +44,8 @@ class Original:
             spec = gymnasium.spec(self.id)
             found: Any = spec.entry_point
             made: Any = registration.load_env_creator(found)  # no `gymnasium.make`, which warns of newer versions
-            self._env = made(**spec.kwargs | {"render_mode": self.render_mode} | self.kwargs)
+            mode = self.render_mode and self.render_mode.removesuffix("_list")  # lists are the business of a wrapper
+            self._env = made(**spec.kwargs | {"render_mode": mode} | self.kwargs)
             self._env.spec = spec
             vars(self._env).update(self._numbers)
         return self._env
