@@ -101,8 +101,8 @@ def test_numpy_chooses_as_the_graph_does(exploration, activation, normalize, dty
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("space", [*by_definition.EXPLORATIONS, 1, 3, 17, "squashed"])
 def test_log_probs_of_a_block_are_those_of_every_step_bit_for_bit(space, dtype, rows):
-    """What a stretch keeps in place of log π, step by step, and makes log π of at its end. Caught, when planted: σ of
-    another update, actions in another order, the mixture of ε left out, log π of the mean."""
+    """What a stretch keeps in place of log π, step by step, and makes log π of at its end. Caught, when planted: actions
+    in another order, actions kept for the mean."""
     rng = np.random.default_rng(1)
     if isinstance(space, str) and space in by_definition.EXPLORATIONS:
         spec, state, obs, noise = case(space, "tanh", True, dtype)
@@ -129,7 +129,7 @@ def test_log_probs_of_a_block_are_those_of_every_step_bit_for_bit(space, dtype, 
 @pytest.mark.parametrize("rows", [1, 3, 200])
 def test_a_network_called_with_rows_of_its_own_gives_the_bits_of_plain_products(rows):
     """Small arrays have biases, normalisers and σ once for each row; large ones, and other numbers of rows afterwards,
-    have them as they are. Caught, when planted: biases of as many rows as before."""
+    have them as they are."""
     spec, state, obs, noise = case("softmax", "tanh", True, "float32", hidden=(64, 64))
     act, named = acting.numpy_act(spec.acting), parameters.views(state["params"], spec.acting.layout)
     obs = np.resize(obs, (rows, 4))

@@ -114,6 +114,16 @@ def test_successors_that_are_held_once_are_the_same():
     assert min(sizes) == FEWEST_LAST and max(sizes) >= 4
 
 
+def test_v_in_pieces_is_v_of_the_whole():
+    """Caught, when planted: columns in another order; a piece that is left out."""
+    obs = pt.tensor("obs", shape=(3, None), dtype="uint8")
+    found = interpreted([obs], estimates.in_pieces(lambda part: part[0] + 10.0 * part[2], obs, 4))
+    seen = np.random.default_rng(0).integers(0, 256, (3, 24), np.uint8)
+    assert np.array_equal(found(seen), seen[0] + 10.0 * seen[2])
+    learning = SimpleNamespace(num_steps=60, passes=SimpleNamespace(num_minibatches=8))
+    assert estimates.pieces_of(learning) == 4 and estimates.pieces_of(SimpleNamespace(num_steps=60, passes=None)) == 1
+
+
 def test_environments_go_on_where_they_stopped():
     """Begun once an episode, stepped once a step. Caught, when planted: all begun anew with a stretch."""
     probes.Lengths.made.clear()

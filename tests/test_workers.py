@@ -1,25 +1,31 @@
 """Environments in processes of their own: the same results, every fault named, and what follows it."""
 
+import mmap
 import os
 import re
 import signal
 import subprocess
 import sys
+import threading
 import time
 
+import faulty_environments
+import gymnasium
 import numpy as np
 import pytest
 from helpers_runs import assert_equal_runs, ran, resumed, small
 
 from pg_theano.config import knobs as sections
 from pg_theano.config import reading as configs
-from pg_theano.environments import making, workers
+from pg_theano.environments import making, spreading, workers
+from pg_theano.system import bells, machine
 from pg_theano.training.playing.episodes import collect
 from pg_theano.training.playing.noise import uniforms
 from pg_theano.training.playing.stretches import Segments
 from pg_theano.training.setting import Progress
 from pg_theano.types import OF_EVERY_POLICY, RETURN_SO_FAR, UserError
 
+SLOW = pytest.mark.slow
 UNTRUSTED = "faulty_environments:Untrusted-v0"
 
 
@@ -140,6 +146,135 @@ def test_a_run_is_the_same_run_and_goes_on_where_it_stopped(elsewhere):
     assert_equal_runs("here", "halves")
 
 
+def spread_over(monkeypatch, seconds=1e-3, cores=2, num_envs=5, steps=None, id=UNTRUSTED, own=True, load=1.0, **knobs):
+    """Environments as `environment.workers: auto` steps them, where a step takes so long and there are so many cores."""
+    monkeypatch.setattr(spreading, "step_seconds", lambda environment: seconds)
+    monkeypatch.setattr(machine, "cores", lambda: cores)
+    monkeypatch.setattr(machine, "load", lambda: load)
+    monkeypatch.setattr(making, "is_gymnasiums_own", lambda config: own)
+    config = sections.Environment(id=id, workers="auto", **knobs)
+    made = making.make(config, num_envs=num_envs, dtype="float32", single_environments=True)
+    return made, spreading.spread(made, config, dtype="float32", squash=False, folders=[], steps=steps)
+
+
+@pytest.mark.parametrize("cores", [2, pytest.param(3, marks=SLOW), pytest.param(9, marks=SLOW)])
+def test_and_so_where_this_process_steps_a_share_itself(monkeypatch, cores):
+    """Whole episodes, stretches, and one that goes on where a checkpoint was. Caught, when planted: what a worker begins
+    ahead of being asked begun by other seeds, or by those of the step before; the last observation given for the first."""
+    _, spread = spread_over(monkeypatch, cores=cores)
+    number = min(cores, 5) - 1
+    assert spread.kind == f"in this process and {number} worker process{'es' * (number > 1)}, as a step takes 1000 µs"
+    here = made()
+    assert spread.task == here.task and spread.replays() == here.replays()
+    for number in (12, 3):
+        assert_same(episodes(spread, number), episodes(here, number))
+    assert_same_stretches(stretches(spread), stretches(here))
+    _, saved = stretches(made(), number=1, steps=3)
+    outcomes = []
+    for one in (spread, here):
+        segments = Segments(one, dtype="float32")
+        segments.restore(saved)
+        noise = np.random.default_rng(5).random((9, 5, 2), np.float32)
+        outcomes.append(segments.collect(act, {}, {}, noise=noise, episode_seeds=np.random.default_rng(6)))
+    assert_same(*outcomes)
+    spread.close()
+
+
+@pytest.mark.slow
+def test_and_so_without_bells(monkeypatch):
+    """As on a system whose C library has no semaphores that processes share: every message goes through the socket."""
+    monkeypatch.setattr(bells, "_KEEPING", None)
+    with_workers = made(workers=2)
+    assert with_workers._children[0].line._bells is None
+    assert_same_stretches(stretches(with_workers), stretches(made()))
+    with_workers.close()
+
+
+def test_a_bell_is_heard_once_each_time_it_is_rung():
+    memory = mmap.mmap(-1, 4096)
+    bell, same = bells.bell(memory, 64, new=True), bells.bell(memory, 64)
+    assert bell.heard(0.001) is None
+    for letter in (b"s", b"k"):
+        same.ring(letter)
+        assert bell.heard(1.0) == letter
+    assert same.heard(0.001) is None
+
+
+# -- whether it pays
+
+
+@pytest.mark.parametrize(
+    ("seconds", "number", "cores", "steps", "expected"),
+    [
+        (5e-6, 16, 2, None, False),  # CartPole
+        (25e-6, 16, 2, None, True),  # LunarLander
+        (75e-6, 8, 2, None, True),  # Hopper
+        (75e-6, 1, 2, None, False),
+        (75e-6, 2, 2, None, False),
+        (200e-6, 2, 2, None, True),
+        (1e-3, 8, 1, None, False),
+        (1e-3, 8, 2, 1000, False),  # a run of a second
+        (1e-3, 8, 2, 100_000, True),
+    ],
+)
+def test_workers_are_started_where_they_save_time(seconds, number, cores, steps, expected):
+    """Caught, when planted: the time that it takes to start them left out."""
+    assert spreading.pays(seconds, number, cores, steps) is expected
+
+
+def test_what_a_step_takes_is_measured_in_milliseconds():
+    """By a clock that a planted environment moves on: resets are not counted, and a slow one is stepped few times.
+    Caught, when planted: a slow environment stepped 64 times."""
+    for seconds, steps in ((1e-5, spreading.MOST_STEPS), (1.1e-3, 5), (0.1, spreading.LEAST_STEPS)):
+        environment, now, taken = made(), [0.0], []
+        environment.slots[0].env = Clocked(environment.slots[0].env, now, seconds, taken)
+        assert spreading.step_seconds(environment, lambda now=now: now[0]) == pytest.approx(seconds)
+        assert len(taken) == steps
+    environment.slots[0].env = Clocked(environment.slots[0].env, now, None, taken)
+    assert spreading.step_seconds(environment) == 0.0
+
+
+class Clocked(gymnasium.Wrapper):
+    """Moves a clock on; fails where a step takes no time at all."""
+
+    def __init__(self, env, now, seconds, taken):
+        super().__init__(env)
+        self.now, self.seconds, self.taken = now, seconds, taken
+
+    def reset(self, **how):
+        self.now[0] += 1.0
+        return self.env.reset(**how)
+
+    def step(self, action):
+        self.now[0] += self.seconds
+        self.taken.append(action)
+        return self.env.step(action)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"seconds": 1e-6},
+        {"cores": 1},
+        {"load": 2.0},
+        {"num_envs": 1},
+        {"look": False},
+        {"own": False},
+        {"id": "Alone-v0"},
+    ],
+    ids=str,
+)
+def test_where_it_does_not_pay_or_cannot_be_nothing_changes(monkeypatch, changes):
+    """`environment.look=false` plays nothing before training; a task that is not Gymnasium's own may keep what is seen
+    by others of its environments. An id that this process alone knows is stepped here."""
+    if "id" in changes:
+        lock = threading.Lock()
+        gymnasium.register("Alone-v0", lambda: lock and faulty_environments.Untrusted())
+    before, after = spread_over(monkeypatch, **changes)
+    assert not isinstance(after, workers.Workers)
+    assert_same(episodes(after), episodes(made(num_envs=before.num_envs)))
+
+
 # -- faults
 
 NAMED = r"Untrusted-v0, environment \d, step 5 \(seed \d+\): "
@@ -150,7 +285,6 @@ FAULTS = {
     "hang": NAMED + r"step takes longer than environment.timeout = 0.5 s; its action was [01]",
     "locked": NAMED + r"step takes longer than environment.timeout = 0.5 s; its action was [01]",
 }
-SLOW = pytest.mark.slow
 
 
 @pytest.fixture
@@ -171,6 +305,20 @@ def test_a_fault_is_named_and_stops_the_run(how, token):
         episodes(environment)
     assert time.monotonic() - began < 5.5
     environment.close()
+
+
+@pytest.mark.slow
+def test_a_fault_beside_this_process_is_named_as_well(monkeypatch, token):
+    """In a worker, and in the share that this process steps; also one of a reset that was made ahead."""
+    for at, first in ((5, 2), (0, 2), (0, 12)):  # of which environment 0 has had ten, to see whether it replays
+        kwargs = {"how": "raise", "token": token, "at": at, "first_episode": first}
+        _, spread = spread_over(monkeypatch, kwargs=kwargs)
+        with pytest.raises(
+            UserError, match=rf"environment \d, step {at} \(seed \d+\): (step|reset) raises .*the motor"
+        ):
+            stretches(spread, number=19)
+        spread.close()
+        open(token, "w").close()
 
 
 @pytest.mark.parametrize("how", ["kill", *(pytest.param(how, marks=SLOW) for how in ("raise", "locked"))])
@@ -402,7 +550,7 @@ def test_what_cannot_be_made_in_a_worker_is_said_as_it_would_be_here():
             {"workers": 2, "engine": "compiled"},
             "environment.engine: got compiled; environment.workers step Gymnasium's",
         ),
-        ({"on_fault": "skip"}, "environment.on_fault: skip needs environment.workers, such as 2; got 0"),
+        ({"on_fault": "skip"}, "environment.on_fault: skip needs environment.workers, such as 2; got auto"),
         ({"workers": 2, "timeout": 0}, "environment.timeout: got 0; expected a number above 0"),
     ],
 )

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import PrivateAttr, field_validator
+from pydantic import Field, PrivateAttr, field_validator
 
 from pg_theano.config.kinds import FUNCTION, Positive, Section, knob
 
@@ -33,8 +33,10 @@ class Environment(Section):
         None, "features that are seen, and no others: places in the row of an observation, or keys of a Dict; null: all"
     )
     max_episode_steps: int | None = knob(None, "time limit in steps instead of the registered one", ge=1, le=10**7)
-    workers: int = knob(
-        0, "processes that environments are stepped in which may die or hang; 0: in this one", ge=0, le=1024
+    workers: Annotated[int, Field(ge=0, le=1024)] | Literal["auto"] = knob(
+        "auto",
+        "processes that environments are stepped in which may die or hang; 0: in this one; auto: of Gymnasium's own "
+        "tasks, in this one and one for each further core, where steps take so long that it pays",
     )
     timeout: Positive | None = knob(
         120.0, "seconds that one step or reset may take before it counts as hanging; null: for ever"
@@ -48,6 +50,11 @@ class Environment(Section):
     max_faults: int = knob(10, "workers: faults gone on after, before the run stops", ge=0, le=10**9)
 
     _action_mask: str = PrivateAttr("auto")
+
+    @property
+    def separate(self) -> int:
+        """In how many processes environments are stepped alone, away from this one."""
+        return 0 if self.workers == "auto" else self.workers
 
     @property
     def action_mask(self) -> str:

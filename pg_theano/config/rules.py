@@ -141,7 +141,7 @@ def _beyond_workers(config: Any) -> Iterator[Wrong]:
             got = f"got {knobs.engine}; environment.api={api} expected auto, as it has a step; try auto"
             yield "environment.engine", got
     if knobs.api == "pettingzoo":
-        if knobs.workers:
+        if knobs.separate:
             got = (
                 f"got {knobs.workers}; environment.api=pettingzoo steps in this process; expected 0; try leaving it out"
             )
@@ -160,13 +160,13 @@ def _beyond_workers(config: Any) -> Iterator[Wrong]:
         if knobs.engine in ("gymnasium", "vector"):
             got = f"got {knobs.engine}; environment.dynamics is a graph: expected auto; try auto"
             yield "environment.engine", got
-    if knobs.workers and knobs.dynamics is not None:
+    if knobs.separate and knobs.dynamics is not None:
         yield "environment.workers", "environment.dynamics is stepped by a compiled graph; expected 0"
-    if knobs.workers and knobs.engine in ("compiled", "vector"):
+    if knobs.separate and knobs.engine in ("compiled", "vector"):
         got = f"got {knobs.engine}; environment.workers step Gymnasium's: expected auto or gymnasium"
         yield "environment.engine", got
-    if knobs.on_fault != "stop" and not knobs.workers:
-        yield "environment.on_fault", f"{knobs.on_fault} needs environment.workers, such as 2; got 0"
+    if knobs.on_fault != "stop" and not knobs.separate:
+        yield "environment.on_fault", f"{knobs.on_fault} needs environment.workers, such as 2; got {knobs.workers}"
 
 
 def _beyond_a_search(config: Any) -> Iterator[Wrong]:

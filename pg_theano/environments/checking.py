@@ -1,7 +1,6 @@
 """Faults of an environment, looked for in a process of its own before anything is trained on it."""
 
 import json
-import select
 import time
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
@@ -71,8 +70,8 @@ def _played(knobs: dict[str, Any], folder: str, timeout: float) -> list[Finding]
 
     try:
         while True:
-            if select.select([child.socket], [], [], min(0.1, timeout / 4))[0]:
-                kind, content = child.receive()
+            if child.line.ready(min(0.1, timeout / 4)):
+                kind, content = child.line.receive()
                 if kind == b"k":
                     return findings
                 if kind == b"x":

@@ -21,7 +21,7 @@ from pg_theano.environments import masks, old_gym
 from pg_theano.environments.naming import attribute, explained, quiet, wrappers_of
 from pg_theano.environments.place import PASSED, Standing, calling
 from pg_theano.environments.rows import Flat, Outside, has_parts, observation_of
-from pg_theano.environments.singles import Slot
+from pg_theano.environments.slot import Slot
 from pg_theano.environments.spaces import action_of
 from pg_theano.environments.telling import kind_of, short, shown_action, words_of
 from pg_theano.system import handed

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import gymnasium
 import numpy as np
@@ -28,10 +28,12 @@ from pg_theano.environments.spaces import action_of, size_of, spaces_of
 from pg_theano.environments.symbolic import SymbolicEnv, SymbolicVectorEnv
 from pg_theano.environments.telling import close_quietly
 from pg_theano.environments.vectors import FirstRow, VectorClass
-from pg_theano.environments.workers import Workers
 from pg_theano.system import handed
 from pg_theano.system.importing import importable
 from pg_theano.types import BUILT_IN_DYNAMICS, Array, Steps, Task, UserError
+
+if TYPE_CHECKING:  # imported where there are some
+    from pg_theano.environments.workers import Workers
 
 
 def make(
@@ -48,13 +50,15 @@ def make(
 
     `folders` are searched for a user's module, before the current folder. A vectorised class steps `whole` at once,
     where given: it costs hardly more. With `single_environments` a registered task is never stepped by its class, which
-    cannot begin one episode by a seed; nor with `config.workers`, which step them in processes of their own. `squash`:
+    cannot begin one episode by a seed; nor with workers by number, which step them in processes of their own. `squash`:
     actions of a box are tanh-squashed instead of clipped. Errors: `UserError` for an unknown id (with the nearest
     known), a module that cannot be imported, a space that is not supported, an unknown autoreset mode, `squash` where
     the actions have no finite bounds.
     """
     vector = getattr(handed.found(config.id), "vector", None)
-    if config.workers and vector is None:
+    if config.separate and vector is None:
+        from pg_theano.environments.workers import Workers
+
         return Workers(config, num_envs=num_envs, dtype=dtype, folders=folders, squash=squash)
     if config.dynamics is not None:
         return VectorClass(config, _vectorised(config, whole or num_envs, dtype, folders), dtype, squash)
@@ -116,7 +120,7 @@ def engine_of(config: knobs.Environment, *, dtype: str, backend: str, folders: S
             spaces["mask"], size = source._asdict(), size + sum(action.choices)
         task = Task(config.dynamics, size, action, limit, facts["reward_threshold"], spaces)
         return Compiled(task, config.dynamics, own.source)
-    if config.engine in ("gymnasium", "vector") or config.workers or config.api != "gymnasium":
+    if config.engine in ("gymnasium", "vector") or config.separate or config.api != "gymnasium":
         return None
     with importable(folders, config.named(), anew=False):
         spec = spec_of(config)
@@ -156,10 +160,10 @@ NO_CLASS = (
 
 def _given_vector(config: knobs.Environment, kwargs: dict[str, Any], dtype: str, squash: bool) -> VectorClass:
     """A `gymnasium.vector.VectorEnv` that was given in Python."""
-    around = "it around what is given"
-    refused = {"wrappers": around, "max_episode_steps": around, "workers": "a gymnasium.vector.AsyncVectorEnv"}
-    for knob, advice in refused.items():
-        if value := getattr(config, knob):
+    wanted = {"wrappers": config.wrappers, "max_episode_steps": config.max_episode_steps, "workers": config.separate}
+    for knob, value in wanted.items():
+        if value:
+            advice = "a gymnasium.vector.AsyncVectorEnv" if knob == "workers" else "it around what is given"
             got = f"got {value} with a gymnasium.vector.VectorEnv"
             raise UserError.of(f"environment.{knob}", got, "none: it has its own", advice)
     make = maker_of(config)

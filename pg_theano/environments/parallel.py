@@ -19,7 +19,8 @@ import numpy as np
 from pg_theano.config import knobs
 from pg_theano.environments import masks
 from pg_theano.environments.joint import Joint
-from pg_theano.environments.singles import STEPS_TRIED, Slot, Slots
+from pg_theano.environments.singles import STEPS_TRIED, Slots
+from pg_theano.environments.slot import Slot
 from pg_theano.environments.telling import close_quietly
 from pg_theano.types import Array
 

@@ -18,12 +18,10 @@ where it is not, the episode is dropped. So a run whose worker was killed and re
 What is stepped is `Slots`, as it is in this process without workers, and the results are the same, bit for bit.
 """
 
-import contextlib
 import json
-import select
 import sys
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -32,9 +30,12 @@ import numpy as np
 from pg_theano.config import knobs
 from pg_theano.environments import given
 from pg_theano.environments.rows import dtype_in
+from pg_theano.environments.sharing import BELLS, NOBODY, shared
+from pg_theano.environments.singles import Slots
 from pg_theano.environments.spaces import action_of, from_data
+from pg_theano.environments.stepping import Here
 from pg_theano.environments.telling import shown_action
-from pg_theano.system import children, machine
+from pg_theano.system import children
 from pg_theano.system.children import Child, Memory
 from pg_theano.system.console import say
 from pg_theano.types import ActionSpace, Array, Task, UserError
@@ -43,50 +44,8 @@ STARTING = 60.0
 """Seconds in which a worker must have imported and made its environments."""
 CLOSING = 2.0
 """Seconds that workers have to close their environments in, all together; then they are killed."""
-LOOKS = 0.25
+LOOKS = 0.05
 """Seconds between two looks at whether a worker still moves."""
-NOBODY = -1
-
-
-class Shared(NamedTuple):
-    """The memory that parent and workers share, for N environments of W workers."""
-
-    place: Array  # [W, 4] calls so far, environment (or NOBODY), step, seed: where each worker stands
-    which: Array  # [N] to be begun
-    seeds: Array  # [N] of the episodes
-    real: Array  # [N] to be stepped
-    given: Array  # [N, ...] actions as the environments have them
-    obs: Array  # [N, F]
-    reward: Array  # [N]
-    terminated: Array  # [N]
-    truncated: Array  # [N]
-
-
-def shared(memory: Memory, layout: dict[str, Any]) -> Shared:
-    """The arrays in a shared memory, by a description that can be sent as JSON."""
-    number, kind, action = layout["num_envs"], layout["dtype"], layout["action"]
-    sizes: list[tuple[Any, tuple[int, ...]]] = [
-        (np.int64, (layout["workers"], 4)),
-        (bool, (number,)),
-        (np.int64, (number,)),
-        (bool, (number,)),
-        (action["dtype"], (number, *action["shape"])),
-        (kind, (number, layout["obs_size"])),
-        (np.float64, (number,)),
-        (bool, (number,)),
-        (bool, (number,)),
-    ]
-    starts, end = [], 0
-    for dtype, shape in sizes:
-        starts.append(end)
-        end += -(-int(np.prod(shape)) * np.dtype(dtype).itemsize // 64) * 64
-    view = memory.map(end)
-    return Shared(
-        *(
-            np.frombuffer(view, dtype, int(np.prod(shape)), start).reshape(shape)
-            for (dtype, shape), start in zip(sizes, starts, strict=True)
-        )
-    )
 
 
 class Fault(NamedTuple):
@@ -112,24 +71,29 @@ class Workers:
         dtype: str,
         folders: Sequence[Path] = (),
         squash: bool = False,
+        here: Slots | None = None,
     ):
+        """`here`: environments of which this process steps the first share itself."""
         self.config, self.num_envs = config, num_envs
         self.faults = 0
         self.lost: Sequence[int] = ()  # environments whose episode the last step has lost
         self.player: object = None
         self.report: Callable[[str], None] = lambda text: say(text, sys.stderr)
-        shares = np.array_split(np.arange(num_envs), min(config.workers, num_envs))
+        number = config.separate + (here is not None)
+        shares = np.array_split(np.arange(num_envs), min(number, num_envs))
         self._shares = [(int(share[0]), int(share[-1]) + 1) for share in shares]
+        self._here = here and Slots(config, here.slots[: self._shares[0][1]], dtype, squash)
         plain = config.model_dump(mode="json") | {"workers": 0, "on_fault": "stop", "timeout": None}
         self._setup = {"environment": plain, "folders": [*map(str, folders)], "dtype": dtype, "squash": squash}
         self._setup |= {"given": given.packed(config.id), "action_mask": config.action_mask}
-        self.kind = f"in {len(self._shares)} worker {'processes' if len(self._shares) > 1 else 'process'}"
+        number = len(self._shares) - (here is not None)
+        ours = "this process and " if here is not None else ""
+        self.kind = f"in {ours}{number} worker {'processes' if number > 1 else 'process'}"
         self._memory = Memory()
         self._children: list[Any] = [None] * len(self._shares)
         self._owed: set[int] = set()  # workers that have yet to answer
-        self._poll = machine.poll()
         try:
-            for worker in range(len(self._shares)):
+            for worker in reversed(range(len(self._shares))):
                 self._begin(worker)
             facts = [self._facts(worker) for worker in range(len(self._shares))]
             for (first, _), fact in zip(self._shares, facts, strict=True):
@@ -137,6 +101,7 @@ class Workers:
                     got = f"the spaces of environment {first} are not those of environment 0"
                     raise UserError.at(config.id, got)
         except BaseException:
+            self._children = [child for child in self._children if not isinstance(child, Here)]
             self.close()
             raise
         task = facts[0]["task"]
@@ -172,26 +137,37 @@ class Workers:
 
     def begin(self, which: Array, seeds: Array, *, all_over: bool = False) -> Array:
         """One whose reset fails for good is lost at its first step."""
+        over, ours = which.nonzero()[0], self._shared
+        self._seeds[over] = seeds[over]
+        if not all_over and ours.following[0] >= 0:  # the workers have: see `follow`
+            self._obs = self._obs.copy()
+            self._obs[over] = ours.first[over]
+            return self._obs
         for worker in [*self._owed]:  # Ctrl-C came while it was waited for: nobody knows what it has done
             self._restart(worker)
         if all_over:
             self._log.clear()
+            self.follow(None)
         elif len(self._log) > 4096 and self._begun.min() > 2048:
             kept = int(self._begun.min())
             self._log, self._begun = self._log[kept:], self._begun - kept
-        self._seeds[which] = seeds[which]
         self._real = self._real | which
-        self._absent[which] = False
-        self._begun[which] = len(self._log)
-        for index in np.flatnonzero(which) if self._before else ():
+        self._absent[over] = False
+        self._begun[over] = len(self._log)
+        for index in over if self._before else ():
             self._before.pop(int(index), None)
-        self._shared.which[:], self._shared.seeds[:] = which, self._seeds
+        ours.which[:], ours.seeds[:] = which, self._seeds
         self._command(b"b", which)
-        obs = self._obs.copy()
-        fresh = which & ~self._absent
-        obs[fresh] = self._shared.obs[fresh]
+        obs, fresh = self._obs.copy(), which & ~self._absent
+        obs[fresh] = ours.obs[fresh]
         self._obs = obs
         return obs
+
+    def follow(self, seeds: Array | None) -> None:
+        """Say which seeds [N] `begin` is given for the episodes that the next step ends: a worker begins those while
+        others still step. Not where a fault may be gone on after: which episode a reset belongs to counts there.
+        """
+        self._shared.following[...] = -1 if seeds is None or self.config.on_fault != "stop" else seeds
 
     def park(self, which: Array) -> None:
         self._real = self._real & ~which
@@ -201,14 +177,17 @@ class Workers:
 
     def take(self, given: Array) -> tuple[Array, Array, Array, Array]:
         """A lost episode is truncated, without reward, where it was seen last; `lost` names its environment."""
-        self.lost = [int(index) for index in np.flatnonzero(self._absent & self._real)]  # could not be begun
+        ours, self.lost = self._shared, []
+        ours.given[...] = given
         if self.config.on_fault != "stop":
             self._log.append(given.copy())
-        ours = self._shared
-        ours.given[:], ours.real[:] = given, self._real & ~self._absent
+        ours.real[...] = self._real
+        if b"\1" in self._absent.tobytes():
+            self.lost = [int(index) for index in np.flatnonzero(self._absent & self._real)]  # could not be begun
+            ours.real[...] &= ~self._absent
         self._command(b"s", ours.real)
         results = ours.obs.copy(), ours.reward.copy(), ours.terminated.copy(), ours.truncated.copy()
-        if not ours.real.all():
+        if b"\0" in ours.real.tobytes():
             obs, reward, terminated, truncated = results
             out = ~ours.real
             obs[out], reward[out], terminated[out], truncated[out] = self._obs[out], 0.0, False, False
@@ -229,7 +208,7 @@ class Workers:
 
     def glance(self) -> list[str]:
         """What a glance at the environments of one worker finds wrong, a line each."""
-        return self._insisted(0, b"g")
+        return self._insisted(len(self._shares) - 1, b"g")
 
     def close(self) -> None:
         """End all workers, whatever they do: by themselves, or killed after `CLOSING` seconds. Never hangs."""
@@ -246,27 +225,27 @@ class Workers:
     # -- one worker
 
     def _begin(self, worker: int) -> None:
+        if worker == 0 and self._here is not None:
+            self._children[0] = Here(self._here)
+            return
         first, end = self._shares[worker]
         share = {"first": first, "number": end - first, "worker": worker}
         child = Child("pg_theano.environments.worker", self._setup | share, self._memory)
         self._children[worker] = child
-        self._poll.register(child.socket, machine.READABLE)
 
     def _end(self, worker: int, *, seconds: float = 0.0) -> int:
         child = self._children[worker]
-        with contextlib.suppress(KeyError, ValueError):
-            self._poll.unregister(child.socket)
         self._owed.discard(worker)
         return child.end(seconds=seconds)
 
     def _facts(self, worker: int) -> dict[str, Any]:
         """What a worker's environments are. Errors: `UserError` where they cannot be made."""
         child, (first, end) = self._children[worker], self._shares[worker]
-        if not select.select([child.socket], [], [], STARTING)[0]:
+        if not child.line.ready(STARTING):
             got = f"environments {first} to {end - 1} are not made after {STARTING:g} s"
             raise UserError.at(self.config.id, got, "to be")
         try:
-            kind, content = child.receive()
+            kind, content = child.line.receive()
         except EOFError:
             how = children.how_it_ended(child.end(seconds=1.0))
             raise UserError.at(self.config.id, f"cannot be made: its process {how}") from None
@@ -276,10 +255,16 @@ class Workers:
 
     def _lay_out(self, worker: int) -> None:
         self._shared.place[worker, 1] = NOBODY
-        self._children[worker].send(b"l", json.dumps(self._layout).encode())
+        if isinstance(child := self._children[worker], Here):
+            child.take(self._shared)
+            return
+        working = len(self._shares) - (self._here is not None)
+        child.line.with_bells(b"l", self._layout, self._memory, BELLS * worker, working=working)
 
     def _restart(self, worker: int) -> None:
         self._end(worker)
+        if isinstance(self._children[worker], Here):  # whose episodes all begin anew, whatever it was doing
+            return
         self._begin(worker)
         self._facts(worker)
         self._lay_out(worker)
@@ -288,41 +273,48 @@ class Workers:
 
     def _command(self, kind: bytes, rows: Array) -> None:
         """Have the workers begin or step the environments of `rows`, and recover from faults where that is allowed."""
-        members = [worker for worker, (first, end) in enumerate(self._shares) if rows[first:end].any()]
+        wanted = rows.tobytes()
+        members = [worker for worker, (first, end) in enumerate(self._shares) if b"\1" in wanted[first:end]]
         for worker, fault in self._sent(kind, members).items():
             self._recover(worker, fault, kind)
 
-    def _sent(self, kind: bytes, members: Iterable[int]) -> dict[int, Fault]:
-        for worker in members:
-            self._children[worker].send(kind)
-            self._owed.add(worker)
-        answers = self._answers()
+    def _sent(self, kind: bytes, members: Sequence[int]) -> dict[int, Fault]:
+        self._ask(kind, members)
+        answers = self._answers(members)
         return {worker: answer for worker, answer in answers.items() if isinstance(answer, Fault)}
 
-    def _answers(self) -> dict[int, Fault | bytes]:
-        """Wait for every answer that is owed: its content, or a fault. Each step and reset has its timeout."""
-        by_socket = {self._children[worker].socket.fileno(): worker for worker in range(len(self._shares))}
+    def _ask(self, kind: bytes, members: Sequence[int], content: bytes = b"") -> None:
+        for worker in members:
+            self._children[worker].line.send(kind, content)
+            self._owed.add(worker)
+
+    def _answers(self, members: Sequence[int]) -> dict[int, Fault | bytes]:
+        """Wait for the answers of these workers: content, or a fault. Each step and reset has its timeout."""
         found: dict[int, Fault | bytes] = {}
         limit = self.config.timeout
         moved: dict[int, tuple[int, float]] = {}
-        while self._owed:
-            ready = self._poll.poll(1000 * min(LOOKS, limit or LOOKS))
-            for descriptor, _ in ready:
-                worker = by_socket[descriptor]
+        while len(found) < len(members):
+            before = len(found)
+            for worker in members:
+                if worker in found:
+                    continue
+                line = self._children[worker].line
+                if not line.ready(min(LOOKS, limit or LOOKS)):
+                    continue
                 try:
-                    kind, content = self._children[worker].receive()
+                    kind, content = line.receive()
                     found[worker] = Fault(**json.loads(content)) if kind == b"f" else content
                 except EOFError:
                     found[worker] = self._died(worker)
                 self._owed.discard(worker)
-            if ready or limit is None:
+            if len(found) > before or limit is None:
                 continue
             now = time.monotonic()
-            for worker in [*self._owed]:
+            for worker in self._owed.intersection(members):
                 calls = int(self._shared.place[worker, 0])
                 if moved.setdefault(worker, (calls, now))[0] != calls:
                     moved[worker] = calls, now
-                elif now - moved[worker][1] > limit - LOOKS:  # the first look came a quarter of a second late
+                elif now - moved[worker][1] > limit - LOOKS:  # the first look came so much late
                     found[worker] = self._hangs(worker)
                     self._owed.discard(worker)
         return found
@@ -341,9 +333,8 @@ class Workers:
                 raise UserError(again.what)
 
     def _asked(self, worker: int, kind: bytes, content: bytes) -> Fault | bytes:
-        self._children[worker].send(kind, content)
-        self._owed.add(worker)
-        return self._answers()[worker]
+        self._ask(kind, [worker], content)
+        return self._answers([worker])[worker]
 
     # -- faults
 

@@ -1,8 +1,10 @@
 """What each step of a rollout was worth: advantages and targets from rewards and values, by the spec's estimator."""
 
+import math
 from typing import Any, NamedTuple
 
 import numpy as np
+import pytensor
 import pytensor.tensor as pt
 
 from pg_theano.graphs import actors, advantages, networks, normalizers
@@ -35,17 +37,17 @@ def estimates(spec: Spec, state, knobs, block):
     layers, shape = networks.views(state["params"], acting.layout), reward.shape
 
     def valued(obs):
-        return actors.value(acting, layers, normalizers.observed(acting, state, obs)).reshape((-1, shape[1]))
+        return actors.value(acting, layers, normalizers.observed(acting, state, obs))
 
     if acting.memory_size:
         following = normalizers.observed(acting, state, block.next_obs)
         both = actors.values(acting, layers, blocks.seen(spec, state, block), following)
         value, next_value = (one.reshape(shape) for one in both)
     elif block.last_obs is None:
-        value, next_value = valued(block.obs), valued(block.next_obs)
+        value, next_value = (valued(obs).reshape(shape) for obs in (block.obs, block.next_obs))
     else:
-        value = valued(block.obs)
-        next_value = of_successors(value, valued(block.last_obs), block)
+        value = in_pieces(valued, block.obs, pieces_of(learning)).reshape(shape)
+        next_value = of_successors(value, valued(block.last_obs).reshape((-1, shape[1])), block)
     ends = (block.terminated, block.truncated, block.mask)
     common = {"discount": knobs["discount"], "max_steps": learning.num_steps or learning.max_steps}
     if learning.advantage == "monte_carlo":
@@ -61,6 +63,20 @@ def estimates(spec: Spec, state, knobs, block):
             reward, value, next_value, block.terminated, block.mask, discount=knobs["discount"]
         )
     return Estimates(value, advantage, advantage + value), updated
+
+
+def pieces_of(learning):
+    """How many pieces of a stretch V is computed of in turn: each as large as a minibatch, where T allows."""
+    return math.gcd(learning.num_steps, learning.passes.num_minibatches) if learning.passes else 1
+
+
+def in_pieces(valued, obs, number):
+    """V of each column of `obs` [F, N], with what layers give held for N / `number` columns at a time. [N]"""
+    if number == 1:
+        return valued(obs)
+    rows = obs.T.reshape((number, -1, obs.type.shape[0]))
+    values = pytensor.scan(lambda part: valued(part.T), sequences=[rows], n_steps=number, return_updates=False)
+    return values.reshape((-1,))
 
 
 def of_successors(value, last_value, block):

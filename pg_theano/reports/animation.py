@@ -11,7 +11,7 @@ import numpy as np
 
 from pg_theano.config import schedules, user_code
 from pg_theano.environments import given as environments
-from pg_theano.environments import making, singles
+from pg_theano.environments import making, slot
 from pg_theano.environments.telling import close_quietly
 from pg_theano.policies.acting import nothing_remembered
 from pg_theano.runs import folder
@@ -74,7 +74,7 @@ def watch(
     )
     mode = "human" if gif is None else "rgb_array"
     made = making.single(config.environment, folders=[Path(facts["folder"])], render_mode=mode)
-    env = singles.Slot(made, config.environment.id, 0, config.dtype)
+    env = slot.Slot(made, config.environment.id, 0, config.dtype)
     if fps is None:
         fps = min(_fps(env), 50)  # a GIF counts in hundredths of a second
     else:
@@ -136,7 +136,7 @@ def animation(
         os.environ.setdefault("SDL_VIDEODRIVER", "dummy")
 
     def through(render_mode: str | None, every: int) -> tuple[list[Any], list[Any], int, float, float]:
-        env = singles.Slot(making.single(config, folders=folders, render_mode=render_mode), config.id, 0, dtype)
+        env = slot.Slot(making.single(config, folders=folders, render_mode=render_mode), config.id, 0, dtype)
         pictures: list[Any] = []
         numbers: list[Any] = []
         total, steps, ended, play = 0.0, 0, False, player()
@@ -211,14 +211,14 @@ def has_display() -> bool:
     return not on_linux or bool(os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"))
 
 
-def _frame(env: singles.Slot) -> Any:
+def _frame(env: slot.Slot) -> Any:
     """What the environment draws now, as a picture of 256 colours: a third of the memory, and what a GIF can hold."""
     from PIL import Image
 
     return Image.fromarray(_pixels(env)).quantize(method=Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE)
 
 
-def _pixels(env: singles.Slot) -> Any:
+def _pixels(env: slot.Slot) -> Any:
     """What the environment draws now, [height, width, 3] of bytes; floats up to 1 are shares of 255."""
     try:
         pixels = env.render()
@@ -232,7 +232,7 @@ def _pixels(env: singles.Slot) -> Any:
     return pixels
 
 
-def _fps(env: singles.Slot) -> float:
+def _fps(env: slot.Slot) -> float:
     """Frames a second, as the environment says; 30 where it says nothing that can be."""
     said = env.metadata.get("render_fps")
     return float(said) if isinstance(said, (int, float, np.number)) and 0 < said < np.inf else 30.0

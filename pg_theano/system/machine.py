@@ -30,15 +30,16 @@ try:
 except ImportError:
     msvcrt = None  # type: ignore[assignment]
 
-FAR = 1 << 30
-"""Where the locked byte of a file stands: others can read the text in front of it."""
-PATIENCE = 2.0
-"""Seconds in which a reader closes the file that is to be replaced; others open it for milliseconds."""
+FAR = 1 << 30  # where the locked byte of a file stands: others can read the text in front of it
+PATIENCE = 2.0  # seconds in which a reader closes the file that is to be replaced; others open it for milliseconds
 PLAIN = sum(getattr(os, name, 0) for name in ("O_NOFOLLOW", "O_NONBLOCK", "O_CLOEXEC", "O_BINARY", "O_NOINHERIT"))
 C_LIBRARY = None if msvcrt is None else "ucrtbase"  # as `ctypes.CDLL` calls it
 REMOVES_OPEN_FILES = fcntl is not None
-WAKES = getattr(signal, "SIGURG", signal.SIGTERM)
-"""The signal that interrupts the main thread. By itself it does nothing, and nothing else uses it."""
+WAKES = getattr(signal, "SIGURG", signal.SIGTERM)  # interrupts the main thread; nothing else uses it
+cores: Callable[[], int] = lambda: len(getattr(os, "sched_getaffinity", lambda _: range(os.cpu_count() or 1))(0))  # noqa: E731
+"""How many cores this process may use."""
+load: Callable[[], float] = lambda: getattr(os, "getloadavg", lambda: (0.0,))()[0]  # noqa: E731
+"""How many processes have wanted a core, on average over the last minute."""
 
 
 # -- files
@@ -296,5 +297,4 @@ class _Select(selectors.SelectSelector):
         return [(key.fd, mask) for key, mask in self.select(milliseconds / 1000)]
 
 
-poll: Any = getattr(select, "poll", _Select)
-"""`select.poll`, of which only what can be read is asked."""
+poll: Any = getattr(select, "poll", _Select)  # of which only what can be read is asked

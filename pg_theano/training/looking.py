@@ -6,7 +6,6 @@ from pg_theano.environments.masks_of_many import check_masks
 from pg_theano.environments.parallel import Parallel
 from pg_theano.environments.singles import Slots
 from pg_theano.environments.sound import check_record
-from pg_theano.environments.workers import Workers
 from pg_theano.training.setting import Setting
 from pg_theano.types import Played, Record, UserError
 
@@ -17,7 +16,11 @@ LENGTHS_ASKED_OF = 8
 def glance(setting: Setting) -> None:
     """Step a user's environment 64 times, take the same steps again, and say what is wrong."""
     environment, task, knobs = setting.environment, setting.task, setting.config.environment
-    if not (knobs.look and isinstance(environment, (Slots, Workers))) or making.is_gymnasiums_own(knobs):
+    if not knobs.look or isinstance(environment, making.Compiled) or making.is_gymnasiums_own(knobs):
+        return
+    from pg_theano.environments.workers import Workers
+
+    if not isinstance(environment, Slots | Workers):
         return
     with watchdog.watching(knobs.timeout):
         if isinstance(environment, Workers):

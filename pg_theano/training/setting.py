@@ -133,8 +133,8 @@ def setting_of(
     """Make the environment and the spec. An `environment` that keeps nothing between two calls may be another run's."""
     parts = figures.Parts()
     parts.seconds["import"] = parts.total()
-    made: Any = environment or specs.environment_of(config, folders)
-    if config.environment.workers:
+    made: Any = environment or specs.trained_in(config, folders)
+    if hasattr(made, "report"):  # of what goes wrong in worker processes
         made.report = display.event
     spec = specs.spec_of(config, made.task, made, folders)
     memory.check(counted_by_rows(config, made), spec)

@@ -47,6 +47,19 @@ def environment_of(config: Config, folders: Sequence[Path]) -> Any:
         raise UserError(Problem.of(f"environment.{'kwargs' if knobs.kwargs else 'id'}", str(error))) from error
 
 
+def trained_in(config: Config, folders: Sequence[Path]) -> Any:
+    """The same for a run that trains: spread over processes, where that pays for as many steps as the budget allows."""
+    made, squash = environment_of(config, folders), config.policy.squash
+    if isinstance(made, making.Compiled) or config.environment.workers != "auto":
+        return made
+    from pg_theano.environments.spreading import spread
+
+    budget, stretch = config.budget, config.algorithm.num_steps
+    by_updates = budget.updates and stretch and budget.updates * stretch * config.environment.num_envs
+    steps = min(filter(None, (budget.env_steps, by_updates)), default=None)
+    return spread(made, config.environment, dtype=config.dtype, squash=squash, folders=folders, steps=steps)
+
+
 def spec_of(config: Config, task: Task, environment: object = None, folders: Sequence[Path] = ()) -> Spec:
     """All that shapes the graph. What is missing here (rates, discounts, schedules) is an input of it.
 

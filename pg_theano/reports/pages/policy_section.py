@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from pg_theano.config import user_code
-from pg_theano.environments import joint, making, singles, watchdog
+from pg_theano.environments import joint, making, slot, watchdog
 from pg_theano.environments.telling import close_quietly
 from pg_theano.policies import acting, policy
 from pg_theano.reports.pages import figures, html, policies
@@ -93,7 +93,7 @@ def played(
     actions: list[Array] = []
     known: list[Array] = []
     rng = np.random.default_rng(policies.SEED)
-    env = singles.Slot(making.single(config, folders=folders), config.id, 0, found.acting.dtype)
+    env = slot.Slot(making.single(config, folders=folders), config.id, 0, found.acting.dtype)
     try:
         row, given = making.converters(env, config, found.acting.dtype, found.acting.squash)
         began = time.perf_counter()  # only now: making it may take longer than playing

@@ -31,6 +31,8 @@ class Replayed(Steps, Protocol):
     player   who began the episodes that are open; whoever begins others is written here
     skipped  which rows [N] of the last step only reset, or waited, and were no step; None: none
     replay   (environment, seed, its actions) -> its observation [F], sum of rewards, steps until the episode ended
+    follow   (seeds [N] or None) -> None; where it is there, which seeds `begin` will give to the episodes that the next
+             step ends
     elapsed, replayed  of rows that are played together alone: see `environments/parallel.py`
     """
 
@@ -121,6 +123,7 @@ class Segments:
         begun, total = -self._lengths, self._returns.copy()
         with_log_prob, kept = "log_prob" in self.keep, list[Array]()
         later = getattr(act, "later", None) if with_log_prob else None
+        follow = getattr(environment, "follow", None)
         if later:
             act = later[0]
         for step in range(steps):
@@ -132,6 +135,8 @@ class Segments:
             if step == 0:
                 given = np.empty((steps, *own.shape), own.dtype)
             given[step] = own  # a copy: an environment may write over what it is given
+            if follow:
+                follow(seeds[step + 1] if self.stays or step + 1 < steps else None)
             seen, reward_now, terminated_now, truncated_now = environment.take(own)
             if not surely_finite(seen):
                 check_finite(environment, seen, None, self._everyone, step - begun)
