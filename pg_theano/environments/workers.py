@@ -115,6 +115,7 @@ class Workers:
             "action": facts[0]["action"],
         }
         self._shared = shared(self._memory, self._layout)
+        self.follow(None)
         for worker in range(len(self._shares)):
             self._lay_out(worker)
         self._obs = np.zeros(

@@ -68,6 +68,9 @@ class Store:
             raise unreadable(self.place, error) from None
         ours = json.loads(json.dumps(identity))
         before |= {"base": _with_newer_knobs(before.get("base"), ours["base"])}
+        for base in (before["base"], ours["base"]):
+            if isinstance(base, dict) and isinstance(base.get("environment"), dict):
+                base["environment"].pop("workers", None)  # who steps the environments changes nothing that comes of it
         if before != ours:
             differ = sorted(key for key in before | ours if before.get(key) != ours.get(key))
             space = ", ".join(before.get("space", {}))
