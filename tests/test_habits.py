@@ -51,7 +51,7 @@ def test_every_system_and_python_is_tried():
     jobs = read(".github/workflows/ci.yml")["jobs"]
     job, matrix = jobs["fast"], jobs["fast"]["strategy"]["matrix"]
     assert jobs["installed"]["strategy"]["matrix"] == matrix
-    assert "windows" not in jobs["installed"]["continue-on-error"]
+    assert "continue-on-error" not in jobs["installed"]
     assert [name.partition("-")[0] for name in matrix["os"]] == ["ubuntu", "macos", "windows"]
     assert matrix["python"] == ["3.11", "3.12", "3.13", "3.14"]
     may_fail = set(re.findall(r"matrix\.python == '([\d.]+)'", job["continue-on-error"]))
