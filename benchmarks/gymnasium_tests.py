@@ -37,7 +37,10 @@ ROOMS = ("envs", "vector", "wrappers", "utils", "test_core.py")
 SKIPPED = ("mujoco", "functional")  # tests of other tasks alone
 
 SPELLED = {
-    "isinstance(": (r"CartPole(Vector)?Env", r"Symbolic\1Env"),  # names that the tests' conftest.py, below, defines
+    "isinstance(": (  # where the test has not made it of that class itself, `env_3` and so on
+        r"(isinstance\((?!env_\d).*)CartPole(Vector)?Env",
+        r"\1Symbolic\2Env",  # names that the tests' conftest.py, below, defines
+    ),
     "entry_point=": (r"gymnasium\.envs\..*:CartPoleEnv", "pg_theano.environments.symbolic:SymbolicEnv"),
 }
 """In lines of tests with this text: Gymnasium's classes, and ours in their place."""

@@ -2,12 +2,14 @@
 
 import gymnasium
 import helpers_graphs as by_definition
+import jax
+import jax.export
 import numpy as np
 import onnxruntime
 import pytensor
 import pytensor.tensor as pt
 import pytest
-from helpers_runs import ran, small, whole_and_resumed
+from helpers_runs import assert_equal_runs, ran, small, whole_and_resumed
 
 import pg_theano
 from pg_theano.by_hand import convolution
@@ -17,7 +19,7 @@ from pg_theano.environments.spaces import observed
 from pg_theano.graphs.convolution import Convolution, output_of
 from pg_theano.layers import Conv, Dense, Image, window_of
 from pg_theano.policies import onnx
-from pg_theano.runs import checkpoints
+from pg_theano.runs import checkpoints, exported
 from pg_theano.training import checking, networks, programs
 from pg_theano.training.playing.block import Block
 from pg_theano.types import ActionSpace, Task, UserError
@@ -161,6 +163,25 @@ def test_pixels_stay_bytes_and_learn_the_same(how, tmp_path, monkeypatch):
         assert seen[2:] == [(np.float32, np.float32)] * 2
         params = [checkpoints.newest(tmp_path / name / "checkpoints").state["params"] for name in ("bytes", "floats")]
         assert params[0].tobytes() == params[1].tobytes()
+
+
+def test_pixels_by_workers_are_the_same_and_handed_over_as_bytes(tmp_path, functions_kept):
+    """Workers 0 and 2, bit for bit; the NumPy policy and StableHLO choose the same of bytes.
+
+    Caught, when planted: rows of workers as floats in the shared memory; a policy that divides bytes as bytes.
+    """
+    data = PIXELS | {"budget": {"updates": 2}}
+    # wrapped, so that evaluations have no vectorised class
+    data["environment"] = data["environment"] | {"wrappers": ["gymnasium.wrappers:RecordEpisodeStatistics"]}
+    alone = ran(data, tmp_path / "alone").folder
+    ran(data | {"environment": data["environment"] | {"workers": 2}}, tmp_path / "workers")
+    assert_equal_runs(alone, tmp_path / "workers")
+    rng = np.random.default_rng(0)
+    obs = rng.integers(0, 256, (64, 8, 8, 1), np.uint8) * (rng.random((64, 8, 8, 1)) < 0.05)
+    policy = pg_theano.load(alone)
+    hlo = jax.export.deserialize(exported.export(alone, "stablehlo", tmp_path / "it.stablehlo").read_bytes())
+    actions = np.asarray(hlo.call(obs.reshape(64, -1)))
+    assert np.array_equal(actions, policy(obs)) and len({*actions.tolist()}) == 2
 
 
 def test_a_rollout_of_ataris_frames_takes_29_megabytes():

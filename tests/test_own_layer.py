@@ -2,15 +2,20 @@
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
 
+import numpy as np
+import pytensor.tensor as pt
 import pytest
+from helpers_graphs import interpreted
 from helpers_runs import command, ran, resumed, small, whole_and_resumed
 
 import pg_theano
 from pg_theano.config import reading, user_code
+from pg_theano.graphs.layers import own as by_graph
 from pg_theano.runs import exported
 from pg_theano.system import importing
-from pg_theano.training import checking
+from pg_theano.training import checking, own
 from pg_theano.training.evaluating import evaluate
 from pg_theano.training.explaining import explain
 from pg_theano.types import UserError
@@ -139,7 +144,29 @@ def test_a_layer_that_breaks_its_contract_is_one_line(change, mine, tmp_path):
     assert BROKEN[change] in str(found.value) and "policy.network" in str(found.value)
 
 
-def test_a_search_takes_none(mine, tmp_path):
-    own = {"algorithm": {"name": "cem"}, "policy": {"network": NETWORK}}
-    with pytest.raises(UserError, match=r"policy.network: got swish:swish_dense with cem; expected layers of ours"):
-        ran(own, tmp_path / "run")
+def test_each_candidate_of_a_search_has_a_layer_of_its_own(mine):
+    """Columns with arrays of their own are each what the layer gives alone. Caught, when planted: arrays of another
+    column; axes moved the wrong way."""
+    layer = own.own_layer("swish:swish_dense", {"width": 4}, (3,), "policy.network", [Path.cwd()])
+    placed, rng = SimpleNamespace(layer=layer), np.random.default_rng(0)
+    values = [rng.normal(size=(*shape, 5)) for shape, _ in layer.learned.values()]
+    seen, x = rng.normal(size=(3, 5)), pt.tensor("x", shape=(3, None), dtype="float64")
+    alone = [pt.tensor(shape=value.shape[:-1], dtype="float64") for value in values]
+    many = [pt.tensor(shape=(*value.shape[:-1], None), dtype="float64") for value in values]
+    one, together = (
+        interpreted([*arrays, x], by_graph.expression(placed, arrays, x, multiply=None)) for arrays in (alone, many)
+    )
+    expected = [one(*(value[..., n] for value in values), seen[:, n : n + 1])[:, 0] for n in range(5)]
+    np.testing.assert_allclose(together(*values, seen), np.transpose(expected), rtol=0, atol=1e-14)
+
+
+@pytest.mark.parametrize("engine", ["gymnasium", "compiled"])
+def test_a_search_takes_it(engine, mine, tmp_path, functions_kept):
+    """Trained, judged, shown and handed over; refused by all that has NumPy alone."""
+    environment = {"id": "CartPole-v1", "engine": engine}
+    data = {"algorithm": {"name": "cem", "population_size": 4}, "policy": {"network": NETWORK}, "seed": 3}
+    run = ran(data | {"environment": environment, "budget": {"updates": 2}}, tmp_path / "run").folder
+    assert evaluate(run, episodes=2)["environment"] == "CartPole-v1"
+    assert exported.export(run, "stablehlo", tmp_path / "it.stablehlo").stat().st_size > 1000
+    with pytest.raises(UserError, match=r"policy.network swish:swish_dense is a graph of your own, which NumPy"):
+        pg_theano.load(run)

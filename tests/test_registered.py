@@ -109,6 +109,11 @@ def test_they_are_drawn_as_gymnasium_draws(id):
     theirs.unwrapped.state = np.array(ours.unwrapped.state, np.float64)  # ours is of float32
     np.testing.assert_array_equal(ours.render(), theirs.render())
     assert ours.metadata == theirs.metadata
+    lists = several(
+        id, 2, render_mode="rgb_array_list"
+    )  # caught, when planted: given to the class, which draws nothing
+    lists.reset(seed=5)
+    assert all(isinstance(one, np.ndarray) for one in lists.render())
     pictures = many.render()
     assert len(pictures) == 2
     np.testing.assert_array_equal(pictures[0], ours.render())

@@ -399,6 +399,19 @@ RUNS = {
 }
 
 
+@pytest.mark.parametrize(("name", "engine"), [("pgpe", "compiled"), ("cmaes", "gymnasium")])
+def test_searches_remember(name, engine, tmp_path, functions_kept):
+    """Both engines, resumed bit for bit; what they found answers otherwise once it remembers."""
+    data = small(**RUNS["cem, compiled"]) | {"seed": 3}
+    del data["schedules"]
+    data["environment"] = data["environment"] | {"engine": engine}
+    whole = whole_and_resumed(data | {"algorithm": {"name": name, "population_size": 4}}, tmp_path)
+    policy, obs = pg_theano.load(whole), np.random.default_rng(0).normal(size=(8, 4)).astype(np.float32)
+    first = policy.probs(obs)
+    policy(obs)
+    assert policy.acting.memory_size == 3 and not np.allclose(first, policy.probs(obs), atol=1e-6)
+
+
 @pytest.mark.parametrize("way", RUNS)
 def test_a_policy_that_remembers_is_handed_on(way, tmp_path, functions_kept):
     """Resumed bit for bit, with open episodes; loaded, called row by row, with a batch in which one begins anew, as SB3

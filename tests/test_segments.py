@@ -114,6 +114,17 @@ def test_successors_that_are_held_once_are_the_same():
     assert min(sizes) == FEWEST_LAST and max(sizes) >= 4
 
 
+def test_pixels_kept_as_floats_are_read_as_bytes():
+    """A checkpoint of before pixels stayed bytes goes on. Caught, when planted: the cast left out."""
+    first, again = (segments("Spot-v0", 2, keep=["obs", "mask"]) for _ in range(2))
+    collect(first, 7, 0)
+    saved = first.arrays(first.settle())
+    assert saved["open/obs"].dtype == np.uint8
+    again.restore(saved | {"open/obs": saved["open/obs"].astype(np.float32)})
+    one, other = (collect(part, 7, 1)[1].rollout.obs for part in (first, again))
+    assert one.dtype == other.dtype == np.uint8 and np.array_equal(one, other)
+
+
 def test_v_in_pieces_is_v_of_the_whole():
     """Caught, when planted: columns in another order; a piece that is left out."""
     obs = pt.tensor("obs", shape=(3, None), dtype="uint8")

@@ -41,8 +41,12 @@ class Original:
         if self._env is None:
             if self.id not in gymnasium.registry:
                 raise AttributeError(f"{self.name}: Gymnasium has no such task, whose numbers could be read or set")
-            options = {"render_mode": self.render_mode, "disable_env_checker": True} | self.kwargs
-            self._env = gymnasium.make(self.id, **options).unwrapped
+            spec = gymnasium.spec(self.id)
+            found: Any = spec.entry_point
+            made: Any = registration.load_env_creator(found)  # no `gymnasium.make`, which warns of newer versions
+            mode = self.render_mode and self.render_mode.removesuffix("_list")  # lists are the business of a wrapper
+            self._env = made(**spec.kwargs | {"render_mode": mode} | self.kwargs)
+            self._env.spec = spec
             vars(self._env).update(self._numbers)
         return self._env
 

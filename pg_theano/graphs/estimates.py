@@ -36,18 +36,21 @@ def estimates(spec: Spec, state, knobs, block):
         reward, updated = normalized_reward(spec, state, knobs, block)
     layers, shape = networks.views(state["params"], acting.layout), reward.shape
 
-    def valued(obs):
+    def of_columns(obs):
         return actors.value(acting, layers, normalizers.observed(acting, state, obs))
+
+    def valued(obs):
+        return of_columns(obs).reshape(shape)
 
     if acting.memory_size:
         following = normalizers.observed(acting, state, block.next_obs)
         both = actors.values(acting, layers, blocks.seen(spec, state, block), following)
         value, next_value = (one.reshape(shape) for one in both)
     elif block.last_obs is None:
-        value, next_value = (valued(obs).reshape(shape) for obs in (block.obs, block.next_obs))
+        value, next_value = valued(block.obs), valued(block.next_obs)
     else:
-        value = in_pieces(valued, block.obs, pieces_of(learning)).reshape(shape)
-        next_value = of_successors(value, valued(block.last_obs).reshape((-1, shape[1])), block)
+        value = in_pieces(of_columns, block.obs, pieces_of(learning)).reshape(shape)
+        next_value = of_successors(value, of_columns(block.last_obs).reshape((-1, shape[1])), block)
     ends = (block.terminated, block.truncated, block.mask)
     common = {"discount": knobs["discount"], "max_steps": learning.num_steps or learning.max_steps}
     if learning.advantage == "monte_carlo":

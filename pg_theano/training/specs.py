@@ -15,8 +15,7 @@ from pg_theano.config.knobs import Config
 from pg_theano.environments import making
 from pg_theano.environments.rows import dtype_in
 from pg_theano.environments.sound import LONGEST_EPISODE
-from pg_theano.layers import Dense, Layer, Layout, every, layout_of
-from pg_theano.layers import Own as OwnLayer
+from pg_theano.layers import Dense, Layer, Layout, layout_of
 from pg_theano.parameters import Network, dense_layers
 from pg_theano.spec import Acting, Engine, Learning, Own, Passes, Spec
 from pg_theano.training import networks, own
@@ -116,10 +115,6 @@ def spec_of(config: Config, task: Task, environment: object = None, folders: Seq
 def _acting(config: Config, task: Task, folders: Sequence[Path]) -> Acting:
     policy, box = config.policy, task.action.kind == "box"
     network = _network(config, task, folders)
-    own_layer = next((layer.name for layer in every(sum(network, ())) if isinstance(layer, OwnLayer)), None)
-    if own_layer and ALGORITHMS[config.algorithm.name].searches:
-        got, wanted = f"got {own_layer} with {config.algorithm.name}", "layers of ours, as no gradient is taken"
-        raise UserError(Problem.of("policy.network", got, wanted, "algorithm.name=ppo, or another that takes one"))
     layout = _layout(config, task, network, folders)
     own.check_size(parameters.count(layout), "policy.hidden")
     return Acting(

@@ -51,8 +51,9 @@ def load(
     dtype, features = spec.dtype, spec.acting.num_features
     compiled = _Compiled(config, spec, report, around)
     rows = algorithm.population_size * algorithm.episodes_per_candidate
-    in_numpy = config.policy.act == "numpy" or (
-        config.policy.act == "auto" and acting.quicker_in_numpy(spec.acting, rows)
+    how = config.policy.act
+    in_numpy = spec.acting.in_numpy and (
+        how == "numpy" or (how == "auto" and acting.quicker_in_numpy(spec.acting, rows))
     )
 
     def init(rng: np.random.Generator) -> State:
@@ -79,7 +80,12 @@ def load(
     def gradient(*arguments: Any) -> Any:
         raise UserError(f"algorithm.name: {algorithm.name} follows no gradient of a loss; there is none to give")
 
-    act: Any = acting.numpy_act(spec.acting, with_log_prob=False)
+    def act_alone(state: State, obs: Array, noise: Array, knobs: Knobs, choice: int, *memory: Array) -> Any:
+        columns = np.repeat(np.asarray(state["params"])[:, None], len(obs), axis=1)
+        action, *after = compiled.act(state | {"params": columns}, obs, *memory)
+        return action, np.zeros(len(obs), dtype), *after
+
+    act: Any = acting.numpy_act(spec.acting, with_log_prob=False) if spec.acting.in_numpy else act_alone
     example = init(np.random.default_rng(0))
     manifest = {
         "state": [[name, list(np.shape(value)), "search"] for name, value in example.items()],
