@@ -92,11 +92,13 @@ class Machine:
     def load(self, code: bytes, takes: Sequence[Array], gives: Sequence[Array]) -> Callable[..., list[Kept]]:
         executable = self.client.deserialize_executable(code, self.devices)
         given, made = ([_Aval(*array) for array in arrays] for arrays in (takes, gives))
+        let_go = self.own.collect_garbage
         handlers = [self._handler(aval) for aval in made]
 
         def run(*arguments: Any) -> list[Kept]:
             held = [self.put(aval, argument) for aval, argument in zip(given, arguments, strict=True)]
             results = executable.execute_sharded(held).consume_with_handlers(handlers)
+            let_go()  # of what earlier calls read in place
             return [Kept(self, aval, result) for aval, result in zip(made, results, strict=True)]
 
         return run
