@@ -133,7 +133,8 @@ def test_pixels_are_learned_from_by_convolutions(way, tmp_path, functions_kept):
 
 @pytest.mark.parametrize("how", ["conv, stretches", "dense, whole episodes"])
 def test_pixels_stay_bytes_and_learn_the_same(how, tmp_path, monkeypatch):
-    """As bytes, and as float32 numbers all the way: the same parameters, bit for bit.
+    """As bytes, and as float32 numbers all the way: the same parameters, up to rounding. Floats have `next_obs` beside
+    them, which bytes that a convolution learns from do without, and XLA fuses the two graphs in its own ways.
 
     Caught, when planted: rows that are cast as they are recorded; bytes divided as bytes; pixels of another row of the
     minibatch.
@@ -162,7 +163,7 @@ def test_pixels_stay_bytes_and_learn_the_same(how, tmp_path, monkeypatch):
         ran(data, tmp_path / "floats")
         assert seen[2:] == [(np.float32, np.float32)] * 2
         params = [checkpoints.newest(tmp_path / name / "checkpoints").state["params"] for name in ("bytes", "floats")]
-        assert params[0].tobytes() == params[1].tobytes()
+        np.testing.assert_allclose(*params, rtol=1e-5, atol=1e-6)
 
 
 def test_pixels_by_workers_are_the_same_and_handed_over_as_bytes(tmp_path, functions_kept):

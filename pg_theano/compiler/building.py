@@ -42,18 +42,6 @@ def import_pytensor() -> None:
         from pg_theano.compiler import convolving  # noqa: F401  it tells JAX of our Op
 
 
-@contextlib.contextmanager
-def in_64_bits(jax: Any) -> Iterator[None]:
-    """PyTensor needs JAX's 64 bits, and turns them on as it is imported. Whoever else uses JAX here keeps his own."""
-    before = jax.config.read("jax_enable_x64")
-    import_pytensor()
-    jax.config.update("jax_enable_x64", True)
-    try:
-        yield
-    finally:
-        jax.config.update("jax_enable_x64", before)
-
-
 _UNSIGNED: dict[str, Any] = {"traceback__limit": 0}
 """PyTensor does not note of every node where it was made, which takes a twentieth of the time that a graph takes."""
 

@@ -223,7 +223,7 @@ class JaxFunctions:
             return self._built(function, steps, name, path).exported
 
     def _built(self, function: str, steps: int | None, name: str, path: Path) -> Artifact:
-        with collector.seldom(), building.in_64_bits(self.jax):
+        with collector.seldom():
             exported, manifest = self._export(function, steps, name.endswith("-agents"))
         facts = manifest | {"function": name, "key": self.key, "meaning": self.meaning, "about": self.spec.about}
         artifacts.write(path, facts, exported.serialize())

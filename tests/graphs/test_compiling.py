@@ -310,20 +310,6 @@ def test_the_collector_is_as_it_was_after_an_error():
     assert gc.get_threshold() == before
 
 
-def test_jax_is_as_wide_after_building_as_it_was_before():
-    """Whoever else uses JAX in this process. Caught, when planted: no `finally`; what it was not looked at."""
-    import jax
-
-    before = jax.config.read("jax_enable_x64")
-    for wide in (False, True):
-        jax.config.update("jax_enable_x64", wide)
-        with contextlib.suppress(ZeroDivisionError), building.in_64_bits(jax):
-            assert jax.config.read("jax_enable_x64")
-            1 / 0
-        assert jax.config.read("jax_enable_x64") is wide
-    jax.config.update("jax_enable_x64", before)
-
-
 def test_rewrites_left_out_are_there_and_change_no_graph_of_ours(cache, monkeypatch):
     """They give the same StableHLO. Caught, when planted: a name with a typing error; `local_dimshuffle_lift` left out."""
     artifact, _ = cache

@@ -17,15 +17,6 @@ from pytensor.link.jax.linker import JAXLinker
 from pg_theano.graphs.environments import BUILT_IN, load
 
 
-@pytest.fixture(scope="module", autouse=True)
-def in_64_bits():
-    """PyTensor's functions are called here without ours around them, which would see to it."""
-    before = jax.config.read("jax_enable_x64")
-    jax.config.update("jax_enable_x64", True)
-    yield
-    jax.config.update("jax_enable_x64", before)
-
-
 @pytest.mark.parametrize("num_episodes", [30, pytest.param(150, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("dtype", ["float64", "float32"])
 @pytest.mark.parametrize("task", BUILT_IN)
