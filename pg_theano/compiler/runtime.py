@@ -1,7 +1,7 @@
 """Machine code run by jaxlib alone: what the cache holds needs no `import jax`, which takes 0.6 CPU seconds.
 
     if runtime.is_enough():
-        run = runtime.load(code, [([8, "float32"])], ...)
+        run = runtime.load(code, [("float32", [8])], [("float32", [])])    # what it takes, what it gives
 
 All that is private to jaxlib stands here. Where an attribute is missing, or another device than the CPU is asked for,
 `is_enough` is false, and JAX does all as it would (`functions.py`).
