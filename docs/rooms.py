@@ -31,6 +31,7 @@ class Room(NamedTuple):
 HOUSE = [
     Room(10, COMMANDS, "parse, call, print; nobody imports one"),
     Room(9, "reports", "screens, figures, pages, comparisons"),
+    Room(8, "clinic", "why one's own policy gradient fails"),
     Room(8, "search", "search of hyper-parameters"),
     Room(7, "training", "the loop; who plays; search of parameters"),
     Room(6, "runs", "a run's folder: written, locked, read back"),

@@ -101,6 +101,7 @@ ALLOWED = {
     "training": HOST - {"search", "reports"} | {"by_hand"},
     "search": HOST - {"reports"},
     "reports": HOST,
+    "clinic": HOST - {"search", "reports"} | {"by_hand"},
 }
 """Each room, and those that it may import: they stand below it, so that there is no circle between rooms either."""
 
