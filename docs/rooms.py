@@ -40,6 +40,7 @@ HOUSE = [
     Room(3, "compiler", "graph to machine code to cache"),
     Room(2, "config", "every knob: declared, read, explained"),
     Room(1, "by_hand", "the twin in NumPy, derived on paper"),
+    Room(1, "exact", "a task whose gradient is known"),
     Room(1, "graphs", "all mathematics, as expressions"),
     Room(1, "system", "files, locks, processes, signals"),
     Room(0, "parameters", "networks, layouts and initial values"),
