@@ -100,6 +100,7 @@ ALLOWED = {
     "policies": {"contract", "system", "environments"},
     "runs": HOST - {"environments", "training", "search", "reports"},
     "training": HOST - {"search", "reports"} | {"by_hand"},
+    "microscope": HOST - {"search", "reports"} | {"exact"},
     "search": HOST - {"reports"},
     "reports": HOST | {"exact"},
 }
