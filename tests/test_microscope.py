@@ -29,10 +29,10 @@ def episodes_of(chosen) -> Episodes:
     return Episodes(obs, action, reward, np.zeros((len(chosen), 1)), np.ones(len(chosen), bool), mask)
 
 
-def known_of(played: Episodes, discount: float, value: Array = ANY_VALUE, gae_lambda: float = 0.5) -> Known:
+def known_of(played: Episodes, discount: float, value: Array = ANY_VALUE) -> Known:
     of_each = value[played.obs[..., 0].astype(int), np.arange(STEPS)[None]] * played.mask
     means = dict.fromkeys(estimators.SIGNALS, 0.37)
-    return Known(discount, discount, of_each, of_each, np.pad(of_each, ((0, 0), (0, 1))), means, gae_lambda)
+    return Known(discount, discount, of_each, of_each, np.pad(of_each, ((0, 0), (0, 1))), means)
 
 
 def scores_of(chosen, rows=10**6) -> gathering.Scores:

@@ -9,7 +9,7 @@ import pytest
 
 from pg_theano.config import reading
 from pg_theano.microscope import __main__ as command
-from pg_theano.microscope import examining, watching
+from pg_theano.microscope import along, examining, watching
 from pg_theano.reports import gradients
 from pg_theano.types import Rollout
 
@@ -70,6 +70,31 @@ def test_gymnasium_gives_what_the_compiled_task_gives():
             assert abs(a.value - b.value) <= 3 * max(a.half + b.half, 0.02)
 
 
+@pytest.fixture
+def look():
+    subject = examining.subject_of(None, ["environment.max_episode_steps=60"])
+    watched = watching.Watched(subject.config, subject.spec, subject.environment, subject.folders, 0.0)
+    every = examining.weighing.every(0.95)
+    return examining.Look(watched, subject.states[0][2], every, [1, 4, 16], (16, 0), (0.99, 0.99), False)
+
+
+def test_a_short_step_keeps_the_promise_and_its_slope(look, monkeypatch):
+    """Of a step h the surrogate promises h·‖ĝ‖, and J moves by h·ĝ·∇J/‖ĝ‖, where h is short.
+
+    Caught, when planted: the ratio upside down; J before and after of other random numbers (nothing is told from 0).
+    """
+    monkeypatch.setattr(along, "LENGTHS", [0.02, 0.5])
+    monkeypatch.setattr(along, "BATCHES", 12)
+    point = look.point("start", 0, look.blocks(np.random.SeedSequence(0), 512, lambda line: None), 1.0)
+    told = along.along(look, "fitted V(s, t)", np.random.SeedSequence(1), point, 4096, 0.4)
+    (promised, further), (own, _), (true, _) = told.promised, told.own, told.true
+    assert further.value > 10 * promised.value
+    assert promised.value == pytest.approx(0.008 * 18.5, rel=0.4)  # 𝔼‖ĝ‖; ‖∇J‖ is 17.1 ± 0.2 by differences of J
+    assert true.low > 0
+    assert own.half < 0.15
+    assert own.value == pytest.approx(true.value, abs=0.15)
+
+
 # -- the command
 
 
@@ -77,11 +102,12 @@ SMALL = ["environment.max_episode_steps=60", "--episodes", "256"]
 
 
 def test_a_config_is_examined_and_its_own_estimator_is_marked(capsys):
-    assert command.main([*SMALL, "algorithm.baseline=leave_one_out"]) == 0
+    assert command.main([*SMALL, "algorithm.baseline=leave_one_out", "--along"]) == 0
     out, err = capsys.readouterr()
     assert "* leave_one_out" in out
+    assert "as the surrogate of those promises" in out
     assert "* what this config learns by" in out
-    assert "at most 256 episodes, which take about" in err
+    assert "at most 288 episodes, which take about" in err
 
 
 def test_json_and_the_figure_say_the_same(capsys, tmp_path):

@@ -40,6 +40,18 @@ def scores(spec: Spec):
     return common.graph(state | {"obs": obs, "action": action, "exploration_rate": rate}, {"scores": found})
 
 
+def log_probs(spec: Spec):
+    """(policy, obs [E, F], action [E, ...], exploration_rate) to log π_θ(a|o) of each step, [E]."""
+    acting = spec.acting
+    state, rate = entries(acting), pt.tensor("exploration_rate", shape=(), dtype=acting.dtype)
+    components = () if acting.action.kind == "discrete" else (acting.action.size,)
+    obs = pt.tensor("obs", shape=(None, acting.obs_size), dtype=acting.obs_dtype)
+    action = pt.tensor("action", shape=(None, *components), dtype=common.action_dtype(acting))
+    inputs = common.distribution(acting, networks.views(state["params"], acting.layout), state, obs.T)
+    found = common.log_prob_of(acting, inputs, action.T, {"exploration_rate": rate})
+    return common.graph(state | {"obs": obs, "action": action, "exploration_rate": rate}, {"log_probs": found})
+
+
 def values(spec: Spec):
     """(State, obs [E, F]) to V of each, [E]."""
     state = entries(spec.acting)

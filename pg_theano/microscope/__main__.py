@@ -28,6 +28,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     add("--precision", type=float, default=PRECISE, metavar="P", help="stop where every cosine is known to ±P (0.02)")
     add("--seed", type=commands.natural, metavar="S", help="of the first policy and of the episodes (the config's)")
     add("--discount", type=float, metavar="G", help="γ of the return whose gradient is the true one (the config's)")
+    add("--along", action="store_true", help="also measure J along a step: of the true gradient, and of the run's own")
     add("--figure", type=Path, metavar="FILE", help="draw it too: a .png, .pdf or .svg")
     add("--json", action="store_true", help="print one JSON object and nothing else")
     return commands.run(parser, _examine, argv)
@@ -41,7 +42,7 @@ def _examine(arguments: argparse.Namespace) -> int:
     what, overrides = commands.config_and_overrides(arguments.what)
     if arguments.discount is not None and not 0 <= arguments.discount <= 1:
         raise UserError.at("--discount", f"got {arguments.discount:g}", "a number from 0 to 1", "--discount 1")
-    asked = Asked(arguments.episodes, arguments.precision, arguments.seed, arguments.discount)
+    asked = Asked(arguments.episodes, arguments.precision, arguments.seed, arguments.discount, arguments.along)
     if arguments.figure:
         from pg_theano.reports import gradients  # late: matplotlib is slow to import
 

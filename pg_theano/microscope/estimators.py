@@ -42,7 +42,6 @@ class Known(NamedTuple):
     fitted: Array  # [E, T] the same, fitted to the estimators' reward_to_go
     value: Array  # [E, T + 1] V(s_t), 0 after a termination; of the last step's successor too, at the episode's end
     mean_so_far: dict[str, float]  # of each signal
-    gae_lambda: float
 
 
 class Estimator(NamedTuple):
@@ -165,10 +164,6 @@ def _less_fitted(e: Episodes, known: Known) -> Array:
     return (to_go(e, known.discount) - known.fitted) * e.mask
 
 
-def _of_the_run(e: Episodes, known: Known) -> Array:
-    return gae(known.gae_lambda)(e, known)
-
-
 def every(gae_lambda: float) -> list[Estimator]:
     """All estimators, those of one choice together."""
     go, signals, baselines = _signal("reward_to_go"), "what a step is paid", "what is subtracted from reward_to_go"
@@ -186,8 +181,8 @@ def every(gae_lambda: float) -> list[Estimator]:
         Estimator("fitted V(s, t)", _less_fitted, baselines),
         *(Estimator(f"gae, λ = {one:g}", gae(one), "what is bootstrapped from V(s)") for one in lambdas),
         *(Estimator(f"n_step, n = {n}", n_step(n), "what is bootstrapped from V(s)") for n in (5, 20)),
-        Estimator(f"ppo's first step: {own}, standardised", _of_the_run, "as it is descended", scaled=True),
-        Estimator(f"npg: F⁻¹·({own})", _of_the_run, "as it is descended", natural=True),
+        Estimator(f"ppo's first step: {own}, standardised", gae(gae_lambda), "as it is descended", scaled=True),
+        Estimator(f"npg: F⁻¹·({own})", gae(gae_lambda), "as it is descended", natural=True),
     ]
 
 

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import functools
-import itertools
+import math
 import os
-import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -17,16 +16,16 @@ from pg_theano.config import reading, schedules, user_code
 from pg_theano.config.algorithms import ALGORITHMS
 from pg_theano.config.knobs import Config
 from pg_theano.environments import making
+from pg_theano.microscope import along, gathering, watching
 from pg_theano.microscope import estimators as weighing
-from pg_theano.microscope import gathering, judging, watching
-from pg_theano.microscope.estimators import Episodes, Estimator, Known
+from pg_theano.microscope.estimators import Estimator
+from pg_theano.microscope.looking import FEWEST_BLOCKS, Look, Point
 from pg_theano.runs import checkpoints, folder, recorded
 from pg_theano.spec import Spec
 from pg_theano.training import seeding, specs
-from pg_theano.types import Array, State, UserError
+from pg_theano.types import State, UserError
 
-LARGEST, FEWEST_BLOCKS = 1024, 16
-FITTED = 256  # episodes that the baseline is fitted to, and that are played to say how long it takes
+LARGEST = 1024  # episodes of a batch
 PRECISE = 0.02  # half of the interval of every cosine
 MICROSCOPE = 100  # of a seed sequence: no purpose of a run has this number
 
@@ -38,22 +37,10 @@ class Asked(NamedTuple):
     precision: float = PRECISE
     seed: int | None = None  # of the first policy and of the episodes; None: the config's
     discount: float | None = None  # γ of J; None: the config's
+    along: bool = False  # whether J is measured along a step, too
 
 
 AS_USUAL = Asked()
-
-
-class Point(NamedTuple):
-    """One policy that was looked at."""
-
-    name: str
-    update: int
-    episodes: int
-    steps: int
-    mean_return: float
-    seconds: float
-    verdicts: list[judging.Verdict]
-    precise: bool  # whether every cosine is known as well as was asked for
 
 
 class Report(NamedTuple):
@@ -64,7 +51,6 @@ class Report(NamedTuple):
     discount: float
     estimators: list[Estimator]
     sizes: list[int]
-    at: int  # which of the sizes is nearest to what the run learns from
     own: str  # the estimator that the run learns by, of these
     critic: bool  # V is the run's own; else it was fitted
     points: list[Point]
@@ -104,17 +90,19 @@ def examine(
         discount = config.algorithm.discount if asked.discount is None else asked.discount
         most = asked.episodes or (32_768 if subject.spec.engine else 2048)
         sizes = sizes_of(most)
-        batch = schedules.episodes_at(config, 0)
-        at = int(np.argmin([abs(np.log(n / batch)) for n in sizes]))
-        points = []
+        points, discounts = [], (config.algorithm.discount, discount)
         for index, (name, update, state) in enumerate(subject.states):
             seed = np.random.SeedSequence(
                 config.seed if asked.seed is None else asked.seed, spawn_key=(MICROSCOPE, index)
             )
-            look = Look(watched, state, every, sizes, at, (config.algorithm.discount, discount), critic, gae_lambda)
+            look = Look(watched, state, every, sizes, learned_from(config), discounts, critic)
             blocks = look.blocks(seed, most, functools.partial(_say, say, name))
-            points.append(look.point(name, update, blocks, asked.precision))
-        return Report(subject.of, config, discount, every, sizes, at, own_of(config, every), critic, points)
+            point = look.point(name, update, blocks, asked.precision)
+            if asked.along:
+                made = along.along(look, own_of(config, every), seed, point, most, unit_of(config, watched.num_params))
+                point = point._replace(along=made)
+            points.append(point)
+        return Report(subject.of, config, discount, every, sizes, own_of(config, every), critic, points)
     finally:
         subject.environment.close()
 
@@ -129,6 +117,18 @@ def sizes_of(most: int) -> list[int]:
     if largest < 1:
         raise UserError.at("--episodes", f"got {most}", f"at least {FEWEST_BLOCKS}", "--episodes 2048")
     return [4**k for k in range(6) if 4**k <= largest]
+
+
+def learned_from(config: Config) -> tuple[int, int]:
+    """(episodes, steps) of an update, of which one is 0."""
+    if steps := config.algorithm.num_steps:
+        return 0, steps * config.environment.num_envs
+    return schedules.episodes_at(config, 0), 0
+
+
+def unit_of(config: Config, num_params: int) -> float:
+    """The length of Adam's first step, which moves each parameter by the learning rate: η·√P."""
+    return schedules.knobs_at(config, 0)["learning_rate"] * math.sqrt(num_params)
 
 
 def rate_of(config: Config) -> float:
@@ -190,7 +190,7 @@ def _of_run(path: Path) -> Subject:
         checkpoints.newest(path / "checkpoints")  # which says that there is none
     last = max(found, default=0)
     for update, (_, state) in sorted(found.items()):
-        states.append(("end" if update == last else f"update {update:,}", update, state))
+        states.append(("end" if update == last else "on the way", update, state))
     return Subject(str(path), config, spec, made(config, folders), folders, states)
 
 
@@ -211,91 +211,3 @@ def first(config: Config, spec: Spec) -> State:
         size = spec.acting.num_features
         state |= {"normalizer/mean": np.zeros(size, spec.dtype), "normalizer/variance": np.ones(size, spec.dtype)}
     return state
-
-
-# -- one look
-
-
-class Played(NamedTuple):
-    """A block of episodes, and what is told of them."""
-
-    block: judging.Block
-    steps: int
-    mean_return: float
-
-
-class Look(NamedTuple):
-    """A policy under the microscope."""
-
-    watched: watching.Watched
-    state: State
-    estimators: list[Estimator]
-    sizes: list[int]
-    at: int  # which of them bias and variance are told of
-    discounts: tuple[float, float]  # γ of the estimators, γ of J
-    critic: bool
-    gae_lambda: float
-
-    def blocks(self, seed: np.random.SeedSequence, most: int, say: Callable[[str], None]) -> Iterator[Played]:
-        """One block of episodes after the other, `most` episodes at most."""
-        others, size = self.watched.play(self.state, FITTED, seed.spawn(1)[0]), self.sizes[-1]
-        fitted, fisher = [Fitted.to(others, one) for one in self.discounts], self.fisher(others)
-        began = time.perf_counter()
-        for number in range(most // size):
-            played = self.watched.play(self.state, size, seed.spawn(1)[0])
-            block = self.block(played, fitted, fisher)
-            yield Played(block, int(played.lengths.sum()), float(played.reward.sum(axis=1).mean()))
-            if number < 2:  # the first has compiled too
-                each, began = time.perf_counter() - began, time.perf_counter()
-            if number == 1:
-                say(f"at most {most:,} episodes, which take about {max(1.0, each * most / size):,.0f} s")
-
-    def point(self, name: str, update: int, found: Iterator[Played], precision: float) -> Point:
-        """Look at more blocks until every cosine is known as well as asked for, or there are no more."""
-        began, played, verdicts = time.perf_counter(), [], []
-        rng, precise, wanted = np.random.default_rng(update), False, FEWEST_BLOCKS
-        while not precise and (more := list(itertools.islice(found, wanted))):
-            played += more
-            wanted = len(played)
-            verdicts = judging.verdicts([one.block for one in played], self.sizes, self.at, rng)
-            precise = all(one.half <= precision for each in verdicts for one in each.cosines)
-        steps, mean = sum(one.steps for one in played), float(np.mean([one.mean_return for one in played]))
-        seconds, episodes = time.perf_counter() - began, len(played) * self.sizes[-1]
-        return Point(name, update, episodes, steps, mean, seconds, verdicts, precise)
-
-    def fisher(self, others: Episodes) -> Array | None:
-        """Of the policy, from other episodes; None where it is too large."""
-        scores = gathering.Scores(self.watched.scores(self.state, others), self.watched.rows, self.watched.num_params)
-        none = np.ones((0, int(others.mask.sum())), others.reward.dtype)
-        found = gathering.contracted(scores, none, others.lengths, True)
-        return None if found.fisher is None else found.fisher.sum(axis=0)
-
-    def block(self, played: Episodes, fitted: Sequence[Fitted], fisher: Array | None) -> judging.Block:
-        """What is kept of some episodes. `fitted`: to the signals with each of the two discounts."""
-        own, of_j = (one.of(played) for one in fitted)
-        value = self.watched.values(self.state, played) if self.critic else own
-        known = Known(*self.discounts, of_j[:, :-1], own[:, :-1], value, fitted[0].means, self.gae_lambda)
-        scores = gathering.Scores(self.watched.scores(self.state, played), self.watched.rows, self.watched.num_params)
-        return gathering.block(self.estimators, played, known, self.sizes, scores, fisher)
-
-
-class Fitted(NamedTuple):
-    """What was learned from other episodes."""
-
-    weights: Array  # of `weighing.features`
-    means: dict[str, float]  # of each signal
-
-    @classmethod
-    def to(cls, others: Episodes, discount: float) -> Fitted:
-        signals = {name: signal(others, discount) for name, signal in weighing.SIGNALS.items()}
-        means = {name: float(one.sum() / others.mask.sum()) for name, one in signals.items()}
-        return cls(weighing.fit(signals["reward_to_go"], others.obs, others.mask), means)
-
-    def of(self, episodes: Episodes) -> Array:
-        """b(s_t, t) of each step, and of the last one's successor unless it ended the task. [E, T + 1]"""
-        lengths = episodes.lengths
-        seen = np.zeros((len(lengths), episodes.mask.shape[1] + 1, episodes.obs.shape[2]))
-        seen[:, :-1] = episodes.obs
-        seen[np.arange(len(lengths)), lengths] = episodes.last_obs
-        value = weighing.features(seen) @ self.weights
-        return watching.placed(value[:, :-1][episodes.mask > 0], value[np.arange(len(value)), lengths], episodes)

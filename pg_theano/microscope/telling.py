@@ -6,8 +6,9 @@ import math
 from collections.abc import Iterator
 from typing import Any
 
-from pg_theano.microscope.examining import Point, Report
+from pg_theano.microscope.examining import Report
 from pg_theano.microscope.judging import Interval, Verdict
+from pg_theano.microscope.looking import Along, Point
 
 MARK = "*"  # before the estimator that the run learns by
 
@@ -23,14 +24,17 @@ def as_json(report: Report) -> dict[str, Any]:
         "value": "the run's own" if report.critic else "fitted",
         "own": report.own or None,
         "sizes": report.sizes,
-        "judged_at": report.sizes[report.at],
         "points": [_point(report, one) for one in report.points],
     }
 
 
 def _point(report: Report, point: Point) -> dict[str, Any]:
     rows = zip(report.estimators, point.verdicts, strict=True)
-    plain = {name: value for name, value in point._asdict().items() if name != "verdicts"}
+    plain = {name: value for name, value in point._asdict().items() if name not in ("verdicts", "at")}
+    if point.along:
+        told = point.along._asdict()
+        plain["along"] = told | {name: [*map(_interval, told[name])] for name in ("true", "own", "promised")}
+    plain["judged_at"] = report.sizes[point.at]
     return plain | {"estimators": [{"name": e.name, "group": e.group} | _verdict(v, point) for e, v in rows]}
 
 
@@ -63,6 +67,9 @@ def lines(report: Report) -> Iterator[str]:
     for point in report.points:
         yield ""
         yield from of_point(report, point)
+        if point.along:
+            yield ""
+            yield from of_along(report, point, point.along)
     yield ""
     yield from legend(report)
 
@@ -70,7 +77,7 @@ def lines(report: Report) -> Iterator[str]:
 def of_point(report: Report, point: Point) -> Iterator[str]:
     yield (
         f"{point.name}, update {point.update:,}: mean return {point.mean_return:.4g}; {point.episodes:,} episodes, "
-        f"{point.steps:,} steps, {point.seconds:.1f} s"
+        f"{point.steps:,} steps, {point.seconds:.1f} s; bias of a batch of {report.sizes[point.at]:,}"
     )
     rows = [cells(verdict, point) for verdict in point.verdicts]
     heads = [*(f"{n:,}" for n in report.sizes), "bias", "angle", "scale", "variance", "episodes", "steps"]
@@ -113,6 +120,21 @@ def shown(one: Interval, form: str, precise: float) -> str:
     return form.format(one.value) + (f"±{one.half:.2f}" if one.half > precise else "")
 
 
+def of_along(report: Report, point: Point, told: Along) -> Iterator[str]:
+    """J along a step."""
+    yield f"change of J along a step, in lengths of Adam's first one ({told.unit:.3g}); ± 95 %"
+    rows = {
+        "along the true gradient": told.true,
+        f"along its own estimates, batches of {report.sizes[point.at]:,}": told.own,
+        "as the surrogate of those promises": told.promised,
+    }
+    cells = {name: [f"{one.value:+.3g} ±{one.half:.2g}" for one in row] for name, row in rows.items()}
+    width, wide = max(len(cell) for row in cells.values() for cell in row), max(map(len, cells))
+    yield f"{'':<{wide}}  " + "  ".join(f"{h:g}".rjust(width) for h in told.lengths)
+    for name, row in cells.items():
+        yield f"{name:<{wide}}  " + "  ".join(cell.rjust(width) for cell in row)
+
+
 def least(one: Interval, unit: str) -> str:
     """A figure that cannot be negative; where it is not told from zero, what it is at most."""
     return f"≤{max(one.high, 0.1):.1f}{unit}" if one.low <= 0 else f"{one.value:.1f}{unit}"
@@ -122,6 +144,5 @@ def legend(report: Report) -> Iterator[str]:
     """What the columns are."""
     value = "the run's own" if report.critic else "fitted to other episodes"
     yield f"{MARK} what this config learns by. V(s): {value}." if report.own else f"V(s): {value}."
-    n = report.sizes[report.at]
-    yield f"bias, angle, scale: of the expected estimate of a batch of {n:,}, beside ∇J; variance: of one"
-    yield "episode, over its squared length; episodes, steps: to a cosine of 0.9. Known to ±0.02 (95 %), or as it says."
+    yield "bias, angle, scale: of the expected estimate of a batch, beside ∇J; variance: of one episode, over its"
+    yield "squared length; episodes, steps: to a cosine of 0.9. Known to ±0.02 (95 %), or as it says."

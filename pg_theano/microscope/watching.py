@@ -109,6 +109,20 @@ class Watched:
 
         return of
 
+    def log_probs(self, state: State, episodes: Episodes) -> Array:
+        """log π of each step, 0 where none happened. [E, T]"""
+        real, acted = episodes.mask > 0, self.acted(state)
+        obs, action = episodes.obs[real], episodes.action[real]
+        rate, found = np.asarray(self.rate, self.dtype), np.zeros(episodes.mask.shape)
+        parts = []
+        for first in range(0, len(obs), self.rows):
+            part = slice(first, first + self.rows)
+            values = {"obs": _filled(obs[part], self.rows), "action": _filled(action[part], self.rows)}
+            out = self.functions.call("log_probs", {"E": self.rows}, acted, values | {"exploration_rate": rate})
+            parts.append(np.asarray(out["log_probs"])[: len(obs[part])])
+        found[real] = np.concatenate(parts)
+        return found
+
     def values(self, state: State, episodes: Episodes) -> Array:
         """V of each step, and of what followed the last one unless it ended the task; 0 elsewhere. [E, T + 1]"""
         real, acted, lengths = episodes.mask > 0, self.acted(state), episodes.lengths
