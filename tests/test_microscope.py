@@ -1,10 +1,13 @@
 """The microscope on the task whose gradient is known, and as a command."""
 
+import functools
 import itertools
 
+import helpers_exact as helpers
 import numpy as np
 import pytest
 
+from pg_theano.bias.rows import episodes_of, known_of
 from pg_theano.exact import card, task
 from pg_theano.microscope import estimators, gathering, judging
 from pg_theano.microscope.estimators import Episodes, Known
@@ -17,26 +20,13 @@ RANDOM = np.random.default_rng(5)
 ANY_VALUE = RANDOM.normal(size=(3, STEPS + 1))  # of a state at a time; none is right
 
 
-def episodes_of(chosen) -> Episodes:
-    """Trajectories as arrays; observations are the states."""
-    shape = (len(chosen), STEPS)
-    obs, action = np.zeros((*shape, 1)), np.zeros(shape, np.int32)
-    reward, mask = np.zeros(shape), np.zeros(shape)
-    for e, one in enumerate(chosen):
-        steps = len(one.places)
-        obs[e, :steps, 0], action[e, :steps] = one.places, one.actions
-        reward[e, :steps], mask[e, :steps] = task.rewards(one), 1.0
-    return Episodes(obs, action, reward, np.zeros((len(chosen), 1)), np.ones(len(chosen), bool), mask)
-
-
-def known_of(played: Episodes, discount: float, value: Array = ANY_VALUE) -> Known:
-    of_each = value[played.obs[..., 0].astype(int), np.arange(STEPS)[None]] * played.mask
-    means = dict.fromkeys(estimators.SIGNALS, 0.37)
-    return Known(discount, discount, of_each, of_each, np.pad(of_each, ((0, 0), (0, 1))), means)
+@functools.cache
+def score(one):
+    return task.scores(one, LOGITS).reshape(len(one.places), -1)
 
 
 def scores_of(chosen, rows=10**6) -> gathering.Scores:
-    found = np.concatenate([task.scores(one, LOGITS).reshape(len(one.places), -1) for one in chosen])
+    found = np.concatenate([score(one) for one in chosen])
     return gathering.Scores(lambda first, last: found[first:last], rows, PARAMS)
 
 
@@ -106,6 +96,66 @@ def test_scores_are_contracted_whatever_fits_into_a_call():
         np.testing.assert_allclose(parts.fisher, whole.fisher, atol=1e-12)
 
 
+# -- what is trained with
+
+
+TRAINED = [
+    ("reward", "reinforce", {"signal": "reward"}),
+    ("episode_return", "reinforce", {"signal": "episode_return"}),
+    ("reward_to_go", "reinforce", {}),
+    ("running_mean", "reinforce", {"baseline": "running_mean"}),
+    ("mean_so_far", "reinforce", {"baseline": "mean_so_far"}),
+    ("per_timestep", "reinforce", {"baseline": "per_timestep"}),
+    ("leave_one_out", "reinforce", {"baseline": "leave_one_out"}),
+    ("gae, λ = 0.5", "vpg", {"advantage": "gae"}),
+    ("gae, λ = 0", "vpg", {"advantage": "td"}),
+    ("gae, λ = 1", "vpg", {"advantage": "monte_carlo"}),
+    ("n_step, n = 5", "vpg", {"advantage": "n_step", "bootstrap_steps": 5}),
+    ("ppo's first step: gae, λ = 0.5, standardised", "ppo", {"standardize_advantages": True}),
+]
+
+
+@pytest.mark.parametrize(("name", "algorithm", "changes"), TRAINED, ids=[one[0] for one in TRAINED])
+def test_each_weighs_steps_as_what_is_trained_with_does(name, algorithm, changes):
+    """Four trajectories: the gradient of the loss, by the graph, is the one that the microscope contracts.
+
+    Caught, when planted: the spread of a sample in place of that of all; δ without γ.
+    """
+    knobs = {"discount": 0.9, "gae_lambda": 0.5}
+    estimator = helpers.Estimator(name, algorithm, changes, knobs)
+    spec = helpers.spec_of(estimator)
+    state = helpers.state_of(spec, estimator)
+    chosen = [EVERY[i] for i in (0, 17, 40, 58)]
+    block = helpers.block_of(spec, state["params"], [(one.places, one.actions) for one in chosen], estimator)
+    run = helpers.gradient_function(spec, estimator)
+    size = spec.acting.num_params - spec.acting.num_value_params
+    trained = -run(state, block, helpers.knobs_of(estimator), state["params"])[:size]
+    if algorithm != "reinforce":
+        trained *= block["mask"].sum() / len(chosen)  # from the mean over steps to that over episodes
+
+    played, value = episodes_of(chosen), np.zeros((3, STEPS + 1))
+    if spec.acting.num_value_params:
+        value[:, :STEPS] = (state["params"][size:-1] + state["params"][-1]).reshape(STEPS, 3).T
+    judged = next(one for one in estimators.every(0.5) if one.name == name)
+    found = score_of_each(spec, state["params"], chosen, size)
+    scores = gathering.Scores(lambda first, last: found[first:last], 10**6, size)
+    block_seen = gathering.block([judged], played, known_of(played, 0.9, value), [4], scores)
+    np.testing.assert_allclose(block_seen.mean[0, 0], trained, rtol=0, atol=1e-8)
+
+
+def score_of_each(spec, params, chosen, size):
+    """∇log π of each step by complex steps."""
+
+    def log_prob(at, place, time, action):
+        return np.log(helpers.policy_probs(spec, at, place, time)[action])
+
+    steps = [(s, t, a) for one in chosen for t, (s, a) in enumerate(zip(one.places, one.actions, strict=True))]
+    derivative = helpers.actor_critics.derivative
+    return np.array(
+        [derivative(lambda at, step=step: log_prob(at, *step), params, range(size))[:size] for step in steps]
+    )
+
+
 # -- intervals
 
 
@@ -132,7 +182,7 @@ class Law:
     def of(self, estimator, which, n):
         chosen = [EVERY[i] for i in which]
         played = episodes_of(chosen)
-        return estimates(estimator, chosen, known_of(played, 1.0), played, n)
+        return estimates(estimator, chosen, known_of(played, 1.0, ANY_VALUE), played, n)
 
     def trial(self, rng):
         """What the microscope says of as many episodes as 16 blocks of 16 hold."""
@@ -141,7 +191,9 @@ class Law:
         for part in np.split(which, BLOCKS):
             chosen = [EVERY[i] for i in part]
             played = episodes_of(chosen)
-            blocks.append(gathering.block(self.every, played, known_of(played, 1.0), SIZES, scores_of(chosen)))
+            blocks.append(
+                gathering.block(self.every, played, known_of(played, 1.0, ANY_VALUE), SIZES, scores_of(chosen))
+            )
         return judging.verdicts(blocks, SIZES, 1, rng)
 
 

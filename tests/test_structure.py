@@ -101,6 +101,7 @@ ALLOWED = {
     "runs": HOST - {"environments", "training", "search", "reports"},
     "training": HOST - {"search", "reports"} | {"by_hand"},
     "microscope": HOST - {"search", "reports"} | {"exact"},
+    "bias": {"contract", "exact", "microscope"},
     "search": HOST - {"reports"},
     "reports": HOST | {"exact"},
 }
