@@ -1,4 +1,4 @@
-"""The exact gradient of an enumerated task against what every estimator expects (the kinds: `python -m pg_theano.bias`)."""
+"""The exact gradient of an enumerated task against what every estimator expects (kinds: `python -m pg_theano.bias`)."""
 
 from __future__ import annotations
 
