@@ -30,8 +30,10 @@ class Room(NamedTuple):
 
 HOUSE = [
     Room(10, COMMANDS, "parse, call, print; nobody imports one"),
+    Room(9, "bias", "which choices bias a gradient"),
     Room(9, "reports", "screens, figures, pages, comparisons"),
     Room(8, "search", "search of hyper-parameters"),
+    Room(8, "microscope", "how good a run's gradient is"),
     Room(7, "training", "the loop; who plays; search of parameters"),
     Room(6, "runs", "a run's folder: written, locked, read back"),
     Room(5, "policies", "a trained policy in NumPy; ONNX"),
@@ -39,6 +41,7 @@ HOUSE = [
     Room(3, "compiler", "graph to machine code to cache"),
     Room(2, "config", "every knob: declared, read, explained"),
     Room(1, "by_hand", "the twin in NumPy, derived on paper"),
+    Room(1, "exact", "a task whose gradient is known"),
     Room(1, "graphs", "all mathematics, as expressions"),
     Room(1, "system", "files, locks, processes, signals"),
     Room(0, "parameters", "networks, layouts and initial values"),
