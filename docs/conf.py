@@ -16,6 +16,7 @@ GENERATED = HERE / "generated"
 sys.path.insert(0, str(ROOT))
 
 from pg_theano.config import knobs, tables
+from pg_theano.reports.lessons import pages
 from pg_theano.search import plan
 from pg_theano.system.commands import main_of, sources
 
@@ -50,7 +51,8 @@ TUTORIAL = HERE / "tutorial.ipynb"
 
 
 def generate(app: object) -> None:
-    """Write docs/generated/: every knob, every command's help, and the pages that are taken in."""
+    """Write the pages to play with, and docs/generated/: every knob, every command's help, what is taken in."""
+    pages.write(Path(app.outdir) / "interactive")  # type: ignore[attr-defined]
     shutil.rmtree(GENERATED, ignore_errors=True)
     GENERATED.mkdir()
     (GENERATED / "knobs.md").write_text(knobs_page())
@@ -147,6 +149,8 @@ def inside(app: object, name: str, source: list[str]) -> None:
             return f"[{text}]({down}{taken[beside]})"
         if beside == TUTORIAL:
             return f"[{text}]({down}tutorial.md)"
+        if beside.parent == HERE / "interactive":
+            return f'<a href="{up}interactive/{beside.name}">{text}</a>'
         if beside.suffix == ".md" and beside.parent in (HERE, GENERATED):
             folder = up if beside.parent == HERE else down
             return f"[{text}]({folder}{beside.name}{'#' + anchor if anchor else ''})"

@@ -104,6 +104,7 @@ ALLOWED = {
     "bias": {"contract", "exact", "microscope"},
     "search": HOST - {"reports"},
     "reports": HOST | {"exact"},
+    "clinic": HOST - {"search", "reports"} | {"by_hand", "exact"},
 }
 """Each room, and those that it may import: they stand below it, so that there is no circle between rooms either."""
 
