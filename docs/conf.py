@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import io
 import json
+import os
 import re
 import shutil
 import sys
@@ -136,20 +137,22 @@ def inside(app: object, name: str, source: list[str]) -> None:
     """Links to files of the project that are no page of the site become their names."""
     taken = {ROOT / origin: page for origin, page in TAKEN_IN.items() if (GENERATED / page).exists()}
     written_in = {f"generated/{page.removesuffix('.md')}": origin.parent for origin, page in taken.items()}
-    written_in |= {"generated/knobs": GENERATED, "generated/commands": GENERATED}
-    up, down = ("../", "") if name.startswith("generated/") else ("", "generated/")
+    written_in |= {"generated/tutorial": HERE}
+    origin, page = written_in.get(name, (HERE / name).parent), (HERE / name).parent
 
     def link(found: re.Match[str]) -> str:
         text, target = found[1], found[2]
         path, _, anchor = target.partition("#")
-        beside = (written_in.get(name, HERE) / path).resolve()
-        if beside in taken:
-            return f"[{text}]({down}{taken[beside]})"
-        if beside == TUTORIAL:
-            return f"[{text}]({down}tutorial.md)"
-        if beside.suffix == ".md" and beside.parent in (HERE, GENERATED):
-            folder = up if beside.parent == HERE else down
-            return f"[{text}]({folder}{beside.name}{'#' + anchor if anchor else ''})"
+        beside = (origin / path).resolve()
+        made = (
+            GENERATED / taken[beside]
+            if beside in taken
+            else GENERATED / "tutorial.md"
+            if beside == TUTORIAL
+            else beside
+        )
+        if made.suffix == ".md" and made.is_relative_to(HERE):
+            return f"[{text}]({os.path.relpath(made, page)}{'#' + anchor if anchor else ''})"
         return text if text.startswith("`") else f"{text} (`{path}`)"
 
     source[0] = re.sub(r"(?<!!)\[([^\]]+)\]\(((?!https?:|#)[^)\s]+)\)", link, source[0])

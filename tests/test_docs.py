@@ -401,4 +401,5 @@ def test_every_page_of_the_site_is_reachable():
     """Caught, when planted: a page that no toctree names."""
     named = re.findall(r"^([a-z][\w/-]+)$", "\n".join(blocks("index.md", r"\{toctree\}")), re.M)
     there = {page.stem for page in DOCS.glob("*.md")} - {"index"}
+    there |= {f"course/{page.stem}" for page in DOCS.glob("course/*.md")}
     assert there == {name for name in named if not name.startswith("generated/")}
