@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import concurrent.futures
 import contextlib
 import io
 import json
@@ -14,7 +15,9 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent
 GENERATED = HERE / "generated"
-sys.path.insert(0, str(ROOT))
+sys.path[:0] = [str(ROOT), str(HERE / "course")]
+
+import chapters
 
 from pg_theano.config import knobs, tables
 from pg_theano.search import plan
@@ -48,12 +51,19 @@ TAKEN_IN = {
 }
 """Pages that stand elsewhere in the project, and the name that they have here."""
 TUTORIAL = HERE / "tutorial.ipynb"
+CHAPTERS: dict[str, str] = {}
+"""The chapters of the course, with what their code gives, by the names of their pages."""
 
 
 def generate(app: object) -> None:
     """Write docs/generated/: every knob, every command's help, and the pages that are taken in."""
     shutil.rmtree(GENERATED, ignore_errors=True)
     GENERATED.mkdir()
+    figures = GENERATED / "course"
+    with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
+        done = list(pool.map(lambda page: chapters.run(page, figures), chapters.chapters()))
+    for page, blocks in zip(chapters.chapters(), done, strict=True):
+        CHAPTERS[f"course/{page.stem}"] = chapters.rendered(page.read_text(), blocks, "../generated/course")
     (GENERATED / "knobs.md").write_text(knobs_page())
     (GENERATED / "commands.md").write_text(commands_page())
     (GENERATED / "tutorial.md").write_text(notebook_page(json.loads(TUTORIAL.read_text())))
@@ -135,6 +145,7 @@ def fenced(kind: str, content: str) -> str:
 
 def inside(app: object, name: str, source: list[str]) -> None:
     """Links to files of the project that are no page of the site become their names."""
+    source[0] = CHAPTERS.get(name, source[0])
     taken = {ROOT / origin: page for origin, page in TAKEN_IN.items() if (GENERATED / page).exists()}
     written_in = {f"generated/{page.removesuffix('.md')}": origin.parent for origin, page in taken.items()}
     written_in |= {"generated/tutorial": HERE}

@@ -397,49 +397,6 @@ def test_watching_plays_one_episode(monkeypatch):
     assert 5 <= command.watch(learner) <= 500
 
 
-def gradients_on_one_policy(num_batches):
-    """Gradients [B, 5] per episode, by what weighs ∇log π, all from the same batches of 16 episodes."""
-    learner = command.Learner("vpg", seed=0, gae=False, baseline=True)
-    options = {
-        "whole return": {"gae_lambda": None, "baseline": False},
-        "reward-to-go": {"gae_lambda": None, "baseline": False},
-        "less the value": {"gae_lambda": None},
-        "gae": {"gae_lambda": 0.95},
-    }
-    found = {name: [] for name in options}
-    try:
-        while learner.update(16) < 100:
-            pass
-        for _ in range(num_batches):
-            experience = command.episodes.collect(
-                learner.environment, learner.act, learner.state, {}, num_episodes=16, draw=uniforms(1, "float64"),
-                episode_seeds=learner.episode_seeds, action_noise=learner.noise, dtype="float64",
-            ).rollout  # fmt: skip
-            experience = command.scaled(experience)
-            lengths = (experience.mask > 0).sum(axis=1)
-            for name, option in options.items():
-                steps = vpg.estimate(command.AGENT, learner.state, experience, discount=command.DISCOUNT, **option)
-                weight = steps.advantage
-                if name == "whole return":
-                    weight = np.repeat(weight[np.cumsum(lengths) - lengths], lengths)
-                _, gradient = vpg.policy_loss(command.AGENT, learner.state["policy"], steps.obs, steps.action, weight)
-                found[name].append(gradient * len(weight) / 16)
-    finally:
-        learner.environment.close()
-    return {name: np.array(gradients) for name, gradients in found.items()}
-
-
-@pytest.mark.slow
-def test_each_step_of_the_derivation_lowers_the_variance():
-    """The table of docs/derivations.md, with fewer batches: causality, baseline and GAE each more than halve it, and the
-    baseline leaves the mean where it is."""
-    found = gradients_on_one_policy(100)
-    variance = [gradients.var(axis=0, ddof=1).sum() for gradients in found.values()]
-    assert all(later < 0.5 * earlier for earlier, later in itertools.pairwise(variance))
-    difference = found["reward-to-go"] - found["less the value"]
-    assert np.all(np.abs(difference.mean(axis=0)) < 4 * difference.std(axis=0) / np.sqrt(100))
-
-
 @pytest.mark.slow
 @pytest.mark.parametrize("arguments", [["vpg"], ["vpg", "--gae"], ["ppo"], ["ppo", "--gae"]], ids=" ".join)
 def test_the_command_solves_cartpole(arguments, elsewhere):
