@@ -40,6 +40,7 @@ HOUSE = [
     Room(5, "policies", "a trained policy in NumPy; ONNX"),
     Room(4, "environments", "any Gymnasium environment"),
     Room(3, "compiler", "graph to machine code to cache"),
+    Room(2, "course", "exercises that check themselves"),
     Room(2, "config", "every knob: declared, read, explained"),
     Room(1, "by_hand", "the twin in NumPy, derived on paper"),
     Room(1, "exact", "a task whose gradient is known"),

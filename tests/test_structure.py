@@ -94,6 +94,7 @@ ALLOWED = {
     "graphs": {"contract"},
     "by_hand": {"contract"},
     "exact": {"contract"},
+    "course": {"contract", "system"},
     "config": {"contract", "system"},
     "compiler": {"contract", "system", "graphs"},
     "environments": {"contract", "system", "config", "compiler"},
