@@ -248,6 +248,7 @@ WRONG = {
     "flat": ("return rewards.sum()", "gave advantages of shape []"),
     "nothing": ("return None", "gave"),
     "text": ("return 'much'", "gave str as advantages"),
+    "flags": ("import numpy as np\n    out = np.zeros_like(truncated)\n    return out", "of type bool"),
     "endless": ("while True: pass", "took longer than 0.2 s"),
     "deaf": ("while True:\n        try:\n            while True: pass\n        except Exception: pass", "took longer"),
 }  # fmt: skip
@@ -294,6 +295,20 @@ def test_parameters_that_nobody_can_give_are_named():
     found = report_of(lambda rewards, values, next_values, terminated, truncated: right.advantages(
         rewards, values, next_values, terminated, truncated, 0.9, 0.8), gamma=0.9, lam=0.8)  # fmt: skip
     assert found.right
+
+
+def test_arguments_that_are_written_into_are_told():
+    """Caught, when planted: the case's own arrays given, which the next check would see changed."""
+
+    def writes(rewards, values, next_values, terminated, truncated, gamma, lam):
+        found = right.advantages(rewards, values, next_values, terminated, truncated, gamma, lam)
+        rewards += 1.0
+        return found
+
+    found = report_of(writes)
+    assert found.right and found.notes == (
+        "it writes into its argument rewards: what your loop does next sees what it left there",
+    )
 
 
 def test_a_sum_that_is_kept_between_two_calls_is_seen():
