@@ -408,6 +408,9 @@ def test_a_measurement_goes_on_where_it_was_stopped(tmp_path, monkeypatch):
     rows = measuring.measure(file, lambda line: None, seeds=1)
     assert len(rows) == len(table.read(file)) == 2 * len(planted.PLANTED) == len(asked) - 1
     assert len(set(asked)) == len(asked) - 1
+    file.write_text("no cells\n")
+    with pytest.raises(UserError, match=r"cells\.jsonl: cannot be read"):
+        measuring.measure(file, lambda line: None, seeds=1)
 
 
 KEPT = table.read()

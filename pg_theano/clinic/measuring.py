@@ -20,7 +20,7 @@ import numpy as np
 from pg_theano import parameters
 from pg_theano.by_hand import advantages as twin
 from pg_theano.by_hand import vpg
-from pg_theano.clinic import calling, detectors, planted
+from pg_theano.clinic import calling, detectors, planted, table
 from pg_theano.clinic.detectors import Advantages
 from pg_theano.clinic.probes import DISCOUNT, PROBES, Probe
 from pg_theano.runs import checkpoints
@@ -155,8 +155,8 @@ def _said(probe: Probe, folder: Path) -> Array:
 
 def measure(path: Path, say: Callable[[str], None], seeds: int = SEEDS) -> list[dict[str, Any]]:
     """Every cell, in the file `path` as lines of JSON; those that it has already are not measured again."""
-    rows = [json.loads(line) for line in path.read_text("utf-8").splitlines()] if path.exists() else []
-    known = {(row["fault"], row["way"], row["seed"]) for row in rows}
+    rows = table.read(path) if path.exists() else []
+    known = {(row.get("fault"), row.get("way"), row.get("seed")) for row in rows}
     wanted = [key for key in itertools.product(planted.PLANTED, WAYS, range(seeds)) if key not in known]
     for number, (name, way, seed) in enumerate(wanted, 1):
         row = cell(name, way, seed)

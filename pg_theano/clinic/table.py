@@ -38,8 +38,9 @@ def read(path: Path = KEPT) -> list[dict[str, Any]]:
     """The cells that come with the package, or of a file of one's own. Errors: `UserError`."""
     try:
         text = path.read_text("utf-8")
-        return list(json.loads(text)) if path.suffix == ".json" else [json.loads(line) for line in text.splitlines()]
-    except (OSError, ValueError) as error:
+        found = json.loads(text) if text.startswith("[") else [json.loads(line) for line in text.splitlines()]
+        return [dict(one) for one in found]
+    except (OSError, ValueError, TypeError) as error:
         raise UserError.at(path, f"cannot be read ({error})", "cells as --measure writes them") from None
 
 
