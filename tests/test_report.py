@@ -246,6 +246,19 @@ def test_every_metric_has_a_chart_and_no_knob_is_lost(run):
     assert all(name in every for name in whole.flattened(reading.to_dict(reading.Config())))
 
 
+def test_a_page_says_that_the_cost_is_no_measure(run):
+    """And where it rose while the return did, from what to what. Caught, when planted: said of a search; of a run whose
+    cost fell."""
+    found = training.read(run)
+    steps = np.arange(20.0)
+    for cost, rose in ((steps, True), (-steps, False)):
+        columns = found.run.seeds[0] | {"cost": cost, "return_mean": 10 + steps, "env_steps": steps, "update": steps}
+        columns = {name: values for name, values in columns.items() if len(values) == 20}
+        drawn = training.curves_section([found._replace(run=found.run._replace(seeds=[columns]))])
+        assert "its value is no measure" in drawn
+        assert ("it rose from 0.5 to 18.5 while the return rose from 10.5 to 28.5" in drawn) == rose
+
+
 def test_a_population_shows_how_wide_its_distribution_is(run):
     found = training.read(run)
     count = found.run.seeds[0]["update"].size

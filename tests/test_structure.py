@@ -94,6 +94,7 @@ ALLOWED = {
     "graphs": {"contract"},
     "by_hand": {"contract"},
     "exact": {"contract"},
+    "course": {"contract", "system"},
     "config": {"contract", "system"},
     "compiler": {"contract", "system", "graphs"},
     "environments": {"contract", "system", "config", "compiler"},
@@ -104,6 +105,7 @@ ALLOWED = {
     "bias": {"contract", "exact", "microscope"},
     "search": HOST - {"reports"},
     "reports": HOST | {"exact"},
+    "clinic": HOST - {"search", "reports"} | {"by_hand", "exact"},
 }
 """Each room, and those that it may import: they stand below it, so that there is no circle between rooms either."""
 
