@@ -117,3 +117,37 @@ def test_no_page_of_the_course_asks_for_pytest():
     """`make train` does not install it. Caught, when planted: an exercise that ends in `python -m pytest`."""
     for page in [*PAGES, COURSE.parent / "derivations.md"]:
         assert "pytest" not in page.read_text(), page.name
+
+
+def test_the_twin_is_rendered_with_its_lines():
+    """Every function with a docstring, and the lines below it are its own. Caught, when planted: lines one too early; a
+    module left out."""
+    spec = importlib.util.spec_from_file_location("twin", COURSE.parent / "twin.py")
+    twin = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(twin)
+    pages = twin.pages()
+    package = COURSE.parents[1] / "pg_theano" / "by_hand"
+    assert {f"twin-{path.stem}" for path in package.glob("[a-z]*.py")} == set(pages) - {"twin"}
+    found = 0
+    for name, page in pages.items():
+        lines = (package / f"{name.removeprefix('twin-')}.py").read_text().splitlines() if name != "twin" else []
+        for first, code in re.findall(r":lineno-start: (\d+)\n\n(.*?)\n```", page, re.S):
+            assert lines[int(first) - 1].strip() == code.splitlines()[0].strip(), (name, first)
+            found += 1
+    assert found > 70
+    assert twin.anchor(package / "vpg.py", "`vpg.policy_loss`") == "twin-vpg.md#vpg-policy-loss"
+    assert "(vpg-policy-loss)=" in pages["twin-vpg"] and twin.anchor(COURSE / "index.md", "a") is None
+
+
+def test_a_font_for_equations_comes_with_the_site():
+    """One with a MATH table, by a name of ours, with its licence. Caught, when planted: a style that names another file."""
+    static = COURSE.parent / "static"
+    style = (static / "math.css").read_text()
+    (named,) = re.findall(r'url\("([^"]+)"\)', style)
+    assert (static / named).read_bytes()[:4] == b"wOFF" and b"MATH" in (static / named).read_bytes()[:600]
+    assert (
+        "without charge" in (static / "math-licence.txt").read_text()
+        or "free of charge" in (static / "math-licence.txt").read_text()
+    )
+    assert "overflow-x: auto" in style
+    assert 'html_css_files = ["math.css"]' in (COURSE.parent / "conf.py").read_text()
