@@ -21,6 +21,7 @@ import chapters
 import twin
 
 from pg_theano.config import knobs, tables
+from pg_theano.reports.lessons import pages
 from pg_theano.search import plan
 from pg_theano.system.commands import main_of, sources
 
@@ -59,7 +60,8 @@ CHAPTERS: dict[str, str] = {}
 
 
 def generate(app: object) -> None:
-    """Write docs/generated/: every knob, every command's help, and the pages that are taken in."""
+    """Write the pages to play with, and docs/generated/: every knob, every command's help, what is taken in."""
+    pages.write(Path(app.outdir) / "interactive")  # type: ignore[attr-defined]
     shutil.rmtree(GENERATED, ignore_errors=True)
     GENERATED.mkdir()
     figures = GENERATED / "course"
@@ -162,6 +164,8 @@ def inside(app: object, name: str, source: list[str]) -> None:
         beside = (origin / path).resolve()
         if by_hand := twin.anchor(beside, text):
             return f"[{text}]({os.path.relpath(GENERATED, page)}/{by_hand})"
+        if beside.parent == HERE / "interactive":
+            return f'<a href="{os.path.relpath(beside, page)}">{text}</a>'
         made = (
             GENERATED / taken[beside]
             if beside in taken

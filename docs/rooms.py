@@ -30,8 +30,11 @@ class Room(NamedTuple):
 
 HOUSE = [
     Room(10, COMMANDS, "parse, call, print; nobody imports one"),
+    Room(9, "bias", "which choices bias a gradient"),
     Room(9, "reports", "screens, figures, pages, comparisons"),
+    Room(8, "clinic", "why one's own policy gradient fails"),
     Room(8, "search", "search of hyper-parameters"),
+    Room(8, "microscope", "how good a run's gradient is"),
     Room(7, "training", "the loop; who plays; search of parameters"),
     Room(6, "runs", "a run's folder: written, locked, read back"),
     Room(5, "policies", "a trained policy in NumPy; ONNX"),

@@ -2,7 +2,7 @@
 
 An estimator is a gradient function as it is trained with, by graph or by hand: its expectation is the sum over all
 trajectories, or over all pairs of them where a minibatch of two matters, each with its probability. `ESTIMATORS` says
-what each is and what its bias should be; `python benchmarks/bias.py` prints all of them.
+what each is and what its bias should be; `benchmarks/torture` measures all of them, `python -m pg_theano.bias` the kinds.
 
 Observations are one-hot in (state, time), so that a value network without hidden layers can be right for every state at
 every time: `value="exact"`.

@@ -64,6 +64,15 @@ def test_as_many_episodes_as_it_says_have_the_cosine():
     assert math.isinf(card.card(law + [-15, *[0] * 19], true).episodes)
 
 
+def test_what_expects_nothing_has_no_direction():
+    """Caught, when planted: the direction of its rounding."""
+    made = card.card(np.array([[1.0, 0.1], [-1.0, -0.1 + 1e-16]]), np.array([1.0, 0.0]))
+    assert made.bias == pytest.approx(100)
+    assert math.isnan(made.angle)
+    assert math.isinf(made.episodes)
+    assert card.cells(made)[1] == "–"
+
+
 def test_a_gradient_of_zero_has_no_card():
     with pytest.raises(ValueError, match="nothing has an angle"):
         card.card(np.ones((2, 3)), np.zeros(3))

@@ -101,8 +101,11 @@ ALLOWED = {
     "policies": {"contract", "system", "environments"},
     "runs": HOST - {"environments", "training", "search", "reports"},
     "training": HOST - {"search", "reports"} | {"by_hand"},
+    "microscope": HOST - {"search", "reports"} | {"exact"},
+    "bias": {"contract", "exact", "microscope"},
     "search": HOST - {"reports"},
     "reports": HOST | {"exact"},
+    "clinic": HOST - {"search", "reports"} | {"by_hand", "exact"},
 }
 """Each room, and those that it may import: they stand below it, so that there is no circle between rooms either."""
 

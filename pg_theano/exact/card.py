@@ -26,7 +26,7 @@ GOOD = 0.9  # a cosine that is called good
 
 class Card(NamedTuple):
     bias: float  # percent
-    angle: float  # degrees
+    angle: float  # degrees; NaN where nothing is expected, which has no direction
     scale: float
     variance: float
     cosine: float
@@ -48,11 +48,13 @@ def card(estimates: Array, true: Array, chances: Array | None = None, episodes: 
         raise ValueError("the true gradient is zero: nothing has an angle with it; try another policy")
     mean = weights @ estimates  # [P]
     length, towards = float(np.linalg.norm(mean)), cosine(mean, true)
+    if length < 1e-12 * (size + float(np.abs(estimates).max())):  # nothing but rounding, which has no direction
+        length, towards = 0.0, math.nan
     spread = float(weights @ ((estimates - mean) ** 2).sum(axis=1))
     variance = spread / length**2 if length else math.inf
     return Card(
         bias=100 * float(np.linalg.norm(mean - true)) / size,
-        angle=math.degrees(math.acos(towards)),
+        angle=math.degrees(math.acos(towards)) if length else math.nan,
         scale=length / size,
         variance=variance,
         cosine=float(weights @ [cosine(one, true) for one in estimates]),
@@ -68,7 +70,7 @@ def cosine(one: Array, other: Array) -> float:
 
 def needed(variance: float, towards: float, good: float = GOOD) -> float:
     """How many estimates it takes until the cosine of their mean is `good`; ∞ where their expectation's is not."""
-    if towards <= good or not math.isfinite(variance):
+    if not towards > good or not math.isfinite(variance):
         return math.inf
     return max(1.0, variance / (towards**2 / good**2 - 1))
 
@@ -77,9 +79,9 @@ def cells(one: Card) -> list[str]:
     """A card as a row of words, under HEADS."""
     return [
         f"{one.bias:.1f} %",
-        f"{one.angle:.1f}°",
+        "–" if math.isnan(one.angle) else f"{one.angle:.1f}°",
         f"{one.scale:.2f}",
-        f"{one.variance:.2f}" if one.variance < 1000 else f"{one.variance:.2g}",
+        "–" if math.isinf(one.variance) else f"{one.variance:.2f}" if one.variance < 1000 else f"{one.variance:.2g}",
         f"{one.cosine:.3f}",
         "never" if math.isinf(one.episodes) else f"{math.ceil(one.episodes):,}",
     ]

@@ -13,7 +13,7 @@ import numpy as np
 import pytensor
 import pytensor.tensor as pt
 
-from pg_theano.graphs import actors, distributions, exploration, networks, normalizers
+from pg_theano.graphs import actors, distributions, environments, exploration, networks, normalizers
 from pg_theano.graphs.layers import dense
 from pg_theano.spec import Acting, Spec
 
@@ -22,11 +22,11 @@ def columns(spec: Spec):
     """The rows of a record, by field of `Rollout`: name -> (first row, number of rows)."""
     acting = spec.acting
     sizes = {"obs": acting.obs_size, "next_obs": acting.obs_size, "action": acting.action.size}
-    wanted = spec.learning.takes
-    order = ["obs", "action", "reward", "mask", "log_prob", "next_obs", "terminated", "truncated"]
+    sizes["env_state"] = environments.load(spec.engine.dynamics).state_size
+    order = ["obs", "action", "reward", "mask", "log_prob", "next_obs", "terminated", "truncated", "env_state"]
     start, rows = 0, {}
     for name in order:
-        if name in wanted and not (name == "mask" and spec.learning.num_steps):
+        if name in spec.learning.takes and not (name == "mask" and spec.learning.num_steps):
             rows[name] = (start, sizes.get(name, 1))
             start += sizes.get(name, 1)
     return rows
@@ -71,9 +71,7 @@ def rollout(spec: Spec, environment, state, knobs):
 
     A frozen episode's state no longer moves, so that it cannot leave the range in which the dynamics are finite.
     """
-    if seen := spec.engine.observe:
-        told = environment.observation
-        environment = environment._replace(observation=lambda env_state: tuple(told(env_state)[i] for i in seen))
+    environment = environment.seen(spec.engine.observe)
     layers = networks.views(state["params"], spec.acting.layout)
     remembers_values = spec.acting.memory_of("value") > 0
     named = {name: value for name, value in layers.items() if remembers_values or not name.startswith("value/")}
@@ -238,6 +236,7 @@ def frozen_step(stage, uniform, played, packed, alive, *arguments):
         "next_obs": lambda: environment.observation(following),
         "terminated": lambda: [terminated.astype(spec.dtype)],
         "truncated": lambda: [pt.and_(truncated, ~terminated).astype(spec.dtype)],
+        "env_state": lambda: current,
     }
     record = pt.stack([row for name in columns(spec) for row in rows[name]()], axis=0)
     moved = pt.switch(alive[None, :] > 0, pt.stack(following, axis=0), packed)
@@ -309,6 +308,7 @@ def record_of(stage, rows, log_std, rate):
         "next_obs": environment.observation(following),
         "terminated": [terminated],
         "truncated": [ended - terminated],
+        "env_state": current,
     }
     shape = (spec.engine.chunk, -1)
     return pt.stack([row.reshape(shape) for name in columns(spec) for row in by_name[name]], axis=1)
