@@ -1,7 +1,11 @@
 """The course's chapters: their code runs, what it claims holds, and it gives pictures; its links lead somewhere."""
 
+import contextlib
 import importlib.util
+import io
 import re
+import runpy
+import subprocess
 import sys
 from pathlib import Path
 
@@ -28,10 +32,23 @@ chapters = module("chapters")
 CHAPTERS = chapters.chapters()
 
 
+def here(words, *, env, cwd, **_):
+    """As `subprocess.run`, in this process, in which NumPy, matplotlib and the package are imported already."""
+    said, kept = io.StringIO(), (sys.argv, list(sys.path))
+    try:
+        sys.argv = words[1:]
+        with contextlib.redirect_stdout(said):
+            runpy.run_path(words[1])
+    finally:
+        sys.argv, sys.path[:] = kept
+    return subprocess.CompletedProcess(words, 0, said.getvalue(), "")
+
+
 @pytest.mark.parametrize("page", CHAPTERS, ids=lambda page: page.stem)
-def test_a_chapter_runs_and_is_seen(page, tmp_path):
+def test_a_chapter_runs_and_is_seen(page, tmp_path, monkeypatch):
     """Its asserts are its claims: ∇J by enumeration is ∇J by differences; V is worse than no baseline; the cost rises with
     the return. Caught, when planted: −π left out of `exact.scores`; b* without the square."""
+    monkeypatch.setattr(chapters.subprocess, "run", here)
     blocks = chapters.run(page, tmp_path)
     assert any(block.printed for block in blocks)
     figures = [block.figure for block in blocks if block.figure]
@@ -151,3 +168,22 @@ def test_a_font_for_equations_comes_with_the_site():
     )
     assert "overflow-x: auto" in style
     assert 'html_css_files = ["math.css"]' in (COURSE.parent / "conf.py").read_text()
+
+
+def test_names_of_the_table_of_symbols_are_in_the_code():
+    """And each symbol has one row. Caught, when planted: `kl_bound`, which is nobody's name."""
+    page = (COURSE / "02-the-gradient-is-real.md").read_text()
+    table = page.partition("| symbol |")[2].partition("\n\n")[0]
+    rows = [row.split(" | ") for row in table.splitlines()[2:]]
+    package = COURSE.parents[1] / "pg_theano"
+    code = "".join(path.read_text() for room in ("by_hand", "graphs") for path in (package / room).rglob("*.py"))
+    names = [name for row in rows for name in re.findall(r"`([\w.]+)[()]*`", row[-1])]
+    assert len(rows) >= 15 and len(names) >= 12
+    assert not [name for name in names if not re.search(rf"\b{re.escape(name)}\b", code)]
+    symbols = [symbol for row in rows for symbol in re.findall(r"\$([^$]+)\$", row[0])]
+    assert len(symbols) == len(set(symbols))
+
+
+def test_the_page_counts_the_misconceptions():
+    told = int(re.search(r"\((\d+) in all\)", (COURSE / "index.md").read_text())[1])
+    assert told == len({(id(one.definition), wrong.name) for one in EXERCISES for wrong in one.misconceptions})
