@@ -37,6 +37,7 @@ def blocks(page, language="python"):
 # -- every block of Python, every command
 
 SAID_NOT_TO_RUN = {
+    "clinic.md": 1,  # ten minutes of trainings
     "scaling.md": 2,  # a cluster of SLURM's; four processes, as tests/test_distribute.py has them
     "searching.md": 1,  # fifteen searches
     "what-it-does.md": 2,  # a task of MuJoCo's, which is an extra
