@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import concurrent.futures
 import contextlib
 import io
 import json
+import os
 import re
 import shutil
 import sys
@@ -13,9 +15,12 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent
 GENERATED = HERE / "generated"
-sys.path.insert(0, str(ROOT))
+sys.path[:0] = [str(ROOT), str(HERE / "course")]
+
+import chapters
 
 from pg_theano.config import knobs, tables
+from pg_theano.reports.lessons import pages
 from pg_theano.search import plan
 from pg_theano.system.commands import main_of, sources
 
@@ -47,12 +52,20 @@ TAKEN_IN = {
 }
 """Pages that stand elsewhere in the project, and the name that they have here."""
 TUTORIAL = HERE / "tutorial.ipynb"
+CHAPTERS: dict[str, str] = {}
+"""The chapters of the course, with what their code gives, by the names of their pages."""
 
 
 def generate(app: object) -> None:
-    """Write docs/generated/: every knob, every command's help, and the pages that are taken in."""
+    """Write the pages to play with, and docs/generated/: every knob, every command's help, what is taken in."""
+    pages.write(Path(app.outdir) / "interactive")  # type: ignore[attr-defined]
     shutil.rmtree(GENERATED, ignore_errors=True)
     GENERATED.mkdir()
+    figures = GENERATED / "course"
+    with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
+        done = list(pool.map(lambda page: chapters.run(page, figures), chapters.chapters()))
+    for page, blocks in zip(chapters.chapters(), done, strict=True):
+        CHAPTERS[f"course/{page.stem}"] = chapters.rendered(page.read_text(), blocks, "../generated/course")
     (GENERATED / "knobs.md").write_text(knobs_page())
     (GENERATED / "commands.md").write_text(commands_page())
     (GENERATED / "tutorial.md").write_text(notebook_page(json.loads(TUTORIAL.read_text())))
@@ -134,22 +147,27 @@ def fenced(kind: str, content: str) -> str:
 
 def inside(app: object, name: str, source: list[str]) -> None:
     """Links to files of the project that are no page of the site become their names."""
+    source[0] = CHAPTERS.get(name, source[0])
     taken = {ROOT / origin: page for origin, page in TAKEN_IN.items() if (GENERATED / page).exists()}
     written_in = {f"generated/{page.removesuffix('.md')}": origin.parent for origin, page in taken.items()}
-    written_in |= {"generated/knobs": GENERATED, "generated/commands": GENERATED}
-    up, down = ("../", "") if name.startswith("generated/") else ("", "generated/")
+    written_in |= {"generated/tutorial": HERE}
+    origin, page = written_in.get(name, (HERE / name).parent), (HERE / name).parent
 
     def link(found: re.Match[str]) -> str:
         text, target = found[1], found[2]
         path, _, anchor = target.partition("#")
-        beside = (written_in.get(name, HERE) / path).resolve()
-        if beside in taken:
-            return f"[{text}]({down}{taken[beside]})"
-        if beside == TUTORIAL:
-            return f"[{text}]({down}tutorial.md)"
-        if beside.suffix == ".md" and beside.parent in (HERE, GENERATED):
-            folder = up if beside.parent == HERE else down
-            return f"[{text}]({folder}{beside.name}{'#' + anchor if anchor else ''})"
+        beside = (origin / path).resolve()
+        if beside.parent == HERE / "interactive":
+            return f'<a href="{os.path.relpath(beside, page)}">{text}</a>'
+        made = (
+            GENERATED / taken[beside]
+            if beside in taken
+            else GENERATED / "tutorial.md"
+            if beside == TUTORIAL
+            else beside
+        )
+        if made.suffix == ".md" and made.is_relative_to(HERE):
+            return f"[{text}]({os.path.relpath(made, page)}{'#' + anchor if anchor else ''})"
         return text if text.startswith("`") else f"{text} (`{path}`)"
 
     source[0] = re.sub(r"(?<!!)\[([^\]]+)\]\(((?!https?:|#)[^)\s]+)\)", link, source[0])

@@ -67,6 +67,12 @@ class MyEnv(CartPoleEnv):
 
 
 gymnasium.register("MyEnv-v0", "my_module:MyEnv", max_episode_steps=500)
+
+
+def advantages(rewards, values, next_values, terminated, truncated, gamma, lam):
+    from pg_theano.clinic import right
+
+    return right.advantages(rewards, values, next_values, terminated, truncated, gamma, lam)
 """
 
 
@@ -251,7 +257,10 @@ def test_the_site_builds_without_a_warning_and_asks_no_other_host(tmp_path):
         for one in built.values()
     ]
     assert not any(asked)
-    assert built["derivations.html"].count("<math ") > 100 and "\\nabla" not in built["derivations.html"]
+    pages = [built[name] for name in built if re.match(r"\d\d-", name)] + [built["derivations.html"]]
+    assert len(pages) == 14 and sum(page.count("<math ") for page in pages) > 250
+    assert not any("\\nabla" in page for page in pages)
+    assert "70 trajectories; their probabilities" in built["02-the-gradient-is-real.html"]
     assert built["tutorial.html"].count('<polyline stroke="#') == 6
     assert "Time to solve" in built["speed.html"] and "the default command, warm" in built["measured.html"]
 
@@ -401,4 +410,5 @@ def test_every_page_of_the_site_is_reachable():
     """Caught, when planted: a page that no toctree names."""
     named = re.findall(r"^([a-z][\w/-]+)$", "\n".join(blocks("index.md", r"\{toctree\}")), re.M)
     there = {page.stem for page in DOCS.glob("*.md")} - {"index"}
+    there |= {f"course/{page.stem}" for page in DOCS.glob("course/*.md")}
     assert there == {name for name in named if not name.startswith("generated/")}

@@ -93,14 +93,19 @@ ALLOWED = {
     "system": {"contract"},
     "graphs": {"contract"},
     "by_hand": {"contract"},
+    "exact": {"contract"},
+    "course": {"contract", "system"},
     "config": {"contract", "system"},
     "compiler": {"contract", "system", "graphs"},
     "environments": {"contract", "system", "config", "compiler"},
     "policies": {"contract", "system", "environments"},
     "runs": HOST - {"environments", "training", "search", "reports"},
     "training": HOST - {"search", "reports"} | {"by_hand"},
+    "microscope": HOST - {"search", "reports"} | {"exact"},
+    "bias": {"contract", "exact", "microscope"},
     "search": HOST - {"reports"},
-    "reports": HOST,
+    "reports": HOST | {"exact"},
+    "clinic": HOST - {"search", "reports"} | {"by_hand", "exact"},
 }
 """Each room, and those that it may import: they stand below it, so that there is no circle between rooms either."""
 

@@ -77,7 +77,7 @@ class Dynamics:
             return self._run(rows, self._pairs[action])
         given = twice(self._checked(np.asarray(action)[None], 1), 0)
         if self._discrete:
-            self._pairs[int(given[0])] = runtime.held(given)
+            self._pairs[int(given[0])] = given
         return self._run(rows, given)
 
     def _run(self, rows: Any, given: Any) -> tuple[Any, Array, Array, Array]:

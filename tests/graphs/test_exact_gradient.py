@@ -39,7 +39,10 @@ def test_the_task_and_its_gradient_are_what_they_say():
 
     def expected(moved):
         probs = exact.chances(spec, moved, estimator)
-        return sum(chance * sum(exact.PAYS[s, a] for s, a in zip(*where, strict=True)) for chance, *where in probs)
+        return sum(
+            chance * sum(exact.task.THREE_STATES.pays[s, a] for s, a in zip(*where, strict=True))
+            for chance, *where in probs
+        )
 
     by_complex_steps = exact.actor_critics.derivative(expected, params)
     np.testing.assert_allclose(exact.true_gradient(spec, params, estimator), by_complex_steps, rtol=0, atol=1e-10)

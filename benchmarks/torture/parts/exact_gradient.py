@@ -1,4 +1,4 @@
-"""The exact gradient of an enumerated task against what every estimator expects (all of them: `benchmarks/bias.py`)."""
+"""The exact gradient of an enumerated task against what every estimator expects (kinds: `python -m pg_theano.bias`)."""
 
 from __future__ import annotations
 
