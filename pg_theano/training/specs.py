@@ -104,6 +104,8 @@ def spec_of(config: Config, task: Task, environment: object = None, folders: Seq
         max_steps=task.time_limit or LONGEST_EPISODE,
     )
     dynamics, engine = getattr(environment, "dynamics", None), None
+    if record.pathwise:
+        rules.check_path(config, task, dynamics, acting.memory_size)
     if dynamics:
         chunk = algorithm.num_steps or chunk_of(task.time_limit)
         by_step = _learns_step_by_step(config, acting)
