@@ -15,9 +15,10 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent
 GENERATED = HERE / "generated"
-sys.path[:0] = [str(ROOT), str(HERE / "course")]
+sys.path[:0] = [str(ROOT), str(HERE / "course"), str(HERE)]
 
 import chapters
+import twin
 
 from pg_theano.config import knobs, tables
 from pg_theano.reports.lessons import pages
@@ -32,8 +33,10 @@ myst_heading_anchors = 3
 html_theme = "furo"
 html_title = "pg_theano"
 html_show_sphinx = False
+html_static_path = ["static"]
+html_css_files = ["math.css"]  # and the font that it names
 html_math_renderer = "mathml"  # drawn by browsers themselves: pages name no other host, and need no script
-exclude_patterns = ["_build", "examples"]
+exclude_patterns = ["_build", "examples", "static"]
 suppress_warnings = ["misc.highlighting_failure"]
 
 TAKEN_IN = {
@@ -66,6 +69,8 @@ def generate(app: object) -> None:
         done = list(pool.map(lambda page: chapters.run(page, figures), chapters.chapters()))
     for page, blocks in zip(chapters.chapters(), done, strict=True):
         CHAPTERS[f"course/{page.stem}"] = chapters.rendered(page.read_text(), blocks, "../generated/course")
+    for name, page in twin.pages().items():
+        (GENERATED / f"{name}.md").write_text(page)
     (GENERATED / "knobs.md").write_text(knobs_page())
     (GENERATED / "commands.md").write_text(commands_page())
     (GENERATED / "tutorial.md").write_text(notebook_page(json.loads(TUTORIAL.read_text())))
@@ -157,6 +162,8 @@ def inside(app: object, name: str, source: list[str]) -> None:
         text, target = found[1], found[2]
         path, _, anchor = target.partition("#")
         beside = (origin / path).resolve()
+        if by_hand := twin.anchor(beside, text):
+            return f"[{text}]({os.path.relpath(GENERATED, page)}/{by_hand})"
         if beside.parent == HERE / "interactive":
             return f'<a href="{os.path.relpath(beside, page)}">{text}</a>'
         made = (
@@ -184,8 +191,7 @@ def math(display: str) -> tuple:
         found = re.sub(
             r'columnalign="(\w+)"', r'style="text-align:\1;padding-right:0.3em"', convert(formula, display=display)
         )
-        look = 'class="math" style="overflow-y:hidden;padding:0.4em 0"'
-        body = f"<div {look}>{found}</div>" if display == "block" else found
+        body = f'<div class="math">{found}</div>' if display == "block" else found
         translator.body.append(body)  # type: ignore[attr-defined]
         raise nodes.SkipNode
 

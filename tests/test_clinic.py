@@ -10,7 +10,7 @@ import pytest
 
 from pg_theano.by_hand import advantages as twin
 from pg_theano.clinic import __main__ as command
-from pg_theano.clinic import calling, definition, faults, probe, right
+from pg_theano.clinic import calling, definition, detectors, faults, measuring, planted, probe, right, table
 from pg_theano.clinic.cases import cases
 from pg_theano.types import UserError
 
@@ -113,6 +113,15 @@ def test_the_definition_is_the_twins_and_a_table_worked_by_hand():
         arrays = [one.T for one in case[:5]]
         ours = twin.gae(*arrays, np.ones_like(arrays[0]), discount=case.gamma, gae_lambda=case.lam).T
         assert np.allclose(definition.estimated(case), ours, rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize("one", [cleanrl, spinning_up, stable_baselines3])
+def test_what_a_function_is_told_has_the_same_advantages(one):
+    """Caught, when planted: no γ·V of the final observation in the reward of a time limit."""
+    function = calling.described(one, "mine:advantages")
+    for case in itertools.islice(cases(20, 5, gamma=None, lam=None), 60, None):
+        told = calling.seen(case, function)
+        assert np.allclose(definition.estimated(told), definition.estimated(case), rtol=0, atol=1e-12)
 
 
 # -- wrong code is named
@@ -239,6 +248,7 @@ WRONG = {
     "flat": ("return rewards.sum()", "gave advantages of shape []"),
     "nothing": ("return None", "gave"),
     "text": ("return 'much'", "gave str as advantages"),
+    "flags": ("import numpy as np\n    out = np.zeros_like(truncated)\n    return out", "of type bool"),
     "endless": ("while True: pass", "took longer than 0.2 s"),
     "deaf": ("while True:\n        try:\n            while True: pass\n        except Exception: pass", "took longer"),
 }  # fmt: skip
@@ -260,7 +270,6 @@ def test_a_function_that_goes_wrong_is_one_line(tmp_path, monkeypatch, capsys, n
 @pytest.mark.parametrize(
     ("argv", "said"),
     [
-        ([], "got nothing to do"),
         (["--probe", "mine"], "module:function"),
         (["--probe", "no_such_module:f"], "no module no_such_module in"),
         (["--probe", "json:dumps"], "Python's own"),
@@ -288,6 +297,20 @@ def test_parameters_that_nobody_can_give_are_named():
     assert found.right
 
 
+def test_arguments_that_are_written_into_are_told():
+    """Caught, when planted: the case's own arrays given, which the next check would see changed."""
+
+    def writes(rewards, values, next_values, terminated, truncated, gamma, lam):
+        found = right.advantages(rewards, values, next_values, terminated, truncated, gamma, lam)
+        rewards += 1.0
+        return found
+
+    found = report_of(writes)
+    assert found.right and found.notes == (
+        "it writes into its argument rewards: what your loop does next sees what it left there",
+    )
+
+
 def test_a_sum_that_is_kept_between_two_calls_is_seen():
     """Caught, when planted: each case called once."""
     kept = [0.0]
@@ -298,3 +321,157 @@ def test_a_sum_that_is_kept_between_two_calls_is_seen():
 
     with pytest.raises(UserError, match="two answers to the same arrays"):
         report_of(keeps)
+
+
+# -- faults by detectors
+
+
+@pytest.fixture(scope="module")
+def functions(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("planted")
+    return {name: measuring.function_of(name, folder) for name in planted.PLANTED}
+
+
+@pytest.mark.parametrize("name", planted.PLANTED)
+def test_each_planted_fault_is_the_one_that_it_is_called(functions, name):
+    """By the probe, and by the table worked by hand. Caught, when planted: two of the ten exchanged, a text of `right.py`
+    that is not there any more."""
+    found = report_of(functions[name]).found
+    assert ([one.name for one in found.faults] if found else ["right"]) == [name]
+    assert detectors.by_table(functions[name]) == (name != planted.RIGHT)
+
+
+ENUMERATED = {  # where the expectation of the gradient is another
+    "whole": {"merged done", "termination bootstrapped", "the record's end is an end", "γ forgotten in δ"},
+    "stretches": set(planted.PLANTED) - {"right", "λ forgotten", "targets of standardised advantages"},
+}
+
+
+@pytest.mark.parametrize("way", measuring.WAYS)
+def test_the_enumerated_gradient_is_right_or_is_not(functions, way):
+    """λ and the targets leave the expectation alone; in whole episodes nothing follows that could leak.
+
+    Caught, when planted: γᵗ left out, V of the second episode's cut not the exact one.
+    """
+    found = {name: detectors.by_enumeration(one, way, 3) for name, one in functions.items()}
+    assert {name for name, bias in found.items() if bias > table.SEEN} == ENUMERATED[way]
+    assert found["right"] < 1e-12
+
+
+def test_a_gradient_check_sees_none_of_them(functions):
+    """Advantages are constants to it. Caught, when planted: the loss of one and the gradient of another."""
+    for name in ("right", "sum stops one step late", "targets of standardised advantages"):
+        with measuring.in_the_twin(functions[name]):
+            assert detectors.by_differences(1) < table.SEEN
+
+
+def test_the_twin_estimates_by_what_is_planted_and_is_itself_again(functions):
+    """Padding never reaches the function. Caught, when planted: rows given with their padding, targets of the twin's own."""
+    from pg_theano.by_hand import vpg
+    from pg_theano.by_hand.networks import Network
+    from pg_theano.by_hand.policies import LOGISTIC
+    from pg_theano.types import Rollout
+
+    rng, shape = np.random.default_rng(0), (3, 7)
+    mask = np.ones(shape)
+    mask[1, 4:], mask[2, 3] = 0.0, 0.0
+    ends = rng.random((2, *shape)) < 0.3
+    ends[:, 1, 3], ends[1, 2, 2] = False, True  # one row is cut, and padded
+    obs = rng.normal(size=(2, *shape, 2))
+    rollout = Rollout(obs[0], np.zeros(shape), rng.normal(size=shape), rng.normal(size=shape), obs[1], *ends, mask)
+    agent = vpg.Agent(LOGISTIC, Network((2, 1)), Network((2, 1)))
+    state, how = vpg.init(agent, rng), {"discount": 0.9, "gae_lambda": 0.7}
+    before, original = vpg.estimate(agent, state, rollout, **how), vpg.estimate
+    with measuring.in_the_twin(functions["right"]):
+        for ours, theirs in zip(vpg.estimate(agent, state, rollout, **how), before, strict=True):
+            assert np.allclose(ours, theirs, rtol=0, atol=1e-12)
+    with measuring.in_the_twin(functions["targets of standardised advantages"]):
+        found = vpg.estimate(agent, state, rollout, **how)
+        assert np.allclose(found.advantage, before.advantage) and not np.allclose(found.target, before.target)
+    assert vpg.estimate is original
+
+
+def test_a_measurement_goes_on_where_it_was_stopped(tmp_path, monkeypatch):
+    """Caught, when planted: a cell measured twice, one lost with an interruption."""
+    asked = []
+
+    def cell(name, way, seed):
+        asked.append((name, way, seed))
+        if len(asked) == 4:
+            raise KeyboardInterrupt
+        return dict(KEPT[0], fault=name, way=way, seed=seed)
+
+    monkeypatch.setattr(measuring, "cell", cell)
+    file = tmp_path / "cells.jsonl"
+    with pytest.raises(KeyboardInterrupt):
+        measuring.measure(file, lambda line: None, seeds=1)
+    rows = measuring.measure(file, lambda line: None, seeds=1)
+    assert len(rows) == len(table.read(file)) == 2 * len(planted.PLANTED) == len(asked) - 1
+    assert len(set(asked)) == len(asked) - 1
+    file.write_text("no cells\n")
+    with pytest.raises(UserError, match=r"cells\.jsonl: cannot be read"):
+        measuring.measure(file, lambda line: None, seeds=1)
+
+
+KEPT = table.read()
+
+
+def test_what_was_measured_is_whole():
+    """Ten faults and right code, two ways, five seeds; right code is seen by nobody. Caught, when planted: a cell gone."""
+    keys = {(cell["fault"], cell["way"], cell["seed"]) for cell in KEPT}
+    assert len(keys) == len(KEPT) == 11 * 2 * 5
+    assert list(dict.fromkeys(cell["fault"] for cell in KEPT)) == list(planted.PLANTED)
+    for row in table.rows(KEPT):
+        seen = (row.curve, row.probes, row.table, row.enumeration, row.gradient)
+        if row.fault == planted.RIGHT:
+            assert seen == (0, 0, 0, 0, 0)
+        assert row.enumeration == 5 * (row.fault in ENUMERATED[row.way])
+        assert row.table == 5 * (row.fault != planted.RIGHT) and row.gradient == 0
+
+
+@pytest.mark.slow
+def test_a_cell_is_measured_as_it_was_kept():
+    """Caught, when planted: another seed, the function of another fault, a budget of another size."""
+    (kept,) = (one for one in KEPT if (one["fault"], one["way"], one["seed"]) == ("merged done", "whole", 0))
+    found = measuring.cell("merged done", "whole", 0)
+    assert {name: found[name] for name in ("solved", "env_steps", "probes", "table")} == {
+        name: kept[name] for name in ("solved", "env_steps", "probes", "table")
+    }
+
+
+def test_two_of_the_cases_have_a_perfect_curve():
+    """As fast as right code, in stretches, on all five seeds. Caught, when planted: another choice of cases."""
+    rows = {row.fault: row for row in table.rows(KEPT) if row.way == "stretches"}
+    perfect = [
+        number for number, name in planted.CASES.items()
+        if rows[name].curve == 0 and rows[name].env_steps <= 1.01 * rows["right"].env_steps and rows[name].mean >= 490
+    ]  # fmt: skip
+    assert len(perfect) == 2
+
+
+def test_a_case_is_written_and_revealed(tmp_path, monkeypatch, capsys):
+    """Caught, when planted: a file that names its fault, one that is written over."""
+    monkeypatch.chdir(tmp_path)
+    for number, name in planted.CASES.items():
+        assert command.main(["--case", str(number)]) == 0
+        text = (tmp_path / f"case_{number}.py").read_text()
+        assert name not in text and "as it should be" not in text and "right" not in text.replace("copyright", "")
+        assert command.main(["--probe", f"case_{number}:advantages", "--json"]) == 1
+        said = capsys.readouterr().out
+        assert json.loads(said[said.index("{") :])["faults"][0]["name"] == name
+        assert command.main(["--reveal", str(number)]) == 0
+        assert f"case {number}: {name}" in capsys.readouterr().out
+    for argv, said in ((["--case", "1"], "is there already"), (["--case", "6"], "from 1 to 5"),
+                       (["--reveal", "9"], "from 1 to 5"), (["--case", "1", "--reveal", "1"], "one of them")):  # fmt: skip
+        assert command.main(argv) == 2
+        assert said in capsys.readouterr().err
+
+
+def test_the_table_is_printed_and_given(capsys):
+    assert command.main([]) == 0
+    said = capsys.readouterr().out
+    assert said.count("λ forgotten") == 2 and "stretches of 64 steps:" in said
+    page = Path(__file__).parent.parent / "docs" / "clinic.md"
+    assert said in page.read_text(), "the table of docs/clinic.md is another"
+    assert command.main(["--json"]) == 0
+    assert len(json.loads(capsys.readouterr().out)) == 22

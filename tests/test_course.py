@@ -71,7 +71,7 @@ def variants():
 def test_right_answers_pass_however_they_are_written(tmp_path):
     """Loops, einsum, another formula; float32 in and out, lists, a column: 220 of 220.
 
-    Caught, when planted: a tolerance of 1e-10 for float32; shapes compared with their axes of length 1.
+    Caught, when planted: a tolerance of 1e-10 for float32.
     """
     found = [(number, what, course.judged(number, code, tmp_path)) for number, what, code in variants()]
     assert len(found) >= 200

@@ -1,7 +1,11 @@
 """The course's chapters: their code runs, what it claims holds, and it gives pictures; its links lead somewhere."""
 
+import contextlib
 import importlib.util
+import io
 import re
+import runpy
+import subprocess
 import sys
 from pathlib import Path
 
@@ -28,10 +32,23 @@ chapters = module("chapters")
 CHAPTERS = chapters.chapters()
 
 
+def here(words, *, env, cwd, **_):
+    """As `subprocess.run`, in this process, in which NumPy, matplotlib and the package are imported already."""
+    said, kept = io.StringIO(), (sys.argv, list(sys.path))
+    try:
+        sys.argv = words[1:]
+        with contextlib.redirect_stdout(said):
+            runpy.run_path(words[1])
+    finally:
+        sys.argv, sys.path[:] = kept
+    return subprocess.CompletedProcess(words, 0, said.getvalue(), "")
+
+
 @pytest.mark.parametrize("page", CHAPTERS, ids=lambda page: page.stem)
-def test_a_chapter_runs_and_is_seen(page, tmp_path):
+def test_a_chapter_runs_and_is_seen(page, tmp_path, monkeypatch):
     """Its asserts are its claims: ∇J by enumeration is ∇J by differences; V is worse than no baseline; the cost rises with
     the return. Caught, when planted: −π left out of `exact.scores`; b* without the square."""
+    monkeypatch.setattr(chapters.subprocess, "run", here)
     blocks = chapters.run(page, tmp_path)
     assert any(block.printed for block in blocks)
     figures = [block.figure for block in blocks if block.figure]
@@ -117,3 +134,57 @@ def test_no_page_of_the_course_asks_for_pytest():
     """`make train` does not install it. Caught, when planted: an exercise that ends in `python -m pytest`."""
     for page in [*PAGES, COURSE.parent / "derivations.md"]:
         assert "pytest" not in page.read_text(), page.name
+
+
+def test_the_twin_is_rendered_with_its_lines():
+    """Every function with a docstring, and the lines below it are its own. Caught, when planted: the docstring again for its lines; a
+    module left out."""
+    spec = importlib.util.spec_from_file_location("twin", COURSE.parent / "twin.py")
+    twin = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(twin)
+    pages = twin.pages()
+    package = COURSE.parents[1] / "pg_theano" / "by_hand"
+    assert {f"twin-{path.stem}" for path in package.glob("[a-z]*.py")} == set(pages) - {"twin"}
+    found = 0
+    for name, page in pages.items():
+        lines = (package / f"{name.removeprefix('twin-')}.py").read_text().splitlines() if name != "twin" else []
+        for first, code in re.findall(r":lineno-start: (\d+)\n\n(.*?)\n```", page, re.S):
+            assert lines[int(first) - 1].strip() == code.splitlines()[0].strip(), (name, first)
+            assert not code.lstrip().startswith('"""'), (name, first)
+            found += 1
+    assert found > 70
+    assert twin.anchor(package / "vpg.py", "`vpg.policy_loss`") == "twin-vpg.md#vpg-policy-loss"
+    assert "(vpg-policy-loss)=" in pages["twin-vpg"] and twin.anchor(COURSE / "index.md", "a") is None
+
+
+def test_a_font_for_equations_comes_with_the_site():
+    """One with a MATH table, by a name of ours, with its licence. Caught, when planted: a style that names another file."""
+    static = COURSE.parent / "static"
+    style = (static / "math.css").read_text()
+    (named,) = re.findall(r'url\("([^"]+)"\)', style)
+    assert (static / named).read_bytes()[:4] == b"wOFF" and b"MATH" in (static / named).read_bytes()[:600]
+    assert (
+        "without charge" in (static / "math-licence.txt").read_text()
+        or "free of charge" in (static / "math-licence.txt").read_text()
+    )
+    assert "overflow-x: auto" in style
+    assert 'html_css_files = ["math.css"]' in (COURSE.parent / "conf.py").read_text()
+
+
+def test_names_of_the_table_of_symbols_are_in_the_code():
+    """And each symbol has one row. Caught, when planted: `kl_bound`, which is nobody's name."""
+    page = (COURSE / "02-the-gradient-is-real.md").read_text()
+    table = page.partition("| symbol |")[2].partition("\n\n")[0]
+    rows = [row.split(" | ") for row in table.splitlines()[2:]]
+    package = COURSE.parents[1] / "pg_theano"
+    code = "".join(path.read_text() for room in ("by_hand", "graphs") for path in (package / room).rglob("*.py"))
+    names = [name for row in rows for name in re.findall(r"`([\w.]+)[()]*`", row[-1])]
+    assert len(rows) >= 15 and len(names) >= 12
+    assert not [name for name in names if not re.search(rf"\b{re.escape(name)}\b", code)]
+    symbols = [symbol for row in rows for symbol in re.findall(r"\$([^$]+)\$", row[0])]
+    assert len(symbols) == len(set(symbols))
+
+
+def test_the_page_counts_the_misconceptions():
+    told = int(re.search(r"\((\d+) in all\)", (COURSE / "index.md").read_text())[1])
+    assert told == len({(id(one.definition), wrong.name) for one in EXERCISES for wrong in one.misconceptions})

@@ -70,6 +70,19 @@ def test_gymnasium_gives_what_the_compiled_task_gives():
             assert abs(a.value - b.value) <= 3 * max(a.half + b.half, 0.02)
 
 
+def test_what_was_learned_from_normalised_rewards_is_told_in_rewards():
+    """Caught, when planted: V as the network gives it."""
+    knobs = ["algorithm.name=vpg", "normalize.rewards=true", "normalize.observations=true", "policy.hidden=[4]"]
+    subject = examining.subject_of(None, [*knobs, "environment.max_episode_steps=60"])
+    watched = watching.Watched(subject.config, subject.spec, subject.environment, subject.folders, 0.0)
+    state = subject.states[0][2]
+    played = watched.play(state, 16, np.random.SeedSequence(0))
+    plain = watched.values(state, played)
+    scaled = watched.values(state | {"reward_normalizer/variance": np.full(1, 9.0)}, played)
+    np.testing.assert_allclose(scaled, 3 * plain)
+    assert np.abs(plain).max() > 0
+
+
 @pytest.fixture
 def look():
     subject = examining.subject_of(None, ["environment.max_episode_steps=60"])
@@ -168,6 +181,7 @@ def test_the_estimator_that_a_config_learns_by_is_found():
     assert own("algorithm.name=ppo").startswith("ppo's first step")
     assert own("algorithm.name=npg").startswith("npg")
     assert own("algorithm.name=vpg", "algorithm.advantage=td") == "gae, λ = 0"
+    assert own("algorithm.name=ppo", "algorithm.advantage=expected") == ""
 
 
 def test_a_rollout_is_cut_to_its_longest_episode():

@@ -160,6 +160,8 @@ def test_what_the_microscope_saw_of_a_run_is_a_part_of_its_page(run, tmp_path, c
     assert microscope.main([str(examined), "--episodes", "64"]) == 0
     assert "update 3" in capsys.readouterr().out
     shown = gradient.section([training.read(examined)])
+    assert microscope.main([str(examined), "seed=3"]) == 2
+    assert "got seed=3 beside a run; expected a run folder alone" in capsys.readouterr().err
     points = len(seals.read_json(examined / gradient.FILE)["points"])
     assert points > 1
     assert shown.count('<figure class="chart"') == points

@@ -580,6 +580,7 @@ NAMES_ALGORITHMS = {
     "config/rl_zoo/words.py",  # the names that rl-zoo has for them
     "by_hand/program.py",  # the two that have a twin: what learns, and the names of its metrics
     "by_hand/__main__.py",  # its own choices
+    "clinic/measuring.py",  # the one that its faults are planted into
     "training/population/searchers.py",  # searches are found by name without a config, too: `pg_theano.search.minimise`
     "training/population/minimise.py",
     "training/population/pgpe.py",

@@ -63,6 +63,7 @@ class Function(NamedTuple):
     timeout: float
     place: str  # its file and first line
     lines: tuple[tuple[int, str], ...]  # of its source, numbered; none where that is not found
+    changes: set[str]  # those of its arguments that a call has written into
 
     @property
     def merged(self) -> bool:
@@ -76,7 +77,9 @@ class Function(NamedTuple):
         arguments = {name: _laid_out(arrays[what], self.layout) for name, what in self.given.items()}
         with within(self.timeout, self.name):
             try:
+                kept = {name: np.array(one) for name, one in arguments.items()}
                 found = self.call(**arguments)
+                self.changes.update(name for name, one in arguments.items() if not np.array_equal(one, kept[name]))
             except TooLong:
                 raise
             except (Exception, SystemExit) as error:
@@ -92,9 +95,12 @@ class Function(NamedTuple):
         shape, arrays = case.rewards.shape, []
         for name, part in zip(("advantages", "targets"), parts, strict=False):
             try:
-                one = np.asarray(part, np.float64)
+                given = np.asarray(part)
+                one = given.astype(np.float64)
             except (TypeError, ValueError, RuntimeError) as error:
                 raise self.wrong(f"gave {type(part).__name__} as {name} ({error})", "returning an array") from None
+            if given.dtype.kind in "biu":  # of `np.zeros_like(dones)`, which rounds what is written into it
+                raise self.wrong(f"gave {name} of type {given.dtype}", "np.zeros_like(rewards) for what it fills")
             expected = {"TN": shape, "NT": shape[::-1], "T": shape[:1]}[self.layout]
             if one.shape != expected:
                 hint = f"--layout {LAYOUTS[1 if self.layout == 'TN' else 0]} if its rows are of another kind"
@@ -149,7 +155,7 @@ def described(
         last = "next_done" in told or "episode_starts" in told or "terminated" not in told
         given = {one: ("last_values" if last else "next_values") if what == "next_value" else what
                  for one, what in given.items()}  # fmt: skip
-    return Function(name, call, given, layout, timeout, _place(call), tuple(lines))
+    return Function(name, call, given, layout, timeout, _place(call), tuple(lines), set())
 
 
 def seen(case: Case, function: Function) -> Case:

@@ -214,6 +214,8 @@ def _notes(function: Function) -> list[str]:
             "it is told that an episode ended, not how, so γ·V(final observation) was added to the reward of a time "
             "limit; does your loop?"
         )
+    for name in sorted(function.changes):
+        notes.append(f"it writes into its argument {name}: what your loop does next sees what it left there")
     return notes
 
 

@@ -63,7 +63,8 @@ def _start(arguments: argparse.Namespace) -> int:
     if arguments.json:
         commands.answer({"exercise": number, "file": str(path)})
     else:
-        say(f"wrote {path}: fill in {exercise.function}, then {MODULE}course check {number}")
+        also = " and learn" if exercise.learns else ""
+        say(f"wrote {path}: fill in {exercise.function}{also}, then {MODULE}course check {number}")
     return 0
 
 

@@ -143,8 +143,9 @@ def own_of(config: Config, every: Sequence[Estimator]) -> str:
         plain, to_go = algorithm.baseline == "none", algorithm.signal == "reward_to_go"
         wanted: str = algorithm.signal if plain else algorithm.baseline if to_go else ""
     elif record.reads("algorithm.advantage") and algorithm.advantage not in ("gae", None):
-        kinds = {"td": "gae, λ = 0", "monte_carlo": "gae, λ = 1" if algorithm.baseline == "value" else "reward_to_go"}
-        wanted = kinds.get(algorithm.advantage, f"n_step, n = {algorithm.bootstrap_steps}")
+        monte_carlo = "gae, λ = 1" if algorithm.baseline == "value" else "reward_to_go"
+        kinds = {"td": "gae, λ = 0", "monte_carlo": monte_carlo, "n_step": f"n_step, n = {algorithm.bootstrap_steps}"}
+        wanted = kinds.get(algorithm.advantage, "")
     else:
         clips, natural = record.reads("algorithm.clip_range"), record.reads("algorithm.damping")
         wanted = "standardised" if clips else "natural" if natural else f"gae, λ = {algorithm.gae_lambda:g}"

@@ -124,7 +124,10 @@ class Watched:
         return found
 
     def values(self, state: State, episodes: Episodes) -> Array:
-        """V of each step, and of what followed the last one unless it ended the task; 0 elsewhere. [E, T + 1]"""
+        """V of each step, and of what followed the last one unless it ended the task; 0 elsewhere. [E, T + 1]
+
+        In units of the reward, where V was learned from rewards that were normalised.
+        """
         real, acted, lengths = episodes.mask > 0, self.acted(state), episodes.lengths
         obs = np.concatenate([episodes.obs[real], episodes.last_obs])
         found = np.empty(len(obs))
@@ -133,7 +136,7 @@ class Watched:
             out = np.asarray(self.functions.call("values", {"E": self.rows}, acted, part)["values"])
             found[first : first + self.rows] = out[: len(obs) - first]
         if "reward_normalizer/variance" in state:
-            found *= np.sqrt(float(state["reward_normalizer/variance"]) + 1e-8)
+            found *= np.sqrt(np.maximum(np.asarray(state["reward_normalizer/variance"], float).item(), 1e-36))
         return placed(found[: len(obs) - len(lengths)], found[len(obs) - len(lengths) :], episodes)
 
 

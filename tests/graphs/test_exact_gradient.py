@@ -63,11 +63,12 @@ def test_the_expected_estimate_is_the_gradient_of_the_expected_return(estimator)
 
 @pytest.mark.parametrize("estimator", list(marked(exact.BIASED)))
 def test_a_biased_choice_is_named_with_its_bias(estimator):
-    """Each differs from ∇J by more than rounding, and less than a right angle away: it still goes uphill.
+    """Each differs from ∇J by more than rounding, and less than a right angle away: it still goes uphill. But for the
+    running mean, whose expectation is nothing where γ = 1, and has no direction.
 
     Caught, when planted: γᵗ in the weight of step t (no bias).
     """
     found = exact.measured(estimator)
     assert estimator.why
     assert found.bias > 0.01
-    assert found.angle < 90
+    assert found.angle < 90 or np.linalg.norm(found.expected) < 1e-15

@@ -5,8 +5,6 @@ What a script computes is held to Python's, number by number, by tests/test_less
 
 from __future__ import annotations
 
-import base64
-import hashlib
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -15,7 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from pg_theano.exact import task as exact
-from pg_theano.reports.pages.html import text
+from pg_theano.reports.pages.html import hash_of, text
 
 HERE = Path(__file__).parent
 
@@ -176,7 +174,9 @@ def html(page: Page) -> str:
         for does, words, pressed in page.buttons
     )
     others = " · ".join(f'<a href="{one.name}.html">{text(one.title)}</a>' for one in PAGES if one.name != page.name)
-    policy = f"default-src 'none'; style-src {_hash(style)}; script-src {_hash(script)}; img-src data:; base-uri 'none'"
+    policy = (
+        f"default-src 'none'; style-src {hash_of(style)}; script-src {hash_of(script)}; img-src data:; base-uri 'none'"
+    )
     return (
         '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
         f'<meta http-equiv="Content-Security-Policy" content="{policy}; form-action \'none\'">'
@@ -208,7 +208,3 @@ def _slider(one: Slider) -> str:
         f'<label>{text(one.label)} <output></output><input type="range" id="{one.id}" {bounds} '
         f'data-digits="{one.digits}"></label>'
     )
-
-
-def _hash(content: str) -> str:
-    return f"'sha256-{base64.b64encode(hashlib.sha256(content.encode()).digest()).decode()}'"
