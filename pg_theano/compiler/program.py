@@ -106,13 +106,15 @@ def load(
     manifest, dtype = compiled.manifest, spec.dtype
 
     def init(rng: np.random.Generator) -> State:
-        made = {"zeros": np.zeros, "ones": np.ones}
-        return {
-            name: parameters.initial(rng, spec.acting.layout, dtype)
-            if how == "layout"
-            else made[how]([rows if size == "E" else size for size in shape], dtype)
-            for name, shape, how in manifest["state"]
-        }
+        made, state = {"zeros": np.zeros, "ones": np.ones}, {}
+        for name, shape, how in manifest["state"]:
+            if how == "layout":
+                state[name] = parameters.initial(rng, spec.acting.layout, dtype)
+            elif how == "value":  # as the value network, whose parameters are the last
+                state[name] = state["params"][-shape[0] :].copy()
+            else:
+                state[name] = made[how]([rows if size == "E" else size for size in shape], dtype)
+        return state
 
     def vector(knobs: dict[str, float]) -> np.ndarray:
         with np.errstate(over="ignore"):  # a rate beyond float32 is infinite, and stops the run as such

@@ -35,6 +35,8 @@ class Algorithm:
     """Its graph can also learn from one time step after the other."""
     twin: bool = False
     """`by_hand/` has the same algorithm, derived on paper."""
+    pathwise: bool = False
+    """It differentiates through the dynamics, which must be expressions."""
     searches: bool = False
     """It searches the policy's parameters, without a gradient through the policy."""
     mirrored: bool = False
@@ -139,6 +141,46 @@ TRPO = Algorithm(
     optimizers=("value_optimizer",),
 )
 
+PATHWISE = frozenset({
+    "policy.name", "policy.log_std", "policy.initial_log_std", "policy.noise", "algorithm.discount",
+    "evaluation.sampled", "schedules.learning_rate", "schedules.episodes_per_update",
+})  # fmt: skip
+OF_A_PATH = ("obs", "action", "reward", "terminated", "truncated", "env_state", "noise")
+OF_A_PATH_DEFAULTS: Defaults = {
+    "policy": {
+        "hidden": [64, 64],
+        "activation": "tanh",
+        "initialization": "orthogonal",
+        "squash": True,
+        "initial_log_std": -1.0,
+    },
+    "schedules": {"learning_rate": {"initial": 0.002}},
+    "optimizer": {"beta1": 0.7, "beta2": 0.95, "max_gradient_norm": 1.0},
+}
+SHAC = Algorithm(
+    name="shac",
+    knobs=PATHWISE | {
+        "policy.value_hidden", "policy.value_network", "algorithm.gae_lambda", "algorithm.num_steps",
+        "algorithm.num_epochs", "algorithm.num_minibatches", "algorithm.target_rate",
+        "schedules.value_learning_rate", "normalize.rewards",
+    },
+    defaults={
+        **OF_A_PATH_DEFAULTS,
+        "algorithm": {"baseline": "value", "num_steps": 32, "num_epochs": 8, "target_rate": 0.6},
+    },
+    takes=(*OF_A_PATH, "next_obs"),
+    optimizers=("optimizer", "value_optimizer"),
+    pathwise=True,
+)  # fmt: skip
+APG = Algorithm(
+    name="apg",
+    knobs=PATHWISE,
+    defaults={**OF_A_PATH_DEFAULTS, "algorithm": {"baseline": "none"}},
+    takes=(*OF_A_PATH, "mask"),
+    learns_values=False,
+    pathwise=True,
+)
+
 
 def _search(
     name: str, *knobs: str, defaults: Defaults | None = None, mirrored: bool = False, full_covariance: bool = False
@@ -163,6 +205,6 @@ PGPE = _search("pgpe", "schedules.learning_rate", "schedules.std_learning_rate",
 ES = _search("es", "schedules.learning_rate", defaults=UPHILL, mirrored=True)
 CMAES = _search("cmaes", full_covariance=True)
 
-ALGORITHMS = {one.name: one for one in (REINFORCE, VPG, A2C, PPO, NPG, TRPO, CEM, PGPE, ES, CMAES)}
+ALGORITHMS = {one.name: one for one in (REINFORCE, VPG, A2C, PPO, NPG, TRPO, SHAC, APG, CEM, PGPE, ES, CMAES)}
 NOT_OF_ALL = frozenset().union(*(one.knobs for one in ALGORITHMS.values()))
 """Knobs that some algorithms read and others do not."""

@@ -20,7 +20,7 @@ def declared(config: Config, spec: Spec) -> Spec:
     """
     record = ALGORITHMS[config.algorithm.name]
     seen = ("obs",) if record.searches and spec.acting.normalize_observations else ()
-    of_graphs = [one for one in ALGORITHMS.values() if not one.searches]
+    of_graphs = [one for one in ALGORITHMS.values() if not (one.searches or one.pathwise) or one is record]
     knobs = [name for name, section in schedules.INPUTS.items() if any(r.reads(f"{section}.{name}") for r in of_graphs)]
     once = {"next_obs": "last_obs"} if spec.acting.sees_pixels and spec.learning.num_steps else {}
     forks = ("env_state",) if spec.learning.advantage == "expected" else ()

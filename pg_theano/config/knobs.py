@@ -109,6 +109,9 @@ class Algorithm(Section):
     sequence_length: int | None = knob(
         None, "of a policy that remembers: steps of a minibatch's sequences; null: num_steps", ge=1, le=2**17
     )
+    target_rate: Input[Annotated[float, Field(gt=0, le=1)] | None] = knob(
+        None, "shac: share of the value network that its target network takes over at each update"
+    )
     clip_range: Input[Positive] = knob(0.2, "ppo: ε, how far from 1 a ratio of probabilities may go")
     value_clip_range: Input[Positive | None] = knob(None, "ppo: the same for V, in units of the return")
     value_coefficient: Input[NonNegative] = knob(0.5, "a2c, ppo: weight of V's mean squared error")
@@ -140,7 +143,7 @@ class Exploration(Section):
 class Schedules(Section):
     learning_rate: Input[Schedule] = knob(Schedule(initial=0.05), "step size of the optimiser")
     value_learning_rate: Input[Schedule] = knob(
-        Schedule(initial=0.01), "vpg, npg, trpo: step size of the value network's optimiser"
+        Schedule(initial=0.01), "vpg, npg, trpo, shac: step size of the value network's optimiser"
     )
     exploration_rate: Input[Schedule] = knob(Schedule(initial=0.0), "ε of the ε-strategies, 0 to 1")
     episodes_per_update: Schedule = knob(Schedule(initial=16), "size of the minibatch, rounded")

@@ -186,8 +186,16 @@ def _resolved(document: yaml_lines.Document, folder: Path | None, own: Mapping[s
     return Resolved(found, folder or Path.cwd(), document.lines, document.name)
 
 
+YOUNGER = (("algorithm", "target_rate"),)
+"""Knobs that came after runs were kept by the hash of their config: null is not written, so that those are found."""
+
+
 def to_dict(config: Config) -> dict[str, Any]:
-    return config.model_dump(mode="json")
+    plain = config.model_dump(mode="json")
+    for part, key in YOUNGER:
+        if plain[part][key] is None:
+            del plain[part][key]
+    return plain
 
 
 # -- reading

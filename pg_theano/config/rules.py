@@ -235,9 +235,24 @@ def shown(value: Any) -> str:
     return f"{value:g}" if isinstance(value, float) else str(value) if isinstance(value, (int, list)) else repr(value)
 
 
+def check_path(config: Any, task: Any, dynamics: str | None, memory_size: int) -> None:
+    """Raises `UserError` where an algorithm cannot differentiate through the dynamics: they are no expressions, or the
+    policy remembers."""
+    name = config.algorithm.name
+    if dynamics is None:
+        got = f"got {name}, which differentiates through the dynamics, and those of {task.id} are no expressions"
+        tasks = "Pendulum-v1, MountainCarContinuous-v0, or a task of your own by environment.dynamics"
+        raise UserError.of("algorithm.name", got, f"{tasks}, with backend=jax and no kwargs", "ppo")
+    if memory_size:
+        raise UserError.of("policy.network", f"got a layer that remembers, with {name}", "layers without memory", "ppo")
+
+
 def check_actions(config: Any, task: Any) -> None:
     """Raises `UserError` for a knob that the task's action space rules out."""
-    kind = task.action.kind
+    kind, record = task.action.kind, ALGORITHMS[config.algorithm.name]
+    if record.pathwise and kind != "box":
+        got = f"got {record.name}, which differentiates through the action, and {task.id} has a {kind} action space"
+        raise UserError.of("algorithm.name", got, "a Box", "ppo")
     if kind != "discrete" and config.exploration.name != "softmax":
         raise UserError.of(
             "exploration.name",

@@ -13,47 +13,15 @@ import numpy as np
 import pytensor
 import pytensor.tensor as pt
 
-from pg_theano.graphs import actors, distributions, environments, exploration, networks, normalizers
+from pg_theano.graphs import actors, distributions, exploration, networks, normalizers
 from pg_theano.graphs.layers import dense
-from pg_theano.spec import Acting, Spec
-
-
-def columns(spec: Spec):
-    """The rows of a record, by field of `Rollout`: name -> (first row, number of rows)."""
-    acting = spec.acting
-    sizes = {"obs": acting.obs_size, "next_obs": acting.obs_size, "action": acting.action.size}
-    sizes["env_state"] = environments.load(spec.engine.dynamics).state_size
-    order = ["obs", "action", "reward", "mask", "log_prob", "next_obs", "terminated", "truncated", "env_state"]
-    start, rows = 0, {}
-    for name in order:
-        if name in spec.learning.takes and not (name == "mask" and spec.learning.num_steps):
-            rows[name] = (start, sizes.get(name, 1))
-            start += sizes.get(name, 1)
-    return rows
+from pg_theano.graphs.record import columns, environment_action, log_prob_of, observed, record_of
+from pg_theano.spec import Spec
 
 
 def is_population(spec: Spec):
     """Whether each column acts by parameters of its own, and draws nothing."""
     return spec.learning.algorithm == "population"
-
-
-def environment_action(acting: Acting, action):
-    """What the environment is given: the choice itself, or a box's numbers clipped, or squashed, into its bounds.
-
-        squashed   low + (high − low)·(tanh u + 1)/2
-
-    Shapes: [E] int32 of a discrete space, else [C, E] to a tuple of C tensors [E].
-    """
-    space = acting.action
-    if space.kind == "discrete":
-        return action
-    parts = [action[i] for i in range(space.size)]
-    if space.kind != "box":
-        return tuple(parts)
-    bounds = zip(space.low, space.high, strict=True)
-    if acting.squash:
-        return tuple(low + (high - low) * 0.5 * (pt.tanh(u) + 1) for u, (low, high) in zip(parts, bounds, strict=True))
-    return tuple(pt.clip(a, low, high) for a, (low, high) in zip(parts, bounds, strict=True))
 
 
 def rollout(spec: Spec, environment, state, knobs):
@@ -71,7 +39,7 @@ def rollout(spec: Spec, environment, state, knobs):
 
     A frozen episode's state no longer moves, so that it cannot leave the range in which the dynamics are finite.
     """
-    environment = environment.seen(spec.engine.observe)
+    environment = observed(spec, environment)
     layers = networks.views(state["params"], spec.acting.layout)
     remembers_values = spec.acting.memory_of("value") > 0
     named = {name: value for name, value in layers.items() if remembers_values or not name.startswith("value/")}
@@ -144,15 +112,6 @@ class Stage(NamedTuple):
         """The numbers of an action, a list of [E]."""
         space = self.spec.acting.action
         return [action] if space.kind == "discrete" else [action[i] for i in range(space.size)]
-
-
-def log_prob_of(acting: Acting, inputs, action, rate):
-    """log π of the action taken, under the strategy that took it. [E]"""
-    if acting.action.kind == "discrete":
-        return exploration.log_prob(
-            acting.exploration, inputs[0], action, exploration_rate=rate, masked=acting.mask_size > 0
-        )
-    return distributions.of(acting).log_prob(inputs, action)
 
 
 class Done(NamedTuple):
@@ -237,6 +196,7 @@ def frozen_step(stage, uniform, played, packed, alive, *arguments):
         "terminated": lambda: [terminated.astype(spec.dtype)],
         "truncated": lambda: [pt.and_(truncated, ~terminated).astype(spec.dtype)],
         "env_state": lambda: current,
+        "noise": lambda: [uniform[i] for i in range(uniform.type.shape[0])],
     }
     record = pt.stack([row for name in columns(spec) for row in rows[name]()], axis=0)
     moved = pt.switch(alive[None, :] > 0, pt.stack(following, axis=0), packed)
@@ -262,7 +222,7 @@ def stretches(stage, given, start, scan, log_std, rate):
         after, length = {"memory": memories[0][-1]}, stage.spec.learning.sequence_length
         later = [memories[0][length - 1 : -1 : length]] if stage.spec.num_sequences > 1 else []
         after["memories"] = pt.concatenate([memory[0][None], *later], axis=0)
-    record = record_of(stage, rows, log_std, rate)
+    record = record_of(stage, rows, given["noise"], log_std, rate)
     return {"env_state": states[-1], "elapsed": counts[-1], "record": record} | after
 
 
@@ -283,32 +243,3 @@ def restarting_step(stage, uniform, fresh_noise, packed, elapsed, *arguments):
     row = pt.stack([part.astype(spec.dtype) for part in parts], axis=0)
     carried = [] if done.after is None else [pt.switch(ended[None, :], np.zeros((), spec.dtype), done.after)]
     return moved, pt.switch(ended, np.zeros((), spec.dtype), elapsed + 1), *carried, row
-
-
-def record_of(stage, rows, log_std, rate):
-    """The record [C, K, E] of what the steps told, [C, _, E]: all functions of C·E numbers at once."""
-    spec, acting, environment = stage.spec, stage.spec.acting, stage.environment
-    states, components = environment.state_size, acting.action.size
-    told_each = acting.num_outputs if stage.tells_numbers else 1
-    parts = [rows[:, i].reshape((-1,)) for i in range(2 * states + components + 2 + told_each)]
-    current, following = tuple(parts[:states]), tuple(parts[states : 2 * states])
-    drawn = parts[2 * states : 2 * states + components]
-    terminated, ended, *told = parts[2 * states + components :]
-    action = drawn[0].astype("int32") if acting.action.kind == "discrete" else pt.stack(drawn, axis=0)
-    if stage.tells_numbers:
-        inputs = distributions.inputs_of(acting, pt.stack(told, axis=0), log_std, None)
-        log_prob = log_prob_of(acting, inputs, action, rate)
-    else:
-        (log_prob,) = told
-    by_name = {
-        "obs": environment.observation(current),
-        "action": drawn,
-        "reward": [environment.reward(current, environment_action(acting, action), following)],
-        "log_prob": [log_prob],
-        "next_obs": environment.observation(following),
-        "terminated": [terminated],
-        "truncated": [ended - terminated],
-        "env_state": current,
-    }
-    shape = (spec.engine.chunk, -1)
-    return pt.stack([row.reshape(shape) for name in columns(spec) for row in by_name[name]], axis=1)

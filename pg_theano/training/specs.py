@@ -117,6 +117,8 @@ def spec_of(config: Config, task: Task, environment: object = None, folders: Seq
     if not dynamics and learning.advantage == "expected":
         got = f"got expected, which tries every action in each state, and {task.id} is stepped here, not compiled"
         raise UserError.of("algorithm.advantage", got, "a task that is an expression", "gae")
+    if record.pathwise:
+        rules.check_path(config, task, dynamics, acting.memory_size)
     if dynamics:
         chunk = algorithm.num_steps or chunk_of(task.time_limit)
         by_step = _learns_step_by_step(config, acting)

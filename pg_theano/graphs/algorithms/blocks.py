@@ -44,6 +44,8 @@ def block_of(spec: Spec, rollout):
     if spec.engine:
         record, rows = rollout["record"], rollouts.columns(spec)
         for name, (start, size) in rows.items():
+            if name not in fields:
+                continue  # what only `pathwise.py` reads
             fields[name] = record[:, start] if size == 1 else record[:, start : start + size].transpose(1, 0, 2)
         for name in ("obs", "next_obs", "env_state"):
             if name in rows and rows[name][1] == 1:

@@ -34,7 +34,7 @@ def whole(spec: Spec, state, knobs, block, estimated, updated):
     if spec.learning.advantage != "expected":
         return batch
     acting, each = spec.acting, number(spec)
-    environment = environments.load(spec.engine.dynamics, spec.dtype).seen(spec.engine.observe)
+    environment = rollouts.observed(spec, environments.load(spec.engine.dynamics, spec.dtype))
     layers = networks.views(state["params"], acting.layout)
     action = pt.concatenate([pt.full_like(batch.action, one) for one in range(each)])  # [A·N]
     current = tuple(tiled(block.env_state[i], each) for i in range(environment.state_size))

@@ -72,13 +72,6 @@ class Environment(NamedTuple):
     constants: dict[str, float]  # the physics by name, to compare and to show
     action_mask: Callable[..., Any] | None = None  # (state) -> num_actions tensors, bool: which are allowed
 
-    def seen(self, places):
-        """The same, of which only the features at these places are observed; all, for None."""
-        if not places:
-            return self
-        told = self.observation
-        return self._replace(observation=lambda state: tuple(told(state)[i] for i in places))
-
     def masked(self):
         """The same, whose observations end with the mask: a 1 for each action that is allowed."""
         if self.action_mask is None:
