@@ -19,7 +19,7 @@ ARGS ?=
 # Tests side by side, a process a core: BESIDE= runs them one after the other.
 BESIDE ?= -n auto --maxprocesses 4 --dist worksteal
 
-.PHONY: train report test lint ruff types systems fast bench quality torture audit dist docs tutorial clean
+.PHONY: train report course test lint ruff types systems fast bench quality torture audit dist docs tutorial clean
 
 train: $(VENV)/.train
 	@$(RUN) -m pg_theano.train $(ARGS)
@@ -28,6 +28,10 @@ train: $(VENV)/.train
 # One page of the newest run, or of those that are named.
 report: $(VENV)/.train
 	@$(RUN) -m pg_theano.report $(ARGS)
+
+# Exercises that check themselves: make course ARGS="start 1", then ARGS="check 1".
+course: $(VENV)/.train
+	@$(RUN) -m pg_theano.course $(ARGS)
 
 test: lint
 	@$(RUN) -m pytest $(BESIDE) $(ARGS)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import concurrent.futures
 import contextlib
 import io
 import json
+import os
 import re
 import shutil
 import sys
@@ -13,9 +15,13 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent
 GENERATED = HERE / "generated"
-sys.path.insert(0, str(ROOT))
+sys.path[:0] = [str(ROOT), str(HERE / "course"), str(HERE)]
+
+import chapters
+import twin
 
 from pg_theano.config import knobs, tables
+from pg_theano.reports.lessons import pages
 from pg_theano.search import plan
 from pg_theano.system.commands import main_of, sources
 
@@ -27,8 +33,10 @@ myst_heading_anchors = 3
 html_theme = "furo"
 html_title = "pg_theano"
 html_show_sphinx = False
+html_static_path = ["static"]
+html_css_files = ["math.css"]  # and the font that it names
 html_math_renderer = "mathml"  # drawn by browsers themselves: pages name no other host, and need no script
-exclude_patterns = ["_build", "examples"]
+exclude_patterns = ["_build", "examples", "static"]
 suppress_warnings = ["misc.highlighting_failure"]
 
 TAKEN_IN = {
@@ -47,12 +55,22 @@ TAKEN_IN = {
 }
 """Pages that stand elsewhere in the project, and the name that they have here."""
 TUTORIAL = HERE / "tutorial.ipynb"
+CHAPTERS: dict[str, str] = {}
+"""The chapters of the course, with what their code gives, by the names of their pages."""
 
 
 def generate(app: object) -> None:
-    """Write docs/generated/: every knob, every command's help, and the pages that are taken in."""
+    """Write the pages to play with, and docs/generated/: every knob, every command's help, what is taken in."""
+    pages.write(Path(app.outdir) / "interactive")  # type: ignore[attr-defined]
     shutil.rmtree(GENERATED, ignore_errors=True)
     GENERATED.mkdir()
+    figures = GENERATED / "course"
+    with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
+        done = list(pool.map(lambda page: chapters.run(page, figures), chapters.chapters()))
+    for page, blocks in zip(chapters.chapters(), done, strict=True):
+        CHAPTERS[f"course/{page.stem}"] = chapters.rendered(page.read_text(), blocks, "../generated/course")
+    for name, page in twin.pages().items():
+        (GENERATED / f"{name}.md").write_text(page)
     (GENERATED / "knobs.md").write_text(knobs_page())
     (GENERATED / "commands.md").write_text(commands_page())
     (GENERATED / "tutorial.md").write_text(notebook_page(json.loads(TUTORIAL.read_text())))
@@ -134,22 +152,29 @@ def fenced(kind: str, content: str) -> str:
 
 def inside(app: object, name: str, source: list[str]) -> None:
     """Links to files of the project that are no page of the site become their names."""
+    source[0] = CHAPTERS.get(name, source[0])
     taken = {ROOT / origin: page for origin, page in TAKEN_IN.items() if (GENERATED / page).exists()}
     written_in = {f"generated/{page.removesuffix('.md')}": origin.parent for origin, page in taken.items()}
-    written_in |= {"generated/knobs": GENERATED, "generated/commands": GENERATED}
-    up, down = ("../", "") if name.startswith("generated/") else ("", "generated/")
+    written_in |= {"generated/tutorial": HERE}
+    origin, page = written_in.get(name, (HERE / name).parent), (HERE / name).parent
 
     def link(found: re.Match[str]) -> str:
         text, target = found[1], found[2]
         path, _, anchor = target.partition("#")
-        beside = (written_in.get(name, HERE) / path).resolve()
-        if beside in taken:
-            return f"[{text}]({down}{taken[beside]})"
-        if beside == TUTORIAL:
-            return f"[{text}]({down}tutorial.md)"
-        if beside.suffix == ".md" and beside.parent in (HERE, GENERATED):
-            folder = up if beside.parent == HERE else down
-            return f"[{text}]({folder}{beside.name}{'#' + anchor if anchor else ''})"
+        beside = (origin / path).resolve()
+        if by_hand := twin.anchor(beside, text):
+            return f"[{text}]({os.path.relpath(GENERATED, page)}/{by_hand})"
+        if beside.parent == HERE / "interactive":
+            return f'<a href="{os.path.relpath(beside, page)}">{text}</a>'
+        made = (
+            GENERATED / taken[beside]
+            if beside in taken
+            else GENERATED / "tutorial.md"
+            if beside == TUTORIAL
+            else beside
+        )
+        if made.suffix == ".md" and made.is_relative_to(HERE):
+            return f"[{text}]({os.path.relpath(made, page)}{'#' + anchor if anchor else ''})"
         return text if text.startswith("`") else f"{text} (`{path}`)"
 
     source[0] = re.sub(r"(?<!!)\[([^\]]+)\]\(((?!https?:|#)[^)\s]+)\)", link, source[0])
@@ -166,8 +191,7 @@ def math(display: str) -> tuple:
         found = re.sub(
             r'columnalign="(\w+)"', r'style="text-align:\1;padding-right:0.3em"', convert(formula, display=display)
         )
-        look = 'class="math" style="overflow-y:hidden;padding:0.4em 0"'
-        body = f"<div {look}>{found}</div>" if display == "block" else found
+        body = f'<div class="math">{found}</div>' if display == "block" else found
         translator.body.append(body)  # type: ignore[attr-defined]
         raise nodes.SkipNode
 

@@ -4,6 +4,7 @@ import argparse
 from collections.abc import Sequence
 from typing import Any
 
+from pg_theano.config.algorithms import ALGORITHMS
 from pg_theano.config.tables import help_text
 from pg_theano.system import commands
 from pg_theano.system.console import say
@@ -11,6 +12,9 @@ from pg_theano.training.checking import MOST_PLACES, Report, check
 from pg_theano.training.differences import BY_HAND, NUMERICAL, STEPS, Row, errors_of, passes
 
 # -- the command
+
+WITH_A_TWIN = next(name for name, one in ALGORITHMS.items() if one.twin)
+"""What is checked where nothing is named: one that is derived on paper too."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -27,6 +31,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _check(arguments: argparse.Namespace) -> int:
     file, overrides = commands.config_and_overrides(arguments.what)
+    if file is None and not any(one.startswith("algorithm.name=") for one in overrides):
+        overrides = [f"algorithm.name={WITH_A_TWIN}", *overrides]
     report = check(file, overrides=overrides, points=arguments.points, seed=arguments.seed)
     if arguments.json:
         commands.answer(as_json(report))

@@ -34,9 +34,13 @@ BUILT_IN_DYNAMICS = {
     "MountainCar-v0": "pg_theano.graphs.environments.mountaincar:MountainCar",
     "MountainCarContinuous-v0": "pg_theano.graphs.environments.mountaincar_continuous:MountainCarContinuous",
     "Pendulum-v1": "pg_theano.graphs.environments.pendulum:Pendulum",
+    "pg_theano/CartPoleSwingUp-v0": "pg_theano.graphs.environments.cartpole_swingup:CartPoleSwingUp",
+    "pg_theano/Quadrotor2D-v0": "pg_theano.graphs.environments.quadrotor:Quadrotor2D",
+    "pg_theano/Reacher2-v0": "pg_theano.graphs.environments.reacher:Reacher2",
+    "pg_theano/DoubleIntegrator-v0": "pg_theano.graphs.environments.double_integrator:DoubleIntegrator",
 }
-"""Gymnasium's id of a task -> the class that holds the same task as expressions. Here, because the host must know it
-without importing a graph."""
+"""Gymnasium's id of a task, or ours where it has no such task -> the class that holds it as expressions. Here, because
+the host must know it without importing a graph."""
 
 
 ONLY_NUMBERS = "pg_theano.environments:OnlyNumbers"

@@ -1,10 +1,8 @@
-"""The exact gradient: a task of three states whose every trajectory is enumerated, and what every estimator expects.
-
-    J(θ) = Σ_τ P_θ(τ)·Σ_t γᵗ·r_t        over all trajectories τ; ∇J by central differences of fourth order
+"""What every estimator of the gradient expects, on the task of `pg_theano/exact/` whose every trajectory is enumerated.
 
 An estimator is a gradient function as it is trained with, by graph or by hand: its expectation is the sum over all
 trajectories, or over all pairs of them where a minibatch of two matters, each with its probability. `ESTIMATORS` says
-what each is and what its bias should be; `python benchmarks/bias.py` prints all of them.
+what each is and what its bias should be; `benchmarks/torture` measures all of them, `python -m pg_theano.bias` the kinds.
 
 Observations are one-hot in (state, time), so that a value network without hidden layers can be right for every state at
 every time: `value="exact"`.
@@ -22,31 +20,11 @@ import helpers_graphs as by_definition
 import numpy as np
 
 from pg_theano.by_hand import program as by_hand
+from pg_theano.exact import card, task
 from pg_theano.types import ActionSpace, Rollout
 
-MOVES = np.array(
-    [[[0.2, 0.3, 0.2], [0.5, 0.1, 0.2]], [[0.1, 0.1, 0.8], [0.4, 0.4, 0.0]], [[0.3, 0.3, 0.0], [0, 0.5, 0.5]]]
-)
-"""P(next state | state, action); what is left to 1 is the probability that the episode ends there."""
-PAYS = np.array([[1.0, -0.5], [0.3, 2.0], [-1.5, 0.7]])  # of a state and an action
-LENGTH = 3
+LENGTH = task.THREE_STATES.length
 SPACE = ActionSpace("discrete", 1, [2], [], [])._asdict()
-
-
-def trajectories(length, place=0):
-    """(probability of what the task does, states, actions), each over by its own end or after `length` steps."""
-    for action in range(2):
-        ends = 1 - MOVES[place, action].sum() if length > 1 else 1.0
-        if ends > 1e-12:
-            yield ends, (place,), (action,)
-        for following in np.flatnonzero(MOVES[place, action]) if length > 1 else ():
-            for chance, places, actions in trajectories(length - 1, following):
-                yield MOVES[place, action, following] * chance, (place, *places), (action, *actions)
-
-
-def seen(place, time):
-    """One-hot in state and time, [9]."""
-    return np.eye(3 * LENGTH)[3 * time + place]
 
 
 class Estimator(NamedTuple):
@@ -104,17 +82,12 @@ def state_of(spec, estimator):
 
 
 def exact_values(spec, estimator):
-    """V(s, t) of the policy that played, by going backward in time. [S, T]"""
+    """V(s, t) of the policy that played. [S, T]"""
     policy = played_params(spec.acting.num_params - spec.acting.num_value_params)
-    params, gamma = np.concatenate([policy, np.zeros(spec.acting.num_value_params)]), knobs_of(estimator)["discount"]
-    values = np.zeros((3, LENGTH + 1))
-    for time in range(estimator.length - 1, -1, -1):
-        for place in range(3):
-            probs = behaviour(spec, params, place, time, estimator)
-            values[place, time] = sum(
-                p * (PAYS[place, a] + gamma * MOVES[place, a] @ values[:, time + 1]) for a, p in enumerate(probs)
-            )
-    return values[:, :LENGTH]
+    params = np.concatenate([policy, np.zeros(spec.acting.num_value_params)])
+    probs = table(spec, params, estimator)
+    values = task.values(probs, knobs_of(estimator)["discount"], task_of(estimator))
+    return np.pad(values, ((0, 0), (0, LENGTH - estimator.length)))[:, :LENGTH]
 
 
 def knobs_of(estimator):
@@ -127,7 +100,7 @@ def knobs_of(estimator):
 
 def policy_probs(spec, params, place, time):
     """π of both actions, the softmax of the network itself. Complex where the parameters are."""
-    law = actor_critics.policy(by_definition.changed(spec, exploration="softmax"), params, seen(place, time))
+    law = actor_critics.policy(by_definition.changed(spec, exploration="softmax"), params, task.seen(place, time))
     return np.exp(law.parts[0])
 
 
@@ -143,17 +116,21 @@ def behaviour(spec, params, place, time, estimator):
     }[spec.acting.exploration]
 
 
+def task_of(estimator):
+    return task.THREE_STATES._replace(length=estimator.length)
+
+
+def table(spec, params, estimator, law=behaviour):
+    """The policy [S, T, A] under a law of actions."""
+    times = range(estimator.length)
+    return np.array([[law(spec, params, place, time, estimator) for time in times] for place in range(3)])
+
+
 def chances(spec, params, estimator, law=behaviour):
     """[(probability, states, actions)] of every trajectory under a law of actions."""
-    table = {
-        (place, time): law(spec, params, place, time, estimator)
-        for place in range(3)
-        for time in range(estimator.length)
-    }
-    return [
-        (chance * math.prod(table[s, t][a] for t, (s, a) in enumerate(zip(places, actions, strict=True))), places, actions)
-        for chance, places, actions in trajectories(estimator.length)
-    ]  # fmt: skip
+    policy = table(spec, params, estimator, law)
+    every = task.trajectories(task_of(estimator))
+    return [(task.probability(one, policy), one.places, one.actions) for one in every]
 
 
 def expected_return(spec, params, estimator):
@@ -161,21 +138,18 @@ def expected_return(spec, params, estimator):
     which the greedy strategies learn."""
     smooth = spec.acting.exploration in ("softmax", "epsilon_softmax")
     law = behaviour if smooth else lambda spec, params, place, time, _: policy_probs(spec, params, place, time)
-    gamma = knobs_of(estimator)["discount"]
-    return math.fsum(
-        chance * sum(gamma**t * PAYS[s, a] for t, (s, a) in enumerate(zip(places, actions, strict=True)))
-        for chance, places, actions in chances(spec, params, estimator, law)
-    )
+    policy, discount = table(spec, params, estimator, law), knobs_of(estimator)["discount"]
+    return task.expected_return(policy, discount, task_of(estimator))
 
 
 def true_gradient(spec, params, estimator):
-    """∇J for the policy's parameters: (8·(J(h) − J(−h)) − (J(2h) − J(−2h))) / 12h."""
-    number, step = spec.acting.num_params - spec.acting.num_value_params, 1e-3
-    gradient = np.zeros(number)
-    for i, unit in enumerate(np.eye(len(params))[:number] * step):
-        at = {k: expected_return(spec, params + k * unit, estimator) for k in (-2, -1, 1, 2)}
-        gradient[i] = (8 * (at[1] - at[-1]) - (at[2] - at[-2])) / (12 * step)
-    return gradient
+    """∇J for the policy's parameters, by differences."""
+    number = spec.acting.num_params - spec.acting.num_value_params
+
+    def of_policy(policy):
+        return expected_return(spec, np.concatenate([policy, params[number:]]), estimator)
+
+    return task.differences(of_policy, params[:number])
 
 
 # -- what is estimated
@@ -196,8 +170,12 @@ def block_of(spec, params, batch, estimator):
     }
     for e, (places, actions) in enumerate(batch):
         for t, (place, action) in enumerate(zip(places, actions, strict=True)):
-            block["obs"][e, t] = seen(place, t)
-            block["action"][e, t], block["reward"][e, t], block["mask"][e, t] = action, PAYS[place, action], 1.0
+            block["obs"][e, t] = task.seen(place, t)
+            block["action"][e, t], block["reward"][e, t], block["mask"][e, t] = (
+                action,
+                task.THREE_STATES.pays[place, action],
+                1.0,
+            )
             block["log_prob"][e, t] = np.log(behaviour(spec, params, place, t, estimator)[action])
             if t:
                 block["next_obs"][e, t - 1] = block["obs"][e, t]
@@ -241,11 +219,8 @@ def measured(estimator) -> Found:
         steps = {"sum": block["mask"].sum() / len(batch), "mean": mean_steps}[estimator.scale] if over_steps else 1.0
         expected -= chance * steps * run(state, block, knobs, at)[:number]
     true = true_gradient(spec, at, estimator)
-    size, length = np.linalg.norm(true), np.linalg.norm(expected)
-    cosine = expected @ true / (size * length) if length else 0.0
-    angle = math.degrees(math.acos(min(1.0, max(-1.0, cosine))))
-    bias = np.linalg.norm(expected - true) / size
-    return Found(expected, true, float(np.abs(expected - true).max()), float(bias), angle)
+    one = card.card(expected[None], true)
+    return Found(expected, true, float(np.abs(expected - true).max()), one.bias / 100, one.angle)
 
 
 # -- all of them

@@ -143,6 +143,20 @@ def test_the_default_config_passes():
     assert "by_hand has no twin of reinforce" in report.not_by_hand
 
 
+@pytest.mark.parametrize(
+    ("words", "name"), [([], "vpg"), (["algorithm.name=a2c"], "a2c"), (["policy.hidden=[3]"], "vpg")]
+)
+def test_the_command_begins_with_something_that_has_a_twin(words, name, monkeypatch):
+    """Else its middle column is "-". Caught, when planted: reinforce, which is the config's default."""
+    asked = []
+    monkeypatch.setattr(check, "check", lambda file, overrides, **_: asked.append(overrides) or 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        check.main(words)
+    assert f"algorithm.name={name}" in asked[0] and len(asked[0]) == max(
+        1, len(set(words) | {f"algorithm.name={name}"})
+    )
+
+
 def test_where_an_array_has_nothing_but_kinks_the_parameters_are_moved_elsewhere(monkeypatch):
     """Up to five times; then it is no pass. Caught, when planted: the same place again."""
     places = []

@@ -37,6 +37,7 @@ def blocks(page, language="python"):
 # -- every block of Python, every command
 
 SAID_NOT_TO_RUN = {
+    "clinic.md": 1,  # ten minutes of trainings
     "scaling.md": 2,  # a cluster of SLURM's; four processes, as tests/test_distribute.py has them
     "searching.md": 1,  # fifteen searches
     "what-it-does.md": 2,  # a task of MuJoCo's, which is an extra
@@ -67,6 +68,12 @@ class MyEnv(CartPoleEnv):
 
 
 gymnasium.register("MyEnv-v0", "my_module:MyEnv", max_episode_steps=500)
+
+
+def advantages(rewards, values, next_values, terminated, truncated, gamma, lam):
+    from pg_theano.clinic import right
+
+    return right.advantages(rewards, values, next_values, terminated, truncated, gamma, lam)
 """
 
 
@@ -238,6 +245,16 @@ def test_the_page_on_handing_over(tmp_path):
     assert names["result"].figures["status"] in ("stopped", "solved")
 
 
+def leads_nowhere(site):
+    """(page, link) of every internal link without a file, or without its anchor."""
+    texts = {path.resolve(): path.read_text() for path in site.rglob("*.html")}
+    for page, text in texts.items():
+        for target, anchor in re.findall(r'href="([^"#:?]+)(?:\?[^"#]*)?(?:#([^"]*))?"', text):
+            there = (page.parent / target).resolve()
+            if not (there.exists() and (not anchor or there not in texts or f'id="{anchor}"' in texts[there])):
+                yield page.name, target, anchor
+
+
 @pytest.mark.slow
 def test_the_site_builds_without_a_warning_and_asks_no_other_host(tmp_path):
     """Equations are drawn, the tutorial is there as it was run. Caught, when planted: a link to a page that is not
@@ -251,7 +268,11 @@ def test_the_site_builds_without_a_warning_and_asks_no_other_host(tmp_path):
         for one in built.values()
     ]
     assert not any(asked)
-    assert built["derivations.html"].count("<math ") > 100 and "\\nabla" not in built["derivations.html"]
+    pages = [built[name] for name in built if re.match(r"\d\d-", name)] + [built["derivations.html"]]
+    assert len(pages) == 14 and sum(page.count("<math ") for page in pages) > 250
+    assert not any("\\nabla" in page for page in pages)
+    assert "70 trajectories; their probabilities" in built["02-the-gradient-is-real.html"]
+    assert not list(leads_nowhere(tmp_path / "html"))
     assert built["tutorial.html"].count('<polyline stroke="#') == 6
     assert "Time to solve" in built["speed.html"] and "the default command, warm" in built["measured.html"]
 
@@ -401,4 +422,5 @@ def test_every_page_of_the_site_is_reachable():
     """Caught, when planted: a page that no toctree names."""
     named = re.findall(r"^([a-z][\w/-]+)$", "\n".join(blocks("index.md", r"\{toctree\}")), re.M)
     there = {page.stem for page in DOCS.glob("*.md")} - {"index"}
+    there |= {f"course/{page.stem}" for page in DOCS.glob("course/*.md")}
     assert there == {name for name in named if not name.startswith("generated/")}

@@ -14,21 +14,28 @@ from gymnasium.utils.env_checker import check_env, data_equivalence
 from gymnasium.vector import AutoresetMode
 
 import pg_theano.environments
-from pg_theano.environments import symbolic
+from pg_theano.environments import drawing, symbolic
 from pg_theano.graphs.environments import load
 from pg_theano.types import BUILT_IN_DYNAMICS, UserError
 
 assert pg_theano.environments  # importing it registers them
 TWO = ["CartPole-v1", "Pendulum-v1"]
-ALL = [*TWO, *(pytest.param(id, marks=pytest.mark.slow) for id in BUILT_IN_DYNAMICS if id not in TWO)]
+TWINS = [id for id in BUILT_IN_DYNAMICS if "/" not in id]
+OWN = [id for id in BUILT_IN_DYNAMICS if "/" in id]  # those that Gymnasium lacks
+ALL = [*TWO, *(pytest.param(id, marks=pytest.mark.slow) for id in TWINS if id not in TWO)]
+AND_OWN = [*ALL, OWN[2], *(pytest.param(id, marks=pytest.mark.slow) for id in OWN if id != OWN[2])]
+
+
+def name_of(id):
+    return id if "/" in id else f"pg_theano/{id}"
 
 
 def single(id, **kwargs):
-    return gymnasium.make(f"pg_theano/{id}", **kwargs)
+    return gymnasium.make(name_of(id), **kwargs)
 
 
 def several(id, number=3, **kwargs):
-    return gymnasium.make_vec(f"pg_theano/{id}", num_envs=number, **kwargs)
+    return gymnasium.make_vec(name_of(id), num_envs=number, **kwargs)
 
 
 @pytest.mark.parametrize("id", ALL)
@@ -39,8 +46,72 @@ def test_they_pass_gymnasiums_checks(id):
     assert env.spec.reward_threshold == gymnasium.spec(id).reward_threshold
 
 
+@pytest.mark.parametrize("id", OWN)
+def test_those_that_gymnasium_lacks_pass_its_checks(id, recwarn):
+    """Spaces, limits and numbers are those of the class. Caught, when planted: another limit in `LIMITS`."""
+    env, task = single(id, render_mode="rgb_array"), load(id)
+    check_env(env.unwrapped)
+    told = [one for one in recwarn if "infinity" not in str(one.message) and "symmetric" not in str(one.message)]
+    assert told == []
+    assert env.spec.max_episode_steps == task.max_steps
+    assert env.spec.reward_threshold == task.reward_threshold
+    np.testing.assert_array_equal(env.observation_space.low, np.float32(task.obs_low))
+    np.testing.assert_array_equal(env.action_space.high, np.float32(task.action_high))
+    assert not np.array_equal(env.reset(seed=1)[0], env.reset(seed=2)[0])
+    low, high = (env.unwrapped.dynamics.reset(np.full((task.num_initial_noise, 1), end))[0] for end in (0.0, 1.0))
+    assert abs(high - low).max() <= 4.0
+
+
+@pytest.mark.parametrize("id", OWN)
+def test_those_that_gymnasium_lacks_begin_where_they_are_told(id):
+    """Alone and side by side; what is no state is refused. Caught, when planted: the option ignored."""
+    env, envs, size = single(id), several(id), load(id).state_size
+    state = np.linspace(0.1, 0.6, size)
+    seen = env.reset(options={"state": state})[0]
+    np.testing.assert_allclose(env.unwrapped.state, state, rtol=0, atol=1e-6)
+    before = envs.reset(seed=1)[0]
+    obs = envs.reset(options={"state": list(state), "reset_mask": np.array([False, True, False])})[0]
+    np.testing.assert_array_equal(obs[1], seen)
+    np.testing.assert_array_equal(obs[[0, 2]], before[[0, 2]])
+    for wrong in ([0.1] * (size + 1), [np.nan] * size):
+        with pytest.raises(UserError, match=rf"options: got state .*; expected {size} finite numbers"):
+            env.reset(options={"state": wrong})
+    with pytest.raises(UserError, match=r"options: got 'low'; expected one of \['state'\]"):
+        env.reset(options={"low": 0.1})
+
+
+def test_those_that_gymnasium_lacks_are_drawn():
+    """Where their state is, and so is what has gone far away. Caught, when planted: the second link's angle from the
+    ground, z downwards, a picture that does not follow."""
+    for id in OWN:
+        env, many = single(id, render_mode="rgb_array"), several(id, 2, render_mode="rgb_array")
+        assert env.unwrapped.render() is None  # nothing has begun
+        env.reset(seed=5)
+        many.reset(seed=5)
+        np.testing.assert_array_equal(env.render(), many.render()[0])
+        before = env.render()
+        for _ in range(3):
+            env.step(env.action_space.high)
+        assert (env.render() != before).any()
+        assert env.metadata["render_fps"] * load(id).constants["dt"] in (1.0, 2.0)
+        if "Reacher" not in id:
+            env.reset(options={"state": [99.0, 50.0, *[0.3] * (load(id).state_size - 2)]})
+            assert (env.render() == drawing.BLUE).all(axis=2).sum() > 30
+        assert single(id).unwrapped.render() is None
+        with pytest.raises(UserError, match="got render_mode human; expected rgb_array"):
+            symbolic.SymbolicEnv(BUILT_IN_DYNAMICS[id], "human")
+    arm = single(OWN[2])
+    state = np.array([0.4, 1.3, 0.0, 0.0, 0.2, -0.5])
+    obs = arm.reset(options={"state": state})[0]
+    strokes = drawing.TASKS[BUILT_IN_DYNAMICS[OWN[2]]](*state).strokes
+    np.testing.assert_allclose(strokes[1].end, obs[6:8] + obs[8:], atol=1e-6)
+    np.testing.assert_allclose(strokes[-1].start, obs[6:8], atol=1e-6)
+    above = drawing.picture(BUILT_IN_DYNAMICS[OWN[1]], [0.0, 1.0, 0.0, 0.0, 0.0, 0.0])
+    assert np.flatnonzero((above == drawing.BLUE).all(axis=2).any(axis=1)).max() < drawing.ROWS / 2
+
+
 @pytest.mark.parametrize("mode", AutoresetMode)
-@pytest.mark.parametrize("id", ALL)
+@pytest.mark.parametrize("id", AND_OWN)
 def test_the_vectorised_class_equals_single_ones_side_by_side(id, mode):
     """Bit for bit, over several episodes, resets included, from the same seeds, in each autoreset mode.
 
@@ -77,7 +148,7 @@ def assert_same(ours, theirs):
     [copy.deepcopy, lambda env: pickle.loads(pickle.dumps(env))],  # noqa: S301
     ids=["copied", "pickled"],
 )
-@pytest.mark.parametrize("id", ALL)
+@pytest.mark.parametrize("id", AND_OWN)
 def test_they_are_copied_and_pickled_in_the_middle_of_an_episode(id, twin):
     """And go on as the one they come from. Was: "cannot pickle '_thread.lock'", in 0 of 5."""
     for env in (single(id, render_mode="rgb_array"), several(id)):
@@ -236,7 +307,7 @@ def test_another_gravity_or_reward_is_that_of_gymnasiums_task(id, kwargs, number
 
 def test_the_numbers_of_every_task_can_be_read():
     """Each that its graph has. Others are unknown, as those of Gymnasium's are; a task of one's own takes none."""
-    for id in BUILT_IN_DYNAMICS:
+    for id in TWINS:
         env = single(id)
         for name, value in load(id).constants.items():
             assert env.get_wrapper_attr(name) == pytest.approx(value)

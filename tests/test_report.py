@@ -3,6 +3,7 @@
 import importlib
 import io
 import json
+import shutil
 import subprocess
 import sys
 import time
@@ -12,12 +13,14 @@ import pytest
 
 from pg_theano import parameters, report, types
 from pg_theano.config import reading
+from pg_theano.microscope import __main__ as microscope
 from pg_theano.policies import acting, policy
 from pg_theano.reports import live
-from pg_theano.reports.pages import figures, html, policies, policy_section, training, whole
+from pg_theano.reports.pages import figures, gradient, html, policies, policy_section, training, whole
 from pg_theano.runs import policy_of_run, seeds
 from pg_theano.runs.curves import Curve
 from pg_theano.spec.reading import acting_of
+from pg_theano.system import seals
 from pg_theano.training.display import Plain
 from pg_theano.training.population import learner
 
@@ -149,6 +152,29 @@ def test_a_report_says_what_the_run_was_and_did(run, tmp_path):
     assert "http" not in page.replace("http://www.w3.org/2000/svg", "").replace("http-equiv", "")
 
 
+def test_what_the_microscope_saw_of_a_run_is_a_part_of_its_page(run, tmp_path, capsys):
+    """Its own estimator is marked; a run that was not examined has no such part; a damaged file is one line."""
+    assert gradient.section([training.read(run)]) == ""
+    examined = tmp_path / "examined"
+    shutil.copytree(run, examined)
+    assert microscope.main([str(examined), "--episodes", "64"]) == 0
+    assert "update 3" in capsys.readouterr().out
+    shown = gradient.section([training.read(examined)])
+    assert microscope.main([str(examined), "seed=3"]) == 2
+    assert "got seed=3 beside a run; expected a run folder alone" in capsys.readouterr().err
+    points = len(seals.read_json(examined / gradient.FILE)["points"])
+    assert points > 1
+    assert shown.count('<figure class="chart"') == points
+    assert shown.count('<tr class="differs"><th scope="row">mean_so_far</th>') == points
+    page = report.report([examined], tmp_path / "r.html", play=False).read_text()
+    assert "How good its gradient was" in page
+    seen = seals.read_json(examined / gradient.FILE)
+    del seen["sizes"]
+    seals.write_json(examined / gradient.FILE, seen)
+    with pytest.raises(types.UserError, match="not what the microscope writes; try"):
+        gradient.section([training.read(examined)])
+
+
 def test_of_two_runs_what_differs_comes_first_and_is_marked(run, tmp_path):
     """Caught, when planted: marks by position instead of by name."""
     found = training.read(run)
@@ -218,6 +244,19 @@ def test_every_metric_has_a_chart_and_no_knob_is_lost(run):
     assert drawn.count('<figure class="chart"') == len(drawable) + 2
     every = whole.config_section([found])
     assert all(name in every for name in whole.flattened(reading.to_dict(reading.Config())))
+
+
+def test_a_page_says_that_the_cost_is_no_measure(run):
+    """And where it rose while the return did, from what to what. Caught, when planted: said of a search; of a run whose
+    cost fell."""
+    found = training.read(run)
+    steps = np.arange(20.0)
+    for cost, rose in ((steps, True), (-steps, False)):
+        columns = found.run.seeds[0] | {"cost": cost, "return_mean": 10 + steps, "env_steps": steps, "update": steps}
+        columns = {name: values for name, values in columns.items() if len(values) == 20}
+        drawn = training.curves_section([found._replace(run=found.run._replace(seeds=[columns]))])
+        assert "its value is no measure" in drawn
+        assert ("it rose from 0.5 to 18.5 while the return rose from 10.5 to 28.5" in drawn) == rose
 
 
 def test_a_population_shows_how_wide_its_distribution_is(run):

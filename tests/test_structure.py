@@ -93,14 +93,19 @@ ALLOWED = {
     "system": {"contract"},
     "graphs": {"contract"},
     "by_hand": {"contract"},
+    "exact": {"contract"},
+    "course": {"contract", "system"},
     "config": {"contract", "system"},
     "compiler": {"contract", "system", "graphs"},
     "environments": {"contract", "system", "config", "compiler"},
     "policies": {"contract", "system", "environments"},
     "runs": HOST - {"environments", "training", "search", "reports"},
     "training": HOST - {"search", "reports"} | {"by_hand"},
+    "microscope": HOST - {"search", "reports"} | {"exact"},
+    "bias": {"contract", "exact", "microscope"},
     "search": HOST - {"reports"},
-    "reports": HOST,
+    "reports": HOST | {"exact"},
+    "clinic": HOST - {"search", "reports"} | {"by_hand", "exact"},
 }
 """Each room, and those that it may import: they stand below it, so that there is no circle between rooms either."""
 
@@ -575,6 +580,7 @@ NAMES_ALGORITHMS = {
     "config/rl_zoo/words.py",  # the names that rl-zoo has for them
     "by_hand/program.py",  # the two that have a twin: what learns, and the names of its metrics
     "by_hand/__main__.py",  # its own choices
+    "clinic/measuring.py",  # the one that its faults are planted into
     "training/population/searchers.py",  # searches are found by name without a config, too: `pg_theano.search.minimise`
     "training/population/minimise.py",
     "training/population/pgpe.py",

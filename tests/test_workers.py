@@ -19,10 +19,12 @@ from pg_theano.config import knobs as sections
 from pg_theano.config import reading as configs
 from pg_theano.environments import making, spreading, workers
 from pg_theano.system import bells, machine
+from pg_theano.training.evaluating import Evaluator
 from pg_theano.training.playing.episodes import collect
 from pg_theano.training.playing.noise import uniforms
 from pg_theano.training.playing.stretches import Segments
 from pg_theano.training.setting import Progress
+from pg_theano.training.specs import spec_of
 from pg_theano.types import OF_EVERY_POLICY, RETURN_SO_FAR, UserError
 
 SLOW = pytest.mark.slow
@@ -249,6 +251,31 @@ class Clocked(gymnasium.Wrapper):
         self.now[0] += self.seconds
         self.taken.append(action)
         return self.env.step(action)
+
+
+def test_an_evaluation_has_the_other_cores_too(monkeypatch):
+    """The same figures; while the processes that train wait, their load is no reason against it.
+    Caught, when planted: the run's own processes counted as load; what one evaluation may take in place of all."""
+    config = configs.from_dict(small(environment={"id": UNTRUSTED, "max_episode_steps": 100}))
+    one = making.make(config.environment, num_envs=1, dtype="float32")
+
+    def evaluated(auto, ours=1, seconds=1e-3, steps=10**6):
+        for name, value in {"cores": lambda: 2, "load": lambda: 2.0}.items():
+            monkeypatch.setattr(machine, name, value)
+        monkeypatch.setattr(spreading, "step_seconds", lambda environment: seconds)
+        monkeypatch.setattr(making, "is_gymnasiums_own", lambda config: auto)
+        evaluator = Evaluator(config, spec_of(config, one.task), [], 5)
+        evaluator.ours, evaluator.steps = ours, steps
+        try:
+            figures = evaluator(act, {}, episodes=5, seed=np.random.SeedSequence(1), choice=1)
+            return type(evaluator.environment), figures
+        finally:
+            evaluator.close()
+
+    plain = evaluated(auto=False)
+    assert evaluated(auto=True, ours=2) == (workers.Workers, plain[1])
+    assert evaluated(auto=True) == plain
+    assert evaluated(auto=True, ours=2, steps=None) == plain
 
 
 @pytest.mark.parametrize(

@@ -128,7 +128,7 @@ def update(
     steps = estimate(agent, state, rollout, discount=discount, gae_lambda=gae_lambda, baseline=baseline)
     descend = optimizers.BY_NAME[optimizer]
     number = len(steps.obs)
-    losses, value_losses = [], []
+    losses, value_losses, norms = [], [], []
     for _ in range(num_epochs):
         for rows in np.array_split(rng.permutation(number), min(num_minibatches, number)):
             obs, action, old_log_prob, advantage, target, _ = (part[rows] for part in steps)
@@ -148,11 +148,13 @@ def update(
             state = descend(state, "policy", gradient, learning_rate=learning_rate)
             state = descend(state, "value", value_gradient, learning_rate=value_learning_rate)
             losses.append(loss)
+            norms.append(np.linalg.norm(gradient))
             value_losses.append(value_error)
     outputs, log_std, _ = outputs_of(agent, state["policy"], steps.obs)
     ratio = np.exp(agent.policy.log_prob(outputs, log_std, steps.action) - steps.log_prob)  # [N]
     return state, {
         "cost": float(np.mean(losses)),
         "value_loss": float(np.mean(value_losses)),
+        "gradient_norm": float(np.mean(norms)),
         "ratio_outside": float(np.mean(np.abs(ratio - 1.0) > clip_range)),
     }

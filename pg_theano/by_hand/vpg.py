@@ -1,7 +1,7 @@
 """The vanilla policy gradient with a value baseline: make what turned out better than expected likelier.
 
     J(θ) = 𝔼[Σ_t γᵗ·r_t]              what we want to be large: θ are the numbers of the policy's network
-    ∇J   = 𝔼[Σ_t ∇log π(a_t|o_t)·Â_t]   how it grows (docs/derivations.md, from the first line on)
+    ∇J   = 𝔼[Σ_t ∇log π(a_t|o_t)·Â_t]   how it grows (docs/course, from the first line on)
 
 Two networks: the policy, which acts, and the value network, which predicts reward-to-go, so that an action is judged by
 how much better it did than expected. One update: play, judge (`estimate`), move both networks (`update`).

@@ -15,13 +15,15 @@ def declared(config: Config, spec: Spec) -> Spec:
     optimizers   see `Algorithm.optimizers`
     knobs        names of the inputs of graphs
 
-    Of pixels in stretches it takes `last_obs` in place of `next_obs`, so that they are held once.
+    Of pixels in stretches it takes `last_obs` in place of `next_obs`, so that they are held once. Where every action is
+    tried in each state, it takes that state.
     """
     record = ALGORITHMS[config.algorithm.name]
     seen = ("obs",) if record.searches and spec.acting.normalize_observations else ()
     of_graphs = [one for one in ALGORITHMS.values() if not (one.searches or one.pathwise) or one is record]
     knobs = [name for name, section in schedules.INPUTS.items() if any(r.reads(f"{section}.{name}") for r in of_graphs)]
     once = {"next_obs": "last_obs"} if spec.acting.sees_pixels and spec.learning.num_steps else {}
-    takes = (*seen, *(once.get(name, name) for name in record.takes))
+    forks = ("env_state",) if spec.learning.advantage == "expected" else ()
+    takes = (*seen, *(once.get(name, name) for name in record.takes), *forks)
     learning = dataclasses.replace(spec.learning, takes=takes, optimizers=tuple(record.optimizers), knobs=tuple(knobs))
     return spec._replace(learning=learning)

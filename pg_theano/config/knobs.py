@@ -97,10 +97,11 @@ class Algorithm(Section):
     average: Literal["steps", "episodes"] = knob(
         "steps", "reinforce: the loss is a mean over steps (scale-free) or over episodes (unbiased)"
     )
-    advantage: Literal["gae", "monte_carlo", "td", "n_step"] = knob(
-        "gae", "how advantages are estimated from rewards and values"
+    advantage: Literal["gae", "monte_carlo", "td", "n_step", "expected"] = knob(
+        "gae",
+        "how advantages are estimated from rewards and values; expected: of every action, by the task's expressions",
     )
-    gae_lambda: Input[Fraction] = knob(0.95, "λ of gae: 0 is td, 1 is monte_carlo")
+    gae_lambda: Input[Fraction] = knob(0.95, "λ of gae, and of the targets of expected: 0 is td, 1 is monte_carlo")
     bootstrap_steps: int = knob(5, "n of n_step: rewards seen before V", ge=1, le=10**6)
     num_steps: int | None = knob(None, "steps per environment and update; null plays whole episodes", ge=1, le=2**17)
     num_epochs: int = knob(10, "passes over a rollout (but for ppo: of V alone)", ge=1, le=10_000)

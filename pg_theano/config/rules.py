@@ -270,6 +270,15 @@ def check_actions(config: Any, task: Any) -> None:
                     f"got {shown(got)}, which is for actions that are real numbers, and {task.id} "
                     f"has a {kind} action space; expected {expected}; try leaving it out",
                 )
+    if config.algorithm.advantage == "expected" and ALGORITHMS[config.algorithm.name].learns_values:
+        for wrong, why in (
+            (kind != "discrete", f"{task.id} has a {kind} action space; expected Discrete"),
+            (task.mask_size, f"{task.id} has a mask of actions; expected none"),
+            (config.policy.logistic, "policy.logistic has one number for two actions; expected false"),
+            (batches.remembers(config), "the policy remembers; expected layers without memory"),
+        ):
+            if wrong:
+                raise UserError.of("algorithm.advantage", f"got expected, and {why}; try gae")
     if config.policy.squash and kind == "box" and not all(map(math.isfinite, (*task.action.low, *task.action.high))):
         raise UserError.of(
             "policy.squash",

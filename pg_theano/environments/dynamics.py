@@ -53,6 +53,14 @@ class Dynamics:
         out = self._functions.call("reset", {"E": noise.shape[1]}, {}, {"initial_noise": noise})
         return np.asarray(out["env_state"])[:, :number], np.asarray(out["obs"])[:number]
 
+    def observe(self, env_state: Array) -> Array:
+        """env_state [S, E] to obs [E, F]."""
+        number, state = env_state.shape[1], np.ascontiguousarray(env_state, self.dtype)
+        state = twice(state, 1) if number == 1 else state
+        return np.asarray(self._functions.call("observe", {"E": state.shape[1]}, {}, {"env_state": state})["obs"])[
+            :number
+        ]
+
     def step(self, env_state: Any, action: Any) -> tuple[Any, Array, Array, Array]:
         """(env_state [S, E], action) to (env_state, obs [E, F], reward [E], terminated [E])."""
         number = env_state.shape[1]
@@ -69,7 +77,7 @@ class Dynamics:
             return self._run(rows, self._pairs[action])
         given = twice(self._checked(np.asarray(action)[None], 1), 0)
         if self._discrete:
-            self._pairs[int(given[0])] = runtime.held(given)
+            self._pairs[int(given[0])] = given
         return self._run(rows, given)
 
     def _run(self, rows: Any, given: Any) -> tuple[Any, Array, Array, Array]:

@@ -126,9 +126,10 @@ def engine_of(config: knobs.Environment, *, dtype: str, backend: str, folders: S
         spec = spec_of(config)
     reasons = []
     of_gymnasium = spec is not None and str(spec.entry_point).startswith("gymnasium.envs.classic_control")
-    if config.id not in BUILT_IN_DYNAMICS or not of_gymnasium:
+    own_task = spec is not None and spec.kwargs.get("dynamics") == BUILT_IN_DYNAMICS.get(config.id, "")
+    if config.id not in BUILT_IN_DYNAMICS or not (of_gymnasium or own_task):
         reasons.append(f"there are compiled dynamics of {', '.join(BUILT_IN_DYNAMICS)} only")
-    if config.kwargs or config.wrappers or (spec and spec.kwargs):
+    if config.kwargs or config.wrappers or (spec and spec.kwargs and not own_task):
         reasons.append("environment.kwargs and .wrappers change the task")
     if backend != "jax":
         reasons.append(f"backend {backend} has no artifacts")

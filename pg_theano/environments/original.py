@@ -9,6 +9,7 @@ import gymnasium
 import numpy as np
 from gymnasium.envs import registration
 
+from pg_theano.environments import drawing
 from pg_theano.types import Array, UserError
 
 OPTIONS = {"Pendulum-v1": ("x_init", "y_init")}
@@ -23,15 +24,22 @@ class Original:
         self._numbers: dict[str, Any] = {}  # those that were set
         self.metadata: dict[str, Any] = {"render_modes": []}
         self._env: Any = None
-        if self.id in gymnasium.registry:
+        self.twin = self.id in gymnasium.registry
+        if self.name in drawing.TASKS:
+            self.metadata = {"render_modes": ["rgb_array"], "render_fps": drawing.FPS}
+        if self.twin:
             made: Any = gymnasium.spec(self.id).entry_point
             self.metadata = dict(getattr(registration.load_env_creator(made), "metadata", self.metadata))
-        if kwargs and not self.metadata["render_modes"]:
+        if kwargs and not self.twin:
             raise UserError(f"{self.name}: got arguments {sorted(kwargs)}; expected none, which no graph takes")
         if render_mode is not None and not self.metadata["render_modes"]:
             raise UserError(
                 f"{self.name}: a symbolic environment has no picture; expected one that Gymnasium has too; "
                 "try render_mode=None"
+            )
+        if render_mode == "human" and not self.twin:
+            raise UserError(
+                f"{self.name}: got render_mode human; expected rgb_array; try gymnasium.make, which opens a window"
             )
         if kwargs:
             self.env  # noqa: B018  which says what it does not take
@@ -39,7 +47,7 @@ class Original:
     @property
     def env(self) -> Any:
         if self._env is None:
-            if self.id not in gymnasium.registry:
+            if not self.twin:
                 raise AttributeError(f"{self.name}: Gymnasium has no such task, whose numbers could be read or set")
             spec = gymnasium.spec(self.id)
             found: Any = spec.entry_point
@@ -68,19 +76,28 @@ class Original:
         states, seen, rewards, ends = (np.array(column) for column in zip(*rows, strict=True))
         return np.ascontiguousarray(states.T), seen, rewards, ends
 
-    def begun(self, generator: Any, options: dict[str, Any], dtype: Any) -> tuple[Array, Array]:
-        """(state [S], obs [F]) that Gymnasium's reset draws with these options. Errors: `UserError` for others."""
-        known = OPTIONS.get(self.id, ("low", "high")) if self.metadata["render_modes"] else ()
+    def begun(self, generator: Any, options: dict[str, Any], dynamics: Any) -> tuple[Array, Array]:
+        """(state [S], obs [F]) that Gymnasium's reset draws with these options; where it has no such task, of the
+        `state` that is given. Errors: `UserError` for others."""
+        known, dtype = OPTIONS.get(self.id, ("low", "high")) if self.twin else ("state",), dynamics.dtype
         for name in options:
             if name not in known:
                 raise UserError(f"{self.name}: options: got {name!r}; expected one of {list(known)}")
+        if not self.twin:
+            state = np.asarray(options["state"], dtype)
+            if state.shape != (size := dynamics.task["state_size"],) or not np.isfinite(state).all():
+                raise UserError(f"{self.name}: options: got state {options['state']!r}; expected {size} finite numbers")
+            return state, dynamics.observe(state[:, None])[0]
         env = self.env
         env.np_random = generator
         obs = env.reset(options=options)[0]
         return np.array(env.state, dtype), np.array(obs, dtype)
 
     def picture(self, state: Any, action: Any, spec: registration.EnvSpec | None) -> Any:
-        """What Gymnasium draws of this state [S], after this action; None, and its warning, without a render_mode."""
+        """What Gymnasium, or `drawing.py`, draws of this state [S], after this action; None, and Gymnasium's warning,
+        without a render_mode."""
+        if not self.twin:
+            return None if state is None or self.render_mode is None else drawing.picture(self.name, state)
         env = self.env
         env.spec = spec or env.spec
         env.state = None if state is None else np.asarray(state, np.float64)

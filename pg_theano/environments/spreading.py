@@ -42,12 +42,14 @@ def spread(
     squash: bool,
     folders: Sequence[Path],
     steps: int | None,
+    ours: int = 1,
 ) -> Playable:
     """The same environments, a share of them in each of as many processes as cores are free, where that pays.
 
-    `steps` is how many the run takes at most; None: nobody knows.
+    `steps` is how many they take at most; None: nobody knows. `ours`: how many of the processes that want a core wait
+    meanwhile, this one among them.
     """
-    cores = machine.cores() - round(max(machine.load() - 1.0, 0.0))  # one of those that want one is this process
+    cores = machine.cores() - round(max(machine.load() - ours, 0.0))
     may = config.workers == "auto" and config.look and making.is_gymnasiums_own(config) and _alone()
     if type(environment) is not Slots or not may or cores < 2 or environment.num_envs < 2:
         return environment

@@ -16,6 +16,7 @@ from gymnasium.utils import seeding
 from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space
 
+from pg_theano.environments import drawing
 from pg_theano.environments.dynamics import Dynamics, twice
 from pg_theano.environments.original import Numbers, Original
 from pg_theano.types import Array
@@ -25,7 +26,7 @@ class SymbolicEnv(Numbers, gymnasium.Env):
     """One symbolic environment as Gymnasium knows them. The time limit is its `TimeLimit` wrapper's business.
 
     Gymnasium's own environment of the same task, where there is one, draws it, and draws the first state where a reset
-    has options.
+    has options. Elsewhere the only option is `state` [S], to begin with.
     """
 
     metadata: dict[str, Any] = {"render_modes": ["human", "rgb_array"], "render_fps": 30}
@@ -52,7 +53,7 @@ class SymbolicEnv(Numbers, gymnasium.Env):
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
         super().reset(seed=seed)
         if options:
-            self.state, obs = self.original.begun(self.np_random, options, self.dynamics.dtype)
+            self.state, obs = self.original.begun(self.np_random, options, self.dynamics)
         else:
             noise = self.np_random.random((self.dynamics.task["num_initial_noise"], 1))
             self.state, obs = (first.flatten() for first in self.dynamics.reset(noise))
@@ -76,6 +77,12 @@ class SymbolicEnv(Numbers, gymnasium.Env):
 
     def close(self) -> None:
         self.original.close()
+
+
+class DrawnEnv(SymbolicEnv):
+    """One that `drawing.py` draws: a window is the business of Gymnasium's wrapper."""
+
+    metadata: dict[str, Any] = {"render_modes": ["rgb_array"], "render_fps": drawing.FPS}
 
 
 class SymbolicVectorEnv(Numbers, VectorEnv):
@@ -220,7 +227,7 @@ class SymbolicVectorEnv(Numbers, VectorEnv):
         if options:
             state, obs = state.copy(), obs.copy()
             for i in np.flatnonzero(which):
-                state[:, i], obs[i] = self.original.begun(self._np_random[i], options, self.dynamics.dtype)
+                state[:, i], obs[i] = self.original.begun(self._np_random[i], options, self.dynamics)
         if not which.all():
             state, obs = np.where(which, state, self._state), np.where(which[:, None], obs, self.obs)
         self._state, self.obs = state, obs

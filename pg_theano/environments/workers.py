@@ -86,6 +86,7 @@ class Workers:
         plain = config.model_dump(mode="json") | {"workers": 0, "on_fault": "stop", "timeout": None}
         self._setup = {"environment": plain, "folders": [*map(str, folders)], "dtype": dtype, "squash": squash}
         self._setup |= {"given": given.packed(config.id), "action_mask": config.action_mask}
+        self.processes = len(self._shares) + (here is None)  # that want a core: those that step, and this one
         number = len(self._shares) - (here is not None)
         ours = "this process and " if here is not None else ""
         self.kind = f"in {ours}{number} worker {'processes' if number > 1 else 'process'}"

@@ -57,7 +57,7 @@ def estimates(spec: Spec, state, knobs, block):
         target = advantages.bootstrapped_reward_to_go(reward, next_value, *ends, **common)
         advantage = (target - value if learning.baseline == "value" else target) * block.mask
         return Estimates(value, advantage, target), updated
-    if learning.advantage == "gae":
+    if learning.advantage in ("gae", "expected"):  # of which the second takes the targets alone
         advantage = advantages.gae(reward, value, next_value, *ends, gae_lambda=knobs["gae_lambda"], **common)
     elif learning.advantage == "n_step":
         advantage = advantages.n_step(reward, value, next_value, *ends, num_steps=learning.bootstrap_steps, **common)

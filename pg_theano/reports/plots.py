@@ -8,7 +8,7 @@ stands above its panel, where no curve can reach it), which saves the second pas
 import itertools
 import os
 import textwrap
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -151,8 +151,11 @@ class Panel:
         self.entries.setdefault(label, handle(INK if self.neutral else look.colour))
 
 
-def figure_of(runs: Sequence[Run], title: str | None = None) -> Figure:
-    """The figure: episode length and return over environment steps, cost and schedules over updates."""
+def figure_of(runs: Sequence[Run], title: str | None = None, stacked: Mapping[str, str] = SCHEDULES) -> Figure:
+    """The figure: episode length and return over environment steps, cost and schedules over updates.
+
+    `stacked`: the columns of the small panels, the schedules, and their labels.
+    """
     many = len(runs) > 1
     columns = [seed for run in runs for seed in run.seeds]
     steps = next((x for x in ("env_steps", "update") if all(_known(seed, x) for seed in columns)), "record")
@@ -192,7 +195,7 @@ def figure_of(runs: Sequence[Run], title: str | None = None) -> Figure:
     returns.levels(thresholds, f"solved at {', '.join(map(number, thresholds))}")
     for panel in (cost, length, returns):
         panel.finish()
-    _draw_schedules(figure, grid[1, 1], runs, styles, updates)
+    _draw_stacked(figure, grid[1, 1], runs, styles, updates, stacked)
     if many:
         room = 150 if legend_columns == 1 else 84  # characters
         handles = [Line2D([], [], color=s.colour, linestyle=s.line, marker=s.marker, markersize=5) for s in styles]
@@ -205,18 +208,20 @@ def figure_of(runs: Sequence[Run], title: str | None = None) -> Figure:
     return figure
 
 
-def _draw_schedules(figure: Figure, cell: Any, runs: Sequence[Run], styles: Sequence[Look], x: str) -> None:
-    """One small panel for each recorded schedule, one above the other: three scales, three axes."""
+def _draw_stacked(
+    figure: Figure, cell: Any, runs: Sequence[Run], styles: Sequence[Look], x: str, labels: Mapping[str, str]
+) -> None:
+    """One small panel for each recorded column of `labels`, one above the other: a scale and an axis each."""
     every = [seed for run in runs for seed in run.seeds]
     unused = {"exploration_rate"} if all(_known(seed, "spread") for seed in every) else set()  # of searches
-    names = [name for name in SCHEDULES if name not in unused and any(_known(seed, name) for seed in every)]
+    names = [name for name in labels if name not in unused and any(_known(seed, name) for seed in every)]
     if not names:
         axes = figure.add_subplot(cell)
         axes.set_axis_off()
         axes.text(0.5, 0.5, "no schedules recorded", ha="center", va="center", fontsize=9, color=INK)
     stack = cell.subgridspec(max(len(names), 1), 1, hspace=0.16)
     for i, name in enumerate(names):
-        panel = Panel(figure.add_subplot(stack[i]), x=x, y_label=SCHEDULES[name], neutral=len(runs) > 1)
+        panel = Panel(figure.add_subplot(stack[i]), x=x, y_label=labels[name], neutral=len(runs) > 1)
         curves = [curve_of_run(run, x, name) for run in runs]
         for curve, look in zip(curves, styles, strict=True):
             panel.line(curve, look, name, "range")

@@ -28,7 +28,7 @@ Exploration = Literal["softmax", "epsilon_softmax", "epsilon_greedy", "epsilon_g
 Signal = Literal["reward", "episode_return", "reward_to_go"]
 Baseline = Literal["none", "running_mean", "mean_so_far", "per_timestep", "leave_one_out", "value"]
 Average = Literal["steps", "episodes"]
-Advantage = Literal["gae", "monte_carlo", "td", "n_step"]
+Advantage = Literal["gae", "monte_carlo", "td", "n_step", "expected"]
 Optimizer = Literal["sgd", "momentum", "rmsprop", "adam"]
 
 

@@ -16,7 +16,7 @@ from pg_theano.policies import policy
 from pg_theano.policies.acting import nothing_remembered
 from pg_theano.runs import folder
 from pg_theano.spec import Spec
-from pg_theano.training import programs, seeding
+from pg_theano.training import programs, seeding, specs
 from pg_theano.training.playing import episodes as rollout
 from pg_theano.types import GREEDY, SAMPLE, Array, State, UserError
 
@@ -27,10 +27,13 @@ class Evaluator:
     """Environments of its own, that training never touches; made when first needed, kept for the next evaluation.
 
     `episodes` is the largest number of an evaluation. `shared`: those of the training are used after all. `spaces`:
-    those that the environments must have.
+    those that the environments must have. `steps`: the most that all evaluations take; None: one, of the longest
+    episodes. `ours`: the processes of this run, all of which wait meanwhile but this one.
     """
 
     spaces: dict[str, Any] | None = None
+    steps: int | None = None
+    ours = 1
 
     def __init__(self, config: Config, spec: Spec, folders: Sequence[Path], episodes: int, shared: Any = None):
         self.config, self.folders, self.most = config, folders, episodes
@@ -80,7 +83,7 @@ class Evaluator:
     def made(self) -> Any:
         """The environments."""
         if self.environment is None:
-            self.environment = making.make(
+            made = making.make(
                 self.config.environment,
                 num_envs=1 if self.most == 1 else min(self.most, MOST_ENVIRONMENTS),
                 dtype=self.config.dtype,
@@ -88,6 +91,8 @@ class Evaluator:
                 whole=self.most,
                 squash=self.config.policy.squash,
             )
+            steps = self.steps or self.most * (made.task.time_limit or 0) or None
+            self.environment = specs.on_all_cores(made, self.config, self.folders, steps=steps, ours=self.ours)
             if self.spaces and self.environment.task.spaces:
                 with policy.said_of("run.json: not what a run records of its spaces"):
                     check_same(self.environment.task.spaces, self.spaces, self.environment.task.id)

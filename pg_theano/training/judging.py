@@ -11,6 +11,7 @@ from pg_theano.system import stopping
 from pg_theano.training import seeding
 from pg_theano.training.evaluating import Evaluator
 from pg_theano.training.setting import Counters, Evaluation, Progress, Setting
+from pg_theano.training.specs import budget_steps
 from pg_theano.types import GREEDY, SAMPLE, State
 
 LEAST_EPISODES = 5
@@ -24,15 +25,22 @@ class Judge:
         self.setting, self.act = setting, act
         knobs, trained = setting.config.evaluation, setting.environment
         shared = None if knobs.environment == "fresh" or isinstance(trained, Compiled) else trained
-        self.evaluator = Evaluator(setting.config, setting.spec, setting.folders, knobs.episodes, shared)
+        self.evaluator = self._evaluator(shared)
         self.beforehand: dict[tuple[int, int], Evaluation] = {}  # (purpose, choice): played together with other runs'
 
     def renew(self) -> None:
         """The config has changed: other environments, where an evaluation has another number of episodes."""
-        episodes = self.setting.config.evaluation.episodes
-        if episodes != self.evaluator.most:
+        if self.setting.config.evaluation.episodes != self.evaluator.most:
             self.evaluator.close()
-            self.evaluator = Evaluator(self.setting.config, self.setting.spec, self.setting.folders, episodes)
+            self.evaluator = self._evaluator()
+
+    def _evaluator(self, shared: Any = None) -> Evaluator:
+        setting, knobs = self.setting, self.setting.config.evaluation
+        made = Evaluator(setting.config, setting.spec, setting.folders, knobs.episodes, shared)
+        budget = budget_steps(setting.config)
+        made.steps = int(knobs.share * budget) if knobs.share and budget else None
+        made.ours = getattr(setting.environment, "processes", 1)
+        return made
 
     def due(self, record: Mapping[str, Any], updates: int) -> bool:
         """Whether to evaluate: every so many updates, and when a population's best quarter reaches the threshold."""

@@ -14,6 +14,7 @@ from pg_theano.config.declared import declared
 from pg_theano.config.knobs import Config
 from pg_theano.environments import making
 from pg_theano.environments.rows import dtype_in
+from pg_theano.environments.singles import Slots
 from pg_theano.environments.sound import LONGEST_EPISODE
 from pg_theano.layers import Dense, Layer, Layout, layout_of
 from pg_theano.parameters import Network, dense_layers
@@ -48,15 +49,24 @@ def environment_of(config: Config, folders: Sequence[Path]) -> Any:
 
 def trained_in(config: Config, folders: Sequence[Path]) -> Any:
     """The same for a run that trains: spread over processes, where that pays for as many steps as the budget allows."""
-    made, squash = environment_of(config, folders), config.policy.squash
-    if isinstance(made, making.Compiled) or config.environment.workers != "auto":
+    return on_all_cores(environment_of(config, folders), config, folders, steps=budget_steps(config))
+
+
+def on_all_cores(made: Any, config: Config, folders: Sequence[Path], *, steps: int | None, ours: int = 1) -> Any:
+    """Environments that are spread over processes where that pays, of at most so many `steps`; see `spreading`."""
+    if config.environment.workers != "auto" or not isinstance(made, Slots):
         return made
     from pg_theano.environments.spreading import spread
 
+    knobs, squash = config.environment, config.policy.squash
+    return spread(made, knobs, dtype=config.dtype, squash=squash, folders=folders, steps=steps, ours=ours)
+
+
+def budget_steps(config: Config) -> int | None:
+    """How many steps the budget allows; None where it does not say."""
     budget, stretch = config.budget, config.algorithm.num_steps
     by_updates = budget.updates and stretch and budget.updates * stretch * config.environment.num_envs
-    steps = min(filter(None, (budget.env_steps, by_updates)), default=None)
-    return spread(made, config.environment, dtype=config.dtype, squash=squash, folders=folders, steps=steps)
+    return min(filter(None, (budget.env_steps, by_updates)), default=None)
 
 
 def spec_of(config: Config, task: Task, environment: object = None, folders: Sequence[Path] = ()) -> Spec:
@@ -104,6 +114,9 @@ def spec_of(config: Config, task: Task, environment: object = None, folders: Seq
         max_steps=task.time_limit or LONGEST_EPISODE,
     )
     dynamics, engine = getattr(environment, "dynamics", None), None
+    if not dynamics and learning.advantage == "expected":
+        got = f"got expected, which tries every action in each state, and {task.id} is stepped here, not compiled"
+        raise UserError.of("algorithm.advantage", got, "a task that is an expression", "gae")
     if record.pathwise:
         rules.check_path(config, task, dynamics, acting.memory_size)
     if dynamics:

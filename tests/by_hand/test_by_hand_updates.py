@@ -259,7 +259,7 @@ def test_every_episode_is_whole_and_its_successors_are_true():
     learner = command.Learner("vpg", seed=0, gae=False, baseline=True)
     try:
         played = command.episodes.collect(
-            learner.environment, command.acting, learner.state, {}, num_episodes=16, draw=uniforms(1, "float64"),
+            learner.environment, learner.act, learner.state, {}, num_episodes=16, draw=uniforms(1, "float64"),
             episode_seeds=learner.episode_seeds, action_noise=learner.noise, dtype="float64",
         )  # fmt: skip
     finally:
@@ -297,7 +297,18 @@ def test_the_same_seed_gives_the_same_figures(arguments, elsewhere, capsys):
     one = printed("4")
     assert one == printed("4")
     assert one != printed("5") | {"seed": 4}
-    assert set(one) == {"algo", "seed", "gae", "baseline", "mean", "min", "solved", "episodes", "steps"}
+    assert set(one) == {
+        "algo",
+        "seed",
+        "gae",
+        "baseline",
+        "mean",
+        "min",
+        "training_mean",
+        "solved",
+        "episodes",
+        "steps",
+    }
     assert not list(elsewhere.iterdir())
 
 
@@ -305,6 +316,7 @@ def test_the_command_draws_and_tells(elsewhere, capsys):
     assert command.main(["--algo", "ppo", "--max-episodes", "32"]) == 0
     out = capsys.readouterr().out
     assert "not solved after 32 episodes" in out
+    assert "the last update's own episodes: mean" in out and "actions are drawn" in out
     assert (elsewhere / "plots" / "by-hand-ppo.png").read_bytes().startswith(b"\x89PNG")
 
 
@@ -317,6 +329,10 @@ def test_the_command_draws_and_tells(elsewhere, capsys):
         (["--gae", "--no-baseline"], "leave one of them out"),
         (["--watch"], "no display"),
         (["--lambda", "1"], "unrecognized"),
+        (["--discount", "2"], "got 2; expected a number from 0 to 1"),
+        (["--gae-lambda", "0.5"], "add --gae"),
+        (["--clip-range", "0.1"], "try --algo ppo"),
+        (["--environment", "CartPole-v7"], "CartPole-v7"),
     ],
 )
 def test_what_cannot_be_is_one_line_and_exit_code_2(arguments, message, capsys, monkeypatch):
@@ -334,55 +350,51 @@ def test_help_explains(capsys):
     assert stopped.value.code == 0
     out = capsys.readouterr().out
     assert all(word in out for word in ("--gae", "--no-baseline", "--max-episodes", "example:"))
+    assert "algorithm." not in out and "knobs" not in out  # a config's, which this command takes none of
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sizes", "policy"),
+    [
+        (["--environment", "Acrobot-v1", "--width", "4"], (6, 4, 3), "softmax"),
+        (["--environment", "Pendulum-v1", "--algo", "ppo", "--clip-range", "0.3"], (3, 1), "gaussian"),
+        (["--optimizer", "sgd", "--learning-rate", "3", "--discount", "1"], (4, 1), "logistic"),
+        (["--gae-lambda", "0.5", "--width", "3", "--gae"], (4, 3, 1), "logistic"),
+    ],
+)
+def test_what_the_command_is_told_is_what_learns(arguments, sizes, policy, monkeypatch, capsys):
+    """Caught, when planted: `--optimizer sgd` read but not handed on; λ of the default."""
+    made = []
+    learn = command.learn
+    monkeypatch.setattr(command, "learn", lambda *words, **how: made.append(learn(*words, **how)) or made[-1])
+    assert command.main([*arguments, "--max-episodes", "16", "--json", "--no-plot"]) == 0
+    learner, result = made[0]
+    assert learner.agent.policy_network.sizes == sizes and learner.agent.policy.name == policy
+    for option, value in zip(arguments[::2], arguments[1::2], strict=False):
+        name = option.removeprefix("--").replace("-", "_")
+        if name in learner.settings:
+            assert str(learner.settings[name]).removesuffix(".0") == value
+    assert np.isfinite(learner.records[-1]["cost"]) and result["episodes"] == 16
+    wanted = {"value_loss", "gradient_norm"} | ({"ratio_outside"} if "ppo" in arguments else set())
+    assert wanted <= set(learner.records[0])
+
+
+def test_the_plot_shows_what_was_computed(monkeypatch):
+    """Loss of V, norm of the gradient, ratios outside the clip; no panel for what stays constant."""
+    from pg_theano.reports import plots
+
+    learner, _ = command.learn("ppo", seed=0, max_episodes=32)
+    columns = {name: np.array([record[name] for record in learner.records]) for name in learner.records[0]}
+    run = plots.Run("ppo", [columns], [{"threshold": 475.0}], False)
+    labels = [axes.get_ylabel() for axes in plots.figure_of([run], "a", command.DRAWN).axes]
+    assert labels[-3:] == list(command.DRAWN.values())
+    assert "learning_rate" not in learner.records[0]
 
 
 def test_watching_plays_one_episode(monkeypatch):
     monkeypatch.setenv("SDL_VIDEODRIVER", "dummy")
     learner, _ = command.learn("ppo", seed=0, max_episodes=16)
     assert 5 <= command.watch(learner) <= 500
-
-
-def gradients_on_one_policy(num_batches):
-    """Gradients [B, 5] per episode, by what weighs ∇log π, all from the same batches of 16 episodes."""
-    learner = command.Learner("vpg", seed=0, gae=False, baseline=True)
-    options = {
-        "whole return": {"gae_lambda": None, "baseline": False},
-        "reward-to-go": {"gae_lambda": None, "baseline": False},
-        "less the value": {"gae_lambda": None},
-        "gae": {"gae_lambda": 0.95},
-    }
-    found = {name: [] for name in options}
-    try:
-        while learner.update(16) < 100:
-            pass
-        for _ in range(num_batches):
-            experience = command.episodes.collect(
-                learner.environment, command.acting, learner.state, {}, num_episodes=16, draw=uniforms(1, "float64"),
-                episode_seeds=learner.episode_seeds, action_noise=learner.noise, dtype="float64",
-            ).rollout  # fmt: skip
-            experience = command.scaled(experience)
-            lengths = (experience.mask > 0).sum(axis=1)
-            for name, option in options.items():
-                steps = vpg.estimate(command.AGENT, learner.state, experience, discount=command.DISCOUNT, **option)
-                weight = steps.advantage
-                if name == "whole return":
-                    weight = np.repeat(weight[np.cumsum(lengths) - lengths], lengths)
-                _, gradient = vpg.policy_loss(command.AGENT, learner.state["policy"], steps.obs, steps.action, weight)
-                found[name].append(gradient * len(weight) / 16)
-    finally:
-        learner.environment.close()
-    return {name: np.array(gradients) for name, gradients in found.items()}
-
-
-@pytest.mark.slow
-def test_each_step_of_the_derivation_lowers_the_variance():
-    """The table of docs/derivations.md, with fewer batches: causality, baseline and GAE each more than halve it, and the
-    baseline leaves the mean where it is."""
-    found = gradients_on_one_policy(100)
-    variance = [gradients.var(axis=0, ddof=1).sum() for gradients in found.values()]
-    assert all(later < 0.5 * earlier for earlier, later in itertools.pairwise(variance))
-    difference = found["reward-to-go"] - found["less the value"]
-    assert np.all(np.abs(difference.mean(axis=0)) < 4 * difference.std(axis=0) / np.sqrt(100))
 
 
 @pytest.mark.slow

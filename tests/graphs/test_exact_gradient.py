@@ -39,7 +39,10 @@ def test_the_task_and_its_gradient_are_what_they_say():
 
     def expected(moved):
         probs = exact.chances(spec, moved, estimator)
-        return sum(chance * sum(exact.PAYS[s, a] for s, a in zip(*where, strict=True)) for chance, *where in probs)
+        return sum(
+            chance * sum(exact.task.THREE_STATES.pays[s, a] for s, a in zip(*where, strict=True))
+            for chance, *where in probs
+        )
 
     by_complex_steps = exact.actor_critics.derivative(expected, params)
     np.testing.assert_allclose(exact.true_gradient(spec, params, estimator), by_complex_steps, rtol=0, atol=1e-10)
@@ -60,11 +63,12 @@ def test_the_expected_estimate_is_the_gradient_of_the_expected_return(estimator)
 
 @pytest.mark.parametrize("estimator", list(marked(exact.BIASED)))
 def test_a_biased_choice_is_named_with_its_bias(estimator):
-    """Each differs from ∇J by more than rounding, and less than a right angle away: it still goes uphill.
+    """Each differs from ∇J by more than rounding, and less than a right angle away: it still goes uphill. But for the
+    running mean, whose expectation is nothing where γ = 1, and has no direction.
 
     Caught, when planted: γᵗ in the weight of step t (no bias).
     """
     found = exact.measured(estimator)
     assert estimator.why
     assert found.bias > 0.01
-    assert found.angle < 90
+    assert found.angle < 90 or np.linalg.norm(found.expected) < 1e-15

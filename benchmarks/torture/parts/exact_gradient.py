@@ -1,4 +1,4 @@
-"""The exact gradient of an enumerated task against what every estimator expects (all of them: `benchmarks/bias.py`)."""
+"""The exact gradient of an enumerated task against what every estimator expects (kinds: `python -m pg_theano.bias`)."""
 
 from __future__ import annotations
 
@@ -30,7 +30,8 @@ def rows(found: Mapping[str, Figures]) -> list[Row]:
         told = f"largest difference {figures['largest']:.1e} ({figures['worst']})"
         made.append(Row(promise, told, figures["largest"] <= BOUND))
     for name, (bias, angle, why) in found.get("biased", {"biases": {}})["biases"].items():
-        told = f"{100 * bias:.1f} % of ‖∇J‖, {angle:.1f}° off: {why}"
+        off = "nothing is expected" if angle != angle else f"{angle:.1f}° off"
+        told = f"{100 * bias:.1f} % of ‖∇J‖, {off}: {why}"
         made.append(Row(f"named: {name}", told, bool(why) and bias > BOUND))
     return made
 

@@ -23,6 +23,7 @@ class Block(NamedTuple):
     memory: Any  # [K, M, E] of a policy that remembers, before the first step of each of K sequences
     begins: Any  # [T, E] of a policy that remembers: 1 where a step is an episode's first
     last_obs: Any  # [F, S·E] in place of `next_obs`, column s·E + e
+    env_state: Any  # [S, N] where every action is tried in it
 
 
 class Batch(NamedTuple):
@@ -46,7 +47,7 @@ def block_of(spec: Spec, rollout):
             if name not in fields:
                 continue  # what only `pathwise.py` reads
             fields[name] = record[:, start] if size == 1 else record[:, start : start + size].transpose(1, 0, 2)
-        for name in ("obs", "next_obs"):
+        for name in ("obs", "next_obs", "env_state"):
             if name in rows and rows[name][1] == 1:
                 fields[name] = fields[name][None]
         if spec.acting.action.kind != "discrete" and rows["action"][1] == 1:
@@ -64,7 +65,7 @@ def block_of(spec: Spec, rollout):
             fields["memory"] = rollout["memory"].transpose(1, 2, 0)
     if spec.acting.memory_size:
         fields |= remembered(spec, fields)
-    for name in ("obs", "next_obs", "last_obs", "action", "log_prob"):
+    for name in ("obs", "next_obs", "last_obs", "action", "log_prob", "env_state"):
         value = fields[name]
         if value is not None:
             fields[name] = value.reshape((value.type.shape[0], -1)) if value.ndim == 3 else value.reshape((-1,))

@@ -25,7 +25,7 @@ from pg_theano.graphs import (
     own,
 )
 from pg_theano.graphs import rollout as rollouts
-from pg_theano.graphs.algorithms import blocks
+from pg_theano.graphs.algorithms import blocks, forks
 from pg_theano.graphs.common import Graph, total
 from pg_theano.graphs.layers import dense
 from pg_theano.spec import Acting, Spec
@@ -248,7 +248,7 @@ def opened(spec: Spec, **order):
     state, vector, knobs, rollout = symbols(spec)
     block = blocks.block_of(spec, rollout)
     estimated, updated = estimates.estimates(spec, state, knobs, block)
-    batch = blocks.whole(spec, state, block, estimated)
+    batch = forks.whole(spec, state, knobs, block, estimated, updated)
     return Opened(spec, state, knobs, vector, state | {"knobs": vector} | rollout | order, block, batch, updated)
 
 

@@ -9,7 +9,7 @@ import pytensor
 import pytensor.tensor as pt
 
 from pg_theano.graphs import actors, networks, objectives
-from pg_theano.graphs.algorithms import common
+from pg_theano.graphs.algorithms import common, forks
 from pg_theano.graphs.algorithms.blocks import Batch
 from pg_theano.graphs.folding import unfold
 from pg_theano.parameters import is_value
@@ -26,7 +26,7 @@ def packed(update):
     if spec.acting.sees_pixels:
         return [rows_of(batch).T, batch.obs.T]
     if not spec.acting.memory_size:
-        return [rows_of(batch).T]
+        return [rows_of(batch, forks.number(spec) > 1).T]
     number, length = spec.num_sequences, spec.learning.sequence_length
     obs = batch.obs.obs
     rows = [rows_of(batch._replace(obs=obs)), block.mask.reshape((1, -1)), block.begins.reshape((1, -1))]
@@ -38,12 +38,14 @@ def packed(update):
     return [cut, block.memory.transpose(0, 2, 1).reshape((-1, spec.acting.memory_size))]
 
 
-def rows_of(batch):
-    """All of a batch but its weight, and but pixels, [R, B]."""
+def rows_of(batch, tells_weight=False):
+    """All of a batch but its weight, if it is 1 where a step is real, and but pixels, [R, B]."""
     action = batch.action if batch.action.ndim == 2 else batch.action[None, :]
     rows = [] if batch.obs.dtype == "uint8" else [batch.obs]
     rows.append(action.astype(batch.log_prob.dtype))
     rows += [part[None, :] for part in (batch.log_prob, batch.advantage, batch.target, batch.value)]
+    if tells_weight:
+        rows.append(batch.weight[None, :])
     return pt.concatenate(rows, axis=0)
 
 
@@ -58,7 +60,12 @@ def taken(spec: Spec, data, index, weight):
         obs = actors.Sequences(columns[:features], begins, data[1][index].T)
         weight = (mask * weight[None]).reshape((-1,))
     else:
+        each = forks.number(spec)
+        if each > 1:
+            index = forks.expanded(index, data[0].shape[0], each)
         columns = data[0][index].T  # [R, B]
+        if each > 1:
+            weight = forks.tiled(weight, each) * columns[end + 4]
         obs = data[1][index].T if spec.acting.sees_pixels else columns[:features]
     action = columns[features:end]
     if spec.acting.action.kind != "box":

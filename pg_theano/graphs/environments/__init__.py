@@ -1,6 +1,6 @@
 """Environments as expressions: one file per task, and the one place that finds a task by its name.
 
-A name is Gymnasium's id of a task written here, or `module:Class` for one's own (`base.py` says how to write it).
+A name is the id of a task written here, or `module:Class` for one's own (`base.py` says how to write it).
 Importing this package imports no PyTensor; loading an environment does.
 """
 

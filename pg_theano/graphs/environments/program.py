@@ -1,4 +1,4 @@
-"""A symbolic environment by itself, for who wants to step it from outside: `reset` and `step` of E episodes."""
+"""A symbolic environment by itself, to be stepped from outside: `reset`, `observe` and `step` of E episodes."""
 
 import pytensor.tensor as pt
 
@@ -39,6 +39,15 @@ def reset(stepped: Stepped):
     state = environment.initial(tuple(noise[i] for i in range(environment.num_initial_noise)))
     outputs = {"env_state": pt.stack(state, axis=0), "obs": pt.stack(environment.observation(state), axis=0).T}
     return Graph({"initial_noise": noise}, outputs, {"initial_noise": [environment.num_initial_noise, "E"]})
+
+
+def observe(stepped: Stepped):
+    """env_state [S, E] to obs [E, F], which ends with the mask."""
+    environment = load(stepped.dynamics, stepped.dtype).masked()
+    packed = pt.tensor("env_state", shape=(environment.state_size, None), dtype=stepped.dtype)
+    seen = environment.observation(tuple(packed[i] for i in range(environment.state_size)))
+    outputs = {"obs": pt.stack(seen, axis=0).T}
+    return Graph({"env_state": packed}, outputs, {"env_state": [environment.state_size, "E"]})
 
 
 def step(stepped: Stepped):

@@ -62,7 +62,7 @@ def page(title: str, lead: str, sections: Sequence[str], *, refresh: float | Non
     """
     style, script = ((HERE / name).read_text(encoding="utf-8") for name in ("page.css", "page.js"))
     allowed = (
-        f"default-src 'none'; img-src data:; style-src {_hash(style)}; script-src {_hash(script)}; base-uri 'none'"
+        f"default-src 'none'; img-src data:; style-src {hash_of(style)}; script-src {hash_of(script)}; base-uri 'none'"
     )
     again = f'<noscript><meta http-equiv="refresh" content="{refresh:g}"></noscript>' if refresh else ""
     live = f' data-refresh="{refresh:g}"' if refresh else ""
@@ -86,5 +86,5 @@ def contents(sections: Sequence[str]) -> str:
     return f"<nav>{''.join(links)}</nav>"
 
 
-def _hash(content: str) -> str:
+def hash_of(content: str) -> str:
     return f"'sha256-{base64.b64encode(hashlib.sha256(content.encode()).digest()).decode()}'"

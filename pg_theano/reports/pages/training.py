@@ -8,7 +8,7 @@ import numpy as np
 
 from pg_theano.config.algorithms import ALGORITHMS
 from pg_theano.config.reading import to_dict
-from pg_theano.reports.pages import changed, figures, html
+from pg_theano.reports.pages import changed, cost, figures, html
 from pg_theano.reports.pages.figures import Mark
 from pg_theano.runs import changes, curves, seeds
 from pg_theano.runs import figures as metrics
@@ -220,7 +220,7 @@ def curves_section(trained: Sequence[Trained]) -> str:
         x, label = ("update", "generation") if column in OF_GENERATIONS else ("env_steps", "environment steps")
         marks = [m for i, one in enumerate(trained) for m in _marks(one, i, x, column, len(trained) > 1)]
         title = METRICS.get(column, column.replace("_", " "))
-        if all(ALGORITHMS[one.config["algorithm"]["name"]].searches for one in trained):
+        if all(map(_searches, trained)):
             title = OF_SEARCHES.get(column, title)
         small.append(figures.chart(title, marks, x=label))
     levels = sorted({t for one in trained if (t := _threshold(one)) is not None})
@@ -238,8 +238,13 @@ def curves_section(trained: Sequence[Trained]) -> str:
         f'<p class="soft">{html.text(words + dashed)} <span class="only-scripted">{html.text(how)}</span></p>',
         changed.in_words([(one.name, one.changes) for one in trained if one.changes]),
         f'<div class="charts wide">{"".join(large)}</div><h3>Everything else that was recorded</h3>',
+        cost.in_words([(one.name, one.run) for one in trained if not _searches(one)]) if "cost" in found else "",
         f'<div class="charts">{"".join(small)}</div>',
     )
+
+
+def _searches(one: Trained) -> bool:
+    return ALGORITHMS[one.config["algorithm"]["name"]].searches
 
 
 def _marks(one: Trained, i: int, x: str, y: str, several: bool, *, full: bool = False) -> list[Mark]:

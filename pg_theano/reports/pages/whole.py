@@ -8,7 +8,7 @@ from typing import Any
 from pg_theano.config.knobs import Config
 from pg_theano.config.reading import from_dict, to_dict
 from pg_theano.reports import diagnosing
-from pg_theano.reports.pages import html, not_learned, policy_section, training
+from pg_theano.reports.pages import gradient, html, not_learned, policy_section, training
 from pg_theano.reports.pages.training import Trained
 from pg_theano.runs import curves
 from pg_theano.system.writing import write_atomically
@@ -63,6 +63,7 @@ def sections(
     parts = [training.overview(trained), not_learned.section(trained, found), training.curves_section(trained)]
     if play:
         parts.append(policy_section.section(trained[:MOST_POLICIES], [one.path for one in trained[MOST_POLICIES:]]))
+    parts.append(gradient.section(trained))
     return [*parts, training.times_section(trained), config_section(trained)]
 
 

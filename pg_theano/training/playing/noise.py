@@ -68,6 +68,11 @@ def pink(rng: np.random.Generator, shape: tuple[int, ...], dtype: Any) -> Array:
     return np.fft.irfft(scale * spectrum, steps, axis=0)
 
 
+def normals(size: int, dtype: str) -> Callable[[np.random.Generator, int, int], Array]:
+    """draw(rng, steps, rows) -> white normal noise [steps, rows, size]."""
+    return lambda rng, steps, rows: _white(rng, "normal", (steps, rows, size), dtype)
+
+
 def uniforms(size: int, dtype: str) -> Callable[[np.random.Generator, int, int], Array]:
     """draw(rng, steps, rows) -> white uniform noise [steps, rows, size]."""
     return lambda rng, steps, rows: _white(rng, "uniform", (steps, rows, size), dtype)
