@@ -1,18 +1,23 @@
 """Gradients through the dynamics: against the NumPy twin, differences of definitions, and linear-quadratic tasks."""
 
+from pathlib import Path
+
 import numpy as np
 import pytensor.tensor as pt
 import pytest
-from helpers_runs import played_compiled, whole_and_resumed
+from helpers_runs import played_compiled, ran, whole_and_resumed
 
 from pg_theano.by_hand import pathwise as by_hand
 from pg_theano.config import reading
 from pg_theano.environments import making
+from pg_theano.graphs import pathwise
+from pg_theano.graphs.environments.double_integrator import COSTS, optimum
 from pg_theano.training import programs, specs
 from pg_theano.training.playing import compiled
 from pg_theano.types import UserError
 
 OPTIMISED = False
+CONFIGS = Path(__file__).parents[1] / "configs"
 T, E = 12, 4
 DISCOUNT = 0.9
 SMALL = [
@@ -244,3 +249,35 @@ def test_what_cannot_be_differentiated_is_said_in_one_line(overrides, said):
     with pytest.raises(UserError, match=said) as error:
         specs.spec_of(config, environment.task, environment)
     assert "\n" not in str(error.value)
+
+
+def test_weights_are_those_of_the_definition_whatever_ends_where():
+    """Also of a termination at the last step. Caught, when planted: V of a terminated step; γ^H forgotten."""
+    rng = np.random.default_rng(0)
+    terminated, truncated = (rng.random((7, 6)) < 0.3).astype(float), (rng.random((7, 6)) < 0.2).astype(float)
+    terminated[-1, :2], truncated[-1] = [1, 0], 0
+    truncated *= 1 - terminated
+    tensors = pathwise.weights(*map(pt.as_tensor, (terminated, truncated, np.ones((7, 6)))), discount=0.9, max_steps=7)
+    of_reward, of_value = (one.eval(mode="FAST_COMPILE") for one in tensors)
+    for e in range(6):
+        age = 0
+        for t in range(7):
+            assert np.isclose(of_reward[t, e], 0.9**age)
+            cut = not terminated[t, e] and (truncated[t, e] or t == 6)
+            assert np.isclose(of_value[t, e], 0.9 ** (age + 1) if cut else 0)
+            age = 0 if terminated[t, e] or truncated[t, e] else age + 1
+
+
+def test_apg_reaches_riccatis_optimum(tmp_path, functions_kept):
+    """Within a thousandth of its cost, which is that of the linear policy learned, in closed form."""
+    config = reading.to_dict(reading.read_config(CONFIGS / "apg-doubleintegrator.yaml", ["seed=3"]))
+    ran(config, tmp_path / "run")
+    state = np.load(tmp_path / "run/checkpoints/update-00000300.npz")
+    gain, bias = state["params"][:2], state["params"][2]
+    closed = np.array([[1 + 0.005 * gain[0], 0.1 + 0.005 * gain[1]], [0.1 * gain[0], 1 + 0.1 * gain[1]]])
+    step = np.block([[closed, bias * np.array([[0.005], [0.1]])], [np.zeros((1, 2)), np.ones((1, 1))]])
+    paid, moments, cost = np.append(gain, bias), np.diag([1 / 3, 1 / 3, 1.0]), 0.0
+    for _ in range(100):
+        cost += np.trace((np.diag([*COSTS[:2], 0]) + COSTS[2] * np.outer(paid, paid)) @ moments)
+        moments = step @ moments @ step.T
+    assert 1 - 1e-9 <= cost / (np.trace(optimum(100)[1]) / 3) <= 1.001

@@ -9,6 +9,7 @@ Read in this order; each file needs only those before it:
     optimizers.py   one step downhill
     vpg.py          the policy gradient itself
     ppo.py          the same, learning from each step more than once
+    pathwise.py     the return itself, differentiated through the dynamics of Pendulum
     __main__.py     the command: CartPole, from nothing to 475 steps
     program.py      the same behind the trainer's loop: gradients=by_hand in a config
 

@@ -22,7 +22,7 @@ def seen(state: Array) -> Array:
 def stretch(
     policy: dict[str, Array], value: dict[str, Array], played: dict[str, Array], discount: float
 ) -> tuple[float, dict[str, Array]]:
-    """(J, its gradient by the policy's arrays) of a stretch: see docs/derivations.md, "Through the dynamics".
+    """(J, its gradient by the policy's arrays) of a stretch: see docs/derivations.md, "The gradient of a stretch".
 
         J = 1/(T·E)·Σ_e Σ_{t0} [Σ_t γ^{t−t0}·r_t + γ^{t1−t0}·V(o_{t1})]                     Xu et al. 2022, eq. 5
 

@@ -242,9 +242,11 @@ def check_path(config: Any, task: Any, dynamics: str | None, memory_size: int) -
     if dynamics is None:
         got = f"got {name}, which differentiates through the dynamics, and those of {task.id} are no expressions"
         tasks = "Pendulum-v1, MountainCarContinuous-v0, or a task of your own by environment.dynamics"
-        raise UserError.of("algorithm.name", got, f"{tasks}, with backend=jax and no kwargs", "ppo")
+        raise UserError.of("algorithm.name", got, f"{tasks}, with backend=jax and no kwargs", "algorithm.name=ppo")
     if memory_size:
-        raise UserError.of("policy.network", f"got a layer that remembers, with {name}", "layers without memory", "ppo")
+        raise UserError.of(
+            "policy.network", f"got a layer that remembers, with {name}", "layers without memory", "policy.hidden"
+        )
 
 
 def check_actions(config: Any, task: Any) -> None:
@@ -252,7 +254,7 @@ def check_actions(config: Any, task: Any) -> None:
     kind, record = task.action.kind, ALGORITHMS[config.algorithm.name]
     if record.pathwise and kind != "box":
         got = f"got {record.name}, which differentiates through the action, and {task.id} has a {kind} action space"
-        raise UserError.of("algorithm.name", got, "a Box", "ppo")
+        raise UserError.of("algorithm.name", got, "a Box", "algorithm.name=ppo")
     if kind != "discrete" and config.exploration.name != "softmax":
         raise UserError.of(
             "exploration.name",
