@@ -45,3 +45,21 @@ def test_the_command_prints_every_row_and_its_json_has_no_infinity(capsys, monke
     assert len(seen["rows"]) == len(FOUND)
     assert command.main(["--seed", "-1"]) == 2
     assert len(capsys.readouterr().err.strip().splitlines()) == 1
+
+
+def test_its_figure_has_a_dot_for_each_of_five_policies(capsys, monkeypatch, tmp_path):
+    """And none where there is no figure. Caught, when planted: the first policy five times; null drawn as 0."""
+    from pg_theano.reports import plots
+
+    asked, drawn = [], []
+    monkeypatch.setattr(command, "rows", lambda seed: asked.append(seed) or [*FOUND.values()])
+    monkeypatch.setattr(plots, "saved", lambda figure, out, kind: drawn.append(figure) or out)
+    assert command.main(["--figure", str(tmp_path / "bias.png"), "--seed", "3"]) == 0
+    assert asked == [3, 4, 5, 6, 7]
+    for axes, key in zip(drawn[0].axes, ("bias", "angle", "variance", "episodes"), strict=True):
+        for line, row in zip(axes.lines, FOUND.values(), strict=True):
+            value = getattr(row.card, key)
+            expected = [value] * 5 if math.isfinite(value) else [math.nan] * 5
+            assert line.get_xdata() == pytest.approx(expected, abs=1e-9, nan_ok=True)
+    assert command.main(["--figure", str(tmp_path / "bias.txt")]) == 2
+    assert "kind of figure" in capsys.readouterr().err

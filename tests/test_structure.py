@@ -102,7 +102,7 @@ ALLOWED = {
     "runs": HOST - {"environments", "training", "search", "reports"},
     "training": HOST - {"search", "reports"} | {"by_hand"},
     "microscope": HOST - {"search", "reports"} | {"exact"},
-    "bias": {"contract", "exact", "microscope"},
+    "bias": {"contract", "exact", "microscope", "reports"},
     "search": HOST - {"reports"},
     "reports": HOST | {"exact"},
     "clinic": HOST - {"search", "reports"} | {"by_hand", "exact"},

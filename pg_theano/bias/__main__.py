@@ -2,7 +2,9 @@
 
 import argparse
 import math
+import sys
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 from pg_theano.bias.rows import Row, rows
@@ -10,17 +12,30 @@ from pg_theano.exact import card
 from pg_theano.system import commands
 from pg_theano.system.console import say
 
+SEEDS = 5  # of a figure
+
 
 def main(argv: Sequence[str] | None = None) -> int:
     parser = commands.parser("bias", __doc__, "python -m pg_theano.bias --seed 1")
     add = parser.add_argument
     add("--seed", type=commands.natural, default=0, metavar="S", help="of the policy and of the wrong V (0)")
+    add(
+        "--figure", type=Path, metavar="FILE", help=f"draw it of {SEEDS} policies, S and the next: a .png, .pdf or .svg"
+    )
     add("--json", action="store_true", help="print one JSON object and nothing else")
     return commands.run(parser, _bias, argv)
 
 
 def _bias(arguments: argparse.Namespace) -> int:
+    if arguments.figure:
+        from pg_theano.reports import cards  # late: matplotlib is slow to import
+
+        cards.check(arguments.figure)
     found = rows(arguments.seed)
+    if arguments.figure:
+        others = [rows(arguments.seed + further) for further in range(1, SEEDS)]
+        seeds = [[*map(as_json, of)] for of in (found, *others)]
+        say(f"wrote {cards.draw(seeds, arguments.figure)}", sys.stderr)
     if arguments.json:
         commands.answer({"seed": arguments.seed, "rows": [*map(as_json, found)]})
     else:
