@@ -188,7 +188,7 @@ def test_the_help_names_every_knob_with_default_and_meaning():
             else:
                 yield f"{prefix}{key}"
 
-    assert {key for key, *_ in rows} == set(leaves(to_dict(configs.Config())))
+    assert {key for key, *_ in rows} == set(leaves(configs.Config().model_dump(mode="json")))
     for key, _, default, meaning in rows:
         assert f"  {key} = {default}" in text
         assert meaning

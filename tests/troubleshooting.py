@@ -245,7 +245,7 @@ SECTIONS: dict[str, list[Case]] = {
         Case("Infinity", "schedules: {learning_rate: {initial: .inf}}\n", "mine.yaml:1 schedules.learning_rate.initial: got inf; expected a finite number; try 0.05", "A budget without end is `null`."),
         Case("Out of range", "algorithm: {discount: 1.5}\n", "mine.yaml:1 algorithm.discount: got 1.5; expected a number from 0 to 1; try 0.99", "1 is no discount at all."),
         Case("Half of a whole number", "seed: 1.5\n", "mine.yaml:1 seed: got 1.5; expected a whole number from 0 to 9223372036854775807; try 0", "`1e6` is a whole number, `1.5` is none."),
-        Case("No such word", "algorithm: {name: pp0}\n", "mine.yaml:1 algorithm.name: got 'pp0'; expected one of reinforce, vpg, a2c, ppo, npg, trpo, cem, pgpe, es, cmaes; try ppo", "The nearest is suggested."),
+        Case("No such word", "algorithm: {name: pp0}\n", "mine.yaml:1 algorithm.name: got 'pp0'; expected one of reinforce, vpg, a2c, ppo, npg, trpo, shac, apg, cem, pgpe, es, cmaes; try ppo", "The nearest is suggested."),
         Case("One value for a list", "policy: {hidden: 64}\n", "mine.yaml:1 policy.hidden: got 64; expected a list; try [64]", "`[64]` is one hidden layer, `[]` none."),
         Case("A wrong item of a list", "policy:\n  hidden:\n  - 8\n  - wide\n", "mine.yaml:4 policy.hidden.1: got 'wide'; expected a whole number from 1 to 1000000000000; try 8", "Items are counted from 0, and have a line each."),
         Case("A value for a section", "environment: CartPole-v1\n", "mine.yaml:1 environment: got 'CartPole-v1'; expected a mapping of knobs; try {id: CartPole-v1}", "A section holds knobs."),
