@@ -12,7 +12,9 @@ from pg_theano.config import reading
 from pg_theano.environments import making
 from pg_theano.graphs import pathwise
 from pg_theano.graphs.environments.double_integrator import COSTS, optimum
-from pg_theano.training import programs, specs
+from pg_theano.microscope import estimators
+from pg_theano.microscope.examining import own_of
+from pg_theano.training import checking, programs, specs
 from pg_theano.training.playing import compiled
 from pg_theano.types import UserError
 
@@ -281,3 +283,12 @@ def test_apg_reaches_riccatis_optimum(tmp_path, functions_kept):
         cost += np.trace((np.diag([*COSTS[:2], 0]) + COSTS[2] * np.outer(paid, paid)) @ moments)
         moments = step @ moments @ step.T
     assert 1 - 1e-9 <= cost / (np.trace(optimum(100)[1]) / 3) <= 1.001
+
+
+def test_what_looks_at_scores_says_that_a_path_has_none():
+    """Caught, when planted: the microscope marks GAE as what shac learns by."""
+    overrides = ["algorithm.name=shac", "environment.id=Pendulum-v1"]
+    with pytest.raises(UserError, match="got shac, whose loss is of a task's own expressions"):
+        checking.check(overrides=overrides)
+    config = reading.read_config(None, overrides)
+    assert own_of(config, estimators.every(0.95)) == ""

@@ -139,6 +139,8 @@ def rate_of(config: Config) -> float:
 def own_of(config: Config, every: Sequence[Estimator]) -> str:
     """The estimator that a run of this config learns by; "" where it is none of these."""
     algorithm, record = config.algorithm, ALGORITHMS[config.algorithm.name]
+    if record.pathwise:
+        return ""
     if record.reads("algorithm.signal"):
         plain, to_go = algorithm.baseline == "none", algorithm.signal == "reward_to_go"
         wanted: str = algorithm.signal if plain else algorithm.baseline if to_go else ""

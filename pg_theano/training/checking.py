@@ -68,6 +68,9 @@ def check(
             f"algorithm.name: {config.algorithm.name} follows no gradient of a loss; expected one of "
             f"{', '.join(name for name, record in ALGORITHMS.items() if not record.searches)}"
         )
+    if ALGORITHMS[config.algorithm.name].pathwise:
+        got = f"got {config.algorithm.name}, whose loss is of a task's own expressions and no function of a rollout"
+        raise UserError.of("algorithm.name", got, "an algorithm by the score", "algorithm.name=ppo")
     if config.policy.noise == "state_dependent":
         raise UserError(
             "policy.noise: the gradient of state_dependent noise takes the features in its variance for constants, so "
