@@ -74,6 +74,7 @@ def together(
         screen.event(f"{above}: {len(settings)} agents at once; {described(settings[0])}")
         _tell_of_no_limit(settings[0].task, screen)
         loaded = agents.load(settings, [folder_of_config], lambda what, took: screen.event(compiled_line(what, took)))
+        looking.tell_of_jumps(settings[0], loaded[0][0].manifest)
         each = zip(begun, settings, loaded, strict=True)
         return agents.train([_trainer(*member, how, closing) for member in each], screen.event)
 
@@ -151,6 +152,7 @@ def compiled(setting: Setting, closing: contextlib.ExitStack) -> tuple[Program, 
     looking.glance(setting)
     began, config, seconds = time.perf_counter(), setting.by_rows, setting.parts.seconds
     program = programs.load(config, setting.spec, setting.report, setting.folders)
+    looking.tell_of_jumps(setting, program.manifest)
     collector = collecting.collector_of(config, setting.spec, setting.environment, program, setting.folders)
     closing.callback(collector.close)
     if said := collecting.said_of_minibatches(config):

@@ -1,5 +1,8 @@
 """Warnings and questions about a user's environment, from what a training run plays in it."""
 
+from collections.abc import Mapping
+from typing import Any
+
 from pg_theano.environments import inspection, making, watchdog
 from pg_theano.environments.joint import Together
 from pg_theano.environments.masks_of_many import check_masks
@@ -35,6 +38,16 @@ def glance(setting: Setting) -> None:
     if found:
         api = f" environment.api={knobs.api}" if knobs.api != "gymnasium" else ""
         setting.display.event(f"to look further: python -m pg_theano.check_env {task.id}{api}")
+
+
+def tell_of_jumps(setting: Setting, manifest: Mapping[str, Any]) -> None:
+    """A gradient through the dynamics is that of their smooth parts, and nothing else would show it."""
+    if found := manifest.get("jumps"):
+        algorithm = setting.config.algorithm.name
+        setting.display.event(
+            f"warning: {setting.task.id} jumps ({', '.join(found)}), which {algorithm} cannot see; compare it with "
+            "algorithm.name=ppo"
+        )
 
 
 class Looker:

@@ -6,7 +6,7 @@ episodes of a system that is not stable its gradient grows without bound (Metz e
 
 import pytensor.tensor as pt
 
-from pg_theano.graphs import distributions, networks, objectives, pathwise
+from pg_theano.graphs import distributions, jumps, networks, objectives, pathwise
 from pg_theano.graphs.algorithms import blocks, common
 from pg_theano.graphs.algorithms.common import act, rollout
 from pg_theano.spec import Spec
@@ -17,7 +17,7 @@ METRICS = ["cost", "entropy", "gradient_norm", "finite"]
 
 
 def describe(spec: Spec):
-    return common.describe(spec, METRICS)
+    return common.describe(spec, METRICS) | jumps.described(spec)
 
 
 def loss_of(spec: Spec, layers, state, knobs, rollout):

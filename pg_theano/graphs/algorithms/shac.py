@@ -3,7 +3,7 @@
 import pytensor.tensor as pt
 from pytensor.gradient import disconnected_grad
 
-from pg_theano.graphs import actors, distributions, estimates, networks, normalizers, objectives, pathwise
+from pg_theano.graphs import actors, distributions, estimates, jumps, networks, normalizers, objectives, pathwise
 from pg_theano.graphs.algorithms import blocks, common, minibatches
 from pg_theano.graphs.algorithms.common import act, rollout
 from pg_theano.spec import Spec
@@ -14,7 +14,7 @@ METRICS = ["cost", "value_loss", "entropy", "gradient_norm", "explained_variance
 
 
 def describe(spec: Spec):
-    return common.describe(spec, METRICS)
+    return common.describe(spec, METRICS) | jumps.described(spec)
 
 
 def opened(spec: Spec, **order):

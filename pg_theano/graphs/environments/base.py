@@ -46,7 +46,7 @@ from pg_theano.types import UserError
 
 FUNCTIONS = ("initial", "transition", "observation", "reward", "terminated")
 DEFAULTS = {"id": "", "action_low": (), "action_high": (), "reward_threshold": None, "constants": {}}
-DEFAULTS["action_mask"] = None
+DEFAULTS |= {"action_mask": None, "jumps": None}
 
 
 class Environment(NamedTuple):
@@ -71,6 +71,7 @@ class Environment(NamedTuple):
     reward_threshold: float | None  # the mean return from which the task counts as solved
     constants: dict[str, float]  # the physics by name, to compare and to show
     action_mask: Callable[..., Any] | None = None  # (state) -> num_actions tensors, bool: which are allowed
+    jumps: tuple[str, ...] | None = None  # what no gradient through it sees, in words; None: as `graphs.jumps` finds it
 
     def masked(self):
         """The same, whose observations end with the mask: a 1 for each action that is allowed."""
@@ -86,7 +87,7 @@ def from_class(cls: type) -> Environment:
     """The environment that a class describes: its attributes and functions under the names of `Environment`'s fields.
 
     May be left out: `id`, `action_low` and `action_high` (discrete actions), `reward_threshold`, `constants`,
-    `action_mask`.
+    `action_mask`, `jumps`.
     Raises `UserError` for anything else that is missing, with the nearest name that is there.
     """
     name = f"{cls.__module__}:{cls.__qualname__}"
@@ -160,6 +161,8 @@ def _validate_data(environment):
     expect(environment.action_kind in ("discrete", "box"), "action_kind", "'discrete' or 'box'")
     expect(environment.max_steps is None or _is_count(environment.max_steps), "max_steps", "a whole number or None")
     expect(isinstance(environment.obs_low, tuple) and environment.obs_low, "obs_low", "a tuple, one number per feature")
+    in_words = isinstance(environment.jumps, tuple) and all(isinstance(one, str) for one in environment.jumps)
+    expect(environment.jumps is None or in_words, "jumps", "a tuple of words, () where nothing jumps")
     expect(environment.action_mask is None or environment.action_kind == "discrete", "action_mask", "discrete actions")
     num_actions = environment.num_actions if environment.action_kind == "box" else 0
     for kind, size in (("obs", len(environment.obs_low)), ("action", num_actions)):

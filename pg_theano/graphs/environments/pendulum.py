@@ -32,6 +32,7 @@ class Pendulum:
     action_low, action_high = (-MAX_TORQUE,), (MAX_TORQUE,)
     max_steps, reward_threshold = 200, None
     state_size, num_initial_noise = 2, 2
+    jumps = ()  # wrap(θ) does, from π to −π, which its square does not feel
     constants: ClassVar = {
         "g": GRAVITY,
         "m": MASS,
