@@ -49,7 +49,12 @@ SEARCHED = {"algorithm": {"population_size": 4}}
 ENGINES = {"gymnasium": ("discrete", "multi_discrete"), "compiled": ("discrete",)}
 TABLE = [
     cell
-    for cell in itertools.product(ALGORITHMS, NETWORKS, ENGINES, ("discrete", "multi_discrete"))
+    for cell in itertools.product(
+        [name for name, one in ALGORITHMS.items() if not one.pathwise],  # which take no discrete actions
+        NETWORKS,
+        ENGINES,
+        ("discrete", "multi_discrete"),
+    )
     if cell[3] in ENGINES[cell[2]] and not (cell[2] == "compiled" and cell[1] == "conv")  # which has numbers only
 ]
 QUICK = [("reinforce", "dense", "gymnasium", "discrete"), ("es", "dense", "gymnasium", "multi_discrete")]
