@@ -175,7 +175,7 @@ def inside(app: object, name: str, source: list[str]) -> None:
         )
         if made.suffix == ".md" and made.is_relative_to(HERE):
             return f"[{text}]({os.path.relpath(made, page)}{'#' + anchor if anchor else ''})"
-        return text if text.startswith("`") else f"{text} (`{path}`)"
+        return text if text.startswith("`") else f"{text} (`{os.path.relpath(beside, ROOT)}`)"
 
     source[0] = re.sub(r"(?<!!)\[([^\]]+)\]\(((?!https?:|#)[^)\s]+)\)", link, source[0])
 
@@ -188,9 +188,11 @@ def math(display: str) -> tuple:
         from latex2mathml.converter import convert
 
         formula = node.astext().replace("{aligned}", "{align*}")  # type: ignore[attr-defined]
+        formula = re.sub(r"(?:\\big)?\\[lr]Vert", r"\\|", formula)  # the bars that do not grow
         found = re.sub(
             r'columnalign="(\w+)"', r'style="text-align:\1;padding-right:0.3em"', convert(formula, display=display)
         )
+        found = re.sub(r"<mi>(log|exp|cos)</mi>", r'<mo lspace="0.1em" rspace="0.17em">\1</mo>', found)
         body = f'<div class="math">{found}</div>' if display == "block" else found
         translator.body.append(body)  # type: ignore[attr-defined]
         raise nodes.SkipNode

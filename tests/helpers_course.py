@@ -24,6 +24,7 @@ def judged(number, code, folder):
 
 PLANTED = [
     # exercise, in its solution, written instead, the misconception that is to be named
+    (3, "np.exp(-z)", "np.exp(z)", "σ(−z)"),
     (1, "[d_p * (after", "[-d_p * (after", None),
     (1, "return np.array([d_p", "return -np.array([d_p", "descent"),
     (1, "(1 - p) * d_q * (lr - ll), p * d_r * (rr - rl)", "0.0, 0.0", "first action only"),
@@ -47,6 +48,7 @@ PLANTED = [
     (4, "return np.eye(logits.shape[1])[action] - p", "return p[np.arange(len(p)), action][:, None] * (np.eye(logits.shape[1])[action] - p)", "of π, not log π"),
     (4, "p / p.sum(axis=1, keepdims=True)", "np.exp(logits) / np.exp(logits).sum(axis=0)", "along the rows' axis"),
     (4, "p = p / p.sum(axis=1, keepdims=True)", "p = np.exp(logits)", "not normalised"),
+    (4, "p / p.sum(axis=1, keepdims=True)", "np.exp(logits) / np.exp(logits).sum()", "over the whole table"),
     (4, "np.eye(logits.shape[1])[action] - p", "p - np.eye(logits.shape[1])[action]", "turned"),
     (5, "u / std, u", "u, u", "σ for σ²"),
     (5, "u / std, u", "action - mean, u", "σ left out"),

@@ -91,7 +91,7 @@ def test_every_wrong_answer_has_the_smallest_case_that_shows_it(tmp_path):
 SUBMITTED = {
     "loop": ("def score(z, action):\n    while True:\n        pass\n", "took longer than 2 s"),
     "raises": ("def score(z, action):\n    return z[7]\n", "line 2: IndexError"),
-    "syntax": ("def score(z, action)\n    return z\n", "SyntaxError"),
+    "syntax": ("def score(z, action)\n    return z\n", "line 1: SyntaxError: expected ':'"),
     "nothing": ("x = 3\n", "has no function score; expected score(z, action)"),
     "none": ("def score(z, action):\n    z - 1\n", "returns None"),
     "words": ("def score(z, action):\n    return 'a'\n", "returns str; expected numbers"),
@@ -122,7 +122,12 @@ def test_what_a_submission_does_wrong_is_one_line(tmp_path):
 def test_the_command_from_start_to_a_checked_exercise(tmp_path, monkeypatch, capsys):
     """Two commands; what is there is not overwritten; an answer within two seconds of computing."""
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("MAKELEVEL", "1")
+    assert main(["start", "4"]) == 0
+    assert 'fill in score, then make course ARGS="check 4"' in capsys.readouterr().out
+    monkeypatch.delenv("MAKELEVEL")
     assert main(["start", "3"]) == 0
+    assert "then python -m pg_theano.course check 3" in capsys.readouterr().out
     assert "pg_theano.course check 3" in (tmp_path / "exercise_3.py").read_text()
     assert main(["start", "3"]) == 2
     assert "exercise_3.py: is there already; expected a new name" in capsys.readouterr().err

@@ -1,4 +1,4 @@
-"""Figures of the chapters: a few lines, dots or bars on bare axes, each in one call."""
+"""What chapters show: a few lines or dots on bare axes, or a table, each in one call."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 
+from pg_theano.exact.card import HEADS, Card, cells
 from pg_theano.reports.plots import COLOURS, LINES, MARKERS, bare
 
 
@@ -36,3 +37,13 @@ def dots(axes: Any, names: Sequence[str], values: Sequence[Sequence[float]], x_l
         axes.plot(row, np.full(len(row), -k), MARKERS[k % len(MARKERS)], color=COLOURS[k % len(COLOURS)], alpha=0.8)
     axes.set_yticks(-np.arange(len(names)), names)
     axes.set_xlabel(x_label, fontsize=9)
+
+
+def table(cards: Mapping[str, Card]) -> str:
+    """Cards as text, one row to a name."""
+    heads = [f"{head:>{max(9, len(head) + 2)}}" for head in HEADS]
+    rows = [
+        f"{name:<20}" + "".join(cell.rjust(len(head)) for cell, head in zip(cells(one), heads, strict=True))
+        for name, one in cards.items()
+    ]
+    return "\n".join([" " * 20 + "".join(heads), *rows])

@@ -1,6 +1,7 @@
 """Exercises that check themselves, and say what went wrong: `python -m pg_theano.course start 1`."""
 
 import argparse
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -64,7 +65,8 @@ def _start(arguments: argparse.Namespace) -> int:
         commands.answer({"exercise": number, "file": str(path)})
     else:
         also = " and learn" if exercise.learns else ""
-        say(f"wrote {path}: fill in {exercise.function}{also}, then {MODULE}course check {number}")
+        check = f'make course ARGS="check {number}"' if "MAKELEVEL" in os.environ else f"{MODULE}course check {number}"
+        say(f"wrote {path}: fill in {exercise.function}{also}, then {check}")
     return 0
 
 

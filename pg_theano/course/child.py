@@ -78,6 +78,8 @@ def told(error: BaseException) -> str:
         if trace.tb_frame.f_code.co_filename == sys.argv[0]:
             line = trace.tb_lineno
         trace = trace.tb_next
+    if isinstance(error, SyntaxError) and error.lineno:
+        return f"line {error.lineno}: SyntaxError: {error.msg}"
     if isinstance(error, NotImplementedError) and not str(error):
         return f"line {line}: not written yet"
     words = " ".join(str(error).split())[:200]

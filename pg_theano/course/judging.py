@@ -106,7 +106,12 @@ def _named(exercise: Exercise, tried: _Tried, given: list[Answer]) -> Verdict:
     for one, answers in guesses:
         if tried.fits([-answer for answer in answers]):
             return _of(one)._replace(said=f"{one.sentence}; and the sign is turned")
-    return Verdict(False, "", f"wrong in {len(tried.wrong())} of {len(tried.cases)} cases; no misconception fits")
+    return Verdict(
+        False,
+        "",
+        f"wrong in {len(tried.wrong())} of {len(tried.cases)} cases; no misconception fits",
+        f"work the case below out on paper; chapter {exercise.chapter} derives it",
+    )
 
 
 def _of(one: Misconception) -> Verdict:

@@ -114,6 +114,12 @@ SCORES = [
                 "the score points to where log π(action) grows",
                 lambda z, action: sigma(z) - action,
             ),
+            Misconception(
+                "σ(−z)",
+                "you take π(0) for π(1): your σ is 1/(1 + exp(z))",
+                "π(1) = 1/(1 + exp(−z))",
+                lambda z, action: action - sigma(-z),
+            ),
         ],
         1,
     ),
@@ -151,6 +157,12 @@ SCORES = [
                 "your softmax runs over the rows, not over the actions",
                 "normalise along the last axis, with keepdims",
                 lambda logits, action: taken(logits, action) - softmax(logits.T).T,
+            ),
+            Misconception(
+                "over the whole table",
+                "your softmax is divided by the sum of all rows",
+                "normalise each row by itself: along the last axis, with keepdims",
+                lambda logits, action: taken(logits, action) - softmax(logits.ravel()).reshape(logits.shape),
             ),
             Misconception(
                 "not normalised",
