@@ -14,6 +14,7 @@ from pg_theano.graphs import pathwise
 from pg_theano.graphs.environments.double_integrator import COSTS, optimum
 from pg_theano.microscope import estimators
 from pg_theano.microscope.examining import own_of
+from pg_theano.runs import checkpoints
 from pg_theano.training import checking, programs, specs
 from pg_theano.training.playing import compiled
 from pg_theano.types import UserError
@@ -234,7 +235,11 @@ SHORT = {
 
 
 def test_a_resumed_run_is_the_whole_one(tmp_path, functions_kept):
-    whole_and_resumed(SHORT, tmp_path)
+    """Bit for bit, target network and optimisers with it. Caught, when planted: a target network begun anew from V."""
+    whole = whole_and_resumed(SHORT, tmp_path)
+    state = checkpoints.newest(whole / "checkpoints").state
+    assert {"target", "optimizer/first_moment"} <= set(state)
+    assert not np.array_equal(state["target"], state["params"][-len(state["target"]) :])
 
 
 @pytest.mark.parametrize(

@@ -134,20 +134,17 @@ def _estimates(
 ) -> Array:
     """ĝ of each batch, [B, P]. `logits`: of the policy that played, and where the gradient is taken."""
     _, at = logits
-    n, sums = case.episodes, np.zeros((len(chosen), at.size))
-    if case.how == "scaled":
-        real, values = gathering.batches(played.mask, n), gathering.batches(weights, n)
-        number = real.sum(axis=(1, 2), keepdims=True)
-        centred = (values - values.sum(axis=(1, 2), keepdims=True) / number) * real
-        spread = np.sqrt((centred**2).sum(axis=(1, 2), keepdims=True) / number)
-        weights = (centred / np.where(spread > 1e-12, spread, np.inf)).reshape(weights.shape)
+    n, (sums, ones) = case.episodes, np.zeros((2, len(chosen), at.size))
     for e, one in enumerate(chosen):
         of_each = weights[e, : len(one.places)].copy()
         if case.how == "moved":
             of_each *= _clipped(one, of_each, *logits)
-        sums[e] = of_each @ task.scores(one, at).reshape(len(of_each), -1)
+        scores = task.scores(one, at).reshape(len(of_each), -1)
+        sums[e], ones[e] = of_each @ scores, scores.sum(axis=0)
         if case.how == "entropy":
             sums[e] += 0.01 * _entropy_slope(one, at)
+    if case.how == "scaled":
+        return gathering.scaled(np.stack([sums, ones], axis=1), weights, played.mask, n)
     found = gathering.batches(sums, n).mean(axis=1)
     if case.how == "mean":
         mean_steps = float(each @ [len(one.places) for one in task.trajectories()])

@@ -10,12 +10,12 @@ import threading
 from collections.abc import Iterator
 from typing import Any
 
-from pg_theano.system import machine
+from pg_theano.system import console, machine
 from pg_theano.system.console import say
 from pg_theano.types import UserError
 
 GRACE = 2.0
-"""Seconds in which a function that is interrupted must stop. After that the process ends."""
+"""Seconds in which a function that is interrupted must stop. After that the process ends, unless it is interactive."""
 
 
 class TooLong(BaseException):
@@ -24,7 +24,8 @@ class TooLong(BaseException):
 
 @contextlib.contextmanager
 def within(seconds: float, name: str) -> Iterator[None]:
-    """Errors: `UserError` where what stands in it takes longer. One that cannot be interrupted ends the process."""
+    """Errors: `UserError` where what stands in it takes longer. One that cannot be interrupted ends the process,
+    unless that is interactive."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
@@ -45,7 +46,8 @@ def within(seconds: float, name: str) -> Iterator[None]:
         if over.wait(GRACE):
             return
         say(f"error: {problem}", sys.stderr)
-        os._exit(2)
+        if not console.is_interactive():
+            os._exit(2)
 
     before = signal.signal(machine.WAKES, interrupt)
     watch = threading.Thread(target=look, daemon=True)

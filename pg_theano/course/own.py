@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pg_theano.course.critics import CRITICS
+from pg_theano.course.exercise import Exercise
 from pg_theano.course.returns import RETURNS
 
 TO_GO = next(one for one in RETURNS if one.name == "reward-to-go")
@@ -14,33 +15,34 @@ one observation that gives 0 or 1. It is held to a mean of 475 in 20 episodes, o
 `num_episodes` = {episodes:,} episodes; and with `num_episodes` = 0 it must not know how. Takes up to {minutes} minutes.
 """
 
+EPISODES = 1000
+
+
+def own(exercise: Exercise, name: str, title: str, what: str, chapter: int) -> Exercise:
+    """An exercise that goes on with learning CartPole."""
+    return exercise._replace(
+        name=name,
+        title=f"{title} of your own, on CartPole",
+        statement=exercise.statement + "\n" + LEARNS.format(what=what, episodes=EPISODES, minutes=5),
+        chapter=chapter,
+        learns=EPISODES,
+        seconds=300.0,
+    )
+
+
 OWN = [
-    TO_GO._replace(
-        name="own-vpg",
-        title="a vanilla policy gradient of your own, on CartPole",
-        statement=TO_GO.statement
-        + "\n"
-        + LEARNS.format(
-            what="play, weigh each step's score with its reward-to-go less a baseline, step uphill",
-            episodes=1000,
-            minutes=5,
-        ),
-        chapter=8,
-        learns=1000,
-        seconds=300.0,
+    own(
+        TO_GO,
+        "own-vpg",
+        "a vanilla policy gradient",
+        "play, weigh each step's score with its reward-to-go less a baseline, step uphill",
+        8,
     ),
-    GAE._replace(
-        name="own-ppo",
-        title="PPO with GAE of your own, on CartPole",
-        statement=GAE.statement
-        + "\n"
-        + LEARNS.format(
-            what="advantages by your `gae`, several passes over each rollout, the clipped objective",
-            episodes=1000,
-            minutes=5,
-        ),
-        chapter=10,
-        learns=1000,
-        seconds=300.0,
+    own(
+        GAE,
+        "own-ppo",
+        "PPO with GAE",
+        "advantages by your `gae`, several passes over each rollout, the clipped objective",
+        10,
     ),
 ]

@@ -21,7 +21,7 @@ from typing import Any
 
 from pg_theano.environments.place import PLACE, Hanging
 from pg_theano.environments.telling import shown_action
-from pg_theano.system import machine
+from pg_theano.system import console, machine
 from pg_theano.system.console import say
 from pg_theano.types import UserError
 
@@ -91,7 +91,7 @@ class _Watch(threading.Thread):
         if self.over.wait(GRACE):
             return
         say(f"error: {self.found}", sys.stderr)
-        if not hasattr(sys, "ps1") and "ipykernel" not in sys.modules:
+        if not console.is_interactive():
             os._exit(2)
 
     def interrupt(self, number: int, frame: FrameType | None) -> None:

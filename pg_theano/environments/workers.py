@@ -87,9 +87,8 @@ class Workers:
         self._setup = {"environment": plain, "folders": [*map(str, folders)], "dtype": dtype, "squash": squash}
         self._setup |= {"given": given.packed(config.id), "action_mask": config.action_mask}
         self.processes = len(self._shares) + (here is None)  # that want a core: those that step, and this one
-        number = len(self._shares) - (here is not None)
         ours = "this process and " if here is not None else ""
-        self.kind = f"in {ours}{number} worker {'processes' if number > 1 else 'process'}"
+        self.kind = f"in {ours}{self.processes - 1} worker {'processes' if self.processes > 2 else 'process'}"
         self._memory = Memory()
         self._children: list[Any] = [None] * len(self._shares)
         self._owed: set[int] = set()  # workers that have yet to answer

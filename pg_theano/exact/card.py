@@ -19,7 +19,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ..types import Array
+from pg_theano.types import Array
 
 GOOD = 0.9  # a cosine that is called good
 

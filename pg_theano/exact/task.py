@@ -17,7 +17,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ..types import Array
+from pg_theano.types import Array
 
 
 class Task(NamedTuple):
@@ -84,9 +84,7 @@ def probability(one: Trajectory, policy: Array) -> float:
 
 def expected_return(policy: Array, discount: float = 1.0, task: Task = THREE_STATES) -> float:
     """J of a policy [S, T, A]."""
-    return math.fsum(
-        probability(one, policy) * discounted_return(one, discount, task) for one in _all(task.length, task)
-    )
+    return math.fsum(probability(one, policy) * discounted_return(one, discount, task) for one in _all(task))
 
 
 def values(policy: Array, discount: float = 1.0, task: Task = THREE_STATES) -> Array:
@@ -119,7 +117,7 @@ def scores(one: Trajectory, logits: Array, task: Task = THREE_STATES) -> Array:
 def true_gradient(logits: Array, discount: float = 1.0, task: Task = THREE_STATES) -> Array:
     """∇J with respect to logits [S, A] or [S, T, A]: the sum over all trajectories, exact. The logits' shape."""
     policy, found = table(logits, task), np.zeros(logits.shape)
-    for one in _all(task.length, task):
+    for one in _all(task):
         weight = probability(one, policy) * discounted_return(one, discount, task)
         found += weight * scores(one, logits, task).sum(axis=0)
     return found
@@ -136,10 +134,10 @@ def differences(function: Callable[[Array], float], at: Array, step: float = 1e-
     return found
 
 
-def _all(length: int, task: Task) -> list[Trajectory]:
-    return _of_three_states(length) if task is THREE_STATES else trajectories(task)
+def _all(task: Task) -> list[Trajectory]:
+    return _of_three_states() if task is THREE_STATES else trajectories(task)
 
 
 @functools.cache
-def _of_three_states(length: int) -> list[Trajectory]:
-    return trajectories(THREE_STATES._replace(length=length))
+def _of_three_states() -> list[Trajectory]:
+    return trajectories()

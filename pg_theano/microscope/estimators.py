@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ..types import Array
+from pg_theano.types import Array
 
 
 class Episodes(NamedTuple):

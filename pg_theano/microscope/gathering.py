@@ -7,9 +7,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ..types import Array
-from .estimators import Episodes, Estimator, Known, truth
-from .judging import Block, block_of
+from pg_theano.microscope.estimators import Episodes, Estimator, Known, truth
+from pg_theano.microscope.judging import Block, block_of
+from pg_theano.types import Array
 
 MOST_NATURAL = 128  # parameters up to which a Fisher matrix of every episode is held
 MOST_SOLVED = 128  # batches of a block whose natural gradient is solved for
@@ -91,7 +91,7 @@ def block(
     for one, columns in zip(estimators, which, strict=True):
         of_sizes = [batches(found.sums[:, j], n).mean(axis=1) for j, n in zip(columns, sizes, strict=True)]
         if one.scaled:
-            of_sizes = [_scaled(found.sums[:, [columns[0], 1]], weights[columns[0]], episodes.mask, n) for n in sizes]
+            of_sizes = [scaled(found.sums[:, [columns[0], 1]], weights[columns[0]], episodes.mask, n) for n in sizes]
         if one.natural and fisher is not None and found.fisher is not None:
             of_sizes = [
                 _natural(batches(found.fisher[: MOST_SOLVED * n], n).sum(axis=1), of_size[:MOST_SOLVED])
@@ -102,7 +102,7 @@ def block(
     return block_of(estimates, np.array(truths))
 
 
-def _scaled(sums: Array, weights: Array, mask: Array, n: int) -> Array:
+def scaled(sums: Array, weights: Array, mask: Array, n: int) -> Array:
     """(Σ ∇log π·Ψ − mean(Ψ)·Σ ∇log π) / std(Ψ), mean and spread over all steps of each batch. [B, P]"""
     number = batches(mask, n).sum(axis=(1, 2))
     mean = batches(weights * mask, n).sum(axis=(1, 2)) / number

@@ -23,8 +23,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ..exact.card import GOOD
-from ..types import Array
+from pg_theano.exact.card import GOOD
+from pg_theano.types import Array
 
 RESAMPLES = 400
 

@@ -98,29 +98,13 @@ class Watched:
 
     def scores(self, state: State, episodes: Episodes) -> Callable[[int, int], Array]:
         """∇log π of a range of the steps that happened, [N, P]."""
-        real, acted = episodes.mask > 0, self.acted(state)
-        obs, action = episodes.obs[real], episodes.action[real]
-        rate = np.asarray(self.rate, self.dtype)
-
-        def of(first: int, last: int) -> Array:
-            values = {"obs": _filled(obs[first:last], self.rows), "action": _filled(action[first:last], self.rows)}
-            found = self.functions.call("scores", {"E": self.rows}, acted, values | {"exploration_rate": rate})
-            return np.asarray(found["scores"])[: last - first]
-
-        return of
+        acted, done = self.acted(state), _done(episodes)
+        return lambda first, last: self._given("scores", acted, {name: one[first:last] for name, one in done.items()})
 
     def log_probs(self, state: State, episodes: Episodes) -> Array:
         """log π of each step, 0 where none happened. [E, T]"""
-        real, acted = episodes.mask > 0, self.acted(state)
-        obs, action = episodes.obs[real], episodes.action[real]
-        rate, found = np.asarray(self.rate, self.dtype), np.zeros(episodes.mask.shape)
-        parts = []
-        for first in range(0, len(obs), self.rows):
-            part = slice(first, first + self.rows)
-            values = {"obs": _filled(obs[part], self.rows), "action": _filled(action[part], self.rows)}
-            out = self.functions.call("log_probs", {"E": self.rows}, acted, values | {"exploration_rate": rate})
-            parts.append(np.asarray(out["log_probs"])[: len(obs[part])])
-        found[real] = np.concatenate(parts)
+        found = np.zeros(episodes.mask.shape)
+        found[episodes.mask > 0] = self._all("log_probs", state, _done(episodes))
         return found
 
     def values(self, state: State, episodes: Episodes) -> Array:
@@ -128,16 +112,32 @@ class Watched:
 
         In units of the reward, where V was learned from rewards that were normalised.
         """
-        real, acted, lengths = episodes.mask > 0, self.acted(state), episodes.lengths
-        obs = np.concatenate([episodes.obs[real], episodes.last_obs])
-        found = np.empty(len(obs))
-        for first in range(0, len(obs), self.rows):
-            part = {"obs": _filled(obs[first : first + self.rows], self.rows)}
-            out = np.asarray(self.functions.call("values", {"E": self.rows}, acted, part)["values"])
-            found[first : first + self.rows] = out[: len(obs) - first]
+        obs = np.concatenate([episodes.obs[episodes.mask > 0], episodes.last_obs])
+        found, number = self._all("values", state, {"obs": obs}).astype(float), len(episodes.last_obs)
         if "reward_normalizer/variance" in state:
             found *= np.sqrt(np.maximum(np.asarray(state["reward_normalizer/variance"], float).item(), 1e-36))
-        return placed(found[: len(obs) - len(lengths)], found[len(obs) - len(lengths) :], episodes)
+        return placed(found[:-number], found[-number:], episodes)
+
+    def _all(self, function: str, state: State, rows: dict[str, Array]) -> Array:
+        """What a function gives for each row, in calls of `self.rows`."""
+        acted, parts = self.acted(state), []
+        for first in range(0, len(rows["obs"]), self.rows):
+            some = {name: one[first : first + self.rows] for name, one in rows.items()}
+            parts.append(self._given(function, acted, some))
+        return np.concatenate(parts)
+
+    def _given(self, function: str, acted: State, rows: dict[str, Array]) -> Array:
+        """The same of `self.rows` rows at most."""
+        filled = {name: _filled(one, self.rows) for name, one in rows.items()}
+        rate = {"exploration_rate": np.asarray(self.rate, self.dtype)} if "action" in rows else {}
+        out = self.functions.call(function, {"E": self.rows}, acted, filled | rate)
+        return np.asarray(out[function])[: len(rows["obs"])]
+
+
+def _done(episodes: Episodes) -> dict[str, Array]:
+    """What was seen and done in the steps that happened, [N, ...]."""
+    real = episodes.mask > 0
+    return {"obs": episodes.obs[real], "action": episodes.action[real]}
 
 
 def placed(of_steps: Array, of_last: Array, episodes: Episodes) -> Array:

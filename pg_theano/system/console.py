@@ -27,6 +27,11 @@ called = MODULE
 """How this process was called, up to the name of the command: so are commands named in all that it prints."""
 
 
+def is_interactive() -> bool:
+    """Whether somebody sits in this process, at a prompt or in a notebook: it must not be ended."""
+    return hasattr(sys, "ps1") or "ipykernel" in sys.modules
+
+
 def as_called(text: str) -> str:
     return text.replace(MODULE, called)
 

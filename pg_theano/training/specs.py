@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from pg_theano import parameters
-from pg_theano.config import rules, schedules
+from pg_theano.config import actions, schedules
 from pg_theano.config.algorithms import ALGORITHMS
 from pg_theano.config.declared import declared
 from pg_theano.config.knobs import Config
@@ -76,7 +76,7 @@ def spec_of(config: Config, task: Task, environment: object = None, folders: Seq
     not read is left at one value, so that it compiles nothing anew.
     """
     algorithm, policy = config.algorithm, config.policy
-    rules.check_actions(config, task)
+    actions.check_actions(config, task)
     record = ALGORITHMS[algorithm.name]
     learns_values, searches = record.learns_values, record.searches
     acting = _acting(config, task, folders)
@@ -118,7 +118,7 @@ def spec_of(config: Config, task: Task, environment: object = None, folders: Seq
         got = f"got expected, which tries every action in each state, and {task.id} is stepped here, not compiled"
         raise UserError.of("algorithm.advantage", got, "a task that is an expression", "gae")
     if record.pathwise:
-        rules.check_path(config, task, dynamics, acting.memory_size)
+        actions.check_path(config, task, dynamics, acting.memory_size)
     if dynamics:
         chunk = algorithm.num_steps or chunk_of(task.time_limit)
         by_step = _learns_step_by_step(config, acting)

@@ -52,7 +52,7 @@ MICROSCOPE = [
     ),
     Fault(
         "a spread of a sample",
-        "_scaled",
+        "scaled",
         "sum(axis=(1, 2)) / number - mean**2",
         "sum(axis=(1, 2)) / (number - 1) - mean**2",
         (TRAINED,),

@@ -63,8 +63,7 @@ def state_entries(spec: Spec):
         length = sizes[prefix]
         for name, like in optimizers.STATE[spec.learning.optimizer].items():
             entries.append((f"{prefix}/{name}", (length,) if like == "params" else (), "zeros"))
-    if "target_rate" in spec.learning.knobs:
-        entries.append(("target", (value_size,), "value"))
+    entries += [("target", (value_size,), "value")] if "target_rate" in spec.learning.knobs else []
     if spec.learning.baseline == "mean_so_far":
         entries += [("baseline/mean", (), "zeros"), ("baseline/count", (), "zeros")]
     if spec.acting.normalize_observations:
